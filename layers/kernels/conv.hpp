@@ -1,0 +1,109 @@
+#ifndef P3D_KERNELS_CONV_HPP_
+#define P3D_KERNELS_CONV_HPP_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "kernels/isa.hpp"
+
+namespace p3d {
+
+// What stands outside the input: zeros, or the nearest value inside.
+enum class PadMode { kZero, kReplicate };
+
+// One spatial axis of a convolution, in elements.
+struct ConvAxis {
+  int64_t in = 1;
+  int64_t kernel = 1;
+  int64_t stride = 1;
+  int64_t dilation = 1;
+  int64_t pad_begin = 0;
+  int64_t pad_end = 0;
+
+  // floor((in + pad_begin + pad_end - dilation (kernel - 1) - 1) / stride) + 1
+  int64_t out() const {
+    const int64_t reach = dilation * (kernel - 1) + 1;
+    return (in + pad_begin + pad_end - reach) / stride + 1;
+  }
+};
+
+// A convolution of any number of spatial axes >= 1:
+//
+//   y[n, p, o] = sum over taps k and input channels i of o's group of
+//                w[o, i, k] * x[n, p * stride - pad_begin + k * dilation, i]
+//
+// x is (N, axes..., channels) and y (N, axes' out..., num_output), channels
+// last and dense. Weights come in Caffe's order: (num_output, channels / group,
+// kernel...). Axes are in Caffe's order: l, h, w.
+struct ConvShape {
+  int64_t num = 1;
+  int64_t channels = 1;
+  int64_t num_output = 1;
+  int64_t group = 1;
+  std::vector<ConvAxis> axes;
+  PadMode pad_mode = PadMode::kZero;
+
+  int64_t taps() const;         // product of the kernel sizes
+  int64_t in_pixels() const;    // product of the axes' in
+  int64_t out_pixels() const;   // product of the axes' out
+  int64_t weight_count() const;  // num_output * channels / group * taps
+  // Multiplications of one forward, those with padding included.
+  int64_t macs() const;
+};
+
+// What happens to a sum `v` of output channel o before it is stored:
+//
+//   v = v * scale[o] + shift[o]            (a null pointer: 1, 0)
+//   if (inner_relu) v = max(v, 0)
+//   if (residual)   v = alpha * v + beta * residual[same place as y]
+//   if (outer_relu) v = max(v, 0)
+//
+// residual has y's shape and order and may be y itself.
+struct ConvEpilogue {
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+  bool inner_relu = false;
+  const float* residual = nullptr;
+  float alpha = 1.f;
+  float beta = 1.f;
+  bool outer_relu = false;
+};
+
+// A float convolution on channels-last data, chosen and laid out for one shape:
+// Create once, Pack when the weights change, Run as often as you like.
+class Conv {
+ public:
+  virtual ~Conv() = default;
+
+  // The first implementation in the table (fastest first, the plain loops last)
+  // that can do `shape` with `isa`. Throws Error for an impossible shape.
+  static std::unique_ptr<Conv> Create(const ConvShape& shape,
+                                      Isa isa = ActiveIsa());
+
+  // Type, operation, trick, tile and instruction set:
+  // "conv_f32_igemm_12x32_avx512", ... , "conv_f32_reference".
+  virtual const char* name() const = 0;
+
+  // Floats of the packed weights. The packed layout depends on the weights'
+  // shape, group and implementation alone, not on num or the sizes of the axes:
+  // two objects with the same pack_key() take the same packed weights.
+  virtual int64_t packed_size() const = 0;
+  virtual uint64_t pack_key() const = 0;
+  virtual void Pack(const float* weights, float* packed) const = 0;
+  // The exact inverse of Pack, to the bit.
+  virtual void Unpack(const float* packed, float* weights) const = 0;
+
+  // Floats of scratch memory that Run needs.
+  virtual int64_t workspace_size() const = 0;
+
+  // x, packed, y and workspace are 64-byte aligned. Allocates nothing; the
+  // result does not depend on the number of threads.
+  virtual void Run(const float* x, const float* packed,
+                   const ConvEpilogue& epilogue, float* y,
+                   float* workspace) const = 0;
+};
+
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_CONV_HPP_
