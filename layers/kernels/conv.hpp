@@ -44,13 +44,18 @@ struct ConvShape {
   std::vector<ConvAxis> axes;
   PadMode pad_mode = PadMode::kZero;
 
-  int64_t taps() const;         // product of the kernel sizes
-  int64_t in_pixels() const;    // product of the axes' in
-  int64_t out_pixels() const;   // product of the axes' out
+  int64_t taps() const;          // product of the kernel sizes
+  int64_t in_pixels() const;     // product of the axes' in
+  int64_t out_pixels() const;    // product of the axes' out
   int64_t weight_count() const;  // num_output * channels / group * taps
   // Multiplications of one forward, those with padding included.
   int64_t macs() const;
 };
+
+// Throws Error for a shape that cannot be computed: a size below 1, a kernel
+// larger than the padded input, a group that does not divide the channels,
+// more than 2^40 values.
+void CheckConvShape(const ConvShape& shape);
 
 // What happens to a sum `v` of output channel o before it is stored:
 //

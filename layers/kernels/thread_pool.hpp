@@ -17,9 +17,9 @@ void SetNumThreads(int threads);
 
 // Calls body(task) for every task in [0, tasks), each exactly once, on the
 // pool's threads and the caller's, and returns when all are done. Tasks are
-// handed out one at a time, so make them of similar cost and not too small (tens
-// of microseconds). Results must not depend on which thread runs a task: no
-// task may read what another writes.
+// handed out one at a time, so make them of similar cost and not too small
+// (tens of microseconds). Results must not depend on which thread runs a task:
+// no task may read what another writes.
 //
 // The first exception thrown by a task is rethrown here after the others
 // ended. May be called from several threads at once and from inside a task (the

@@ -1,0 +1,104 @@
+#include "kernels/isa.hpp"
+
+#include <atomic>
+#include <cstdlib>
+
+#include "kernels/error.hpp"
+
+namespace p3d {
+namespace {
+
+const Isa kAllIsas[] = {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512};
+
+// The compiler's run-time library asks cpuid, and xgetbv for whether the
+// operating system saves the wide registers.
+bool IsSupported(Isa isa) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_cpu_init();
+  const bool avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (isa == Isa::kAvx2) return avx2;
+  if (isa == Isa::kAvx512) {
+    return avx2 && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq");
+  }
+#endif
+  return isa == Isa::kGeneric;
+}
+
+std::string Names(const std::vector<Isa>& isas) {
+  std::string names;
+  for (Isa isa : isas) {
+    if (!names.empty()) names += ", ";
+    names += IsaName(isa);
+  }
+  return names;
+}
+
+void CheckSupported(Isa isa, const char* source) {
+  for (Isa supported : SupportedIsas()) {
+    if (supported == isa) return;
+  }
+  Fail(source, " asks for the instruction set '", IsaName(isa),
+       "', which this machine cannot run; it can run: ", Names(SupportedIsas()),
+       ".");
+}
+
+Isa InitialIsa() {
+  const char* name = std::getenv("P3D_ISA");
+  if (name == nullptr || *name == '\0') return SupportedIsas().back();
+  const Isa isa = ParseIsa(name);
+  CheckSupported(isa, "The environment variable P3D_ISA");
+  return isa;
+}
+
+// A function, so that an error of InitialIsa reaches the caller who asks first
+// (and every later one) instead of ending the process at load time.
+std::atomic<Isa>& CurrentIsa() {
+  static std::atomic<Isa> current(InitialIsa());
+  return current;
+}
+
+}  // namespace
+
+const char* IsaName(Isa isa) {
+  switch (isa) {
+    case Isa::kGeneric:
+      return "generic";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512:
+      return "avx512";
+  }
+  Fail("There is no instruction set number ", static_cast<int>(isa), ".");
+}
+
+Isa ParseIsa(const std::string& name) {
+  for (Isa isa : kAllIsas) {
+    if (name == IsaName(isa)) return isa;
+  }
+  Fail("Unknown instruction set '", name,
+       "'; valid names are: generic, avx2, avx512.");
+}
+
+const std::vector<Isa>& SupportedIsas() {
+  static const std::vector<Isa> supported = [] {
+    std::vector<Isa> found;
+    for (Isa isa : kAllIsas) {
+      if (IsSupported(isa)) found.push_back(isa);
+    }
+    return found;
+  }();
+  return supported;
+}
+
+Isa ActiveIsa() { return CurrentIsa().load(); }
+
+void SetActiveIsa(Isa isa) {
+  CheckSupported(isa, "The caller");
+  CurrentIsa().store(isa);
+}
+
+}  // namespace p3d
