@@ -1,0 +1,9 @@
+"""The one exception of the package."""
+
+
+class Error(RuntimeError):
+    """A message for a person: it names the file or layer, the value and the cure.
+
+    The engine raises plain RuntimeError with texts of the same kind, so
+    ``except RuntimeError`` catches both, as scripts for pycaffe do.
+    """
