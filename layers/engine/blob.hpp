@@ -1,0 +1,80 @@
+#ifndef P3D_ENGINE_BLOB_HPP_
+#define P3D_ENGINE_BLOB_HPP_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/storage.hpp"
+#include "kernels/order.hpp"
+
+namespace p3d {
+
+using Shape = std::vector<int64_t>;
+
+// "2 3 16 160 160 (2457600)", as Caffe writes shapes.
+std::string ShapeString(const Shape& shape);
+
+// Values and gradients of one shape, (N, C, L, H, W) or any other.
+template <typename Dtype>
+class Blob {
+ public:
+  Blob();
+  explicit Blob(const Shape& shape);
+
+  // Throws Error for a negative size and beyond 2^31 - 1 values, as Caffe does.
+  void Reshape(const Shape& shape);
+  void ReshapeLike(const Blob& other) { Reshape(other.shape()); }
+
+  const Shape& shape() const { return shape_; }
+  // Axis -1 is the last one.
+  int64_t shape(int axis) const { return shape_[CanonicalAxis(axis)]; }
+  int num_axes() const { return static_cast<int>(shape_.size()); }
+  int64_t count() const { return count_; }
+  // The product of the axes [begin, end), 1 where there are none.
+  int64_t count(int begin, int end) const;
+  int64_t count(int begin) const { return count(begin, num_axes()); }
+  // An axis counted from the front; throws Error where there is no such axis.
+  int CanonicalAxis(int axis) const;
+  // num = axis 0, channels = axis 1, pixels = the rest.
+  Geometry geometry() const;
+
+  // Values in `order`: to read, to change, to overwrite (see Storage).
+  const Dtype* data(Order order = Order::kCaffe) const {
+    return data_->data(order, geometry());
+  }
+  Dtype* mutable_data(Order order = Order::kCaffe) {
+    return data_->mutable_data(order, geometry());
+  }
+  Dtype* write_data(Order order = Order::kCaffe) {
+    return data_->write_data(order, geometry());
+  }
+  const Dtype* diff(Order order = Order::kCaffe) const {
+    return diff_->data(order, geometry());
+  }
+  Dtype* mutable_diff(Order order = Order::kCaffe) {
+    return diff_->mutable_data(order, geometry());
+  }
+  Dtype* write_diff(Order order = Order::kCaffe) {
+    return diff_->write_data(order, geometry());
+  }
+
+  // Makes this blob another view of the other's values; counts must agree.
+  void ShareData(const Blob& other);
+  void ShareDiff(const Blob& other);
+
+  Storage<Dtype>& storage() const { return *data_; }
+  Storage<Dtype>& diff_storage() const { return *diff_; }
+  std::shared_ptr<Storage<Dtype>> shared_storage() const { return data_; }
+
+ private:
+  Shape shape_;
+  int64_t count_ = 0;
+  std::shared_ptr<Storage<Dtype>> data_;
+  std::shared_ptr<Storage<Dtype>> diff_;
+};
+
+}  // namespace p3d
+
+#endif  // P3D_ENGINE_BLOB_HPP_

@@ -1,0 +1,157 @@
+#ifndef P3D_ENGINE_LAYER_HPP_
+#define P3D_ENGINE_LAYER_HPP_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/blob.hpp"
+#include "engine/fields.hpp"
+#include "kernels/error.hpp"
+
+namespace p3d {
+
+enum class Phase { kTrain = 0, kTest = 1 };
+
+// `param { name: lr_mult: decay_mult: share_mode: }` of one parameter blob.
+struct ParamSpec {
+  std::string name;
+  bool permissive = false;
+  float lr_mult = 1.f;
+  float decay_mult = 1.f;
+};
+
+// One `layer { ... }` of a prototxt as plain data.
+struct LayerSpec {
+  std::string name;
+  std::string type;
+  std::vector<std::string> bottom;
+  std::vector<std::string> top;
+  Phase phase = Phase::kTest;
+  std::vector<float> loss_weight;
+  std::vector<bool> propagate_down;
+  std::vector<ParamSpec> param;
+  // By field name ("convolution_param"): the messages that the prototxt sets...
+  std::map<std::string, Fields> fields;
+  // ... and every message with its defaults, shared by all layers of a net.
+  std::shared_ptr<const std::map<std::string, Fields>> defaults;
+};
+
+// How many bottoms and tops a layer takes; -1 means any number.
+struct BlobCounts {
+  int min_bottom = 0;
+  int max_bottom = -1;
+  int min_top = 0;
+  int max_top = -1;
+  bool equal = false;  // as many tops as bottoms
+
+  static BlobCounts Exactly(int bottom, int top) {
+    return {bottom, bottom, top, top, false};
+  }
+};
+
+// What a layer amounts to in inference, as far as the plan can make use of it.
+enum class Role {
+  kOpaque,    // anything: the plan calls Forward
+  kIdentity,  // the tops share the first bottom's values; Forward does nothing
+  kConvolution,  // a ConvolutionLayer
+  kAffine,       // top = bottom * scale[c] + shift[c], see Affine
+  kRelu,         // top = max(bottom, 0)
+  kSum,          // top = sum of coefficient[i] * bottom[i], see Coefficients
+};
+
+// One step of a net. To add a layer type:
+//  1. layers/kernels/<operation>.hpp, .cpp: the arithmetic on plain arrays;
+//  2. layers/engine/layers/<type>_layer.cpp: a class derived from Layer with
+//     Reshape and Forward, closed by P3D_REGISTER_LAYER(Type, TypeLayer);
+//  3. tests/engine/test_<type>_layer.py: a table of shapes.
+// Errors thrown here need not name the layer: the net puts its type and name in
+// front.
+template <typename Dtype>
+class Layer {
+ public:
+  using Blobs = std::vector<Blob<Dtype>*>;
+
+  explicit Layer(const LayerSpec& spec) : spec_(spec) {}
+  virtual ~Layer() = default;
+  Layer(const Layer&) = delete;
+  Layer& operator=(const Layer&) = delete;
+
+  // Checks the counts of bottoms and tops, then LayerSetUp and Reshape.
+  void SetUp(const Blobs& bottom, const Blobs& top);
+
+  // Once: reads the parameters, makes the parameter blobs.
+  virtual void LayerSetUp(const Blobs& bottom, const Blobs& top);
+  // Whenever a bottom's shape may have changed: gives the tops their shapes.
+  virtual void Reshape(const Blobs& bottom, const Blobs& top) = 0;
+  // Reads the bottoms, overwrites the tops.
+  virtual void Forward(const Blobs& bottom, const Blobs& top) = 0;
+
+  virtual BlobCounts counts() const { return BlobCounts(); }
+  // Tops that the prototxt leaves out are made up to counts().min_top.
+  virtual bool AutoTopBlobs() const { return false; }
+  // The loss weight of top `index` when the prototxt gives none.
+  virtual float DefaultLossWeight(int /*index*/) const { return 0.f; }
+
+  virtual Role role() const { return Role::kOpaque; }
+  // Role::kAffine: writes one scale and one shift per channel.
+  virtual void Affine(Dtype* scale, Dtype* shift) const;
+  // Role::kSum.
+  virtual std::vector<float> Coefficients(int bottoms) const;
+
+  // The kernel that does the work, where there is a choice, else "".
+  virtual std::string kernel() const { return ""; }
+  // Multiplications of one forward, for reports; 0 where nobody counts them.
+  virtual int64_t macs() const { return 0; }
+
+  const LayerSpec& spec() const { return spec_; }
+  const std::string& name() const { return spec_.name; }
+  const std::string& type() const { return spec_.type; }
+  Phase phase() const { return spec_.phase; }
+  std::vector<std::shared_ptr<Blob<Dtype>>>& blobs() { return blobs_; }
+  const std::vector<std::shared_ptr<Blob<Dtype>>>& blobs() const {
+    return blobs_;
+  }
+
+ protected:
+  // The layer's parameter message by its field name, "bn_param".
+  const Fields& Param(const std::string& field) const;
+
+  LayerSpec spec_;
+  std::vector<std::shared_ptr<Blob<Dtype>>> blobs_;
+};
+
+// The types that nets may name.
+template <typename Dtype>
+class LayerRegistry {
+ public:
+  using Creator =
+      std::function<std::unique_ptr<Layer<Dtype>>(const LayerSpec&)>;
+
+  static void Add(const std::string& type, Creator creator);
+  // Throws Error with the nearest known type where `spec.type` is unknown.
+  static std::unique_ptr<Layer<Dtype>> Create(const LayerSpec& spec);
+  // In alphabetical order.
+  static std::vector<std::string> Types();
+};
+
+namespace detail {
+template <template <typename> class LayerClass>
+bool RegisterLayer(const std::string& type) {
+  LayerRegistry<float>::Add(type, [](const LayerSpec& spec) {
+    return std::unique_ptr<Layer<float>>(new LayerClass<float>(spec));
+  });
+  LayerRegistry<double>::Add(type, [](const LayerSpec& spec) {
+    return std::unique_ptr<Layer<double>>(new LayerClass<double>(spec));
+  });
+  return true;
+}
+}  // namespace detail
+
+#define P3D_REGISTER_LAYER(Type, LayerClass) \
+  const bool registered_##Type = detail::RegisterLayer<LayerClass>(#Type)
+
+}  // namespace p3d
+
+#endif  // P3D_ENGINE_LAYER_HPP_

@@ -1,0 +1,317 @@
+#include "engine/net.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "engine/plan.hpp"
+#include "kernels/error.hpp"
+
+namespace p3d {
+
+template <typename Dtype>
+Net<Dtype>::Net(const std::string& name, const std::vector<LayerSpec>& layers,
+                Phase phase)
+    : name_(name), phase_(phase) {
+  std::map<std::string, int> available;
+  for (const LayerSpec& spec : layers) {
+    InLayer(spec, [&] { AppendLayer(spec, &available); });
+  }
+  for (const auto& entry : available) outputs_.push_back(entry.second);
+  kept_.assign(blobs_.size(), false);
+  for (int blob : inputs_) kept_[blob] = true;
+  for (int blob : outputs_) kept_[blob] = true;
+  for (size_t i = 0; i < blobs_.size(); ++i) {
+    if (loss_weights_[i] != 0) kept_[i] = true;
+  }
+}
+
+template <typename Dtype>
+Net<Dtype>::~Net() = default;
+
+// Errors of a layer start with its type and name.
+template <typename Dtype>
+template <typename Body>
+void Net<Dtype>::InLayer(const LayerSpec& spec, const Body& body) const {
+  try {
+    body();
+  } catch (const Error& error) {
+    Fail(spec.type, " '", spec.name, "': ", error.what());
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::AppendLayer(const LayerSpec& spec,
+                             std::map<std::string, int>* available) {
+  const int index = static_cast<int>(layers_.size());
+  layers_.push_back(LayerRegistry<Dtype>::Create(spec));
+  bottom_ids_.emplace_back();
+  top_ids_.emplace_back();
+  bottoms_.emplace_back();
+  tops_.emplace_back();
+  Layer<Dtype>* layer = layers_.back().get();
+  for (size_t i = 0; i < spec.bottom.size(); ++i) {
+    bottom_ids_[index].push_back(AppendBottom(spec, i, available));
+  }
+  LayerSpec named = spec;
+  if (layer->AutoTopBlobs()) {
+    const size_t wanted = std::max(0, layer->counts().min_top);
+    while (named.top.size() < wanted) {
+      named.top.push_back("(automatic)");
+    }
+  }
+  for (size_t i = 0; i < named.top.size(); ++i) {
+    top_ids_[index].push_back(AppendTop(named, i, available));
+  }
+  if (spec.type == "Input") {
+    inputs_.insert(inputs_.end(), top_ids_[index].begin(),
+                   top_ids_[index].end());
+  }
+  for (int id : bottom_ids_[index]) bottoms_[index].push_back(blobs_[id].get());
+  for (int id : top_ids_[index]) tops_[index].push_back(blobs_[id].get());
+  layer->SetUp(bottoms_[index], tops_[index]);
+  SetLossWeights(index);
+  AppendParams(index);
+}
+
+template <typename Dtype>
+int Net<Dtype>::AppendBottom(const LayerSpec& spec, size_t index,
+                             std::map<std::string, int>* available) {
+  const std::string& blob = spec.bottom[index];
+  const auto found = available->find(blob);
+  Check(found != available->end(), "bottom '", blob,
+        "' is not the top of an earlier layer");
+  const int id = found->second;
+  available->erase(found);
+  return id;
+}
+
+template <typename Dtype>
+int Net<Dtype>::AppendTop(const LayerSpec& spec, size_t index,
+                          std::map<std::string, int>* available) {
+  const std::string& blob = spec.top[index];
+  const bool in_place =
+      index < spec.bottom.size() && spec.bottom[index] == blob;
+  if (in_place) {
+    const int id = bottom_ids_.back()[index];
+    (*available)[blob] = id;
+    return id;
+  }
+  const bool automatic = blob == "(automatic)";
+  Check(automatic || std::find(blob_names_.begin(), blob_names_.end(), blob) ==
+                         blob_names_.end(),
+        "top '", blob, "' is already the top of an earlier layer");
+  const int id = static_cast<int>(blobs_.size());
+  blobs_.push_back(std::make_shared<Blob<Dtype>>());
+  blob_names_.push_back(blob);
+  loss_weights_.push_back(0.f);
+  if (!automatic) (*available)[blob] = id;
+  return id;
+}
+
+template <typename Dtype>
+void Net<Dtype>::SetLossWeights(int index) {
+  const Layer<Dtype>& layer = *layers_[index];
+  const std::vector<float>& given = layer.spec().loss_weight;
+  const std::vector<int>& tops = top_ids_[index];
+  Check(given.empty() || given.size() == tops.size(), "loss_weight is given ",
+        given.size(), " times for ", tops.size(),
+        " tops; give it once per top or not at all");
+  for (size_t i = 0; i < tops.size(); ++i) {
+    const float weight =
+        given.empty() ? layer.DefaultLossWeight(static_cast<int>(i)) : given[i];
+    if (weight != 0) loss_weights_[tops[i]] = weight;
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::AppendParams(int index) {
+  Layer<Dtype>* layer = layers_[index].get();
+  const std::vector<ParamSpec>& specs = layer->spec().param;
+  auto& blobs = layer->blobs();
+  Check(specs.size() <= blobs.size(), "param is given ", specs.size(),
+        " times, but the layer has ", blobs.size(), " parameter blobs");
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (specs[i].name.empty()) continue;
+    const auto found = param_owners_.find(specs[i].name);
+    if (found == param_owners_.end()) {
+      param_owners_[specs[i].name] = {index, static_cast<int>(i)};
+      continue;
+    }
+    Layer<Dtype>* owner = layers_[found->second.first].get();
+    const Blob<Dtype>& shared = *owner->blobs()[found->second.second];
+    const bool fits = specs[i].permissive ? shared.count() == blobs[i]->count()
+                                          : shared.shape() == blobs[i]->shape();
+    Check(fits, "cannot share parameter '", specs[i].name, "' with layer '",
+          owner->name(), "': its shape is ", ShapeString(shared.shape()),
+          ", this layer's ", ShapeString(blobs[i]->shape()));
+    blobs[i]->ShareData(shared);
+    blobs[i]->ShareDiff(shared);
+  }
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::RunLayer(int index) {
+  Layer<Dtype>* layer = layers_[index].get();
+  InLayer(layer->spec(),
+          [&] { layer->Forward(bottoms_[index], tops_[index]); });
+  Dtype loss = 0;
+  for (int id : top_ids_[index]) {
+    if (loss_weights_[id] == 0) continue;
+    const Dtype* values = blobs_[id]->data();
+    Dtype sum = 0;
+    for (int64_t i = 0; i < blobs_[id]->count(); ++i) sum += values[i];
+    loss += loss_weights_[id] * sum;
+  }
+  return loss;
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::ForwardLayers(int from, int to, const Poll& poll) {
+  Dtype loss = 0;
+  for (int i = from; i <= to; ++i) {
+    if (poll) poll();
+    for (const Hook& hook : before_forward) hook(i);
+    InLayer(layers_[i]->spec(),
+            [&] { layers_[i]->Reshape(bottoms_[i], tops_[i]); });
+    loss += RunLayer(i);
+    for (const Hook& hook : after_forward) hook(i);
+  }
+  return loss;
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::Forward(int from, int to, const Poll& poll) {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  const int last = static_cast<int>(layers_.size()) - 1;
+  Check(from >= 0 && to <= last, "layers ", from, " to ", to,
+        " are not all in the net, which has ", last + 1);
+  TouchAll();
+  const bool hooked = !before_forward.empty() || !after_forward.empty();
+  Plan* plan = from == 0 && to == last && !hooked ? MakePlan() : nullptr;
+  const Dtype loss = plan ? static_cast<Dtype>(plan->Run(poll, nullptr))
+                          : ForwardLayers(from, to, poll);
+  SyncAll();
+  return loss;
+}
+
+template <typename Dtype>
+std::vector<StepTime> Net<Dtype>::Profile() {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  using Clock = std::chrono::steady_clock;
+  std::vector<StepTime> times;
+  TouchAll();
+  if (Plan* plan = MakePlan()) {
+    plan->Run(Poll(), &times);
+  } else {
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const Clock::time_point start = Clock::now();
+      RunLayer(static_cast<int>(i));
+      const std::chrono::duration<double, std::milli> spent =
+          Clock::now() - start;
+      const Layer<Dtype>& layer = *layers_[i];
+      times.push_back({layer.name(), layer.type(), layer.kernel(), layer.macs(),
+                       spent.count()});
+    }
+  }
+  SyncAll();
+  return times;
+}
+
+template <typename Dtype>
+void Net<Dtype>::Reshape() {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  plan_.reset();
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    InLayer(layers_[i]->spec(),
+            [&] { layers_[i]->Reshape(bottoms_[i], tops_[i]); });
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::ShareTrainedLayersWith(Net* other) {
+  std::lock(mutex_, other->mutex_);
+  std::lock_guard<std::recursive_mutex> mine(mutex_, std::adopt_lock);
+  std::lock_guard<std::recursive_mutex> theirs(other->mutex_, std::adopt_lock);
+  plan_.reset();
+  for (const auto& layer : layers_) {
+    for (const auto& source : other->layers_) {
+      if (source->name() != layer->name()) continue;
+      auto& to = layer->blobs();
+      const auto& from = source->blobs();
+      InLayer(layer->spec(), [&] {
+        Check(to.size() == from.size(), "cannot share weights: ", from.size(),
+              " blobs there, ", to.size(), " here");
+        for (size_t i = 0; i < to.size(); ++i) {
+          Check(to[i]->shape() == from[i]->shape(),
+                "cannot share weights: blob ", i, " has the shape ",
+                ShapeString(from[i]->shape()), " there, ",
+                ShapeString(to[i]->shape()), " here");
+          to[i]->ShareData(*from[i]);
+        }
+      });
+    }
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::Keep(int blob) {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  Check(blob >= 0 && blob < static_cast<int>(blobs_.size()), "blob ", blob,
+        " does not exist");
+  if (kept_[blob]) return;
+  kept_[blob] = true;
+  plan_.reset();
+}
+
+template <typename Dtype>
+void Net<Dtype>::set_planning(bool on) {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  planning_ = on;
+}
+
+template <typename Dtype>
+bool Net<Dtype>::planned() const {
+  return plan_ != nullptr;
+}
+
+template <>
+Plan* Net<double>::MakePlan() {
+  return nullptr;
+}
+
+template <>
+Plan* Net<float>::MakePlan() {
+  if (!planning_ || phase_ != Phase::kTest) return nullptr;
+  if (!plan_) plan_ = Plan::Make(this);
+  return plan_.get();
+}
+
+template <typename Dtype>
+void Net<Dtype>::TouchAll() {
+  for (const auto& layer : layers_) {
+    for (const auto& blob : layer->blobs()) blob->storage().Touch();
+  }
+  for (const auto& blob : blobs_) blob->storage().Touch();
+}
+
+template <typename Dtype>
+void Net<Dtype>::SyncAll() {
+  for (const auto& layer : layers_) {
+    for (const auto& blob : layer->blobs()) blob->storage().Sync();
+  }
+  for (const auto& blob : blobs_) blob->storage().Sync();
+}
+
+template <typename Dtype>
+int Net<Dtype>::held_params() const {
+  int held = 0;
+  for (const auto& layer : layers_) {
+    for (const auto& blob : layer->blobs()) held += blob->storage().view_out();
+  }
+  return held;
+}
+
+template class Net<float>;
+template class Net<double>;
+
+}  // namespace p3d

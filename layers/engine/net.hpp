@@ -1,0 +1,142 @@
+#ifndef P3D_ENGINE_NET_HPP_
+#define P3D_ENGINE_NET_HPP_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/blob.hpp"
+#include "engine/layer.hpp"
+
+namespace p3d {
+
+class Plan;
+
+// Where the time of one forward went.
+struct StepTime {
+  std::string layers;  // names of the layers done in one step, joined by " + "
+  std::string type;    // type of the first
+  std::string kernel;  // "" where there is no choice
+  int64_t macs = 0;
+  double milliseconds = 0;
+};
+
+// A net of layers, with the semantics of Caffe's Net. Layers come filtered and
+// with their splits inserted, bottoms before tops.
+//
+// A whole forward in phase TEST runs through the inference plan (see Plan):
+// blobs in the middle then have no values until somebody asks for them. All
+// other forwards go layer by layer.
+template <typename Dtype>
+class Net {
+ public:
+  using Blobs = typename Layer<Dtype>::Blobs;
+  using Poll = std::function<void()>;
+  using Hook = std::function<void(int layer)>;
+
+  Net(const std::string& name, const std::vector<LayerSpec>& layers,
+      Phase phase);
+  ~Net();
+
+  // Runs layers from..to, both included, and returns the weighted loss. `poll`
+  // is called between layers and may throw (Ctrl-C).
+  Dtype Forward(int from, int to, const Poll& poll = Poll());
+  Dtype Forward(const Poll& poll = Poll()) {
+    return Forward(0, static_cast<int>(layers_.size()) - 1, poll);
+  }
+  // A whole forward by the way that Forward takes, with the time of each step.
+  std::vector<StepTime> Profile();
+
+  // Gives every blob the shape that follows from the inputs' shapes.
+  void Reshape();
+
+  // Uses the other net's parameters for layers of the same name, as test nets
+  // do. Throws Error where shapes differ.
+  void ShareTrainedLayersWith(Net* other);
+
+  // Blobs that keep their values after every forward from now on; an unknown
+  // index throws Error.
+  void Keep(int blob);
+
+  // Whether whole forwards go through the plan, where one can be made (default:
+  // yes, in phase TEST).
+  void set_planning(bool on);
+  bool planned() const;
+
+  // Called with the layer's index around each layer; a hooked net runs layer by
+  // layer.
+  std::vector<Hook> before_forward, after_forward;
+
+  const std::string& name() const { return name_; }
+  Phase phase() const { return phase_; }
+  const std::vector<std::unique_ptr<Layer<Dtype>>>& layers() const {
+    return layers_;
+  }
+  const std::vector<std::shared_ptr<Blob<Dtype>>>& blobs() const {
+    return blobs_;
+  }
+  const std::vector<std::string>& blob_names() const { return blob_names_; }
+  const std::vector<int>& inputs() const { return inputs_; }
+  // In alphabetical order, as in Caffe.
+  const std::vector<int>& outputs() const { return outputs_; }
+  const std::vector<int>& bottom_ids(int layer) const {
+    return bottom_ids_.at(layer);
+  }
+  const std::vector<int>& top_ids(int layer) const {
+    return top_ids_.at(layer);
+  }
+  const Blobs& bottom(int layer) const { return bottoms_.at(layer); }
+  const Blobs& top(int layer) const { return tops_.at(layer); }
+  // By blob.
+  const std::vector<float>& loss_weights() const { return loss_weights_; }
+  bool kept(int blob) const { return kept_[blob]; }
+  // How many parameter blobs somebody holds a view of right now.
+  int held_params() const;
+
+  // Held during forwards, reshapes and everything that reads or writes blobs.
+  std::recursive_mutex& mutex() const { return mutex_; }
+
+ private:
+  friend class Plan;
+
+  void AppendLayer(const LayerSpec& spec,
+                   std::map<std::string, int>* available);
+  int AppendBottom(const LayerSpec& spec, size_t index,
+                   std::map<std::string, int>* available);
+  int AppendTop(const LayerSpec& spec, size_t index,
+                std::map<std::string, int>* available);
+  void AppendParams(int layer);
+  void SetLossWeights(int layer);
+  Dtype RunLayer(int layer);
+  Dtype ForwardLayers(int from, int to, const Poll& poll);
+  Plan* MakePlan();
+  // Views before and after a forward, see Storage.
+  void TouchAll();
+  void SyncAll();
+  template <typename Body>
+  void InLayer(const LayerSpec& spec, const Body& body) const;
+
+  std::string name_;
+  Phase phase_;
+  std::vector<std::unique_ptr<Layer<Dtype>>> layers_;
+  std::vector<std::shared_ptr<Blob<Dtype>>> blobs_;
+  std::vector<std::string> blob_names_;
+  std::vector<std::vector<int>> bottom_ids_, top_ids_;
+  std::vector<Blobs> bottoms_, tops_;
+  std::vector<float> loss_weights_;
+  std::vector<int> inputs_, outputs_;
+  std::vector<bool> kept_;
+  // name of a shared parameter -> its owner (layer, index)
+  std::map<std::string, std::pair<int, int>> param_owners_;
+
+  bool planning_ = true;
+  std::unique_ptr<Plan> plan_;
+  mutable std::recursive_mutex mutex_;
+};
+
+}  // namespace p3d
+
+#endif  // P3D_ENGINE_NET_HPP_

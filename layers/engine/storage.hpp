@@ -1,0 +1,102 @@
+#ifndef P3D_ENGINE_STORAGE_HPP_
+#define P3D_ENGINE_STORAGE_HPP_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "kernels/buffer.hpp"
+#include "kernels/order.hpp"
+
+namespace p3d {
+
+// The values of a blob, wherever they are: in Caffe's order, channels last,
+// in both, packed for a kernel, or nowhere yet. Whoever asks for an order gets
+// it; conversions happen then and only then (as Caffe's SyncedMemory does
+// for CPU and GPU). Where nothing is valid, a source makes the values when they
+// are first asked for: a filler, the inverse of packing, or a net that runs
+// again for a blob that its plan had fused away; without a source they are 0.
+//
+// Where the channels-last geometry is trivial both orders share one memory.
+template <typename Dtype>
+class Storage {
+ public:
+  using Source = std::function<void()>;
+
+  int64_t count() const { return count_; }
+  // Changes the number of values. Fewer keep the first ones, as in Caffe;
+  // more leave them undefined but finite.
+  void Resize(int64_t count);
+
+  // Reading; throws what the source throws.
+  const Dtype* data(Order order, const Geometry& geometry);
+  // Reading and writing: the other order becomes stale.
+  Dtype* mutable_data(Order order, const Geometry& geometry);
+  // Writing only: what was there is lost, nothing is converted.
+  Dtype* write_data(Order order, const Geometry& geometry);
+
+  // Counts the times that the values may have changed.
+  uint64_t version() const { return version_; }
+
+  // Values that will be made by `source` when asked for; it has to call
+  // write_data. Frees what is held unless a view is out.
+  void SetSource(Source source);
+  bool has_values() const { return caffe_valid_ || last_valid_; }
+
+  // --- views: memory in Caffe's order that somebody outside holds
+
+  // The memory that a view shows. Whoever holds the pointer may write to it at
+  // any time, which counts from the next Touch on.
+  std::shared_ptr<Buffer> Lend();
+  bool lent() const { return lent_; }
+  // Before a forward: what was written through views becomes the truth.
+  void Touch();
+  // After a forward: views show what the forward made.
+  void Sync();
+  // Whether somebody holds a view right now.
+  bool view_out() const { return caffe_ && caffe_.use_count() > 1; }
+
+  // --- memory that is somebody else's (the plan's arena)
+
+  // The channels-last values will lie at `memory` until Unbind.
+  void Bind(Dtype* memory, const Geometry& geometry);
+  // Forgets that memory; the values are lost unless Caffe's order is valid.
+  void Unbind();
+
+  // --- one packed copy, shared by all layers that share these values
+
+  // The values packed by `pack` (size Dtypes), made anew when they changed or
+  // when `key` differs. With `only` the packed copy replaces the others, which
+  // `unpack` makes again when they are asked for.
+  using PackFunction = std::function<void(const Dtype* from, Dtype* to)>;
+  const Dtype* Packed(uint64_t key, int64_t size, const PackFunction& pack,
+                      const PackFunction& unpack, bool only);
+
+ private:
+  void Materialise();
+  Dtype* caffe_memory();
+  Dtype* last_memory(const Geometry& geometry);
+  void LastToCaffe();
+
+  int64_t count_ = 0;
+  uint64_t version_ = 1;
+  bool lent_ = false;
+
+  std::shared_ptr<Buffer> caffe_;
+  bool caffe_valid_ = false;
+
+  std::unique_ptr<Buffer> last_;
+  Dtype* bound_ = nullptr;
+  Geometry last_geometry_;
+  bool last_valid_ = false;
+
+  std::unique_ptr<Buffer> packed_;
+  uint64_t packed_key_ = 0;
+  uint64_t packed_version_ = 0;
+
+  Source source_;
+};
+
+}  // namespace p3d
+
+#endif  // P3D_ENGINE_STORAGE_HPP_
