@@ -228,6 +228,11 @@ void Net<Dtype>::Reshape() {
 }
 
 template <typename Dtype>
+void Net<Dtype>::ForgetPlan() {
+  plan_.reset();
+}
+
+template <typename Dtype>
 void Net<Dtype>::ShareTrainedLayersWith(Net* other) {
   std::lock(mutex_, other->mutex_);
   std::lock_guard<std::recursive_mutex> mine(mutex_, std::adopt_lock);

@@ -52,6 +52,8 @@ class Net {
 
   // Gives every blob the shape that follows from the inputs' shapes.
   void Reshape();
+  // To be called when a blob got another shape: the plan was made for the old.
+  void ForgetPlan();
 
   // Uses the other net's parameters for layers of the same name, as test nets
   // do. Throws Error where shapes differ.

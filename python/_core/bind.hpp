@@ -1,0 +1,15 @@
+#ifndef P3D_CORE_BIND_HPP_
+#define P3D_CORE_BIND_HPP_
+
+#include <pybind11/pybind11.h>
+
+#include "engine/layer.hpp"
+
+// One function per file of the binding; each adds its classes to the module.
+void BindNet(pybind11::module_& m);
+
+// The dictionaries of p3d.caffe.prototxt.describe() as the engine takes them.
+std::vector<p3d::LayerSpec> ToLayerSpecs(const pybind11::list& layers,
+                                         const pybind11::dict& defaults);
+
+#endif  // P3D_CORE_BIND_HPP_

@@ -1,0 +1,45 @@
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "_core/bind.hpp"
+#include "kernels/error.hpp"
+#include "kernels/isa.hpp"
+#include "kernels/thread_pool.hpp"
+
+namespace py = pybind11;
+
+namespace {
+
+// p3d::Error becomes p3d.Error, a RuntimeError.
+void RegisterErrors() {
+  py::register_local_exception_translator([](std::exception_ptr thrown) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const p3d::Error& error) {
+      const py::object type = py::module_::import("p3d.error").attr("Error");
+      PyErr_SetString(type.ptr(), error.what());
+    }
+  });
+}
+
+std::vector<std::string> IsaNames() {
+  std::vector<std::string> names;
+  for (p3d::Isa isa : p3d::SupportedIsas()) names.push_back(p3d::IsaName(isa));
+  return names;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "The embedded engine; p3d.caffe is its public face.";
+  RegisterErrors();
+  m.def("isa_names", &IsaNames,
+        "Instruction sets that this machine runs, slowest first.");
+  m.def("isa", [] { return p3d::IsaName(p3d::ActiveIsa()); },
+        "The instruction set in use.");
+  m.def("set_isa", [](const std::string& n) { p3d::SetActiveIsa(p3d::ParseIsa(n)); },
+        py::arg("name"), "Use this set for nets made from now on.");
+  m.def("num_threads", &p3d::NumThreads);
+  m.def("set_num_threads", &p3d::SetNumThreads, py::arg("threads"));
+  BindNet(m);
+}
