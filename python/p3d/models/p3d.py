@@ -1,0 +1,171 @@
+"""P3D ResNets: bottleneck nets whose middle convolution is a pair, 1x3x3 (S) and 3x1x1 (T).
+
+    A   relu(bn T(relu(bn S(x))))                     one after the other
+    B   relu(relu(bn S(x)) + bn T(x))                 side by side
+    C   relu(0.5 s + 0.5 bn T(s)), s = relu(bn S(x))  one after the other, with a way around T
+
+The kinds take turns over all units of res2, res3 and res4. Halving poolings along the length stand
+before res3, res4 and res5; a clip of 16 frames is one frame at res5, whose units are plain 2-D.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from p3d.error import Error
+from p3d.models.net import Net, gaussian, xavier
+
+#: Units of res2, res3, res4, res5 by the number of weighted layers in the published nets' style.
+UNITS = {63: (3, 4, 6, 3), 131: (3, 4, 23, 3), 199: (3, 8, 36, 3)}
+
+#: The longest clip that is a single frame at res5: four halvings, rounded up.
+MAX_LENGTH = 16
+
+_EXPANSION = 4
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a net was trained on: its classes, the name of its last layer, its dropout."""
+
+    classes: int
+    head: str
+    dropout: float
+    channels: int
+    flow: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """A net of this family, spelled out. See `p3d.models.prototxt` for the meaning."""
+
+    units: tuple[int, int, int, int]
+    numbered: bool
+    classes: int
+    head: str
+    crop: tuple[int, int]
+    length: int
+    batch: int
+    kinds: str
+    any_length: bool
+
+
+def build(name: str, data: Data, options: Options) -> Net:
+    """The deploy net: from the input "data" to the probabilities "prob"."""
+    net = Net(name, xavier() if data.flow else gaussian(0.001))
+    shape = (options.batch, data.channels, options.length, *options.crop)
+    blob = trunk(net, net.input("data", shape), data, options)
+    net.comment("classifier")
+    blob = net.dropout("pool5_drop", blob, data.dropout)
+    net.softmax("prob", net.classifier(options.head, blob, options.classes))
+    return net
+
+
+def trunk(net: Net, blob: str, data: Data, options: Options) -> str:
+    """From the clip to the feature "pool5", 2048 channels."""
+    lr = 5 if data.flow else 1
+    net.comment("conv1: N C L H W -> N 64 L H/2 W/2")
+    blob = net.conv("conv1", blob, 64, (1, 7, 7), (1, 2, 2), (0, 3, 3), lr)
+    blob = net.relu("conv1_relu", net.bn("bn_conv1", blob, frozen=False, lr=lr))
+    blob = net.max_pool3d("pool1", blob, length=2, size=3)
+    kinds = _cycle(options.kinds)
+    for stage, count in zip((2, 3, 4), options.units, strict=False):
+        if stage > 2:
+            blob = net.max_pool3d(f"{stage}a_pool", blob, length=2, size=1)
+        for tag in unit_tags(stage, count, options.numbered):
+            blob = _unit(net, tag, next(kinds), blob, stage)
+    blob = net.max_pool3d("res5a_pool", blob, length=2, size=1)
+    if not options.any_length:
+        blob = net.fold_length("res5a_reshape", blob)
+    for tag in unit_tags(5, options.units[3], numbered=False):
+        blob = _unit(net, tag, "3D" if options.any_length else "2D", blob, 5)
+    return net.global_average("pool5", blob, axes=5 if options.any_length else 4)
+
+
+def unit_tags(stage: int, count: int, numbered: bool) -> list[str]:
+    """3a, 3b, 3c... or, `numbered`, 3a, 3b1, 3b2...: the two habits of the 2-D ResNets."""
+    if numbered and stage in (3, 4):
+        return [f"{stage}a"] + [f"{stage}b{i}" for i in range(1, count)]
+    return [f"{stage}{chr(ord('a') + i)}" for i in range(count)]
+
+
+def _cycle(kinds: str) -> Iterator[str]:
+    while True:
+        yield from kinds
+
+
+def _unit(net: Net, tag: str, kind: str, blob: str, stage: int) -> str:
+    """A residual unit: 1x1x1 down, the middle, 1x1x1 up, plus the shortcut, ReLU."""
+    width = 64 << (stage - 2)
+    first = tag.endswith("a")
+    stride = 2 if first and stage > 2 else 1
+    net.comment(f"res{tag}: {_MEANING[kind]}")
+    shortcut = blob
+    if first:
+        shortcut = _conv_bn(net, tag, "branch1", blob, width * _EXPANSION, 1, stride, kind)
+    down = _conv_bn(net, tag, "branch2a", blob, width, 1, stride, kind)
+    down = net.relu(f"res{tag}_branch2a_relu", down)
+    middle = _conv_bn(net, tag, "branch2b", down, width, 3, 1, kind)
+    middle = net.relu(f"res{tag}_branch2b_relu", middle)
+    if kind in _COEFF:
+        middle = _temporal(net, tag, kind, down, middle, width)
+    up = _conv_bn(net, tag, "branch2c", middle, width * _EXPANSION, 1, 1, kind)
+    return net.relu(f"res{tag}_relu", net.add(f"res{tag}", (shortcut, up)))
+
+
+_COEFF = {"A": None, "B": 1, "C": 0.5}
+_MEANING = {
+    "A": "unit A, T after S",
+    "B": "unit B, T beside S",
+    "C": "unit C, T after S and a way around it",
+    "2D": "a 2-D unit",
+    "3D": "a 2-D unit, frame by frame",
+}
+
+
+def _temporal(net: Net, tag: str, kind: str, down: str, middle: str, width: int) -> str:
+    name = f"res{tag}_branch2b_t"
+    source = down if kind == "B" else middle
+    time = net.bn(
+        f"bn{tag}_branch2b_t",
+        net.conv(name, source, width, (3, 1, 1), (1, 1, 1), (1, 0, 0)),
+        frozen=True,
+    )
+    if kind == "A":
+        return net.relu(f"{name}_relu", time)
+    total = net.add(f"res{tag}_branch2b_st", (middle, time), _COEFF[kind])
+    return net.relu(f"{total}_relu", total)
+
+
+def _conv_bn(
+    net: Net, tag: str, branch: str, bottom: str, outputs: int, size: int, stride: int, kind: str
+) -> str:
+    """size x size on a frame, then a frozen BN."""
+    pad = size // 2
+    name = f"res{tag}_{branch}"
+    if kind == "2D":
+        blob = net.conv(name, bottom, outputs, size, stride, pad)
+    else:
+        blob = net.conv(name, bottom, outputs, (1, size, size), (1, stride, stride), (0, pad, pad))
+    return net.bn(f"bn{tag}_{branch}", blob, frozen=True)
+
+
+def check(options: Options) -> None:
+    """Raises p3d.Error for a net that cannot be."""
+    sizes = {"classes": options.classes, "length": options.length, "batch": options.batch}
+    for what, size in sizes.items():
+        if not 1 <= size <= _MOST:
+            raise Error(f"{what} is {size}: expected a number from 1 to {_MOST}")
+    if not all(3 <= side <= _MOST for side in options.crop):
+        raise Error(f"crop is {options.crop}: pool1 needs at least 3 x 3 pixels")
+    if not options.kinds or set(options.kinds) - set("ABC"):
+        raise Error(f"kinds is {options.kinds!r}: expected a word of A, B and C, as in 'ABC'")
+    if options.length > MAX_LENGTH and not options.any_length:
+        raise Error(
+            f"a clip of {options.length} frames is longer than one frame at res5, where this net "
+            f"is 2-D: use at most {MAX_LENGTH} frames, or ask for the any-length variant"
+        )
+
+
+_MOST = 1 << 20
