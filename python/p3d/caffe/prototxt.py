@@ -1,0 +1,163 @@
+"""Reads prototxt files and turns a net into plain data for the engine.
+
+    net = read_net("deploy.prototxt")          text -> NetParameter, old formats upgraded
+    net = prepare(net, TEST)                   rules of include/exclude, Split layers, checks
+    layers, defaults = describe(net)           lists and dicts, no protobuf
+
+Every fault of a file becomes an Error of one sentence that names the file, the line,
+what is wrong and the cure.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf import text_format
+
+from p3d.error import Error
+
+from .description import describe
+from .net_graph import prepare
+from .proto import caffe_pb2
+from .upgrade_proto import upgrade_net
+from .wording import did_you_mean, shorten
+
+__all__ = [
+    "describe",
+    "parse_message",
+    "parse_net",
+    "prepare",
+    "read_message",
+    "read_net",
+    "read_text",
+]
+
+# P3D-199 has 0.2 MB and 6000 blocks. These keep a hostile file from filling the memory.
+MAX_BYTES = 16 << 20
+MAX_BLOCKS = 200_000
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # what no text has, and every binary does
+
+
+def read_net(path: str | os.PathLike[str]) -> Any:
+    """The NetParameter in a prototxt file, brought to today's format.
+
+    A file that cannot be read is "Could not open file PATH", pycaffe's words.
+    """
+    return parse_net(read_text(path), os.fspath(path))
+
+
+def parse_net(text: str, origin: str = "prototxt") -> Any:
+    """The NetParameter in `text`, brought to today's format; `origin` names it in errors."""
+    net = parse_message(text, caffe_pb2.NetParameter, origin)
+    if not (net.layer or net.layers or net.input):
+        raise Error(f"{origin} holds no layer; a net is a list of `layer {{ ... }}` blocks")
+    upgrade_net(net, origin)
+    return net
+
+
+def read_message(path: str | os.PathLike[str], message_class: Any) -> Any:
+    """A message of another kind, such as a SolverParameter, from a text file."""
+    return parse_message(read_text(path), message_class, os.fspath(path))
+
+
+def parse_message(text: str, message_class: Any, origin: str = "prototxt") -> Any:
+    """`text` as a message of `message_class`."""
+    if not text.strip():
+        raise Error(f"{origin} is empty; expected the text of a {message_class.__name__}")
+    if text.count("{") + text.count("<") > MAX_BLOCKS:
+        raise Error(f"{origin} has more than {MAX_BLOCKS} blocks; is it a prototxt?")
+    message = message_class()
+    try:
+        text_format.Parse(text, message)
+    except text_format.ParseError as error:
+        raise Error(_explain(error, text, origin)) from None
+    return message
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a prototxt file. Bytes that are not UTF-8, as comments in other
+    encodings have them, are kept as surrogates."""
+    name = os.fspath(path)
+    try:
+        with open(name, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise Error(f"Could not open file {name}: {error.strerror}") from None
+    except ValueError as error:  # a NUL in the path
+        raise Error(f"Could not open file {name!r}: {error}") from None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise Error(f"{name} is UTF-16 text; save it as UTF-8")
+    if _CONTROL.search(data, 0, 4096):
+        raise Error(
+            f"{name} is a binary file, not a prototxt; if it is a caffemodel, "
+            "give it as the weights and a prototxt as the net"
+        )
+    if len(data) > MAX_BYTES:
+        raise Error(
+            f"{name} has more than {MAX_BYTES >> 20} MiB; a prototxt describes layers, "
+            "weights belong into a caffemodel"
+        )
+    return data.decode("utf-8-sig", errors="surrogateescape")
+
+
+def _explain(error: text_format.ParseError, text: str, origin: str) -> str:
+    """One sentence for a person from what text_format says ("LINE:COLUMN : reason")."""
+    place = re.match(r"(\d+):\d+ : ", str(error))
+    if not place:
+        return f"{origin}: {shorten(str(error), 200)}"
+    line = text.split("\n")[int(place.group(1)) - 1]
+    reason = str(error)[place.end() :].removeprefix(f"'{line}': ").rstrip(".")
+    shown = shorten(line.strip(), 60)
+    where = f"{origin}, line {place.group(1)}" + (f" (`{shown}`)" if shown else "")
+    for pattern, explain in _REASONS:
+        match = re.fullmatch(pattern, reason, re.DOTALL)
+        if match:
+            return f"{where}: {explain(*match.groups())}"
+    return f"{where}: {shorten(reason, 200)}"
+
+
+def _unknown_field(kind: str, name: str) -> str:
+    fields = caffe_pb2.DESCRIPTOR.message_types_by_name[kind].fields
+    fault = f"{kind} has no field '{shorten(name)}'"
+    if kind == "NetParameter" and name in caffe_pb2.SolverParameter.DESCRIPTOR.fields_by_name:
+        return fault + "; it is one of a solver: give the solver's net instead"
+    owners = [
+        field.name
+        for field in fields
+        if field.message_type and name in field.message_type.fields_by_name
+    ]
+    if owners:
+        return fault + f"; it belongs inside {' or '.join(owners[:4])}"
+    return fault + did_you_mean(name, [field.name for field in fields])
+
+
+def _unknown_value(kind: str, name: str) -> str:
+    *outer, enum = kind.split(".")
+    scope: Any = caffe_pb2.DESCRIPTOR
+    if outer:
+        scope = scope.message_types_by_name[outer[0]]
+    names = list(scope.enum_types_by_name[enum].values_by_name)
+    return f"{enum} has no value {shorten(name)}; it has {', '.join(names)}"
+
+
+_REASONS: list[tuple[str, Callable[..., str]]] = [
+    (r'Message type "caffe\.(\w+)" has no field named "(.*)"', _unknown_field),
+    (r'Enum type "caffe\.([\w.]+)" has no value (?:named|with number) (.*)', _unknown_value),
+    (
+        r'Message type "caffe\.(\w+)" should not have multiple "(\w+)" fields',
+        lambda kind, name: f"{kind} takes `{name}` only once",
+    ),
+    (r'Expected "([}>])"', lambda end: f"a block is not closed; a `{end}` is missing"),
+    (
+        r"Expected string but found: (.*)",
+        lambda found: f"expected text in quotes, not {found[:80]}",
+    ),
+    (
+        r".*(?:surrogates not allowed|can't decode byte).*",
+        lambda: "text that is not UTF-8; save the file as UTF-8",
+    ),
+]
