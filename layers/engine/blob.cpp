@@ -36,12 +36,14 @@ void Blob<Dtype>::Reshape(const Shape& shape) {
   Check(shape.size() <= kMostAxes, "a blob has at most ", kMostAxes,
         " axes, not ", shape.size());
   int64_t count = 1;
+  int64_t bound = 1;  // without the empty axes: no part of a shape overflows
   for (int64_t dim : shape) {
     Check(dim >= 0, "a blob cannot have the shape ", ShapeString(shape));
-    Check(dim <= kMost && (dim == 0 || count <= kMost / dim),
+    Check(dim <= kMost && (dim == 0 || bound <= kMost / dim),
           "a blob holds at most 2^31 - 1 values, the shape asks for more: use "
           "a smaller batch or input");
     count *= dim;
+    if (dim != 0) bound *= dim;
   }
   shape_ = shape;
   count_ = count;
@@ -50,11 +52,11 @@ void Blob<Dtype>::Reshape(const Shape& shape) {
 }
 
 template <typename Dtype>
-int Blob<Dtype>::CanonicalAxis(int axis) const {
+int Blob<Dtype>::CanonicalAxis(int64_t axis) const {
   Check(axis >= -num_axes() && axis < num_axes(), "axis ", axis,
         " is out of range for a blob of ", num_axes(), " axes, shape ",
         ShapeString(shape_));
-  return axis < 0 ? axis + num_axes() : axis;
+  return static_cast<int>(axis < 0 ? axis + num_axes() : axis);
 }
 
 template <typename Dtype>

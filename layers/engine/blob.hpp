@@ -36,9 +36,11 @@ class Blob {
   int64_t count(int begin, int end) const;
   int64_t count(int begin) const { return count(begin, num_axes()); }
   // An axis counted from the front; throws Error where there is no such axis.
-  int CanonicalAxis(int axis) const;
+  int CanonicalAxis(int64_t axis) const;
   // num = axis 0, channels = axis 1, pixels = the rest.
   Geometry geometry() const;
+  // The order in which the values lie right now, for layers that can do both.
+  Order order() const { return data_->held_order(geometry()); }
 
   // Values in `order`: to read, to change, to overwrite (see Storage).
   const Dtype* data(Order order = Order::kCaffe) const {

@@ -88,6 +88,14 @@ const Fields& Layer<Dtype>::Param(const std::string& field) const {
 }
 
 template <typename Dtype>
+void Layer<Dtype>::CheckNotInPlace(const Blobs& bottom, const Blobs& top) {
+  for (const Blob<Dtype>* blob : top) {
+    Check(std::find(bottom.begin(), bottom.end(), blob) == bottom.end(),
+          "cannot work in place; give its tops names of their own");
+  }
+}
+
+template <typename Dtype>
 void LayerRegistry<Dtype>::Add(const std::string& type, Creator creator) {
   Registry<Dtype>()[type] = std::move(creator);
 }

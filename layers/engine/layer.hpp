@@ -117,6 +117,9 @@ class Layer {
  protected:
   // The layer's parameter message by its field name, "bn_param".
   const Fields& Param(const std::string& field) const;
+  // For layers that write a top before they are done with the bottoms, or give
+  // it another shape.
+  static void CheckNotInPlace(const Blobs& bottom, const Blobs& top);
 
   LayerSpec spec_;
   std::vector<std::shared_ptr<Blob<Dtype>>> blobs_;

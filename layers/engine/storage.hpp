@@ -42,6 +42,11 @@ class Storage {
   // write_data. Frees what is held unless a view is out.
   void SetSource(Source source);
   bool has_values() const { return caffe_valid_ || last_valid_; }
+  // The order in which reading costs no conversion.
+  Order held_order(const Geometry& geometry) const {
+    return last_valid_ && last_geometry_ == geometry ? Order::kChannelsLast
+                                                     : Order::kCaffe;
+  }
 
   // --- views: memory in Caffe's order that somebody outside holds
 

@@ -1,0 +1,75 @@
+#include "engine/layer.hpp"
+#include "kernels/copy_rows.hpp"
+
+namespace p3d {
+
+// Concat: the bottoms behind each other along one axis (default 1); their other
+// axes agree.
+template <typename Dtype>
+class ConcatLayer : public Layer<Dtype> {
+ public:
+  using Layer<Dtype>::Layer;
+  using typename Layer<Dtype>::Blobs;
+
+  BlobCounts counts() const override { return {1, -1, 1, 1, false}; }
+  Role role() const override {
+    return this->spec_.bottom.size() == 1 ? Role::kIdentity : Role::kOpaque;
+  }
+
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    this->CheckNotInPlace(bottom, top);
+    axis_ = AxisOf(*bottom[0]);
+    Shape shape = bottom[0]->shape();
+    for (size_t i = 1; i < bottom.size(); ++i) {
+      Shape expected = bottom[i]->shape();
+      Check(expected.size() == shape.size(),
+            "needs bottoms with equally many "
+            "axes; bottom 0 is ",
+            ShapeString(bottom[0]->shape()), ", bottom ", i, " is ",
+            ShapeString(expected));
+      const int64_t length = expected[axis_];
+      expected[axis_] = shape[axis_];
+      Check(expected == shape, "needs bottoms that agree in all axes but axis ",
+            axis_, "; bottom 0 is ", ShapeString(bottom[0]->shape()),
+            ", bottom ", i, " is ", ShapeString(bottom[i]->shape()));
+      shape[axis_] += length;
+    }
+    top[0]->Reshape(shape);
+    if (bottom.size() == 1) {
+      top[0]->ShareData(*bottom[0]);
+      top[0]->ShareDiff(*bottom[0]);
+    }
+  }
+
+  void Forward(const Blobs& bottom, const Blobs& top) override {
+    if (bottom.size() == 1) return;
+    const Order order = axis_ == 1 ? bottom[0]->order() : Order::kCaffe;
+    const bool last = order == Order::kChannelsLast;
+    const int64_t rows =
+        last ? top[0]->shape(0) * top[0]->count(2) : top[0]->count(0, axis_);
+    const int64_t inner = last ? 1 : top[0]->count(axis_ + 1);
+    const int64_t stride = top[0]->shape(axis_) * inner;
+    Dtype* to = top[0]->write_data(order);
+    for (Blob<Dtype>* blob : bottom) {
+      const int64_t width = blob->shape(axis_) * inner;
+      CopyRows<Dtype>(rows, width, {blob->data(order), width}, {to, stride});
+      to += width;
+    }
+  }
+
+ private:
+  // `concat_dim` is the old name of `axis`.
+  int AxisOf(const Blob<Dtype>& bottom) const {
+    const Fields& param = this->Param("concat_param");
+    const bool old_name = param.Has("concat_dim");
+    Check(!old_name || !param.Has("axis"),
+          "is given both axis and concat_dim; give one of them");
+    return bottom.CanonicalAxis(param.Int(old_name ? "concat_dim" : "axis"));
+  }
+
+  int axis_ = 1;
+};
+
+P3D_REGISTER_LAYER(Concat, ConcatLayer);
+
+}  // namespace p3d

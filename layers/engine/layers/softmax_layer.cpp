@@ -1,0 +1,40 @@
+#include "engine/layer.hpp"
+#include "kernels/softmax.hpp"
+
+namespace p3d {
+
+// Softmax: exp(x) / sum of exp(x) along one axis (default 1, the channels).
+template <typename Dtype>
+class SoftmaxLayer : public Layer<Dtype> {
+ public:
+  using Layer<Dtype>::Layer;
+  using typename Layer<Dtype>::Blobs;
+
+  BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
+
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    axis_ = bottom[0]->CanonicalAxis(this->Param("softmax_param").Int("axis"));
+    top[0]->ReshapeLike(*bottom[0]);
+  }
+
+  void Forward(const Blobs& bottom, const Blobs& top) override {
+    const Order order = axis_ == 1 ? bottom[0]->order() : Order::kCaffe;
+    SoftmaxShape shape;
+    shape.channels = bottom[0]->shape(axis_);
+    if (order == Order::kChannelsLast) {
+      shape.outer = bottom[0]->count(2) * bottom[0]->shape(0);
+    } else {
+      shape.outer = bottom[0]->count(0, axis_);
+      shape.inner = bottom[0]->count(axis_ + 1);
+    }
+    const Dtype* x = bottom[0]->data(order);
+    Softmax(shape, x, top[0]->write_data(order));
+  }
+
+ private:
+  int axis_ = 1;
+};
+
+P3D_REGISTER_LAYER(Softmax, SoftmaxLayer);
+
+}  // namespace p3d

@@ -1,0 +1,31 @@
+#ifndef P3D_KERNELS_RANGES_HPP_
+#define P3D_KERNELS_RANGES_HPP_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/thread_pool.hpp"
+
+namespace p3d {
+
+// Values that a loop over plain arrays should do in one task: enough to pay for
+// handing it out, few enough to stay in a core's cache.
+constexpr int64_t kRange = 16384;
+
+// Calls body(begin, end) for ranges of `range` items (the last one may be
+// shorter) that cover [0, count), on all threads.
+template <typename Body>
+void ParallelRanges(int64_t count, int64_t range, const Body& body) {
+  ParallelFor((count + range - 1) / range, [&](int64_t task) {
+    body(task * range, std::min(count, (task + 1) * range));
+  });
+}
+
+// How many rows of `width` values make up one range.
+inline int64_t RowsPerRange(int64_t width) {
+  return std::max<int64_t>(1, kRange / std::max<int64_t>(1, width));
+}
+
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_RANGES_HPP_
