@@ -1,0 +1,143 @@
+"""The command ``p3d``: every verb is one module of this package.
+
+To add a verb, write ``p3d/cli/<verb>.py`` with
+
+* ``HELP``: the line that ``p3d --help`` shows,
+* ``EXAMPLES`` (optional): the lines at the end of ``p3d <verb> --help``,
+* ``add_arguments(parser)``: fills an ``argparse.ArgumentParser``,
+* ``run(args) -> int | None``: does it; an int is the exit code.
+
+and import nothing above ``run`` but the standard library: ``p3d --help`` imports every verb.
+Verbs report failures by raising: ``p3d.Error``, ``RuntimeError`` and ``OSError`` become one
+line on stderr and exit code 1 (with ``P3D_DEBUG=1`` a traceback).
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import pkgutil
+import re
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from types import ModuleType
+
+_DESCRIPTION = """\
+P3D ResNet: from video, prototxt and caffemodel to features, with nothing of Caffe installed.
+"""
+_EXAMPLES = """\
+examples:
+  p3d demo                                   makes its own videos and weights, runs everything once
+  p3d extract some.mp4 --weights p3d_resnet_kinetics_iter_190000.caffemodel --out features
+  p3d extract --help                         all about one verb
+
+Long options work with one dash too, as in Caffe: -weights W is --weights W.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs ``p3d`` with these arguments (``sys.argv`` by default); returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
+    verb = arguments[0] if arguments else "--help"
+    if verb in ("-h", "-help", "--help"):
+        print(_overview(), end="")
+        return 0 if arguments else 2
+    if verb in ("-version", "--version"):
+        from p3d import __version__
+
+        print(f"p3d {__version__}")
+        return 0
+    if verb not in verbs():
+        print(f"p3d: {_unknown(verb)}", file=sys.stderr)
+        return 2
+    return _guarded(verb, lambda: _run(verb, arguments[1:]))
+
+
+def verbs() -> list[str]:
+    """The names of all verbs, in alphabetical order."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+
+def _run(verb: str, arguments: list[str]) -> int:
+    module = importlib.import_module(f"{__name__}.{verb}")
+    parser = _parser(verb, module)
+    return module.run(parser.parse_args(_two_dashes(parser, arguments))) or 0
+
+
+def _parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"p3d {verb}",
+        description=module.HELP,
+        epilog=getattr(module, "EXAMPLES", None),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    return parser
+
+
+def _two_dashes(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
+    """Writes ``-weights W`` and ``-batch_size=4`` as ``--weights W`` and ``--batch-size=4``."""
+    known = set(parser._option_string_actions)
+    result: list[str] = []
+    for position, argument in enumerate(arguments):
+        if argument == "--":
+            return result + arguments[position:]
+        flag, equals, value = argument.partition("=")
+        match = re.fullmatch(r"--?([A-Za-z][\w-]+)", flag)
+        long = "--" + match[1].replace("_", "-") if match else ""
+        result.append(long + equals + value if flag not in known and long in known else argument)
+    return result
+
+
+def _overview() -> str:
+    names = verbs()
+    width = max(map(len, names), default=0)
+    lines = [f"usage: p3d {{{','.join(names)}}} ...", "", _DESCRIPTION, "verbs:"]
+    for name in names:
+        lines.append(f"  {name:{width}}  {importlib.import_module(f'{__name__}.{name}').HELP}")
+    return "\n".join([*lines, "", _EXAMPLES])
+
+
+def _unknown(verb: str) -> str:
+    close = difflib.get_close_matches(verb, verbs(), n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"the verbs are {', '.join(verbs())}"
+    return f"there is no verb '{verb}': {hint} (see p3d --help)"
+
+
+def _guarded(verb: str, action: Callable[[], int]) -> int:
+    """Runs `action`; what goes wrong becomes one line on stderr and an exit code."""
+    debug = os.environ.get("P3D_DEBUG", "0") not in ("", "0")
+    if not debug:  # OpenCV's and FFmpeg's own lines about broken files would bury ours
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    try:
+        with warnings.catch_warnings():
+            if not debug:
+                warnings.showwarning = _show_warning
+            code = action()
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except KeyboardInterrupt:
+        print(f"\np3d {verb}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `p3d info X | head`: nobody reads on, nothing to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except (RuntimeError, OSError) as error:
+        if debug:
+            raise
+        text = " ".join(str(error).splitlines()) or type(error).__name__
+        print(f"p3d {verb}: {text}", file=sys.stderr)
+        return 1
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    print(f"p3d: warning: {' '.join(str(message).splitlines())}", file=file or sys.stderr)

@@ -1,0 +1,55 @@
+"""Does an array look like what the nets were trained on?"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+_CURE = {
+    "frame": (
+        "the nets want B, G, R (as cv2 reads) in 0..255, minus 104, 117, 123, and no division: "
+        "x = frame_bgr.astype('float32') - (104, 117, 123)"
+    ),
+    "flow": "the nets want x and y flow images in 0..255 minus 128, and no division",
+}
+
+
+class InputWarning(UserWarning):
+    """Numbers that a net can compute with, but was not trained on."""
+
+
+def check_input(data: np.ndarray, modality: str | None = None) -> str | None:
+    """Warns (InputWarning) if net input looks scaled to 0..1, normalised, or not mean-subtracted.
+
+    `data` is (n, c, l, h, w) or one clip (c, l, h, w), as it would be put into the blob "data";
+    `modality` is "frame" or "flow", by default told from c. Returns the text of the warning, or
+    None. Such input is the most frequent cause of wrong or constant classes; swapped channels
+    (R, G, B) cannot be seen in the numbers.
+    """
+    if data.ndim not in (4, 5) or data.size == 0:
+        return None
+    modality = modality or ("flow" if data.shape[-4] == 2 else "frame")
+    found = _oddity(float(data.min()), float(data.max()), 127.0 if modality == "flow" else 151.0)
+    if found is None:
+        return None
+    text = f"the data {found}; {_CURE[modality]}"
+    warnings.warn(text, InputWarning, stacklevel=2)
+    return text
+
+
+def _oddity(low: float, high: float, highest: float) -> str | None:
+    """`highest` is the largest value that is left of 255 when the (smallest) mean is subtracted."""
+    between = f"is between {low:.4g} and {high:.4g}"
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return "has values that are not finite"
+    if low == high:
+        return None
+    if max(-low, high) <= 10:
+        what = "scaled to 0..1" if low >= 0 else "scaled or normalised to standard deviation 1"
+        return f"{between}: it looks {what}"
+    if low >= 0:
+        return f"{between}: it looks as if no mean was subtracted"
+    if high > highest + 1 or low < -129:
+        return f"{between}, which is outside of what 0..255 minus the mean gives"
+    return None

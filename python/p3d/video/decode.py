@@ -1,0 +1,140 @@
+"""Video files, decoded from the first frame to the last by OpenCV.
+
+Nothing is sought and no header is believed: seeking and CAP_PROP_FRAME_COUNT are wrong for too
+many files. The number of compressed packets is the estimate (2 to 5 microseconds a packet,
+nothing is decoded); decoding tells the truth.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import cv2
+import numpy as np
+
+from p3d.error import Error
+
+# By which a folder's files are taken for videos; a file that a person names may be called anything.
+EXTENSIONS = (
+    *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+    *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
+)
+
+_CURE = "see what is inside with `ffprobe`, or convert it: `ffmpeg -i FILE -c:v libx264 new.mp4`"
+
+
+class VideoFile:
+    """One video file. Metadata about rotation are applied, as players do."""
+
+    modality = "frame"
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        if not os.path.exists(path):
+            raise Error(f"{path}: there is no such file")
+        if not os.path.isfile(path):
+            raise Error(f"{path}: is not a file")
+        if not os.access(path, os.R_OK):
+            raise Error(f"{path}: may not be read (file permissions)")
+        if os.path.getsize(path) == 0:
+            raise Error(f"{path}: the file is empty")
+        self._record: dict[str, Any] = {}
+
+    def estimate(self) -> int:
+        """The number of compressed packets; by decoding where this OpenCV cannot count them."""
+        capture = _open(self.path, cv2.CAP_PROP_FORMAT, -1)
+        packets = _count(capture) if capture else 0
+        return packets or sum(1 for _ in self.frames(lambda _: False))
+
+    def frames(self, wanted: Callable[[int], bool]) -> Iterator[np.ndarray | None]:
+        """See Source. Only a wanted frame is converted to B, G, R."""
+        threads = getattr(cv2, "CAP_PROP_N_THREADS", None)  # since OpenCV 4.6
+        capture = _open(self.path, *(() if threads is None else (threads, _decoder_threads())))
+        if capture is None:
+            raise Error(
+                f"{self.path}: OpenCV finds no video in it that it can decode (damaged or cut off, "
+                f"sound only, not a video, or a rare codec); {_CURE}"
+            )
+        with opencv_threads_off():
+            try:
+                yield from self._decode(capture, wanted)
+            finally:
+                capture.release()
+
+    def record(self) -> dict[str, Any]:
+        """Frame rate and rotation by the file's header; the size of the decoded frames."""
+        return dict(self._record)
+
+    def _decode(
+        self, capture: cv2.VideoCapture, wanted: Callable[[int], bool]
+    ) -> Iterator[np.ndarray | None]:
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        self._record["fps"] = round(capture.get(cv2.CAP_PROP_FPS), 6)
+        self._record["rotation"] = int(capture.get(cv2.CAP_PROP_ORIENTATION_META))
+        count = 0
+        while capture.grab():
+            frame = None
+            if wanted(count):
+                ok, frame = capture.retrieve()
+                if not ok or frame is None or frame.ndim != 3 or frame.dtype != np.uint8:
+                    raise Error(f"{self.path}: frame {count} cannot be decoded; {_CURE}")
+                self._record.setdefault("height", frame.shape[0])
+                self._record.setdefault("width", frame.shape[1])
+            yield frame
+            count += 1
+        if count == 0:
+            raise Error(f"{self.path}: not one frame of it can be decoded; {_CURE}")
+
+
+def _open(path: str, *parameters: int) -> cv2.VideoCapture | None:
+    ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
+    # An absolute path is a file to FFmpeg and never a URL, a device or a list of files.
+    absolute = os.path.abspath(path)
+    capture = cv2.VideoCapture(
+        absolute, cv2.CAP_FFMPEG if ffmpeg else cv2.CAP_ANY, list(parameters)
+    )
+    return capture if capture.isOpened() else None
+
+
+def _count(capture: cv2.VideoCapture) -> int:
+    count = 0
+    while capture.grab():
+        count += 1
+    capture.release()
+    return count
+
+
+def _decoder_threads() -> int:
+    """FFmpeg keeps a few frames per thread: bounded, or many cores would cost much memory."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return min(4, len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+_threads_lock = threading.Lock()
+_threads_users = 0
+_threads_before = 0
+
+
+@contextmanager
+def opencv_threads_off() -> Iterator[None]:
+    """Keeps OpenCV from using its own threads, which would take cores away from the net.
+
+    The setting is the process's: it is restored when the last block is left, in whatever order.
+    """
+    global _threads_users, _threads_before
+    with _threads_lock:
+        if _threads_users == 0:
+            _threads_before = cv2.getNumThreads()
+            cv2.setNumThreads(0)
+        _threads_users += 1
+    try:
+        yield
+    finally:
+        with _threads_lock:
+            _threads_users -= 1
+            if _threads_users == 0:
+                cv2.setNumThreads(_threads_before)

@@ -1,0 +1,222 @@
+"""Folders of frames and of flow images: which files belong together is found by looking.
+
+Files that differ in one number only are a sequence: ``000001.jpg``, ``img_00001.jpg``,
+``frame_0000000001.png``, ``00001_x.jpg``. Two sequences, or two sub-folders, whose names end in
+x and y (or u and v) are optical flow: ``flow_x_00001.jpg`` with ``flow_y_00001.jpg``,
+``flow_x/00001.jpg`` with ``flow_y/00001.jpg``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Callable, Collection, Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from p3d.error import Error
+
+EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+FLOW_CURE = (
+    "make flow images with TV-L1 (for example cv2.optflow.DualTVL1OpticalFlow_create of "
+    "opencv-contrib-python): clip x and y to -20..20 pixels, store round(255 * (v + 20) / 40) as "
+    "grey flow_x_00001.jpg and flow_y_00001.jpg, ..., and name their folder"
+)
+_OTHER = dict(zip("xyuvXYUV", "yxvuYXVU", strict=True))
+_COMPONENT = re.compile(r"(?:^|[^A-Za-z0-9]|flow)([xyuv])(?=[^A-Za-z0-9]|$)", re.IGNORECASE)
+
+
+class Sequence(NamedTuple):
+    """Numbered images of one kind."""
+
+    label: str  # img_*.jpg
+    files: dict[int, str]  # number -> path, in order of the numbers
+
+
+class Listing(NamedTuple):
+    """What a folder holds; `lone` names flow in one direction without the other."""
+
+    frame: list[Sequence]
+    flow: list[tuple[Sequence, Sequence]]
+    lone: list[str]
+
+
+class FrameFolder:
+    """A sequence of colour (or grey) images as a video."""
+
+    modality = "frame"
+
+    def __init__(self, path: str, sequence: Sequence) -> None:
+        self.path = path
+        self._sequence = sequence
+        _report_gaps(path, sequence)
+
+    def estimate(self) -> int:
+        """The number of files."""
+        return len(self._sequence.files)
+
+    def frames(self, wanted: Callable[[int], bool]) -> Iterator[np.ndarray | None]:
+        """See Source. Files of unwanted frames are not opened."""
+        for index, file in enumerate(self._sequence.files.values()):
+            yield _read(file, cv2.IMREAD_COLOR) if wanted(index) else None
+
+    def record(self) -> dict[str, Any]:
+        """The pattern of the file names and the number of the first one."""
+        return {"files": self._sequence.label, "first": next(iter(self._sequence.files))}
+
+
+class FlowFolder:
+    """Two sequences of grey images, flow in x and in y, as a video with two channels."""
+
+    modality = "flow"
+
+    def __init__(self, path: str, x: Sequence, y: Sequence) -> None:
+        self.path = path
+        self._x, self._y = x, y
+        if alone := sorted(x.files.keys() ^ y.files.keys()):
+            raise Error(
+                f"{path}: {x.label} and {y.label} are not the same frames; "
+                f"only one of them has number {alone[0]}"
+            )
+        _report_gaps(path, x)
+
+    def estimate(self) -> int:
+        """The number of pairs."""
+        return len(self._x.files)
+
+    def frames(self, wanted: Callable[[int], bool]) -> Iterator[np.ndarray | None]:
+        """See Source. Channel 0 is x, channel 1 is y."""
+        for index, (number, file) in enumerate(self._x.files.items()):
+            yield self._pair(file, self._y.files[number]) if wanted(index) else None
+
+    def record(self) -> dict[str, Any]:
+        """The patterns of the file names and the number of the first pair."""
+        return {"files": [self._x.label, self._y.label], "first": next(iter(self._x.files))}
+
+    @staticmethod
+    def _pair(x: str, y: str) -> np.ndarray:
+        images = [_read(x, cv2.IMREAD_GRAYSCALE), _read(y, cv2.IMREAD_GRAYSCALE)]
+        if images[0].shape != images[1].shape:
+            raise Error(f"{x} and {y} differ in size: {images[0].shape} and {images[1].shape}")
+        return np.dstack(images)
+
+
+def look(folder: str) -> Listing:
+    """Sorts what is in a folder (and in its sub-folders of flow) into sequences."""
+    own = {sequence.label: sequence for sequence in _sequences(folder)}
+    below: dict[str, Sequence] = {}
+    for name in sorted(os.listdir(folder)):
+        if _COMPONENT.search(name) and os.path.isdir(os.path.join(folder, name)):
+            for sequence in _sequences(os.path.join(folder, name)):
+                label = f"{name}/{sequence.label}"
+                below[label] = Sequence(label, sequence.files)
+    flow, lone, used = [], [], set()
+    for label, sequence in {**own, **below}.items():
+        other, letter = _counterpart(label, own.keys() | below.keys())
+        if other:
+            used.add(label)
+            if letter in "xu":
+                flow.append((sequence, {**own, **below}[other]))
+        elif letter in ("x", "y") or (letter and "flow" in label.lower()):
+            lone.append(label)
+    return Listing([s for s in own.values() if s.label not in used | {*lone}], flow, lone)
+
+
+def open_folder(folder: str, modality: str) -> FrameFolder | FlowFolder:
+    """The frames ("frame") or the flow images ("flow") in a folder."""
+    found = look(folder)
+    if modality == "flow":
+        if not found.flow and found.lone:
+            raise Error(f"{folder}: holds {found.lone[0]} but not the other direction of the flow")
+        return FlowFolder(folder, *_only(folder, found.flow, modality, "; " + FLOW_CURE))
+    hint = ""
+    if found.flow:
+        hint = ": it holds optical flow, which needs weights for flow (2 input channels)"
+    return FrameFolder(folder, _only(folder, found.frame, modality, hint))
+
+
+def open_pattern(pattern: str) -> FrameFolder:
+    """The frames that a pattern as for printf names: ``folder/img_%05d.jpg``."""
+    folder, name = os.path.split(pattern)
+    label = re.sub(r"%0?\d*d", "*", name, count=1)
+    for sequence in _sequences(folder or "."):
+        if sequence.label == label:
+            return FrameFolder(pattern, sequence)
+    raise Error(f"{pattern}: there is no such file")
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path has a place for a number, like ``img_%05d.jpg``."""
+    return re.search(r"%0?\d*d[^/]*$", path) is not None
+
+
+def _only(folder: str, found: list[Any], modality: str, hint: str) -> Any:
+    kind = "flow images (x and y)" if modality == "flow" else "frames"
+    if not found:
+        raise Error(f"{folder}: there are no {kind} in it{hint}")
+    if len(found) > 1:
+        names = ", ".join(s.label if isinstance(s, Sequence) else s[0].label for s in found)
+        raise Error(
+            f"{folder}: more than one set of {kind} in it ({names}): "
+            f"name one as {os.path.join(folder, 'img_%05d.jpg')}, or move the others away"
+        )
+    return found[0]
+
+
+def _sequences(folder: str) -> list[Sequence]:
+    groups: dict[str, dict[int, str]] = {}
+    for name in sorted(os.listdir(folder)):
+        match = re.fullmatch(r"(.*?)(\d+)(\D*)", name)
+        if match is None or not name.lower().endswith(EXTENSIONS):
+            continue
+        files = groups.setdefault(f"{match[1]}*{match[3]}", {})
+        number = int(match[2])
+        if number in files:
+            both = f"{os.path.basename(files[number])} and {name}"
+            raise Error(f"{folder}: {both} have the same number; remove one of them")
+        files[number] = os.path.join(folder, name)
+    return [Sequence(label, dict(sorted(files.items()))) for label, files in groups.items()]
+
+
+def _counterpart(label: str, labels: Collection[str]) -> tuple[str, str]:
+    """The label of the flow in the other direction ("" if it is missing) and its own letter."""
+    stem, extension = os.path.splitext(label)
+    letters = [match.start(1) for match in _COMPONENT.finditer(stem)]
+    # One letter may be the direction (v_dive_flow_x_*), or all of them (flow_x/flow_x_*).
+    candidates = [*([place] for place in letters), letters]
+    for places in candidates:
+        other = "".join(_OTHER.get(c, c) if i in places else c for i, c in enumerate(stem))
+        if letters and other + extension in labels:
+            return other + extension, stem[places[0]].lower()
+    return "", stem[letters[-1]].lower() if letters else ""
+
+
+def _read(path: str, mode: int) -> np.ndarray:
+    try:
+        image = cv2.imread(path, mode)
+    except cv2.error as error:
+        raise Error(f"{path}: {error.err}") from error
+    if image is None:
+        raise Error(f"{path}: the image is damaged or cut off, or cannot be read")
+    return image
+
+
+def _report_gaps(path: str, sequence: Sequence) -> None:
+    numbers = list(sequence.files)
+    first, last = numbers[0], numbers[-1]
+    if last - first + 1 == len(numbers):
+        return
+    missing = last - first + 1 - len(numbers)
+    gaps = [(a + 1, b - 1) for a, b in pairwise(numbers) if b > a + 1]
+    text = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in gaps[:5])
+    more = ", ..." if len(gaps) > 5 else ""
+    warnings.warn(
+        f"{path}: {missing} frames are missing between {first} and {last} of {sequence.label} "
+        f"({text}{more}); the clips go on over the gaps",
+        stacklevel=3,
+    )

@@ -1,0 +1,60 @@
+"""From a decoded frame to the net's input; geometry first, then numbers.
+
+A frame is uint8 (h, w, c): B, G, R as OpenCV decodes it, or x, y for optical flow. Resizing is
+OpenCV's INTER_LINEAR (no antialiasing); the authors' feature code used MATLAB's imresize, their
+training code the same cv::resize as ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from p3d.error import Error
+
+MEAN = {"frame": (104.0, 117.0, 123.0), "flow": (128.0, 128.0)}
+"""What is subtracted per channel: B, G, R of a frame; x, y of a flow image."""
+
+CHANNELS = {"frame": "BGR", "flow": "xy"}
+
+RESIZE = "bilinear, cv2.INTER_LINEAR (the authors' feature code: MATLAB imresize)"
+"""For the record that accompanies features."""
+
+_MAX_PIXELS = 1 << 26  # a 1 x 65535 frame would become 162 x 10616670
+
+
+def short_edge_size(h: int, w: int, edge: int) -> tuple[int, int]:
+    """(h, w) scaled to a short edge of `edge`, aspect kept, both sides rounded up."""
+    short = min(h, w)
+    return -(-h * edge // short), -(-w * edge // short)
+
+
+def crop_corner(h: int, w: int, crop: int) -> tuple[int, int]:
+    """Top and left of the centre crop: half of what is left over, rounded down."""
+    return (h - crop) // 2, (w - crop) // 2
+
+
+def resize_and_crop(frame: np.ndarray, size: int | tuple[int, int], crop: int) -> np.ndarray:
+    """Resizes a uint8 frame (h, w, c) and cuts out the centre: uint8 (crop, crop, c).
+
+    `size` is the short edge (aspect kept) or (h, w) (aspect not kept).
+    """
+    h, w = short_edge_size(*frame.shape[:2], size) if isinstance(size, int) else size
+    if h * w > _MAX_PIXELS:
+        shape = "x".join(map(str, frame.shape[1::-1]))
+        raise Error(f"a frame of {shape} pixels is too elongated to resize to {w}x{h}: crop it")
+    resized = cv2.resize(frame, (w, h), interpolation=cv2.INTER_LINEAR)
+    top, left = crop_corner(h, w, crop)
+    return resized[top : top + crop, left : left + crop].copy()
+
+
+def to_clip(frames: Sequence[np.ndarray], mean: Sequence[float]) -> np.ndarray:
+    """uint8 frames (h, w, c), one after the other -> float32 (c, l, h, w), mean subtracted."""
+    h, w, c = frames[0].shape
+    clip = np.empty((c, len(frames), h, w), np.float32)
+    per_channel = np.reshape(mean, (c, 1, 1)).astype(np.float32)
+    for index, frame in enumerate(frames):
+        np.subtract(frame.transpose(2, 0, 1), per_channel, out=clip[:, index])
+    return clip

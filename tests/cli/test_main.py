@@ -1,0 +1,170 @@
+"""The command line itself: verbs, flags, exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+import warnings
+
+import pytest
+
+import p3d
+from p3d import cli
+
+
+@pytest.fixture
+def verb(monkeypatch):
+    """A verb `probe` whose run is the function given."""
+
+    def install(run):
+        module = types.ModuleType("p3d.cli.probe")
+        module.HELP = "a verb of the tests"
+        module.EXAMPLES = "examples:\n  p3d probe --batch-size 3"
+        module.add_arguments = _arguments
+        module.run = run
+        monkeypatch.setitem(sys.modules, "p3d.cli.probe", module)
+        monkeypatch.setattr(cli, "verbs", lambda: ["models", "probe"])
+
+    return install
+
+
+def _arguments(parser):
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("-o", "--out")
+    parser.add_argument("--batch-size", type=int, default=1)
+    parser.add_argument("--gpu", action="store_true")
+
+
+def test_help_lists_every_verb(capsys):
+    assert cli.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name in cli.verbs():
+        assert f"\n  {name} " in text
+    assert "examples:" in text
+
+
+def test_without_arguments_there_is_help_and_the_code_of_a_usage_error(capsys):
+    assert cli.main([]) == 2
+    assert "verbs:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", cli.verbs())
+def test_every_verb_has_help_with_examples(name, capsys):
+    assert cli.main(["help", name]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: p3d {name}")
+    assert "examples:" in text
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from p3d.cli import main; main(['--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "cv2", "google.protobuf", "p3d._core"} & set(done.stdout.split())
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"p3d {p3d.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"), [("modles", "did you mean 'models'?"), ("x", "models")]
+)
+def test_unknown_verb(given, answer, capsys):
+    assert cli.main([given]) == 2
+    assert answer in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["--batch-size", "3"], (3, None, False, [])),
+        (["-batch_size=3", "a"], (3, None, False, ["a"])),
+        (["-gpu", "-out", "-", "b"], (1, "-", True, ["b"])),
+        (["-ofile", "--", "-gpu"], (1, "file", False, ["-gpu"])),
+        (["--out=-gpu"], (1, "-gpu", False, [])),
+        (["--out=a=b\nc"], (1, "a=b\nc", False, [])),
+    ],
+)
+def test_long_options_take_one_dash_or_two(verb, given, expected):
+    seen = []
+    verb(seen.append)
+    assert cli.main(["probe", *given]) == 0
+    assert (seen[0].batch_size, seen[0].out, seen[0].gpu, seen[0].files) == expected
+
+
+@pytest.mark.parametrize("given", [["--batch", "3"], ["--nothing"], ["--batch-size", "x"]])
+def test_usage_errors_are_code_2(verb, given, capsys):
+    verb(lambda args: 0)
+    assert cli.main(["probe", *given]) == 2
+    assert "usage: p3d probe" in capsys.readouterr().err
+
+
+def fail(error):
+    def run(args):
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (
+            p3d.Error("x.prototxt: layer 'a':\nno such type"),
+            1,
+            "x.prototxt: layer 'a': no such type",
+        ),
+        (RuntimeError("engine"), 1, "engine"),
+        (RuntimeError(), 1, "RuntimeError"),
+        (FileNotFoundError(2, "No such file", "w.caffemodel"), 1, "No such file: 'w.caffemodel'"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_errors_are_one_line_and_a_code(verb, error, code, line, capsys, monkeypatch):
+    monkeypatch.delenv("P3D_DEBUG", raising=False)
+    verb(fail(error))
+    assert cli.main(["probe"]) == code
+    out, err = capsys.readouterr()
+    assert err.strip().startswith("p3d probe: ")
+    assert err.strip().endswith(line)
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""
+
+
+def test_debug_shows_the_traceback(verb, monkeypatch):
+    monkeypatch.setenv("P3D_DEBUG", "1")
+    verb(fail(p3d.Error("x")))
+    with pytest.raises(p3d.Error):
+        cli.main(["probe"])
+
+
+def test_a_mistake_of_ours_is_not_hidden(verb):
+    verb(fail(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["probe"])
+
+
+def test_warnings_are_one_line(verb, capsys):
+    def run(args):
+        warnings.simplefilter("always")
+        warnings.warn("frames are\nmissing", stacklevel=1)
+
+    verb(run)
+    assert cli.main(["probe"]) == 0
+    assert capsys.readouterr().err == "p3d: warning: frames are missing\n"
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    code = (
+        "import sys; from p3d import cli; sys.argv = ['p3d', 'models', 'p3d199-kinetics']\n"
+        "sys.exit(cli.main())"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert done.stderr == b""
+    assert done.returncode == 141

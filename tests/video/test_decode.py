@@ -1,0 +1,164 @@
+"""Video files: what decodes counts, whatever the header says."""
+
+from __future__ import annotations
+
+import os
+import struct
+import wave
+
+import cv2
+import make
+import numpy as np
+import pytest
+
+from p3d import Error
+from p3d.video.clips import open_video
+from p3d.video.decode import VideoFile, opencv_threads_off
+
+
+def frames(path) -> list[np.ndarray]:
+    return list(VideoFile(str(path)).frames(lambda _: True))
+
+
+def rotate(mp4: bytes) -> bytes:
+    """The same file with metadata that say: turn by 90 degrees, clockwise."""
+    at = mp4.index(b"tkhd") + 4
+    matrix = at + 4 + (20 if mp4[at] == 0 else 32) + 16
+    assert struct.unpack_from(">9i", mp4, matrix) == (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+    return mp4[:matrix] + turned + mp4[matrix + 36 :]
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("mp4v", ".mp4"), ("MJPG", ".avi")])
+@pytest.mark.parametrize("count", [1, 2, 40])
+def test_every_frame_is_decoded_in_order(tmp_path, codec, suffix, count):
+    path = make.write_video(tmp_path / f"a b ü%05d{suffix}", count, codec=codec)
+    decoded = frames(path)
+    assert len(decoded) == VideoFile(str(path)).estimate() == count
+    for index, frame in enumerate(decoded):
+        assert frame.shape == (48, 64, 3)
+        assert frame.dtype == np.uint8
+        # Coding loses a little; the grey level tells neighbours apart (7 levels).
+        assert abs(float(frame[20:28, 20:40].mean(axis=2).min()) - (40 + index * 7 % 160)) < 20
+    blue, red = decoded[0][4, 8], decoded[0][-4, -8]
+    assert blue[0] > 200 > 100 > blue[2], "channels are B, G, R"
+    assert red[2] > 200 > 100 > red[0], "channels are B, G, R"
+
+
+def test_unwanted_frames_are_counted_but_not_converted(tmp_path):
+    path = make.write_video(tmp_path / "a.mp4", 12)
+    some = list(VideoFile(str(path)).frames(lambda index: index in (3, 7)))
+    assert [index for index, frame in enumerate(some) if frame is not None] == [3, 7]
+    assert len(some) == 12
+    everything = frames(path)
+    assert np.array_equal(some[7], everything[7])
+
+
+def test_rotation_metadata_are_applied(tmp_path):
+    plain = make.write_video(tmp_path / "a.mp4", 5)
+    turned = tmp_path / "turned.mp4"
+    turned.write_bytes(rotate(plain.read_bytes()))
+    video = VideoFile(str(turned))
+    for a, b in zip(frames(plain), video.frames(lambda _: True), strict=True):
+        assert np.array_equal(np.rot90(a, -1), b)
+    assert video.record() == {"fps": 25.0, "rotation": 90, "height": 64, "width": 48}
+
+
+def test_a_header_that_promises_too_much_is_not_believed(tmp_path):
+    whole = make.write_video(tmp_path / "whole.avi", 40, codec="MJPG").read_bytes()
+    path = tmp_path / "cut.avi"
+    path.write_bytes(whole[: len(whole) * 6 // 10])
+    header = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT)
+    decoded = frames(path)
+    assert header == 40
+    assert 10 < len(decoded) < 30
+
+
+def audio(path):
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(b"\0\1" * 8000)
+
+
+def no_frames(path):
+    cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25.0, (64, 48)).release()
+
+
+def without_index(path):
+    whole = make.write_video(path, 40).read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+def blank_data(path):
+    whole = make.write_video(path, 40).read_bytes()
+    at = whole.index(b"mdat")
+    size = struct.unpack(">I", whole[at - 4 : at])[0]
+    path.write_bytes(whole[: at + 4] + bytes(size - 8) + whole[at - 4 + size :])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: None, "there is no such file"),
+        (lambda path: path.mkdir(), "there are no frames in it"),
+        (lambda path: path.write_bytes(b""), "the file is empty"),
+        (lambda path: os.mkfifo(path), "is not a file"),
+        (lambda path: path.write_text("[video]" * 1000), "no video in it"),
+        (lambda path: path.write_bytes(os.urandom(5000)), "no video in it"),
+        (audio, "sound only"),
+        (no_frames, "no video in it|not one frame|is empty"),
+        (without_index, "damaged or cut off"),
+        (blank_data, "not one frame of it can be decoded"),
+    ],
+)
+def test_broken_files_give_one_clear_error(tmp_path, spoil, message):
+    path = tmp_path / "x.mp4"
+    spoil(path)
+    with pytest.raises(Error, match=message) as error:
+        list(open_video(path).frames(lambda _: True))
+    assert str(error.value).startswith(str(path))
+
+
+def test_bytes_changed_at_random_give_frames_or_an_error(tmp_path):
+    whole = make.write_video(tmp_path / "a.mp4", 20).read_bytes()
+    rng = np.random.default_rng(1701)
+    path = tmp_path / "b.mp4"
+    outcomes = set()
+    for case in range(60):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), 1 + case % 30):
+            data[place] = rng.integers(256)
+        path.write_bytes(data)
+        try:
+            for frame in VideoFile(str(path)).frames(lambda _: True):
+                assert frame.ndim == 3, f"case {case}"
+            outcomes.add("frames")
+        except Error:
+            outcomes.add("error")
+    assert outcomes == {"frames", "error"}
+
+
+def test_opencv_threads_are_restored_in_whatever_order_blocks_end():
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    try:
+        first, second = opencv_threads_off(), opencv_threads_off()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert cv2.getNumThreads() == 1
+        second.__exit__(None, None, None)
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)
+
+
+def test_a_reader_that_stops_early_gives_threads_and_file_back(tmp_path):
+    path = make.write_video(tmp_path / "a.mp4", 30)
+    before = cv2.getNumThreads()
+    reading = VideoFile(str(path)).frames(lambda _: True)
+    next(reading)
+    reading.close()
+    assert cv2.getNumThreads() == before
