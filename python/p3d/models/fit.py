@@ -93,7 +93,7 @@ def nearest(layers: Iterable[tuple[str, Sequence[Sequence[int]]]]) -> tuple[str,
 
 def _fit(found: Shapes, name: str, numbered: bool, head: str | None) -> Fit:
     known = entry(name)
-    classes = found[head][0][0] if head else known.defaults.classes
+    classes = _matrix(found[head][0])[0] if head else known.defaults.classes
     own = (head, classes) == (known.defaults.head, known.defaults.classes)
     return Fit(
         name=name,
