@@ -1,6 +1,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <cstring>
+
 #include "_core/bind.hpp"
 #include "kernels/error.hpp"
 #include "kernels/isa.hpp"
@@ -17,7 +19,12 @@ void RegisterErrors() {
       std::rethrow_exception(thrown);
     } catch (const p3d::Error& error) {
       const py::object type = py::module_::import("p3d.error").attr("Error");
-      PyErr_SetString(type.ptr(), error.what());
+      // Names of files need not be UTF-8.
+      const py::object text =
+          py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+              error.what(), static_cast<Py_ssize_t>(std::strlen(error.what())),
+              "surrogateescape"));
+      PyErr_SetObject(type.ptr(), text.ptr());
     }
   });
 }
@@ -41,5 +48,6 @@ PYBIND11_MODULE(_core, m) {
         py::arg("name"), "Use this set for nets made from now on.");
   m.def("num_threads", &p3d::NumThreads);
   m.def("set_num_threads", &p3d::SetNumThreads, py::arg("threads"));
+  BindCaffemodel(m);
   BindNet(m);
 }

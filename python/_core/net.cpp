@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "_core/bind.hpp"
+#include "engine/caffemodel.hpp"
 
 namespace py = pybind11;
 
@@ -85,6 +86,20 @@ void ReshapeBlob(const BlobHandle<Dtype>& handle, const py::args& dims) {
   if (handle.net) handle.net->ForgetPlan();
 }
 
+// Straight into the blob's memory: no filler runs and no view comes into being.
+template <typename Dtype>
+void ReadFrom(const BlobHandle<Dtype>& handle,
+              const p3d::CaffemodelReader& reader, size_t layer, size_t blob) {
+  reader.CheckBlob(layer, blob);
+  const int64_t count = reader.layers()[layer].blobs[blob].count;
+  p3d::Check(count == handle.blob->count(), "the file's blob has ", count,
+             " values, the net's ", handle.blob->count());
+  const auto lock = Lock(handle.net.get());
+  py::gil_scoped_release release;
+  reader.Read(layer, blob,
+              handle.blob->write_data(p3d::Order::kCaffe));
+}
+
 template <typename Dtype>
 void BindBlob(py::module_& m, const std::string& suffix) {
   using Handle = BlobHandle<Dtype>;
@@ -112,7 +127,9 @@ void BindBlob(py::module_& m, const std::string& suffix) {
                              [](const Handle& h) { return LegacyAxis(h, 2); })
       .def_property_readonly("width",
                              [](const Handle& h) { return LegacyAxis(h, 3); })
-      .def("reshape", &ReshapeBlob<Dtype>, "Changes the shape: reshape(*dims).");
+      .def("reshape", &ReshapeBlob<Dtype>, "Changes the shape: reshape(*dims).")
+      .def("read_from", &ReadFrom<Dtype>, py::arg("reader"), py::arg("layer"),
+           py::arg("blob"), "Takes the values of a blob of a CaffemodelReader.");
 }
 
 template <typename Dtype>
