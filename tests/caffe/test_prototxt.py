@@ -57,6 +57,7 @@ FAULTS = [
     ("both formats", 'layer { name: "a" } layers { name: "b" }', ["`layer`", "`layers`"]),
     ("deep", "layer { " * 10_000, ["LayerParameter has no field 'layer'"]),
     ("too many blocks", "layer{}" * 200_001, ["200000 blocks"]),
+    ("a line without end", 'name: "' + "x" * prototxt.MAX_LINE + '"', ["break it"]),
     ("input sizes missing", 'input: "data" input_dim: 1 input_dim: 3',
      ["1 `input`", "2 `input_dim`"]),
     ("input shapes missing", 'input: "a" input: "b" input_shape { dim: 1 }', ["2 `input`"]),
@@ -96,7 +97,7 @@ FAULTY_NETS = [
     ("Clip", INPUT + 'layer { name: "c" type: "Clip" bottom: "data" top: "c" clip_param {min: 0} }',
      ["'c'", "min and max"]),
     ("long name", INPUT + relu("n" * 600, "data", "r"), ["600 characters"]),
-    ("many uses", INPUT + 'layer { type: "Concat" top: "c"' + 'bottom:"data"' * 200_000 + "}",
+    ("many uses", INPUT + 'layer { type: "Concat" top: "c"' + 'bottom:"data"\n' * 200_000 + "}",
      ["200000"]),
 ]  # fmt: skip
 
@@ -119,7 +120,7 @@ FAULTY_FILES = [
     ("an HDF5 file", b"\x89HDF\r\n\x1a\n", ["binary"]),
     ("zeros", bytes(100), ["binary"]),
     ("UTF-16", "layer { }".encode("utf-16"), ["UTF-16", "UTF-8"]),
-    ("too long", b"# " + b"x" * prototxt.MAX_BYTES, ["16 MiB"]),
+    ("too long", b"# " + b"x" * prototxt.MAX_BYTES, ["8 MiB"]),
     ("empty", b"", ["empty"]),
 ]  # fmt: skip
 

@@ -36,7 +36,8 @@ __all__ = [
 ]
 
 # P3D-199 has 0.2 MB and 6000 blocks. These keep a hostile file from filling the memory.
-MAX_BYTES = 16 << 20
+MAX_BYTES = 8 << 20
+MAX_LINE = 1 << 20  # protobuf's tokenizer takes 150 bytes per blank of a line
 MAX_BLOCKS = 200_000
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # what no text has, and every binary does
@@ -70,6 +71,8 @@ def parse_message(text: str, message_class: Any, origin: str = "prototxt") -> An
         raise Error(f"{origin} is empty; expected the text of a {message_class.__name__}")
     if text.count("{") + text.count("<") > MAX_BLOCKS:
         raise Error(f"{origin} has more than {MAX_BLOCKS} blocks; is it a prototxt?")
+    if len(text) > MAX_LINE and max(map(len, text.split("\n"))) > MAX_LINE:
+        raise Error(f"{origin} has a line of more than {MAX_LINE} characters; break it")
     message = message_class()
     try:
         text_format.Parse(text, message)
