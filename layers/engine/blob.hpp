@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/storage.hpp"
+#include "kernels/axis_view.hpp"
 #include "kernels/order.hpp"
 
 namespace p3d {
@@ -37,6 +38,10 @@ class Blob {
   int64_t count(int begin) const { return count(begin, num_axes()); }
   // An axis counted from the front; throws Error where there is no such axis.
   int CanonicalAxis(int64_t axis) const;
+  // The values in Caffe's order around one axis, counted from the front.
+  AxisView around(int axis) const {
+    return {count(0, axis), shape(axis), count(axis + 1)};
+  }
   // num = axis 0, channels = axis 1, pixels = the rest.
   Geometry geometry() const;
   // The order in which the values lie right now, for layers that can do both.

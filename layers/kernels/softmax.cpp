@@ -52,7 +52,7 @@ void SoftmaxColumns(const Dtype* x, int64_t channels, int64_t inner,
 }  // namespace
 
 template <typename Dtype>
-void Softmax(const SoftmaxShape& s, const Dtype* x, Dtype* y) {
+void Softmax(const AxisView& s, const Dtype* x, Dtype* y) {
   if (s.channels == 0) return;
   const int64_t blocks = (s.inner + kColumns - 1) / kColumns;
   const int64_t width = s.channels * std::min(s.inner, kColumns);
@@ -71,7 +71,7 @@ void Softmax(const SoftmaxShape& s, const Dtype* x, Dtype* y) {
       });
 }
 
-template void Softmax(const SoftmaxShape&, const float*, float*);
-template void Softmax(const SoftmaxShape&, const double*, double*);
+template void Softmax(const AxisView&, const float*, float*);
+template void Softmax(const AxisView&, const double*, double*);
 
 }  // namespace p3d

@@ -19,16 +19,13 @@ class SoftmaxLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Order order = axis_ == 1 ? bottom[0]->order() : Order::kCaffe;
-    SoftmaxShape shape;
-    shape.channels = bottom[0]->shape(axis_);
+    AxisView view = bottom[0]->around(axis_);
     if (order == Order::kChannelsLast) {
-      shape.outer = bottom[0]->count(2) * bottom[0]->shape(0);
-    } else {
-      shape.outer = bottom[0]->count(0, axis_);
-      shape.inner = bottom[0]->count(axis_ + 1);
+      view.outer *= view.inner;
+      view.inner = 1;
     }
     const Dtype* x = bottom[0]->data(order);
-    Softmax(shape, x, top[0]->write_data(order));
+    Softmax(view, x, top[0]->write_data(order));
   }
 
  private:

@@ -1,0 +1,20 @@
+#include "engine/layers/neuron_layer.hpp"
+#include "kernels/pointwise.hpp"
+
+namespace p3d {
+
+// BNLL, binomial normal log likelihood: top = log(1 + exp(bottom)).
+template <typename Dtype>
+class BNLLLayer : public NeuronLayer<Dtype> {
+ public:
+  using NeuronLayer<Dtype>::NeuronLayer;
+
+ protected:
+  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
+    Bnll(x, count, y);
+  }
+};
+
+P3D_REGISTER_LAYER(BNLL, BNLLLayer);
+
+}  // namespace p3d

@@ -1,0 +1,28 @@
+#include "engine/layers/neuron_layer.hpp"
+#include "kernels/pointwise.hpp"
+
+namespace p3d {
+
+// ELU: top = bottom where it is positive, else alpha * (exp(bottom) - 1).
+template <typename Dtype>
+class ELULayer : public NeuronLayer<Dtype> {
+ public:
+  using NeuronLayer<Dtype>::NeuronLayer;
+  using typename NeuronLayer<Dtype>::Blobs;
+
+  void LayerSetUp(const Blobs&, const Blobs&) override {
+    alpha_ = this->Number("elu_param", "alpha");
+  }
+
+ protected:
+  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
+    Elu(x, count, alpha_, y);
+  }
+
+ private:
+  Dtype alpha_ = 1;
+};
+
+P3D_REGISTER_LAYER(ELU, ELULayer);
+
+}  // namespace p3d

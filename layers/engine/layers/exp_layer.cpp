@@ -1,0 +1,37 @@
+#include <cmath>
+
+#include "engine/layers/neuron_layer.hpp"
+#include "kernels/pointwise.hpp"
+
+namespace p3d {
+
+// Exp: top = base ^ (shift + scale * bottom); base -1, the default, is e.
+template <typename Dtype>
+class ExpLayer : public NeuronLayer<Dtype> {
+ public:
+  using NeuronLayer<Dtype>::NeuronLayer;
+  using typename NeuronLayer<Dtype>::Blobs;
+
+  void LayerSetUp(const Blobs&, const Blobs&) override {
+    const Dtype base = this->Number("exp_param", "base");
+    const Dtype shift = this->Number("exp_param", "shift");
+    Check(base == -1 || (base > 0 && std::isfinite(base)), "base is ", base,
+          "; it must be positive, or -1 for e");
+    const Dtype log_base = base == -1 ? Dtype(1) : std::log(base);
+    scale_ = log_base * this->Number("exp_param", "scale");
+    factor_ = base == -1 ? std::exp(shift) : std::pow(base, shift);
+  }
+
+ protected:
+  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
+    Exp(x, count, scale_, factor_, y);
+  }
+
+ private:
+  Dtype scale_ = 1;
+  Dtype factor_ = 1;
+};
+
+P3D_REGISTER_LAYER(Exp, ExpLayer);
+
+}  // namespace p3d

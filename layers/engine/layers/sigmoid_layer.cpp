@@ -1,0 +1,20 @@
+#include "engine/layers/neuron_layer.hpp"
+#include "kernels/pointwise.hpp"
+
+namespace p3d {
+
+// Sigmoid: top = 1 / (1 + exp(-bottom)).
+template <typename Dtype>
+class SigmoidLayer : public NeuronLayer<Dtype> {
+ public:
+  using NeuronLayer<Dtype>::NeuronLayer;
+
+ protected:
+  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
+    Sigmoid(x, count, y);
+  }
+};
+
+P3D_REGISTER_LAYER(Sigmoid, SigmoidLayer);
+
+}  // namespace p3d

@@ -1,0 +1,28 @@
+#include "engine/layers/neuron_layer.hpp"
+#include "kernels/pointwise.hpp"
+
+namespace p3d {
+
+// Swish: top = bottom * sigmoid(beta * bottom).
+template <typename Dtype>
+class SwishLayer : public NeuronLayer<Dtype> {
+ public:
+  using NeuronLayer<Dtype>::NeuronLayer;
+  using typename NeuronLayer<Dtype>::Blobs;
+
+  void LayerSetUp(const Blobs&, const Blobs&) override {
+    beta_ = this->Number("swish_param", "beta");
+  }
+
+ protected:
+  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
+    Swish(x, count, beta_, y);
+  }
+
+ private:
+  Dtype beta_ = 1;
+};
+
+P3D_REGISTER_LAYER(Swish, SwishLayer);
+
+}  // namespace p3d

@@ -1,0 +1,20 @@
+#include "engine/layers/neuron_layer.hpp"
+#include "kernels/pointwise.hpp"
+
+namespace p3d {
+
+// TanH: top = tanh(bottom).
+template <typename Dtype>
+class TanHLayer : public NeuronLayer<Dtype> {
+ public:
+  using NeuronLayer<Dtype>::NeuronLayer;
+
+ protected:
+  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
+    Tanh(x, count, y);
+  }
+};
+
+P3D_REGISTER_LAYER(TanH, TanHLayer);
+
+}  // namespace p3d

@@ -1,0 +1,28 @@
+#include "engine/layers/neuron_layer.hpp"
+#include "kernels/pointwise.hpp"
+
+namespace p3d {
+
+// Threshold: top = 1 where the bottom is larger than `threshold`, else 0.
+template <typename Dtype>
+class ThresholdLayer : public NeuronLayer<Dtype> {
+ public:
+  using NeuronLayer<Dtype>::NeuronLayer;
+  using typename NeuronLayer<Dtype>::Blobs;
+
+  void LayerSetUp(const Blobs&, const Blobs&) override {
+    threshold_ = this->Number("threshold_param", "threshold");
+  }
+
+ protected:
+  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
+    Threshold(x, count, threshold_, y);
+  }
+
+ private:
+  Dtype threshold_ = 0;
+};
+
+P3D_REGISTER_LAYER(Threshold, ThresholdLayer);
+
+}  // namespace p3d
