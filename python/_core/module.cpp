@@ -6,6 +6,7 @@
 #include "_core/bind.hpp"
 #include "kernels/error.hpp"
 #include "kernels/isa.hpp"
+#include "kernels/random.hpp"
 #include "kernels/thread_pool.hpp"
 
 namespace py = pybind11;
@@ -49,5 +50,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("num_threads", &p3d::NumThreads);
   m.def("set_num_threads", &p3d::SetNumThreads, py::arg("threads"));
   BindCaffemodel(m);
+  m.def("set_random_seed", &p3d::SetRandomSeed, py::arg("seed"),
+        "Makes everything random from now on a function of the seed.");
   BindNet(m);
 }

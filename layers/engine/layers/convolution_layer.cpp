@@ -1,0 +1,159 @@
+#include "engine/layers/convolution_layer.hpp"
+
+#include "engine/filler.hpp"
+#include "kernels/affine.hpp"
+#include "kernels/conv_reference.hpp"
+#include "kernels/scratch.hpp"
+
+namespace p3d {
+namespace {
+
+bool SameInputs(const ConvShape& a, const ConvShape& b) {
+  if (a.num != b.num || a.axes.size() != b.axes.size()) return false;
+  for (size_t i = 0; i < a.axes.size(); ++i) {
+    if (a.axes[i].in != b.axes[i].in) return false;
+  }
+  return true;
+}
+
+std::vector<int64_t> Sizes(const std::vector<ConvAxis>& axes, bool out) {
+  std::vector<int64_t> sizes;
+  for (const ConvAxis& axis : axes) {
+    sizes.push_back(out ? axis.out() : axis.in);
+  }
+  return sizes;
+}
+
+std::shared_ptr<const Conv> MakeConv(const ConvShape& shape, float) {
+  return Conv::Create(shape);
+}
+std::shared_ptr<const Conv> MakeConv(const ConvShape&, double) {
+  return nullptr;
+}
+
+}  // namespace
+
+template <>
+const float* ConvolutionLayer<float>::packed_weights() {
+  const std::shared_ptr<const Conv> conv = conv_;
+  return this->blobs_[0]->storage().Packed(
+      conv->pack_key(), conv->packed_size(),
+      [conv](const float* from, float* to) { conv->Pack(from, to); },
+      // Outlives this layer where weights are shared, and the next Reshape.
+      [conv](const float* from, float* to) { conv->Unpack(from, to); },
+      this->phase() == Phase::kTest);
+}
+
+template <>
+const float* ConvolutionLayer<double>::packed_weights() {
+  Fail("weights in double precision are not packed");
+}
+
+template <typename Dtype>
+const Dtype* ConvolutionLayer<Dtype>::bias_or_null() const {
+  return this->blobs_.size() > 1 ? this->blobs_[1]->data() : nullptr;
+}
+
+template <>
+void ConvolutionLayer<float>::Run(const float* x, float* y) {
+  ConvEpilogue epilogue;
+  epilogue.shift = bias_or_null();
+  const Scratch<float> workspace(conv_->workspace_size());
+  conv_->Run(x, packed_weights(), epilogue, y, workspace.data());
+}
+
+template <>
+void ConvolutionLayer<double>::Run(const double* x, double* y) {
+  ConvReference(
+      shape_,
+      BlobStrides::ChannelsLast(shape_.channels, Sizes(shape_.axes, false)), x,
+      this->blobs_[0]->data(),
+      BlobStrides::ChannelsLast(shape_.num_output, Sizes(shape_.axes, true)),
+      y);
+  if (!bias_or_null()) return;
+  const Broadcast rows = {shape_.num * shape_.out_pixels(), shape_.num_output,
+                          1};
+  ScaleShift<double>(rows, nullptr, nullptr, bias_or_null(), y, y);
+}
+
+template <typename Dtype>
+Role ConvolutionLayer<Dtype>::role() const {
+  return simple_ ? Role::kConvolution : Role::kOpaque;
+}
+
+template <typename Dtype>
+std::string ConvolutionLayer<Dtype>::kernel() const {
+  return conv_ ? conv_->name() : "conv_f64_reference";
+}
+
+template <typename Dtype>
+int64_t ConvolutionLayer<Dtype>::macs() const {
+  return shape_.macs() * static_cast<int64_t>(this->spec_.bottom.size());
+}
+
+template <typename Dtype>
+void ConvolutionLayer<Dtype>::LayerSetUp(const Blobs& bottom,
+                                         const Blobs& top) {
+  this->CheckNotInPlace(bottom, top);
+  const Fields& fields = this->Param("convolution_param");
+  const Shape& shape = bottom[0]->shape();
+  params_ = ReadConvParams(fields, shape, true);
+  simple_ = bottom.size() == 1 && params_.channel_axis == 1;
+
+  shape_.channels = shape[params_.channel_axis];
+  shape_.num_output = params_.num_output;
+  shape_.group = params_.group;
+  shape_.pad_mode = params_.pad_mode;
+
+  Shape weights = {params_.num_output, shape_.channels / params_.group};
+  for (int i = 0; i < params_.spatial_axes; ++i) {
+    weights.push_back(params_.axes[i].kernel);
+  }
+  this->blobs_ = {std::make_shared<Blob<Dtype>>(weights)};
+  Fill(fields.Sub("weight_filler"), this->blobs_[0]);
+  if (!fields.Bool("bias_term")) return;
+  this->blobs_.push_back(
+      std::make_shared<Blob<Dtype>>(Shape{params_.num_output}));
+  Fill(fields.Sub("bias_filler"), this->blobs_[1]);
+}
+
+template <typename Dtype>
+void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  const Shape& in = bottom[0]->shape();
+  for (const Blob<Dtype>* other : bottom) {
+    Check(other->shape() == in, "all bottoms need the same shape, not ",
+          ShapeString(in), " and ", ShapeString(other->shape()));
+  }
+  ConvShape shape = shape_;
+  shape.axes = params_.AxesOf(in);
+  const Geometry geometry = params_.GeometryOf(in);
+  Check(geometry.channels == shape_.channels, "the weights are for ",
+        shape_.channels, " input channels, the bottom has ", geometry.channels);
+  shape.num = geometry.num;
+  if (!SameInputs(shape, shape_)) {
+    CheckConvShape(shape);
+    conv_ = MakeConv(shape, Dtype());
+    shape_ = shape;
+  }
+  const Shape out =
+      params_.With(in, shape_.num_output, Sizes(shape_.axes, true));
+  for (Blob<Dtype>* blob : top) blob->Reshape(out);
+}
+
+template <typename Dtype>
+void ConvolutionLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
+  const Geometry in = params_.GeometryOf(bottom[0]->shape());
+  const Geometry out = params_.GeometryOf(top[0]->shape());
+  for (size_t i = 0; i < bottom.size(); ++i) {
+    const Dtype* x = bottom[i]->storage().data(Order::kChannelsLast, in);
+    Run(x, top[i]->storage().write_data(Order::kChannelsLast, out));
+  }
+}
+
+template class ConvolutionLayer<float>;
+template class ConvolutionLayer<double>;
+
+P3D_REGISTER_LAYER(Convolution, ConvolutionLayer);
+P3D_REGISTER_LAYER(Convolution3D, ConvolutionLayer);
+
+}  // namespace p3d

@@ -1,0 +1,57 @@
+#ifndef P3D_ENGINE_LAYERS_CONVOLUTION_LAYER_HPP_
+#define P3D_ENGINE_LAYERS_CONVOLUTION_LAYER_HPP_
+
+#include <memory>
+#include <string>
+
+#include "engine/layer.hpp"
+#include "engine/layers/conv_params.hpp"
+#include "kernels/conv.hpp"
+
+namespace p3d {
+
+// Convolution, also called Convolution3D: any number of axes, see ConvShape for
+// the formula. Blobs: weights (num_output, channels / group, kernel...), and
+// (num_output) biases unless bias_term is false. The same weights serve every
+// pair of bottom and top.
+//
+// float runs the fastest kernel for the shape on channels-last data, double the
+// plain reference.
+template <typename Dtype>
+class ConvolutionLayer : public Layer<Dtype> {
+ public:
+  using Layer<Dtype>::Layer;
+  using typename Layer<Dtype>::Blobs;
+
+  BlobCounts counts() const override { return {1, -1, 1, -1, true}; }
+  Role role() const override;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  void Reshape(const Blobs& bottom, const Blobs& top) override;
+  void Forward(const Blobs& bottom, const Blobs& top) override;
+
+  std::string kernel() const override;
+  int64_t macs() const override;
+
+  // --- for the inference plan, float only
+
+  // The kernel for the present shape. A Reshape that changes the shape makes a
+  // new one; another instruction set takes effect then.
+  const Conv& conv() const { return *conv_; }
+  // The weights as conv() wants them, packed now if they changed. In phase TEST
+  // no other copy of them is kept.
+  const float* packed_weights();
+  // One bias per output channel, or null.
+  const Dtype* bias_or_null() const;
+
+ private:
+  void Run(const Dtype* x, Dtype* y);
+
+  ConvParams params_;
+  ConvShape shape_;
+  std::shared_ptr<const Conv> conv_;
+  bool simple_ = false;  // one bottom, channels at axis 1
+};
+
+}  // namespace p3d
+
+#endif  // P3D_ENGINE_LAYERS_CONVOLUTION_LAYER_HPP_
