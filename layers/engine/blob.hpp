@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/storage.hpp"
@@ -73,7 +74,14 @@ class Blob {
 
   Storage<Dtype>& storage() const { return *data_; }
   Storage<Dtype>& diff_storage() const { return *diff_; }
-  std::shared_ptr<Storage<Dtype>> shared_storage() const { return data_; }
+  // The values' storage itself, and its replacement by another of the same
+  // count.
+  const std::shared_ptr<Storage<Dtype>>& shared_storage() const {
+    return data_;
+  }
+  void set_storage(std::shared_ptr<Storage<Dtype>> data) {
+    data_ = std::move(data);
+  }
 
  private:
   Shape shape_;

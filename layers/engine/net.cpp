@@ -28,17 +28,6 @@ Net<Dtype>::Net(const std::string& name, const std::vector<LayerSpec>& layers,
 template <typename Dtype>
 Net<Dtype>::~Net() = default;
 
-// Errors of a layer start with its type and name.
-template <typename Dtype>
-template <typename Body>
-void Net<Dtype>::InLayer(const LayerSpec& spec, const Body& body) const {
-  try {
-    body();
-  } catch (const Error& error) {
-    Fail(spec.type, " '", spec.name, "': ", error.what());
-  }
-}
-
 template <typename Dtype>
 void Net<Dtype>::AppendLayer(const LayerSpec& spec,
                              std::map<std::string, int>* available) {
@@ -187,7 +176,8 @@ Dtype Net<Dtype>::Forward(int from, int to, const Poll& poll) {
         " are not all in the net, which has ", last + 1);
   TouchAll();
   const bool hooked = !before_forward.empty() || !after_forward.empty();
-  Plan* plan = from == 0 && to == last && !hooked ? MakePlan() : nullptr;
+  Plan* plan = from == 0 && !hooked ? PlanTo(to) : nullptr;
+  if (plan) RememberInputs(to);
   const Dtype loss = plan ? static_cast<Dtype>(plan->Run(poll, nullptr))
                           : ForwardLayers(from, to, poll);
   SyncAll();
@@ -200,7 +190,8 @@ std::vector<StepTime> Net<Dtype>::Profile() {
   using Clock = std::chrono::steady_clock;
   std::vector<StepTime> times;
   TouchAll();
-  if (Plan* plan = MakePlan()) {
+  if (Plan* plan = PlanTo(static_cast<int>(layers_.size()) - 1)) {
+    RememberInputs(plan->last());
     plan->Run(Poll(), &times);
   } else {
     for (size_t i = 0; i < layers_.size(); ++i) {
@@ -280,15 +271,77 @@ bool Net<Dtype>::planned() const {
 }
 
 template <>
-Plan* Net<double>::MakePlan() {
+Plan* Net<double>::PlanTo(int) {
   return nullptr;
 }
 
 template <>
-Plan* Net<float>::MakePlan() {
+Plan* Net<float>::PlanTo(int last) {
   if (!planning_ || phase_ != Phase::kTest) return nullptr;
-  if (!plan_) plan_ = Plan::Make(this);
+  if (!plan_ || plan_->last() != last) {
+    plan_.reset();
+    Reshape();
+    plan_ = Plan::Make(this, last, kept_);
+  }
   return plan_.get();
+}
+
+template <typename Dtype>
+void Net<Dtype>::RememberInputs(int last) {
+  planned_to_ = last;
+  input_copies_.clear();
+  for (int id : inputs_) {
+    const Storage<Dtype>& storage = blobs_[id]->storage();
+    if (storage.lent() && blobs_[id]->geometry().trivial()) {
+      input_copies_[id] = storage.CopyOfEngineSide();
+    }
+  }
+}
+
+template <>
+void Net<double>::Recompute(int) {}
+
+template <>
+void Net<float>::Recompute(int target) {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  using Pointer = std::shared_ptr<Storage<float>>;
+  // The run happens in other storages, put in the blobs' places and taken out
+  // again, so that nothing which a person sees or wrote changes.
+  std::vector<Pointer> own;
+  std::map<Storage<float>*, Pointer> shadow;
+  for (const auto& blob : blobs_) own.push_back(blob->shared_storage());
+  for (int input : inputs_) {
+    const auto copy = input_copies_.find(input);
+    shadow[own[input].get()] = copy != input_copies_.end()
+                                   ? copy->second
+                                   : own[input]->CopyOfEngineSide();
+    const Pointer& values = shadow[own[input].get()];
+    Check(values && values->count() == blobs_[input]->count(), "blob '",
+          blob_names_[target],
+          "' is not at hand: the inputs were reshaped since the last forward; "
+          "run forward() first");
+  }
+  for (size_t i = 0; i < own.size(); ++i) {
+    Pointer& other = shadow[own[i].get()];
+    if (!other) {
+      other = std::make_shared<Storage<float>>();
+      other->Resize(own[i]->count());
+    }
+    blobs_[i]->set_storage(other);
+  }
+  std::vector<bool> keep(blobs_.size(), false);
+  keep[target] = true;
+  const auto restore = [&] {
+    for (size_t i = 0; i < own.size(); ++i) blobs_[i]->set_storage(own[i]);
+  };
+  try {
+    Plan::Make(this, planned_to_, keep)->Run(Poll(), nullptr);
+  } catch (...) {
+    restore();
+    throw;
+  }
+  restore();
+  own[target]->Take(shadow[own[target].get()].get());
 }
 
 template <typename Dtype>

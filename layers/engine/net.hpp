@@ -27,9 +27,9 @@ struct StepTime {
 // A net of layers, with the semantics of Caffe's Net. Layers come filtered and
 // with their splits inserted, bottoms before tops.
 //
-// A whole forward in phase TEST runs through the inference plan (see Plan):
-// blobs in the middle then have no values until somebody asks for them. All
-// other forwards go layer by layer.
+// A forward from the first layer in phase TEST runs through the inference plan
+// (see Plan): blobs in the middle then have no values until somebody asks for
+// them. All other forwards go layer by layer.
 template <typename Dtype>
 class Net {
  public:
@@ -114,12 +114,24 @@ class Net {
   void SetLossWeights(int layer);
   Dtype RunLayer(int layer);
   Dtype ForwardLayers(int from, int to, const Poll& poll);
-  Plan* MakePlan();
+  // The plan for layers 0..last, null where they run one by one.
+  Plan* PlanTo(int last);
+  // Makes a blob's values that the plan did not keep, by running the net again
+  // on the inputs of the last forward. Every other blob stays as it is.
+  void Recompute(int blob);
+  void RememberInputs(int last);
   // Views before and after a forward, see Storage.
   void TouchAll();
   void SyncAll();
+  // Errors of a layer start with its type and name.
   template <typename Body>
-  void InLayer(const LayerSpec& spec, const Body& body) const;
+  static void InLayer(const LayerSpec& spec, const Body& body) {
+    try {
+      body();
+    } catch (const Error& error) {
+      Fail(spec.type, " '", spec.name, "': ", error.what());
+    }
+  }
 
   std::string name_;
   Phase phase_;
@@ -136,6 +148,10 @@ class Net {
 
   bool planning_ = true;
   std::unique_ptr<Plan> plan_;
+  // The last planned forward: its last layer, and copies of those inputs that
+  // the engine does not hold in an order of its own.
+  int planned_to_ = -1;
+  std::map<int, std::shared_ptr<Storage<Dtype>>> input_copies_;
   mutable std::recursive_mutex mutex_;
 };
 

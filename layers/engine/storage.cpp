@@ -1,6 +1,7 @@
 #include "engine/storage.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/error.hpp"
 
@@ -54,6 +55,8 @@ void Storage<Dtype>::LastToCaffe() {
 template <typename Dtype>
 void Storage<Dtype>::Materialise() {
   if (has_values()) return;
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  if (has_values()) return;
   if (!source_) {
     Dtype* memory = caffe_memory();
     std::fill(memory, memory + count_, Dtype(0));
@@ -99,14 +102,12 @@ template <typename Dtype>
 void Storage<Dtype>::SetSource(Source source) {
   source_ = std::move(source);
   caffe_valid_ = last_valid_ = false;
-  if (!view_out()) caffe_.reset();
-  last_.reset();
-  bound_ = nullptr;
   ++version_;
 }
 
 template <typename Dtype>
 std::shared_ptr<Buffer> Storage<Dtype>::Lend() {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
   data(Order::kCaffe, Geometry());
   lent_ = true;
   return caffe_;
@@ -129,24 +130,53 @@ void Storage<Dtype>::Sync() {
 }
 
 template <typename Dtype>
-void Storage<Dtype>::Bind(Dtype* memory, const Geometry& geometry) {
-  last_.reset();
+void Storage<Dtype>::Bind(Dtype* memory) {
+  if (memory == bound_) return;
+  if (memory) last_.reset();
   bound_ = memory;
-  last_geometry_ = geometry;
   last_valid_ = false;
 }
 
 template <typename Dtype>
-void Storage<Dtype>::Unbind() {
-  if (!bound_) return;
-  bound_ = nullptr;
-  last_valid_ = false;
+void Storage<Dtype>::Take(Storage* other) {
+  Check(other->count_ == count_, "cannot take ", other->count_,
+        " values in place of ", count_);
+  other->Materialise();
+  if (other->last_valid_ && !other->bound_) {
+    last_ = std::move(other->last_);
+    last_geometry_ = other->last_geometry_;
+    bound_ = nullptr;
+    last_valid_ = true;
+    caffe_valid_ = false;
+  } else {
+    const Dtype* from = other->data(Order::kCaffe, Geometry());
+    std::copy(from, from + count_, write_data(Order::kCaffe, Geometry()));
+  }
+  source_ = nullptr;
+  ++version_;
+  other->caffe_valid_ = other->last_valid_ = false;
+}
+
+template <typename Dtype>
+std::shared_ptr<Storage<Dtype>> Storage<Dtype>::CopyOfEngineSide() const {
+  if (!last_valid_ && !caffe_valid_) return nullptr;
+  auto copy = std::make_shared<Storage>();
+  copy->Resize(count_);
+  const Geometry geometry = last_valid_ ? last_geometry_ : Geometry();
+  const void* from = last_valid_ && !bound_ ? last_->data()
+                     : last_valid_          ? bound_
+                                            : caffe_->data();
+  Dtype* to = copy->write_data(
+      last_valid_ ? Order::kChannelsLast : Order::kCaffe, geometry);
+  std::memcpy(to, from, static_cast<size_t>(count_) * sizeof(Dtype));
+  return copy;
 }
 
 template <typename Dtype>
 const Dtype* Storage<Dtype>::Packed(uint64_t key, int64_t size,
                                     const PackFunction& pack,
                                     const PackFunction& unpack, bool only) {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
   const bool current =
       packed_ && packed_key_ == key && packed_version_ == version_;
   if (!current) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 
 #include "kernels/buffer.hpp"
 #include "kernels/order.hpp"
@@ -39,7 +40,7 @@ class Storage {
   uint64_t version() const { return version_; }
 
   // Values that will be made by `source` when asked for; it has to call
-  // write_data. Frees what is held unless a view is out.
+  // write_data or Take. What is there now is lost.
   void SetSource(Source source);
   bool has_values() const { return caffe_valid_ || last_valid_; }
   // The order in which reading costs no conversion.
@@ -47,6 +48,13 @@ class Storage {
     return last_valid_ && last_geometry_ == geometry ? Order::kChannelsLast
                                                      : Order::kCaffe;
   }
+  // Takes over the values of another storage of the same count, which is left
+  // without any. Views of this one show them.
+  void Take(Storage* other);
+  // A storage with a copy of the values that the engine itself works on, which
+  // nobody outside can have changed since the last Touch; null if there is
+  // none.
+  std::shared_ptr<Storage> CopyOfEngineSide() const;
 
   // --- views: memory in Caffe's order that somebody outside holds
 
@@ -63,10 +71,9 @@ class Storage {
 
   // --- memory that is somebody else's (the plan's arena)
 
-  // The channels-last values will lie at `memory` until Unbind.
-  void Bind(Dtype* memory, const Geometry& geometry);
-  // Forgets that memory; the values are lost unless Caffe's order is valid.
-  void Unbind();
+  // The channels-last values will lie at `memory` from now on, or in memory of
+  // the storage's own again where it is null.
+  void Bind(Dtype* memory);
 
   // --- one packed copy, shared by all layers that share these values
 
@@ -100,6 +107,8 @@ class Storage {
   uint64_t packed_version_ = 0;
 
   Source source_;
+  // Nets that share parameters may run in different threads.
+  std::recursive_mutex mutex_;
 };
 
 }  // namespace p3d

@@ -7,7 +7,11 @@
 
 // One function per file of the binding; each adds its classes to the module.
 void BindCaffemodel(pybind11::module_& m);
+void BindBlobs(pybind11::module_& m);
 void BindNet(pybind11::module_& m);
+
+// Makes type: "Python" known to nets.
+void RegisterPythonLayer();
 
 // The dictionaries of p3d.caffe.prototxt.describe() as the engine takes them.
 std::vector<p3d::LayerSpec> ToLayerSpecs(const pybind11::list& layers,

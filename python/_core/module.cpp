@@ -43,14 +43,19 @@ PYBIND11_MODULE(_core, m) {
   RegisterErrors();
   m.def("isa_names", &IsaNames,
         "Instruction sets that this machine runs, slowest first.");
-  m.def("isa", [] { return p3d::IsaName(p3d::ActiveIsa()); },
-        "The instruction set in use.");
-  m.def("set_isa", [](const std::string& n) { p3d::SetActiveIsa(p3d::ParseIsa(n)); },
-        py::arg("name"), "Use this set for nets made from now on.");
+  m.def(
+      "isa", [] { return p3d::IsaName(p3d::ActiveIsa()); },
+      "The instruction set in use.");
+  m.def(
+      "set_isa",
+      [](const std::string& n) { p3d::SetActiveIsa(p3d::ParseIsa(n)); },
+      py::arg("name"), "Use this set for nets made from now on.");
   m.def("num_threads", &p3d::NumThreads);
   m.def("set_num_threads", &p3d::SetNumThreads, py::arg("threads"));
   BindCaffemodel(m);
   m.def("set_random_seed", &p3d::SetRandomSeed, py::arg("seed"),
         "Makes everything random from now on a function of the seed.");
+  BindBlobs(m);
   BindNet(m);
+  RegisterPythonLayer();
 }

@@ -1,38 +1,19 @@
 #include "engine/net.hpp"
 
 #include <pybind11/functional.h>
-#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <chrono>
 
 #include "_core/bind.hpp"
-#include "engine/caffemodel.hpp"
+#include "_core/blob.hpp"
 
 namespace py = pybind11;
 
 namespace {
 
-using p3d::Blob;
 using p3d::Layer;
 using p3d::Net;
-
-// The net's lock, taken without holding the interpreter's: a forward in another
-// thread may need that for a Python layer.
-template <typename Dtype>
-std::unique_lock<std::recursive_mutex> Lock(const Net<Dtype>* net) {
-  py::gil_scoped_release release;
-  return net ? std::unique_lock<std::recursive_mutex>(net->mutex())
-             : std::unique_lock<std::recursive_mutex>();
-}
-
-// A blob of a net, or one on its own.
-template <typename Dtype>
-struct BlobHandle {
-  std::shared_ptr<Net<Dtype>> net;
-  std::shared_ptr<Blob<Dtype>> blob;
-  int index = -1;  // in the net; -1 for parameters
-};
 
 template <typename Dtype>
 struct LayerHandle {
@@ -41,96 +22,6 @@ struct LayerHandle {
 
   Layer<Dtype>& layer() const { return *net->layers()[index]; }
 };
-
-// A writable array in Caffe's order. The base of the array owns the memory, and
-// its being alive is how the engine knows that somebody may write.
-template <typename Dtype>
-py::array View(const BlobHandle<Dtype>& handle, bool diff) {
-  const auto lock = Lock(handle.net.get());
-  if (!diff && handle.net && handle.index >= 0) handle.net->Keep(handle.index);
-  p3d::Storage<Dtype>& storage =
-      diff ? handle.blob->diff_storage() : handle.blob->storage();
-  std::shared_ptr<p3d::Buffer> memory;
-  {
-    py::gil_scoped_release release;
-    memory = storage.Lend();
-  }
-  Dtype* data = static_cast<Dtype*>(memory->data());
-  auto* owner = new std::shared_ptr<p3d::Buffer>(std::move(memory));
-  py::capsule base(owner, [](void* pointer) {
-    delete static_cast<std::shared_ptr<p3d::Buffer>*>(pointer);
-  });
-  const auto& shape = handle.blob->shape();
-  return py::array(py::dtype::of<Dtype>(),
-                   std::vector<py::ssize_t>(shape.begin(), shape.end()), data,
-                   base);
-}
-
-// Caffe's num, channels, height, width: 1 where a blob has fewer axes.
-template <typename Dtype>
-int64_t LegacyAxis(const BlobHandle<Dtype>& handle, int axis) {
-  const p3d::Shape& shape = handle.blob->shape();
-  p3d::Check(shape.size() <= 4,
-             "num, channels, height and width are for blobs of up to 4 axes; "
-             "this one has the shape ",
-             p3d::ShapeString(shape), ": use .shape");
-  return axis < static_cast<int>(shape.size()) ? shape[axis] : 1;
-}
-
-template <typename Dtype>
-void ReshapeBlob(const BlobHandle<Dtype>& handle, const py::args& dims) {
-  p3d::Shape shape;
-  for (const py::handle& dim : dims) shape.push_back(dim.cast<int64_t>());
-  const auto lock = Lock(handle.net.get());
-  handle.blob->Reshape(shape);
-  if (handle.net) handle.net->ForgetPlan();
-}
-
-// Straight into the blob's memory: no filler runs and no view comes into being.
-template <typename Dtype>
-void ReadFrom(const BlobHandle<Dtype>& handle,
-              const p3d::CaffemodelReader& reader, size_t layer, size_t blob) {
-  reader.CheckBlob(layer, blob);
-  const int64_t count = reader.layers()[layer].blobs[blob].count;
-  p3d::Check(count == handle.blob->count(), "the file's blob has ", count,
-             " values, the net's ", handle.blob->count());
-  const auto lock = Lock(handle.net.get());
-  py::gil_scoped_release release;
-  reader.Read(layer, blob,
-              handle.blob->write_data(p3d::Order::kCaffe));
-}
-
-template <typename Dtype>
-void BindBlob(py::module_& m, const std::string& suffix) {
-  using Handle = BlobHandle<Dtype>;
-  py::class_<Handle>(m, ("Blob" + suffix).c_str(),
-                     "Values and gradients of one shape, in Caffe's order.")
-      .def(py::init([](const p3d::Shape& shape) {
-             return Handle{nullptr, std::make_shared<Blob<Dtype>>(shape), -1};
-           }),
-           py::arg("shape"))
-      .def_property_readonly("data",
-                             [](const Handle& h) { return View(h, false); })
-      .def_property_readonly("diff",
-                             [](const Handle& h) { return View(h, true); })
-      .def_property_readonly("shape",
-                             [](const Handle& h) {
-                               return py::tuple(py::cast(h.blob->shape()));
-                             })
-      .def_property_readonly("count",
-                             [](const Handle& h) { return h.blob->count(); })
-      .def_property_readonly("num",
-                             [](const Handle& h) { return LegacyAxis(h, 0); })
-      .def_property_readonly("channels",
-                             [](const Handle& h) { return LegacyAxis(h, 1); })
-      .def_property_readonly("height",
-                             [](const Handle& h) { return LegacyAxis(h, 2); })
-      .def_property_readonly("width",
-                             [](const Handle& h) { return LegacyAxis(h, 3); })
-      .def("reshape", &ReshapeBlob<Dtype>, "Changes the shape: reshape(*dims).")
-      .def("read_from", &ReadFrom<Dtype>, py::arg("reader"), py::arg("layer"),
-           py::arg("blob"), "Takes the values of a blob of a CaffemodelReader.");
-}
 
 template <typename Dtype>
 std::vector<BlobHandle<Dtype>> LayerBlobs(const LayerHandle<Dtype>& handle) {
@@ -170,7 +61,8 @@ class Interrupt {
   }
 
  private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point last_ =
+      std::chrono::steady_clock::now();
 };
 
 template <typename Dtype>
@@ -248,15 +140,15 @@ void BindNetClass(py::module_& m, const std::string& suffix) {
             }
             return blobs;
           })
-      .def_property_readonly(
-          "layers",
-          [](const Pointer& net) {
-            std::vector<LayerHandle<Dtype>> layers;
-            for (size_t i = 0; i < net->layers().size(); ++i) {
-              layers.push_back({net, static_cast<int>(i)});
-            }
-            return layers;
-          })
+      .def_property_readonly("layers",
+                             [](const Pointer& net) {
+                               std::vector<LayerHandle<Dtype>> layers;
+                               for (size_t i = 0; i < net->layers().size();
+                                    ++i) {
+                                 layers.push_back({net, static_cast<int>(i)});
+                               }
+                               return layers;
+                             })
       .def_property_readonly("inputs", &N::inputs)
       .def_property_readonly("outputs", &N::outputs)
       .def_property_readonly("loss_weights", &N::loss_weights)
@@ -288,10 +180,8 @@ void BindNetClass(py::module_& m, const std::string& suffix) {
 }  // namespace
 
 void BindNet(py::module_& m) {
-  BindBlob<float>(m, "");
   BindLayer<float>(m, "");
   BindNetClass<float>(m, "");
-  BindBlob<double>(m, "64");
   BindLayer<double>(m, "64");
   BindNetClass<double>(m, "64");
   m.def("layer_types", &p3d::LayerRegistry<float>::Types,

@@ -1,0 +1,85 @@
+#ifndef P3D_ENGINE_PLAN_ARENA_HPP_
+#define P3D_ENGINE_PLAN_ARENA_HPP_
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "engine/storage.hpp"
+
+namespace p3d {
+
+// Finds places for storages in one piece of memory, such that two which are in
+// use at the same step do not overlap: the largest first, each at the lowest
+// place that is free while it lives.
+class ArenaLayout {
+ public:
+  // Steps are counted from 0 and given in ascending order.
+  void Use(Storage<float>* storage, int64_t count, int step) {
+    const auto found = index_.find(storage);
+    if (found == index_.end()) {
+      index_[storage] = items_.size();
+      items_.push_back({storage, RoundUp(count), step, step, -1});
+    } else {
+      items_[found->second].last = step;
+    }
+  }
+
+  // Returns the size of the memory in floats; places() are known from then on.
+  int64_t Solve() {
+    std::vector<Item*> order;
+    for (Item& item : items_) order.push_back(&item);
+    std::stable_sort(order.begin(), order.end(),
+                     [](Item* a, Item* b) { return a->count > b->count; });
+    int64_t total = 0;
+    std::vector<Item*> placed;  // by place
+    for (Item* item : order) {
+      item->place = LowestPlace(*item, placed);
+      total = std::max(total, item->place + item->count);
+      placed.insert(std::upper_bound(
+                        placed.begin(), placed.end(), item,
+                        [](Item* a, Item* b) { return a->place < b->place; }),
+                    item);
+    }
+    return total;
+  }
+
+  std::vector<std::pair<Storage<float>*, int64_t>> places() const {
+    std::vector<std::pair<Storage<float>*, int64_t>> places;
+    for (const Item& item : items_) {
+      places.emplace_back(item.storage, item.place);
+    }
+    return places;
+  }
+
+ private:
+  struct Item {
+    Storage<float>* storage;
+    int64_t count;
+    int first, last;
+    int64_t place;
+  };
+
+  // Each place begins a cache line, and two of them never share one.
+  static int64_t RoundUp(int64_t count) { return (count + 15) / 16 * 16; }
+
+  static int64_t LowestPlace(const Item& item,
+                             const std::vector<Item*>& placed) {
+    int64_t place = 0;
+    for (const Item* other : placed) {
+      if (other->last < item.first || item.last < other->first) continue;
+      if (other->place >= place + item.count) break;
+      place = std::max(place, other->place + other->count);
+    }
+    return place;
+  }
+
+  std::vector<Item> items_;
+  std::map<Storage<float>*, size_t> index_;
+};
+
+}  // namespace p3d
+
+#endif  // P3D_ENGINE_PLAN_ARENA_HPP_

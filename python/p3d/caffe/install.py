@@ -1,0 +1,35 @@
+"""Makes a script's own ``import caffe`` find p3d.caffe."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from p3d.error import Error
+
+_SUBMODULES = (
+    "classifier",
+    "coord_map",
+    "detector",
+    "draw",
+    "io",
+    "net_spec",
+    "proto",
+    "proto.caffe_pb2",
+    "pycaffe",
+)
+
+
+def install() -> None:
+    """From here on ``import caffe``, ``from caffe.proto import caffe_pb2`` ... give p3d.caffe.
+
+    Raises Error if another caffe has been imported already.
+    """
+    caffe = importlib.import_module("p3d.caffe")
+    present = sys.modules.get("caffe")
+    if present not in (None, caffe):
+        where = getattr(present, "__file__", "?")
+        raise Error(f"another caffe is already imported, from {where}; call install() before it")
+    sys.modules["caffe"] = caffe
+    for name in _SUBMODULES:
+        sys.modules[f"caffe.{name}"] = importlib.import_module(f"p3d.caffe.{name}")

@@ -1,0 +1,99 @@
+"""pycaffe's module functions: mode, device, seed, logging, ranks, Timer."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from p3d import _core
+from p3d.error import Error
+
+_logger = logging.getLogger("p3d")
+_ranks = {"count": 1, "rank": 0, "multiprocess": False}
+
+
+def set_mode_cpu() -> None:
+    """Run nets on the processor, as they do anyway."""
+
+
+def set_mode_gpu() -> None:
+    """Raises Error: this build has no GPU engine."""
+    raise Error("this build of caffe-p3d runs on the CPU only; use caffe.set_mode_cpu()")
+
+
+def set_device(device: int) -> None:
+    """Raises Error: this build has no GPU engine."""
+    raise Error(f"there is no device {device}: this build of caffe-p3d runs on the CPU only")
+
+
+def set_random_seed(seed: int) -> None:
+    """Make fillers, dropout and stochastic pooling repeatable from here on."""
+    _core.set_random_seed(seed)
+
+
+def layer_type_list() -> list[str]:
+    """The layer types that a prototxt may name."""
+    return list(_core.layer_types())
+
+
+def init_log(level: int = 0, stderr: bool = True) -> None:
+    """Send messages from ``level`` on (0 info, 1 warning, 2 error) to standard error."""
+    if stderr and not _logger.handlers:
+        _logger.addHandler(logging.StreamHandler())
+    _logger.setLevel([logging.INFO, logging.WARNING, logging.ERROR][min(max(level, 0), 2)])
+
+
+def log(message: str) -> None:
+    """Write one line to the log at level info."""
+    _logger.info(message)
+
+
+def has_nccl() -> bool:
+    """Whether several GPUs can train together: not in this build."""
+    return False
+
+
+def solver_count() -> int:
+    """The number of solvers that train together."""
+    return int(_ranks["count"])
+
+
+def set_solver_count(count: int) -> None:
+    """Set what solver_count returns."""
+    _ranks["count"] = count
+
+
+def solver_rank() -> int:
+    """This process's place among the solvers, from 0."""
+    return int(_ranks["rank"])
+
+
+def set_solver_rank(rank: int) -> None:
+    """Set what solver_rank returns."""
+    _ranks["rank"] = rank
+
+
+def set_multiprocess(multiprocess: bool) -> None:
+    """Say whether every solver has a process of its own."""
+    _ranks["multiprocess"] = multiprocess
+
+
+class Timer:
+    """A stopwatch: start(), stop(), ms."""
+
+    def __init__(self) -> None:
+        self._start = 0.0
+        self._spent = 0.0
+
+    def start(self) -> None:
+        """Start, from 0."""
+        self._start = time.perf_counter()
+
+    def stop(self) -> None:
+        """Stop; ``ms`` then has the time since start."""
+        self._spent = time.perf_counter() - self._start
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds between the last start and stop."""
+        return self._spent * 1e3

@@ -1,0 +1,356 @@
+"""Net with the interface of pycaffe's, on top of the embedded engine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from p3d import _core
+from p3d.caffe import prototxt, weights
+from p3d.caffe.proto import caffe_pb2
+from p3d.caffe.proto.caffe_pb2 import TEST, TRAIN
+from p3d.caffe.python_layer import BlobVec
+from p3d.caffe.relax import relax_reshape as relax
+from p3d.error import Error
+
+log = logging.getLogger("p3d")
+
+
+class Net:
+    """A net of layers, run by the embedded engine.
+
+    ``Net(file, phase)``, ``Net(file, weights, phase)`` and
+    ``Net(file, phase, level=0, stages=None, weights=None)`` are pycaffe's; ``file`` may also
+    be the text of a prototxt or a NetParameter message.
+
+    relax_reshape: Reshape layers that fix height and width (as in the released P3D files)
+    take them from the input instead, so that other crops run.
+
+    Raises RuntimeError with the file, the layer, the value and the cure.
+    """
+
+    def __init__(
+        self,
+        network_file: Any,
+        *args: Any,
+        phase: int | None = None,
+        level: int = 0,
+        stages: Sequence[str] | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        relax_reshape: bool = False,
+    ) -> None:
+        weights, phase, level, stages = _arguments(args, weights, phase, level, stages)
+        param, self._origin = _load(network_file)
+        if relax_reshape:
+            relax(param)
+        self.param = prototxt.prepare(param, phase, level, stages or ())
+        layers, defaults = prototxt.describe(self.param)
+        with _relax_hint(self._origin):
+            self._net = _core.Net(self.param.name, layers, defaults, phase)
+        self._warned_held = False
+        if weights is not None:
+            self.copy_from(weights)
+
+    # --- structure
+
+    @property
+    def name(self) -> str:
+        return self._net.name
+
+    @property
+    def phase(self) -> int:
+        return self._net.phase
+
+    @property
+    def _layer_names(self) -> list[str]:
+        return self._cached("layer_names", lambda: list(self._net.layer_names))
+
+    @property
+    def _blob_names(self) -> list[str]:
+        return self._cached("blob_names", lambda: list(self._net.blob_names))
+
+    @property
+    def _blobs(self) -> list[_core.Blob]:
+        return self._cached("blob_list", lambda: list(self._net.blobs))
+
+    @property
+    def _inputs(self) -> list[int]:
+        return list(self._net.inputs)
+
+    @property
+    def _outputs(self) -> list[int]:
+        return list(self._net.outputs)
+
+    def _bottom_ids(self, layer: int) -> list[int]:
+        return list(self._net.bottom_ids(layer))
+
+    def _top_ids(self, layer: int) -> list[int]:
+        return list(self._net.top_ids(layer))
+
+    @property
+    def layers(self) -> list[_core.Layer]:
+        """The layers in the order of the prototxt, with the splits that Caffe inserts."""
+        return self._cached("layer_list", lambda: list(self._net.layers))
+
+    @property
+    def layer_dict(self) -> OrderedDict[str, _core.Layer]:
+        """The layers by name."""
+        return self._cached(
+            "layer_dict", lambda: OrderedDict(zip(self._layer_names, self.layers, strict=True))
+        )
+
+    @property
+    def blobs(self) -> OrderedDict[str, _core.Blob]:
+        """The blobs by name, in the order in which layers make them."""
+        return self._cached(
+            "blob_dict", lambda: OrderedDict(zip(self._blob_names, self._blobs, strict=True))
+        )
+
+    @property
+    def params(self) -> OrderedDict[str, BlobVec]:
+        """The parameter blobs of each layer that has any, by its name."""
+        return self._cached(
+            "param_dict",
+            lambda: OrderedDict(
+                (name, BlobVec(layer.blobs))
+                for name, layer in zip(self._layer_names, self.layers, strict=True)
+                if layer.blobs
+            ),
+        )
+
+    @property
+    def blob_loss_weights(self) -> OrderedDict[str, float]:
+        """The loss weight of each blob, 0 for most."""
+        return OrderedDict(zip(self._blob_names, self._net.loss_weights, strict=True))
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the tops of Input layers."""
+        return [self._blob_names[i] for i in self._inputs]
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the blobs that no layer reads, in alphabetical order."""
+        return [self._blob_names[i] for i in self._outputs]
+
+    @property
+    def bottom_names(self) -> OrderedDict[str, list[str]]:
+        """Names of each layer's bottoms, by the layer's name."""
+        return self._names_by_layer("bottom_names", self._bottom_ids)
+
+    @property
+    def top_names(self) -> OrderedDict[str, list[str]]:
+        """Names of each layer's tops, by the layer's name."""
+        return self._names_by_layer("top_names", self._top_ids)
+
+    def _names_by_layer(
+        self, key: str, ids: Callable[[int], list[int]]
+    ) -> OrderedDict[str, list[str]]:
+        return self._cached(
+            key,
+            lambda: OrderedDict(
+                (name, [self._blob_names[b] for b in ids(i)])
+                for i, name in enumerate(self._layer_names)
+            ),
+        )
+
+    def _cached(self, key: str, make: Callable[[], Any]) -> Any:
+        cache: dict[str, Any] = self.__dict__.setdefault("_cache", {})
+        if key not in cache:
+            cache[key] = make()
+        return cache[key]
+
+    # --- forward
+
+    def forward(
+        self,
+        blobs: Iterable[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        **inputs: np.ndarray,
+    ) -> dict[str, np.ndarray]:
+        """Run the net, or the layers from ``start`` to ``end`` (names, both included).
+
+        blobs: names of blobs to return besides the outputs.
+        inputs: an array for every input of the net, copied in first.
+
+        Returns views of the outputs (of the tops of ``end``, if given) by name; they show the
+        next forward's values after the next forward.
+        """
+        wanted = list(blobs or [])
+        first = self._layer_index(start) if start is not None else 0
+        last = self._layer_index(end) if end is not None else len(self._layer_names) - 1
+        names = set((self.top_names[end] if end is not None else self.outputs) + wanted)
+        for name in wanted:
+            self._net.keep(self._blob_index(name))
+        if inputs:
+            self._fill(inputs)
+        self._forward(first, last)
+        return {name: self.blobs[name].data for name in names}
+
+    def _forward(self, start: int, end: int) -> float:
+        """Run layers by index, both included; returns the weighted loss."""
+        if not self._warned_held and self._net.held_params:
+            self._warned_held = True
+            log.info(
+                "views of %d parameter blobs are held: their weights are packed again at every "
+                "forward; drop the views to save that time",
+                self._net.held_params,
+            )
+        with _relax_hint(self._origin):
+            return self._net.forward(start, end)
+
+    def _fill(self, inputs: dict[str, np.ndarray]) -> None:
+        if set(inputs) != set(self.inputs):
+            raise Exception("Input blob arguments do not match net inputs.")
+        for name, array in inputs.items():
+            if np.shape(array)[0] != self.blobs[name].shape[0]:
+                raise Exception("Input is not batch sized")
+            self.blobs[name].data[...] = array
+
+    def forward_all(
+        self, blobs: Iterable[str] | None = None, **inputs: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Run any number of items in batches; the last batch is filled up with zeros.
+
+        Returns copies of the outputs and of ``blobs``, one row per item.
+        """
+        rows: dict[str, list[np.ndarray]] = {}
+        for batch in self._batch(inputs):
+            for name, values in self.forward(blobs=blobs, **batch).items():
+                rows.setdefault(name, []).extend(values.copy())
+        count = len(next(iter(inputs.values()))) if inputs else 0
+        return {name: np.asarray(values)[:count] for name, values in rows.items()}
+
+    def _batch(self, arrays: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        count = len(next(iter(arrays.values())))
+        size = self.blobs[next(iter(arrays))].shape[0]
+        for begin in range(0, count, size):
+            batch = {
+                name: np.asarray(array[begin : begin + size]) for name, array in arrays.items()
+            }
+            missing = size - min(size, count - begin)
+            if missing:
+                batch = {
+                    name: np.concatenate([a, np.zeros((missing, *a.shape[1:]), a.dtype)])
+                    for name, a in batch.items()
+                }
+            yield batch
+
+    def reshape(self) -> None:
+        """Give every blob the shape that follows from the inputs' shapes."""
+        with _relax_hint(self._origin):
+            self._net.reshape()
+
+    def before_forward(self, hook: Callable[[int], object]) -> None:
+        """Call hook(layer index) before each layer; the net then runs layer by layer."""
+        self._net.before_forward(hook)
+
+    def after_forward(self, hook: Callable[[int], object]) -> None:
+        """Call hook(layer index) after each layer; the net then runs layer by layer."""
+        self._net.after_forward(hook)
+
+    def profile(self) -> list[dict[str, Any]]:
+        """One forward; per step its layers, type, kernel, multiplications and milliseconds."""
+        return self._net.profile()
+
+    # --- weights
+
+    def copy_from(self, path: str | os.PathLike[str]) -> None:
+        """Load a .caffemodel or .caffemodel.h5, matched by layer name."""
+        weights.load(self.params, path)
+
+    load_hdf5 = copy_from
+
+    def share_with(self, other: Net) -> None:
+        """Use the other net's parameters for layers of the same name."""
+        self._net.share_with(other._net)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a .caffemodel that Caffe loads, whole or not at all."""
+        weights.save(self.param, self.params, path)
+
+    def save_hdf5(self, path: str | os.PathLike[str]) -> None:
+        """Write a .caffemodel.h5 that Caffe loads, whole or not at all."""
+        weights.save_hdf5(self.param, self.params, path)
+
+    def clear_param_diffs(self) -> None:
+        """Set the gradients of all parameters to 0."""
+        for blobs in self.params.values():
+            for blob in blobs:
+                blob.diff[...] = 0
+
+    # --- names
+
+    def _layer_index(self, name: str) -> int:
+        if name not in self._layer_names:
+            raise Error(f"{self._origin}: there is no layer '{name}'")
+        return self._layer_names.index(name)
+
+    def _blob_index(self, name: str) -> int:
+        if name not in self.blobs:
+            raise Error(f"{self._origin}: there is no blob '{name}'")
+        return self._blob_names.index(name)
+
+
+class _relax_hint:
+    """Adds the file, and the cure for a fixed Reshape, to errors of the engine."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not isinstance(error, Error):
+            return
+        text = str(error)
+        if text.startswith("Reshape '") and "count" in text:
+            text += (
+                "; the prototxt fixes this layer's size, which fits one input size only: "
+                "relax_reshape=True (--relax-reshape) takes it from the input"
+            )
+        raise Error(f"{self.origin}: {text}") from None
+
+
+def _load(network: Any) -> tuple[Any, str]:
+    """(NetParameter, what to call it in errors) from a path, a prototxt's text or a message."""
+    if isinstance(network, caffe_pb2.NetParameter):
+        param = caffe_pb2.NetParameter()
+        param.CopyFrom(network)
+        return param, param.name or "net"
+    if isinstance(network, str) and ("{" in network or "\n" in network):
+        return prototxt.parse_net(network), "prototxt"
+    return prototxt.read_net(network), os.fspath(network)
+
+
+def _arguments(
+    args: tuple[Any, ...],
+    weights: Any,
+    phase: int | None,
+    level: int,
+    stages: Sequence[str] | None,
+) -> tuple[Any, int, int, Sequence[str] | None]:
+    """Sort out pycaffe's two positional forms: (phase, ...) and (weights, phase)."""
+    rest = list(args)
+    if rest and isinstance(rest[0], str | os.PathLike):
+        weights = rest.pop(0)
+    names = ["phase", "level", "stages", "weights"]
+    given = dict(zip(names, rest, strict=False))
+    if len(rest) > len(names):
+        raise TypeError(f"Net takes a file, phase, level, stages and weights, not {len(args) + 1}")
+    phase = given.get("phase", phase)
+    if phase not in (TRAIN, TEST):
+        raise TypeError(f"phase must be caffe.TRAIN or caffe.TEST, not {phase!r}")
+    return (
+        given.get("weights", weights),
+        int(phase),
+        given.get("level", level),
+        given.get("stages", stages),
+    )

@@ -1,0 +1,59 @@
+"""``type: "Python"`` layers: classes of the user's that a prototxt names."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+from p3d import _core
+from p3d.error import Error
+
+
+class BlobVec(list):
+    """Blobs of a layer; Python layers add their parameters with ``add_blob(*dims)``."""
+
+    def add_blob(self, *dims: int) -> None:
+        """Append a zero-filled parameter blob of this shape."""
+        self.append(_core.Blob(list(dims)))
+
+
+class Layer:
+    """Base of Python layers, as pycaffe's ``caffe.Layer``.
+
+    Derive from it and write ``setup``, ``reshape`` and ``forward``; bottoms and tops are lists of
+    blobs. ``param_str`` is python_param's, ``phase`` is caffe.TRAIN or caffe.TEST, and blobs added
+    to ``blobs`` in ``setup`` are the layer's parameters.
+    """
+
+    type = "Python"
+
+    def __init__(self, param_str: str, phase: int) -> None:
+        self.param_str = param_str
+        self.phase = phase
+        self.blobs = BlobVec()
+
+    def setup(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        """Check the blobs and read param_str, once."""
+
+    def reshape(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        """Give the tops their shapes: ``top[0].reshape(*dims)``."""
+
+    def forward(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
+        """Fill ``top[i].data`` from ``bottom[i].data``."""
+
+    def backward(
+        self, top: Sequence[Any], propagate_down: Sequence[bool], bottom: Sequence[Any]
+    ) -> None:
+        """Fill ``bottom[i].diff`` from ``top[i].diff``."""
+
+
+def create(module: str, layer: str, param_str: str, phase: int) -> Any:
+    """The object behind a Python layer; the engine calls this."""
+    found = importlib.import_module(module)
+    if not hasattr(found, layer):
+        raise Error(f"module '{module}' has no class '{layer}'")
+    made = getattr(found, layer)
+    if not (isinstance(made, type) and issubclass(made, Layer)):
+        raise Error(f"'{module}.{layer}' is not derived from caffe.Layer")
+    return made(param_str, phase)
