@@ -22,6 +22,8 @@ void CheckRange(const ByteSource& source, uint64_t offset, size_t size) {
 class FileSource : public ByteSource {
  public:
   explicit FileSource(const std::string& path) : name_(path) {
+    Check(path.find('\0') == std::string::npos, "Could not open file ",
+          path.c_str(), "...: a name cannot contain a zero byte");
     // O_NONBLOCK: opening a named pipe must not wait for a writer.
     descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     Check(descriptor_ >= 0, "Could not open file ", path, ": ",

@@ -1,0 +1,134 @@
+"""Weight files for writing: .caffemodel and .caffemodel.h5 as Caffe writes them.
+
+Files appear whole or not at all. Values are streamed: a blob at a time is in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+import numpy as np
+
+from p3d.atomic import replacing
+from p3d.error import Error
+
+from .weight_file import import_h5py
+
+Params = Mapping[str, Sequence[Any]]
+
+log = logging.getLogger("p3d")
+
+# Field numbers of caffe.proto, all of length-delimited fields.
+_NET_NAME, _NET_LAYER = 1, 100
+_LAYER_BLOBS = 7
+_BLOB_SHAPE, _BLOB_DATA, _BLOB_DOUBLE_DATA = 7, 5, 8
+_SHAPE_DIM = 1
+
+# Caffe's own reader of protobuf files gives up beyond this.
+_CAFFE_LIMIT = 2**31 - 1
+
+
+def save(net: Any, params: Params, path: str | os.PathLike[str]) -> None:
+    """Writes a .caffemodel: every layer of `net` with its parameters and the blobs in `params`.
+
+    net: NetParameter as it runs (rules applied, splits inserted); blobs in it are left out.
+    A parameter that several layers share is stored with each of them, as Caffe does.
+    """
+    with replacing(path) as file:
+        file.write(_field(_NET_NAME, net.name.encode()))
+        for layer in net.layer:
+            _write_layer(file, layer, params.get(layer.name, ()))
+        size = file.tell()
+    if size > _CAFFE_LIMIT:
+        log.warning(
+            "%s has %d bytes: Caffe itself cannot read protobuf files of 2 GiB and more (p3d can); "
+            "for Caffe, save as .caffemodel.h5",
+            path,
+            size,
+        )
+
+
+def save_hdf5(net: Any, params: Params, path: str | os.PathLike[str]) -> None:
+    """Writes a .caffemodel.h5: a group data/<layer> for every layer of `net`, its blobs in it.
+
+    A parameter that several layers share is stored with the first of them, as Caffe does.
+    """
+    h5py = import_h5py(f"writing {os.fspath(path)}")
+    shared = shared_params(net)
+    with replacing(path, "w+b") as file, h5py.File(file, "w") as hdf5:
+        data = hdf5.create_group("data")
+        for layer in net.layer:
+            if not layer.name.strip("./"):
+                raise Error(f"cannot write {path}: HDF5 stores no layer named '{layer.name}'")
+            group = data.require_group(layer.name)
+            for index, blob in enumerate(params.get(layer.name, ())):
+                if (layer.name, index) not in shared and str(index) not in group:
+                    group.create_dataset(str(index), data=_values(blob))
+
+
+def shared_params(net: Any) -> set[tuple[str, int]]:
+    """The parameters (layer, index) whose name an earlier parameter has: that one owns them."""
+    seen: set[str] = set()
+    shared = set()
+    for layer in net.layer:
+        for index, param in enumerate(layer.param):
+            if param.name in seen:
+                shared.add((layer.name, index))
+            elif param.name:
+                seen.add(param.name)
+    return shared
+
+
+def _write_layer(file: IO[bytes], layer: Any, blobs: Sequence[Any]) -> None:
+    if layer.blobs:
+        bare = type(layer)()
+        bare.CopyFrom(layer)
+        bare.ClearField("blobs")
+        layer = bare
+    text = layer.SerializeToString()
+    # Shapes first, values later: the length of a layer stands before it.
+    heads = [_blob_head(blob) for blob in blobs]
+    size = len(text) + sum(len(head) + payload for head, payload in heads)
+    file.write(_tag(_NET_LAYER) + _varint(size) + text)
+    for blob, (head, payload) in zip(blobs, heads, strict=True):
+        values = _values(blob)
+        if values.nbytes != payload:
+            raise Error(f"layer '{layer.name}': a blob of {payload} bytes holds {values.nbytes}")
+        file.write(head)
+        file.write(values.reshape(-1).view(np.uint8).data)
+
+
+def _blob_head(blob: Any) -> tuple[bytes, int]:
+    """What stands before the values of LayerParameter.blobs, and the size of the values."""
+    shape = tuple(int(axis) for axis in blob.shape)
+    is_double = blob.data.dtype == np.float64
+    payload = int(np.prod(shape, dtype=np.int64)) * (8 if is_double else 4)
+    dims = _field(_SHAPE_DIM, b"".join(_varint(axis) for axis in shape))
+    data = _tag(_BLOB_DOUBLE_DATA if is_double else _BLOB_DATA) + _varint(payload)
+    inside = _field(_BLOB_SHAPE, dims) + data
+    return _tag(_LAYER_BLOBS) + _varint(len(inside) + payload) + inside, payload
+
+
+def _values(blob: Any) -> np.ndarray:
+    data = blob.data
+    return np.asarray(data, "<f8" if data.dtype == np.float64 else "<f4", order="C")
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    return _tag(number) + _varint(len(payload)) + payload
+
+
+def _tag(number: int) -> bytes:
+    return _varint(number << 3 | 2)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
