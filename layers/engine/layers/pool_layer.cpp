@@ -1,0 +1,120 @@
+#include "engine/layers/pool_layer.hpp"
+
+#include "kernels/random.hpp"
+
+namespace p3d {
+namespace {
+
+// One of kernel, stride and pad for every axis; `rest` for those before h and w
+// where a pair is given.
+std::vector<int64_t> ReadPerAxis(const Fields& fields,
+                                 const std::string& single,
+                                 const std::string& pair, int64_t rest,
+                                 size_t count) {
+  const std::string h = pair + "_h", w = pair + "_w";
+  if (!fields.Has(h) && !fields.Has(w)) {
+    return std::vector<int64_t>(count, fields.Int(single));
+  }
+  Check(fields.Has(h) && fields.Has(w) && !fields.Has(single), "give either ",
+        single, " or both ", h, " and ", w);
+  Check(count >= 2, h, " and ", w, " need two spatial axes; use ", single);
+  std::vector<int64_t> values(count, rest);
+  values[count - 2] = fields.Int(h);
+  values[count - 1] = fields.Int(w);
+  return values;
+}
+
+void CheckGlobal(const std::vector<PoolAxis>& windows) {
+  for (const PoolAxis& window : windows) {
+    Check(window.pad == 0 && window.stride == 1,
+          "global_pooling takes neither pad nor stride");
+  }
+}
+
+}  // namespace
+
+std::vector<PoolAxis> ReadPoolWindows(const Fields& fields, size_t count) {
+  const bool kernel_pair = fields.Has("kernel_h") || fields.Has("kernel_w");
+  const bool given = kernel_pair || fields.Has("kernel_size");
+  const bool global = fields.Bool("global_pooling");
+  Check(!global || !given,
+        "global_pooling takes no kernel size; leave out one of them");
+  Check(global || given,
+        "the window's size is missing: give kernel_size or kernel_h and "
+        "kernel_w");
+  std::vector<PoolAxis> windows(count);
+  const auto strides = ReadPerAxis(fields, "stride", "stride", 1, count);
+  const auto pads = ReadPerAxis(fields, "pad", "pad", 0, count);
+  std::vector<int64_t> kernels(count, 0);
+  if (given) kernels = ReadPerAxis(fields, "kernel_size", "kernel", 1, count);
+  for (size_t i = 0; i < count; ++i) {
+    windows[i].kernel = kernels[i];
+    if (kernel_pair && i + 2 < count) continue;
+    windows[i].stride = strides[i];
+    windows[i].pad = pads[i];
+  }
+  if (global) CheckGlobal(windows);
+  return windows;
+}
+
+template <typename Dtype>
+void PoolLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  this->CheckNotInPlace(bottom, top);
+  const Fields& param = fields();
+  Check(bottom[0]->num_axes() >= 3, "needs at least one axis behind the ",
+        "channels; the bottom's shape is ", ShapeString(bottom[0]->shape()));
+  windows_ = Windows(bottom[0]->num_axes() - 2);
+  method_ = param.Str("pool");
+  global_ = param.Bool("global_pooling");
+  if (param.Str("round_mode") == "FLOOR") rounding_ = PoolRounding::kFloor;
+  Check(top.size() == 1 || method_ == "MAX",
+        "has a second top (the places of the maxima) for pool: MAX only");
+  for (const PoolAxis& window : windows_) {
+    Check(global_ || (window.kernel > 0 && window.stride > 0),
+          "kernel and stride of the window have to be at least 1, not ",
+          window.kernel, " and ", window.stride);
+    Check(window.pad == 0 || method_ != "STOCHASTIC",
+          "cannot pad for pool: STOCHASTIC");
+  }
+}
+
+template <typename Dtype>
+void PoolLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  const Shape& in = bottom[0]->shape();
+  Check(in.size() == windows_.size() + 2,
+        "the bottom's number of axes may not change: it was ",
+        windows_.size() + 2, ", the shape now is ", ShapeString(in));
+  shape_.num = in[0];
+  shape_.channels = in[1];
+  shape_.axes = windows_;
+  for (size_t i = 0; i < windows_.size(); ++i) {
+    shape_.axes[i].in = in[i + 2];
+    if (global_) shape_.axes[i].kernel = in[i + 2];
+  }
+  SetPoolOutputs(rounding_, &shape_);
+  Shape out = {in[0], in[1]};
+  for (const PoolAxis& axis : shape_.axes) out.push_back(axis.out);
+  for (Blob<Dtype>* blob : top) blob->Reshape(out);
+}
+
+template <typename Dtype>
+void PoolLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
+  const Order order = Order::kChannelsLast;
+  const Dtype* x = bottom[0]->data(order);
+  Dtype* y = top[0]->write_data(order);
+  if (method_ == "MAX") {
+    MaxPool(shape_, order, x, y,
+            top.size() > 1 ? top[1]->write_data(order) : nullptr);
+  } else if (method_ == "AVE") {
+    AveragePool(shape_, order, x, y);
+  } else if (this->phase() == Phase::kTest) {
+    StochasticPoolMean(shape_, order, x, y);
+  } else {
+    StochasticPool<Dtype>(shape_, order, NextSeed(), x, y, nullptr);
+  }
+}
+
+template class PoolLayer<float>;
+template class PoolLayer<double>;
+
+}  // namespace p3d

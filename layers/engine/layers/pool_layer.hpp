@@ -1,0 +1,55 @@
+#ifndef P3D_ENGINE_LAYERS_POOL_LAYER_HPP_
+#define P3D_ENGINE_LAYERS_POOL_LAYER_HPP_
+
+#include <string>
+#include <vector>
+
+#include "engine/layer.hpp"
+#include "kernels/pool.hpp"
+
+namespace p3d {
+
+// What Pooling and Pooling3D have in common; they differ in how a prototxt
+// names the window of each spatial axis. See kernels/pool.hpp for the rules.
+//
+//   MAX          a second top gets the place of each maximum
+//   AVE
+//   STOCHASTIC   TRAIN draws, TEST averages with the values as weights; cannot
+//                be padded
+//
+// Global pooling takes all of every spatial axis, whatever the input's size.
+template <typename Dtype>
+class PoolLayer : public Layer<Dtype> {
+ public:
+  using Layer<Dtype>::Layer;
+  using typename Layer<Dtype>::Blobs;
+
+  BlobCounts counts() const override { return {1, 1, 1, 2, false}; }
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  void Reshape(const Blobs& bottom, const Blobs& top) override;
+  void Forward(const Blobs& bottom, const Blobs& top) override;
+
+ protected:
+  virtual const Fields& fields() const = 0;
+  // Kernel, stride and pad of each of the bottom's `count` spatial axes; global
+  // pooling has kernels of 0. Throws Error for a window that is not fully
+  // given.
+  virtual std::vector<PoolAxis> Windows(size_t count) const = 0;
+
+ private:
+  std::string method_;
+  bool global_ = false;
+  std::vector<PoolAxis> windows_;
+  PoolRounding rounding_ = PoolRounding::kCeil;
+  PoolShape shape_;
+};
+
+// The fields of PoolingParameter, which Pooling3DParameter has too: kernel_size
+// or kernel_h and kernel_w, stride or stride_h and stride_w, pad or pad_h and
+// pad_w, for `count` spatial axes. A single value is meant for all axes, a pair
+// for the last two; axes that a pair of kernels leaves out are not pooled.
+std::vector<PoolAxis> ReadPoolWindows(const Fields& fields, size_t count);
+
+}  // namespace p3d
+
+#endif  // P3D_ENGINE_LAYERS_POOL_LAYER_HPP_
