@@ -1,0 +1,84 @@
+"""Images as Caffe's Python interface has them: (H, W, K) float32, colour as RGB in [0, 1].
+
+Clips, (L, H, W, K), are taken wherever images are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from p3d.error import Error
+
+_LUMA = np.array([0.2125, 0.7154, 0.0721], np.float32)  # of R, G, B
+_WHITE = {"uint8": 255, "uint16": 65535}
+_INTERPOLATION = {0: cv2.INTER_NEAREST_EXACT, 1: cv2.INTER_LINEAR, 3: cv2.INTER_CUBIC}
+
+
+def decode(data: np.ndarray) -> np.ndarray | None:
+    """The image in the bytes of a file, (H, W) or (H, W, BGR or BGRA), None if there is none."""
+    try:
+        return cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    except cv2.error:  # of a size that OpenCV refuses, for instance
+        return None
+
+
+def load_image(filename: str | os.PathLike[str], color: bool = True) -> np.ndarray:
+    """The image in a file: (H, W, 3) in RGB, or (H, W, 1) with color=False.
+
+    Values are float32 in [0, 1]. Grey is repeated for colour, alpha is dropped.
+    """
+    decoded = decode(np.fromfile(filename, np.uint8))
+    if decoded is None:
+        raise Error(f"{os.fspath(filename)} holds no image that can be decoded")
+    image = np.atleast_3d(decoded).astype(np.float32)
+    image /= _WHITE.get(decoded.dtype.name, 1)
+    if image.shape[2] >= 3:
+        image = image[:, :, 2::-1]
+        return np.ascontiguousarray(image if color else (image @ _LUMA)[:, :, np.newaxis])
+    return np.repeat(image[:, :, :1], 3 if color else 1, axis=2)
+
+
+def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1) -> np.ndarray:
+    """`im`, (H, W, K) or (L, H, W, K), resized to new_dims = (height, width), as float32.
+
+    The order of interpolation is 0 (nearest), 1 (linear) or 3 (cubic). Pixels are areas:
+    the centres of the corner pixels are not kept, and nothing is averaged when shrinking.
+    """
+    if interp_order not in _INTERPOLATION:
+        raise ValueError(f"interp_order {interp_order} is not one of {list(_INTERPOLATION)}")
+    if im.ndim not in (3, 4) or im.size == 0:
+        raise ValueError(f"expected (H, W, K) or (L, H, W, K), found shape {im.shape}")
+    height, width = (int(size) for size in new_dims)
+    frames = im.reshape(-1, *im.shape[-3:])
+    resized = np.empty((len(frames), height, width, im.shape[-1]), np.float32)
+    for source, target in zip(frames, resized, strict=True):
+        for k in range(0, im.shape[-1], 4):  # OpenCV takes up to four channels
+            part = np.ascontiguousarray(source[:, :, k : k + 4], np.float32)
+            out = cv2.resize(part, (width, height), interpolation=_INTERPOLATION[interp_order])
+            target[:, :, k : k + 4] = out.reshape(height, width, -1)
+    return resized.reshape(*im.shape[:-3], height, width, im.shape[-1])
+
+
+def oversample(images: Sequence[np.ndarray], crop_dims: Sequence[int]) -> np.ndarray:
+    """Ten crops of each image, or of each clip: the corners and the centre, then their
+    mirror images.
+
+    images:  (H, W, K) or (L, H, W, K) each, all of one shape
+    returns: (10 N, h, w, K) or (10 N, L, h, w, K) with crop_dims = (h, w); the corners are
+             top left, top right, bottom left, bottom right
+    """
+    height, width = images[0].shape[-3:-1]
+    h, w = (int(size) for size in crop_dims)
+    if h > height or w > width:
+        raise ValueError(f"crop {h}x{w} is larger than the image, {height}x{width}")
+    corners = [(y, x) for y in (0, height - h) for x in (0, width - w)]
+    places = [*corners, ((height - h) // 2, (width - w) // 2)]
+    crops = []
+    for image in images:
+        five = [image[..., y : y + h, x : x + w, :] for y, x in places]
+        crops += five + [crop[..., ::-1, :] for crop in five]
+    return np.stack(crops).astype(np.float32)
