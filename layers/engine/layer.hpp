@@ -95,6 +95,10 @@ class Layer {
   virtual float DefaultLossWeight(int /*index*/) const { return 0.f; }
 
   virtual Role role() const { return Role::kOpaque; }
+  // False where a second run of the same bottoms may give something else, or
+  // where the tops' shapes depend on the bottoms' values: a net with such a
+  // layer runs layer by layer.
+  virtual bool Plannable() const { return true; }
   // Role::kAffine: writes one scale and one shift per channel.
   virtual void Affine(Dtype* scale, Dtype* shift) const;
   // Role::kSum.

@@ -278,6 +278,9 @@ Plan* Net<double>::PlanTo(int) {
 template <>
 Plan* Net<float>::PlanTo(int last) {
   if (!planning_ || phase_ != Phase::kTest) return nullptr;
+  for (const auto& layer : layers_) {
+    if (!layer->Plannable()) return nullptr;
+  }
   if (!plan_ || plan_->last() != last) {
     plan_.reset();
     Reshape();

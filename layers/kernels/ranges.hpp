@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "kernels/thread_pool.hpp"
 
@@ -19,6 +20,20 @@ void ParallelRanges(int64_t count, int64_t range, const Body& body) {
   ParallelFor((count + range - 1) / range, [&](int64_t task) {
     body(task * range, std::min(count, (task + 1) * range));
   });
+}
+
+// The sum of what body(begin, end) returns for ranges that cover [0, count):
+// the same for any number of threads.
+template <typename Body>
+double SumRanges(int64_t count, const Body& body) {
+  if (count <= kRange) return body(int64_t{0}, count);
+  std::vector<double> parts((count + kRange - 1) / kRange);
+  ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
+    parts[begin / kRange] = body(begin, end);
+  });
+  double sum = 0;
+  for (double part : parts) sum += part;
+  return sum;
 }
 
 // How many rows of `width` values make up one range.

@@ -1,0 +1,79 @@
+#include <algorithm>
+
+#include "engine/layer.hpp"
+#include "kernels/top_k.hpp"
+
+namespace p3d {
+
+// ArgMax: where the `top_k` largest values are, the largest first.
+//   with `axis`      along that axis, which gets the size top_k: their places,
+//                    or with out_max_val the values themselves
+//   without          over all values of an item: (N, 1, top_k) places, or with
+//                    out_max_val (N, 2, top_k) places, then values; further
+//                    axes of size 1 where the bottom has more than three
+template <typename Dtype>
+class ArgMaxLayer : public Layer<Dtype> {
+ public:
+  using Layer<Dtype>::Layer;
+  using typename Layer<Dtype>::Blobs;
+
+  BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
+
+  void LayerSetUp(const Blobs&, const Blobs&) override {
+    const Fields& param = this->Param("argmax_param");
+    values_ = param.Bool("out_max_val");
+    top_k_ = param.Int("top_k");
+    has_axis_ = param.Has("axis");
+  }
+
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    this->CheckNotInPlace(bottom, top);
+    const Blob<Dtype>& x = *bottom[0];
+    if (has_axis_) {
+      view_ =
+          x.around(x.CanonicalAxis(this->Param("argmax_param").Int("axis")));
+    } else {
+      view_ = {x.shape(0), x.count(1), 1};
+    }
+    Check(top_k_ >= 1 && top_k_ <= view_.channels, "top_k is ", top_k_,
+          "; it must be from 1 to the ", view_.channels,
+          " values to choose from");
+    Shape shape(std::max(3, x.num_axes()), 1);
+    if (has_axis_) {
+      shape = x.shape();
+      shape[x.CanonicalAxis(this->Param("argmax_param").Int("axis"))] = top_k_;
+    } else {
+      shape[0] = x.shape(0);
+      shape[1] = values_ ? 2 : 1;
+      shape[2] = top_k_;
+    }
+    top[0]->Reshape(shape);
+  }
+
+  void Forward(const Blobs& bottom, const Blobs& top) override {
+    const Dtype* x = bottom[0]->data();
+    Dtype* y = top[0]->write_data();
+    if (has_axis_) {
+      TopK<Dtype>(view_, top_k_, x, values_ ? nullptr : y,
+                  values_ ? y : nullptr);
+    } else if (!values_) {
+      TopK<Dtype>(view_, top_k_, x, y, nullptr);
+    } else {
+      const AxisView item{1, view_.channels, 1};
+      for (int64_t n = 0; n < view_.outer; ++n) {
+        TopK(item, top_k_, x + n * view_.channels, y + 2 * n * top_k_,
+             y + (2 * n + 1) * top_k_);
+      }
+    }
+  }
+
+ private:
+  AxisView view_;
+  int64_t top_k_ = 1;
+  bool values_ = false;
+  bool has_axis_ = false;
+};
+
+P3D_REGISTER_LAYER(ArgMax, ArgMaxLayer);
+
+}  // namespace p3d

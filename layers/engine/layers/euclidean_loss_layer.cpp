@@ -1,0 +1,31 @@
+#include "engine/layers/loss_layer.hpp"
+#include "kernels/losses.hpp"
+
+namespace p3d {
+
+// EuclideanLoss: sum of (bottom0 - bottom1)^2 / (2 N), of any number of axes.
+template <typename Dtype>
+class EuclideanLossLayer : public LossLayer<Dtype> {
+ public:
+  using LossLayer<Dtype>::LossLayer;
+  using typename LossLayer<Dtype>::Blobs;
+
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    LossLayer<Dtype>::Reshape(bottom, top);
+    Check(bottom[0]->count() == bottom[1]->count(),
+          "needs bottoms of one size; "
+          "bottom 0 is ",
+          ShapeString(bottom[0]->shape()), ", bottom 1 is ",
+          ShapeString(bottom[1]->shape()));
+  }
+
+  void Forward(const Blobs& bottom, const Blobs& top) override {
+    const double sum = SquaredDistance(bottom[0]->count(), bottom[0]->data(),
+                                       bottom[1]->data());
+    this->SetLoss(sum / static_cast<double>(bottom[0]->shape(0)) / 2, top);
+  }
+};
+
+P3D_REGISTER_LAYER(EuclideanLoss, EuclideanLossLayer);
+
+}  // namespace p3d

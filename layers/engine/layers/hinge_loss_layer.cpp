@@ -1,0 +1,31 @@
+#include "engine/layers/loss_layer.hpp"
+#include "kernels/losses.hpp"
+
+namespace p3d {
+
+// HingeLoss: sum of max(0, 1 + s * bottom0) / N with s = -1 for the label of
+// the item (bottom 1), else 1; or, with norm L2, of the squares.
+template <typename Dtype>
+class HingeLossLayer : public LossLayer<Dtype> {
+ public:
+  using LossLayer<Dtype>::LossLayer;
+  using typename LossLayer<Dtype>::Blobs;
+
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    LossLayer<Dtype>::Reshape(bottom, top);
+    this->CheckLabelCount({bottom[0]->shape(0), bottom[0]->count(1), 1},
+                          *bottom[1]);
+  }
+
+  void Forward(const Blobs& bottom, const Blobs& top) override {
+    const Labels<Dtype> labels{bottom[1]->data(), bottom[0]->count(1)};
+    const bool squared = this->Param("hinge_loss_param").Str("norm") == "L2";
+    const int64_t items = bottom[0]->shape(0);
+    const double sum = HingeLoss(items, bottom[0]->data(), labels, squared);
+    this->SetLoss(sum / static_cast<double>(items), top);
+  }
+};
+
+P3D_REGISTER_LAYER(HingeLoss, HingeLossLayer);
+
+}  // namespace p3d

@@ -1,0 +1,38 @@
+#include "engine/layers/loss_layer.hpp"
+#include "kernels/losses.hpp"
+
+namespace p3d {
+
+// SigmoidCrossEntropyLoss: - sum of t log(p) + (1 - t) log(1 - p) with
+// p = sigmoid(bottom 0) and targets t (bottom 1), divided by the batch size
+// unless loss_param says otherwise.
+template <typename Dtype>
+class SigmoidCrossEntropyLossLayer : public LossLayer<Dtype> {
+ public:
+  using LossLayer<Dtype>::LossLayer;
+  using typename LossLayer<Dtype>::Blobs;
+
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    LossLayer<Dtype>::Reshape(bottom, top);
+    Check(bottom[0]->count() == bottom[1]->count(),
+          "needs bottoms of one size; "
+          "bottom 0 is ",
+          ShapeString(bottom[0]->shape()), ", bottom 1 is ",
+          ShapeString(bottom[1]->shape()));
+  }
+
+  void Forward(const Blobs& bottom, const Blobs& top) override {
+    const Fields& param = this->Param("loss_param");
+    const LossSum loss = SigmoidCrossEntropyLoss(
+        bottom[0]->count(), bottom[0]->data(), bottom[1]->data(),
+        param.Has("ignore_label"), param.Int("ignore_label"));
+    const AxisView view{bottom[0]->shape(0), 1, bottom[0]->count(1)};
+    this->SetLoss(loss.sum / this->Divisor(this->Normalization("BATCH_SIZE"),
+                                           view, loss.valid),
+                  top);
+  }
+};
+
+P3D_REGISTER_LAYER(SigmoidCrossEntropyLoss, SigmoidCrossEntropyLossLayer);
+
+}  // namespace p3d

@@ -1,0 +1,22 @@
+#ifndef P3D_KERNELS_GATHER_ROWS_HPP_
+#define P3D_KERNELS_GATHER_ROWS_HPP_
+
+#include <cstdint>
+#include <vector>
+
+namespace p3d {
+
+// to[r * width + i] = from[index[r] * width + i]
+template <typename Dtype>
+void GatherRows(const std::vector<int64_t>& index, int64_t width,
+                const Dtype* from, Dtype* to);
+
+// Each of `rows` rows of `width` values `tiles` times in sequence:
+// to[(r * tiles + t) * width + i] = from[r * width + i]
+template <typename Dtype>
+void TileRows(int64_t rows, int64_t tiles, int64_t width, const Dtype* from,
+              Dtype* to);
+
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_GATHER_ROWS_HPP_

@@ -1,0 +1,64 @@
+#ifndef P3D_KERNELS_LOSSES_HPP_
+#define P3D_KERNELS_LOSSES_HPP_
+
+#include <cstdint>
+
+#include "kernels/axis_view.hpp"
+#include "kernels/labels.hpp"
+
+namespace p3d {
+
+// Sums of losses, not yet divided by a number of examples. They are summed in
+// double precision.
+
+// A loss and the number of examples that were not ignored.
+struct LossSum {
+  double sum = 0;
+  int64_t valid = 0;
+};
+
+// - sum of log(max(prob[o, label[o, i], i], least)) over all positions (o, i)
+template <typename Dtype>
+LossSum LogLoss(const AxisView& view, const Dtype* prob,
+                const Labels<Dtype>& labels, Dtype least);
+
+// - sum of H[label[o, i], c] * log(max(prob[o, c, i], least)) over all
+// positions and classes; H is a (classes, classes) matrix.
+template <typename Dtype>
+LossSum InfogainLoss(const AxisView& view, const Dtype* prob,
+                     const Labels<Dtype>& labels, const Dtype* matrix,
+                     Dtype least);
+
+// Sum of log(1 + exp(x)) - x * target: the cross entropy of sigmoid(x) with the
+// target. Targets that, cut off to integers, equal `ignore` are left out.
+template <typename Dtype>
+LossSum SigmoidCrossEntropyLoss(int64_t count, const Dtype* x,
+                                const Dtype* target, bool has_ignore,
+                                int64_t ignore);
+
+// Sum of (a - b)^2
+template <typename Dtype>
+double SquaredDistance(int64_t count, const Dtype* a, const Dtype* b);
+
+// Sum of max(0, 1 + s * x) over (rows, labels.classes) values, or of their
+// squares; s = -1 where the column is the row's label, else 1.
+template <typename Dtype>
+double HingeLoss(int64_t rows, const Dtype* x, const Labels<Dtype>& labels,
+                 bool squared);
+
+// Pairs of vectors of `width` values at distance d: d^2 for a similar pair
+// (similar[r], cut off to an integer, is not 0), else max(margin - d, 0)^2, or
+// by the legacy formula max(margin - d^2, 0). Throws Error for a NaN in
+// `similar`.
+struct ContrastiveRule {
+  double margin = 1;
+  bool legacy = false;
+};
+template <typename Dtype>
+double ContrastiveLoss(int64_t rows, int64_t width, const Dtype* a,
+                       const Dtype* b, const Dtype* similar,
+                       const ContrastiveRule& rule);
+
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_LOSSES_HPP_
