@@ -1,0 +1,354 @@
+"""The inference plan: what it computes, what can be seen of it, what can be written into it.
+
+Every test compares a planned net with one that runs layer by layer on the same weights.
+"""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recipe import fill_params, rng_for
+
+import p3d.caffe as caffe
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+TINY = (GOLDEN / "tiny" / "tiny.prototxt").read_text()
+
+
+def conv(name: str, bottom: str, outputs: int, more: str = "") -> str:
+    return (
+        f'layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{name}" '
+        f"convolution_param {{ num_output: {outputs} kernel_size: 1 {more} "
+        'weight_filler { type: "gaussian" std: 0.5 } bias_filler { type: "gaussian" } } }\n'
+    )
+
+
+def layer(kind: str, name: str, bottoms: str, top: str = "", more: str = "") -> str:
+    listed = " ".join(f'bottom: "{b}"' for b in bottoms.split())
+    tops = " ".join(f'top: "{t}"' for t in (top or name).split())
+    return f'layer {{ name: "{name}" type: "{kind}" {listed} {tops} {more} }}\n'
+
+
+def data(*shape: int) -> str:
+    dims = " ".join(f"dim: {d}" for d in shape)
+    return (
+        f'layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ {dims} }} }} }}\n'
+    )
+
+
+# Small nets whose layers the plan can join, or must not.
+NETS = {
+    "tiny_p3d": TINY,
+    "bias_only": data(2, 3, 2, 4, 5) + conv("c", "data", 5),
+    "two_affine": data(2, 3, 2, 4, 5)
+    + conv("c", "data", 5, "bias_term: false")
+    + layer("BN", "bn", "c")
+    + layer("Scale", "scale", "bn", more="scale_param { bias_term: true }")
+    + layer("ReLU", "relu", "scale", "scale"),
+    "batch_norm_scale": data(2, 3, 4, 5)
+    + conv("c", "data", 5)
+    + layer("BatchNorm", "bn", "c", "c")
+    + layer("Scale", "scale", "c", "c")
+    + layer("ReLU", "relu", "c", "c"),
+    "relu_then_bn": data(2, 3, 2, 4, 5)
+    + conv("c", "data", 5)
+    + layer("ReLU", "relu", "c", "c")
+    + layer("BN", "bn", "c"),
+    "leaky": data(2, 3, 2, 4, 5)
+    + conv("c", "data", 5)
+    + layer("ReLU", "relu", "c", "c", "relu_param { negative_slope: 0.25 }"),
+    "sum_coefficients": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 5)
+    + conv("b", "data", 5)
+    + layer("ReLU", "relu_b", "b", "b")
+    + layer("Eltwise", "sum", "a b", more="eltwise_param { coeff: 0.5 coeff: -2 }")
+    + layer("ReLU", "relu", "sum", "sum"),
+    "sum_with_input": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 3)
+    + layer("Eltwise", "sum", "data a")
+    + conv("b", "sum", 4),
+    "sum_of_sums": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 3)
+    + layer("Eltwise", "s1", "data a")
+    + layer("Eltwise", "s2", "s1 data"),
+    "sum_of_one_twice": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 3)
+    + layer("Eltwise", "sum", "a a"),
+    "sum_of_three": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 3)
+    + conv("b", "data", 3)
+    + layer("Eltwise", "sum", "data a b"),
+    "product": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 3)
+    + layer("Eltwise", "product", "data a", more="eltwise_param { operation: PROD }"),
+    "read_twice": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 3)
+    + layer("ReLU", "relu", "a", "r")
+    + layer("Concat", "both", "a r")
+    + layer("Softmax", "prob", "both"),
+    "dropout_between": data(2, 3, 4, 5)
+    + conv("a", "data", 3)
+    + layer("Dropout", "drop", "a", "a")
+    + layer("ReLU", "relu", "a", "a")
+    + layer("InnerProduct", "fc", "a", more="inner_product_param { num_output: 4 "
+            'weight_filler { type: "gaussian" } }'),
+    "vector_input": data(3, 7)
+    + layer("InnerProduct", "fc1", "data", more="inner_product_param { num_output: 6 "
+            'weight_filler { type: "gaussian" } }')
+    + layer("ReLU", "relu", "fc1", "r1")
+    + layer("InnerProduct", "fc2", "r1", more="inner_product_param { num_output: 2 "
+            'weight_filler { type: "gaussian" } }'),
+    "reshape_between": data(2, 4, 1, 3, 5)
+    + conv("a", "data", 6)
+    + layer("Reshape", "flat", "a", more="reshape_param { shape { dim: -1 } axis: 1 num_axes: 2 }")
+    + conv("b", "flat", 3)
+    + layer("Reshape", "odd", "b", more="reshape_param { shape { dim: 0 dim: 5 dim: -1 } }")
+    + layer("Softmax", "prob", "odd"),
+}  # fmt: skip
+
+
+def make(text: str, seed: int = 1) -> tuple[caffe.Net, caffe.Net]:
+    """(planned net, the same weights layer by layer), inputs filled."""
+    planned = caffe.Net(text, caffe.TEST)
+    for name, blobs in planned.params.items():
+        for i, blob in enumerate(blobs):
+            if planned.layer_dict[name].type in ("BN", "BatchNorm"):
+                shape = (1, blob.count)
+                value = np.abs(fill_params(name, i, shape, scaled=False)).reshape(blob.shape) + 0.1
+                blob.data[...] = value
+    plain = caffe.Net(text, caffe.TEST)
+    plain.share_with(planned)
+    plain._net.set_planning(False)
+    for net in (planned, plain):
+        net.blobs["data"].data[...] = rng_for(str(seed)).normal(0, 1, net.blobs["data"].shape)
+    return planned, plain
+
+
+def assert_close(actual: np.ndarray, desired: np.ndarray, what: str) -> None:
+    scale = max(float(np.abs(desired).max()), 1e-20)
+    worst = float(np.abs(actual - desired).max()) / scale
+    assert worst <= 1e-5, f"{what}: off by {worst:.2e} of the largest value"
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_outputs_equal_layer_by_layer(name: str) -> None:
+    planned, plain = make(NETS[name])
+    expected = plain.forward()
+    actual = planned.forward()
+    assert planned._net.planned
+    assert not plain._net.planned
+    assert set(actual) == set(expected)
+    for blob in expected:
+        assert_close(actual[blob], expected[blob], f"{name}: {blob}")
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("order", ["forwards", "backwards", "shuffled"])
+def test_any_blob_in_any_order(name: str, order: str) -> None:
+    planned, plain = make(NETS[name])
+    plain.forward()
+    planned.forward()
+    names = list(planned.blobs)
+    if order == "backwards":
+        names.reverse()
+    elif order == "shuffled":
+        rng_for(name).shuffle(names)
+    for blob in names:
+        assert_close(planned.blobs[blob].data, plain.blobs[blob].data, f"{name}: {blob}")
+
+
+def test_joins_what_it_can() -> None:
+    planned, _ = make(TINY)
+    planned.forward()
+    steps = {row["layers"] for row in planned.profile()}
+    assert "conv1 + bn_conv1 + conv1_relu" in steps
+    a_t = "res2a_branch2b_t + bn2a_branch2b_t + res2a_branch2b_t_relu"
+    b_t = "res2b_branch2b_t + bn2b_branch2b_t + res2b_branch2b_st + res2b_branch2b_st_relu"
+    c = "res2c_branch2c + bn2c_branch2c + res2c + res2c_relu"
+    assert {a_t, b_t, c} <= steps
+
+
+def test_asked_blob_stays() -> None:
+    planned, plain = make(TINY)
+    planned.forward()
+    view = planned.blobs["bn2a_branch2a"].data
+    for seed in (5, 6):
+        for net in (planned, plain):
+            net.blobs["data"].data[...] = rng_for(str(seed)).normal(0, 1, net.blobs["data"].shape)
+            net.forward()
+        assert_close(view, plain.blobs["bn2a_branch2a"].data, f"held view after seed {seed}")
+
+
+@pytest.mark.parametrize("name", ["tiny_p3d", "vector_input"])
+def test_missing_blob_is_made_from_the_inputs_of_the_last_forward(name: str) -> None:
+    planned, plain = make(NETS[name])
+    held = planned.blobs["data"].data
+    plain.forward()
+    output = {k: v.copy() for k, v in planned.forward().items()}
+    held[...] = 77.0
+    asked = next(b for b in planned.blobs if b not in ("data", *planned.outputs) and "split" not in b)
+    assert_close(planned.blobs[asked].data, plain.blobs[asked].data, asked)
+    assert (held == 77.0).all(), "the refilled input was changed back"
+    for blob, value in output.items():
+        np.testing.assert_array_equal(planned.blobs[blob].data, value)
+
+
+def test_missing_blob_after_the_input_was_reshaped() -> None:
+    planned, _ = make(TINY)
+    planned.forward()
+    planned.blobs["data"].reshape(2, 3, 8, 32, 32)
+    with pytest.raises(RuntimeError, match=r"res2a.*run forward\(\) first"):
+        planned.blobs["res2a"].data.sum()
+    planned.forward()
+    assert planned.blobs["res2a"].data.shape[0] == 2
+
+
+def test_input_written_through_a_held_view() -> None:
+    planned, plain = make(TINY)
+    held = planned.blobs["data"].data
+    for seed in (2, 3):
+        value = rng_for(str(seed)).normal(0, 50, held.shape)
+        held[...] = value
+        plain.blobs["data"].data[...] = value
+        assert_close(planned.forward()["prob"], plain.forward()["prob"], f"seed {seed}")
+
+
+@pytest.mark.parametrize("drop", [False, True], ids=["held", "dropped"])
+@pytest.mark.parametrize("which", ["res2b_branch2b", "bn_conv1", "fc_tiny"])
+def test_weights_written_through_a_view(which: str, drop: bool) -> None:
+    planned, plain = make(TINY)
+    before = planned.forward()["prob"].copy()
+    view = planned.params[which][0].data
+    planned.forward()
+    view *= 1.5
+    if drop:
+        del view
+    after = planned.forward()["prob"].copy()
+    assert np.abs(after - before).max() > 1e-6
+    assert_close(after, plain.forward()["prob"], f"{which} changed")
+
+
+def test_weights_read_back_exactly() -> None:
+    planned = caffe.Net(TINY, caffe.TEST)
+    values = {}
+    for name, blobs in planned.params.items():
+        for i, blob in enumerate(blobs):
+            values[name, i] = fill_params(name, i, blob.shape)
+            blob.data[...] = values[name, i]
+    planned.forward()
+    planned.forward()
+    for (name, i), value in values.items():
+        np.testing.assert_array_equal(planned.params[name][i].data, value, f"{name}/{i}")
+
+
+def test_held_weights_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    planned, _ = make(TINY)
+    view = planned.params["conv1"][0].data
+    with caplog.at_level("INFO", logger="p3d"):
+        planned.forward()
+        planned.forward()
+    assert view is not None
+    assert len([r for r in caplog.records if "held" in r.getMessage()]) == 1
+
+
+def test_partial_runs() -> None:
+    planned, plain = make(TINY)
+    for net in (planned, plain):
+        assert set(net.forward(end="res2b")) == {"res2b"}
+    assert_close(planned.blobs["res2b"].data, plain.blobs["res2b"].data, "end=res2b")
+    for net in (planned, plain):
+        net.blobs["res2b_relu" if "res2b_relu" in net.blobs else "res2b"].data[...] *= 2
+        net.forward(start="res2c_branch2a")
+    assert_close(planned.blobs["prob"].data, plain.blobs["prob"].data, "start=res2c_branch2a")
+
+
+def test_start_uses_what_was_written_and_recomputes_the_rest() -> None:
+    planned, plain = make(TINY)
+    for net in (planned, plain):
+        net.forward()
+        net.blobs["bn2c_branch2b_t"].data[...] = 0.25
+        net.forward(start="res2c_branch2b_st")
+    for blob in ("res2c_branch2b_st", "prob", "bn2c_branch2b_t", "res2a"):
+        assert_close(planned.blobs[blob].data, plain.blobs[blob].data, blob)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 32, 32), (1, 3, 8, 32, 32), (3, 3, 8, 32, 32)])
+def test_other_batch_sizes(shape: tuple[int, ...]) -> None:
+    planned, plain = make(TINY)
+    planned.forward()
+    value = rng_for(str(shape)).normal(0, 50, shape)
+    for net in (planned, plain):
+        net.blobs["data"].reshape(*shape)
+        net.reshape()
+        net.blobs["data"].data[...] = value
+    assert_close(planned.forward()["prob"], plain.forward()["prob"], str(shape))
+    one = planned.blobs["prob"].data[0].copy()
+    planned.blobs["data"].reshape(1, *shape[1:])
+    planned.blobs["data"].data[...] = value[:1]
+    assert_close(planned.forward()["prob"][0], one, "batch 1 equals item 0 of the batch")
+
+
+def test_fixed_reshape_names_the_cure() -> None:
+    with pytest.raises(RuntimeError, match="--relax-reshape"):
+        caffe.Net(TINY.replace("dim: 32 dim: 32", "dim: 48 dim: 48"), caffe.TEST)
+    relaxed = caffe.Net(
+        TINY.replace("dim: 32 dim: 32", "dim: 48 dim: 48"), caffe.TEST, relax_reshape=True
+    )
+    assert relaxed.blobs["res5a_reshape"].shape == (1, 32, 12, 12)
+    planned, _ = make(TINY)
+    planned.blobs["data"].reshape(1, 3, 8, 48, 48)
+    with pytest.raises(RuntimeError, match="--relax-reshape"):
+        planned.reshape()
+
+
+def test_several_threads_on_one_net_and_on_nets_that_share_weights() -> None:
+    planned, plain = make(TINY)
+    plain.forward()
+    other = caffe.Net(TINY, caffe.TEST)
+    other.share_with(planned)
+    other.blobs["data"].data[...] = planned.blobs["data"].data
+    names = [n for n in planned.blobs if n != "data"]
+    failures: list[str] = []
+
+    def work(offset: int) -> None:
+        net = (planned, other)[offset % 2]
+        for name in itertools.islice(itertools.cycle(names[offset:] + names[:offset]), 12):
+            try:
+                net.forward()
+                assert_close(net.blobs[name].data.copy(), plain.blobs[name].data, name)
+            except Exception as error:
+                failures.append(f"thread {offset}: {error}")
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures
+
+
+def test_after_fork() -> None:
+    script = f"""
+import os, sys, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+import p3d.caffe as caffe
+net = caffe.Net({str(GOLDEN / "tiny" / "tiny.prototxt")!r}, caffe.TEST)
+net.blobs["data"].data[...] = np.linspace(-1, 1, net.blobs["data"].count).reshape(1, 3, 8, 32, 32)
+expected = net.forward()["prob"].copy()
+child = os.fork()
+if child == 0:
+    same = np.array_equal(net.forward()["prob"], expected)
+    same &= np.isfinite(net.blobs["res2b"].data).all()
+    os._exit(0 if same else 3)
+status = os.waitpid(child, 0)[1]
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
