@@ -132,7 +132,8 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   shape.num = geometry.num;
   if (!SameInputs(shape, shape_)) {
     CheckConvShape(shape);
-    conv_ = MakeConv(shape, Dtype());
+    isa_ = ActiveIsa();
+    conv_ = MakeConv(shape, isa_, Dtype());
     shape_ = shape;
   }
   const Shape out =
