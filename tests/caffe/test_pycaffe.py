@@ -1,0 +1,438 @@
+"""The pycaffe contract as far as inference goes, entry by entry.
+
+One test per line of the checklist that scripts for pycaffe rely on; io, NetSpec and draw have
+files of their own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recipe import rng_for
+
+import p3d
+import p3d.caffe as caffe
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "tiny"
+TINY = GOLDEN / "tiny.prototxt"
+WEIGHTS = GOLDEN / "tiny_seeded.caffemodel"
+
+IMAGE_NET = """
+name: "image"
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 6 dim: 5 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
+"""
+
+
+@pytest.fixture
+def net() -> caffe.Net:
+    return caffe.Net(str(TINY), str(WEIGHTS), caffe.TEST)
+
+
+# --- module
+
+
+@pytest.mark.parametrize(
+    "name",
+    "Net Layer Classifier Detector NetSpec io layers params to_proto TRAIN TEST Timer init_log log "
+    "set_mode_cpu set_mode_gpu set_device set_random_seed solver_count set_solver_count "
+    "solver_rank set_solver_rank set_multiprocess has_nccl layer_type_list __version__".split(),
+)
+def test_module_has(name: str) -> None:
+    assert hasattr(caffe, name)
+
+
+def test_phases() -> None:
+    assert (caffe.TRAIN, caffe.TEST) == (0, 1)
+
+
+def test_version() -> None:
+    assert caffe.__version__ == p3d.__version__
+
+
+def test_layer_type_list() -> None:
+    assert {"Convolution", "BN", "Pooling3D", "Python"} <= set(caffe.layer_type_list())
+
+
+def test_random_seed_repeats_fillers() -> None:
+    weights = []
+    for _ in range(2):
+        caffe.set_random_seed(5)
+        weights.append(caffe.Net(IMAGE_NET, caffe.TEST).params["conv"][0].data.copy())
+    np.testing.assert_array_equal(*weights)
+    assert np.abs(weights[0]).max() > 0
+
+
+def test_gpu_is_refused_with_the_cure() -> None:
+    with pytest.raises(RuntimeError, match="set_mode_cpu"):
+        caffe.set_mode_gpu()
+    with pytest.raises(RuntimeError, match="device 3"):
+        caffe.set_device(3)
+    caffe.set_mode_cpu()
+
+
+def test_ranks() -> None:
+    assert caffe.solver_count() == 1
+    caffe.set_solver_count(2)
+    caffe.set_solver_rank(1)
+    assert (caffe.solver_count(), caffe.solver_rank()) == (2, 1)
+    caffe.set_solver_count(1)
+    caffe.set_solver_rank(0)
+    assert caffe.has_nccl() is False
+
+
+def test_timer() -> None:
+    timer = caffe.Timer()
+    timer.start()
+    timer.stop()
+    assert timer.ms >= 0
+
+
+@pytest.mark.parametrize("stated", ["caffe", "p3d.caffe"])
+def test_submodules(stated: str) -> None:
+    script = f"""
+        import p3d.caffe
+        p3d.caffe.install()
+        import {stated} as caffe
+        from {stated}.proto import caffe_pb2
+        import {stated}.io, {stated}.draw, {stated}.net_spec, {stated}.coord_map
+        from {stated} import layers as L, params as P
+        assert caffe is p3d.caffe
+        assert caffe_pb2.NetParameter is p3d.caffe.proto.caffe_pb2.NetParameter
+        print("fine")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True
+    )
+    assert done.stdout == "fine\n", done.stderr
+
+
+def test_script_with_its_own_import_caffe(tmp_path: Path) -> None:
+    script = tmp_path / "classify.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import sys
+            import numpy as np
+            import caffe
+            caffe.set_mode_cpu()
+            net = caffe.Net({str(TINY)!r}, {str(WEIGHTS)!r}, caffe.TEST)
+            net.blobs["data"].reshape(1, 3, 8, 32, 32)
+            net.blobs["data"].data[...] = np.zeros((1, 3, 8, 32, 32))
+            net.forward()
+            print(sys.argv[1], net.blobs["prob"].data[0].shape)
+            """
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "p3d.caffe", str(script), "argument"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "argument (5,)\n", done.stderr
+
+
+# --- construction
+
+
+def test_positional_forms(net: caffe.Net) -> None:
+    value = net.params["conv1"][0].data
+    for other in (
+        caffe.Net(str(TINY), caffe.TEST, weights=str(WEIGHTS)),
+        caffe.Net(str(TINY), phase=caffe.TEST, weights=WEIGHTS),
+        caffe.Net(str(TINY), caffe.TEST, 0, [], str(WEIGHTS)),
+        caffe.Net(TINY, WEIGHTS, caffe.TEST),
+    ):
+        np.testing.assert_array_equal(other.params["conv1"][0].data, value)
+
+
+def test_level_and_stages() -> None:
+    text = IMAGE_NET + (
+        'layer { name: "extra" type: "ReLU" bottom: "fc" top: "extra" '
+        'include { stage: "deploy" min_level: 2 } }'
+    )
+    assert "extra" not in caffe.Net(text, caffe.TEST).blobs
+    assert "extra" not in caffe.Net(text, caffe.TEST, level=2).blobs
+    assert "extra" in caffe.Net(text, caffe.TEST, level=2, stages=["deploy"]).blobs
+
+
+def test_missing_file() -> None:
+    with pytest.raises(RuntimeError, match=r"Could not open file .*nothing\.prototxt"):
+        caffe.Net("nothing.prototxt", caffe.TEST)
+    with pytest.raises(RuntimeError, match=r"nothing\.caffemodel"):
+        caffe.Net(str(TINY), "nothing.caffemodel", caffe.TEST)
+
+
+def test_hdf5_weights_are_recognised_by_content(tmp_path: Path, net: caffe.Net) -> None:
+    pytest.importorskip("h5py")
+    renamed = tmp_path / "weights.bin"
+    renamed.write_bytes((GOLDEN / "tiny_seeded.caffemodel.h5").read_bytes())
+    other = caffe.Net(str(TINY), str(renamed), caffe.TEST)
+    np.testing.assert_array_equal(other.params["fc_tiny"][1].data, net.params["fc_tiny"][1].data)
+
+
+def test_unknown_layer_type() -> None:
+    with pytest.raises(RuntimeError, match=r"Convolutoin 'conv'.*did you mean 'Convolution'"):
+        caffe.Net(IMAGE_NET.replace('"Convolution"', '"Convolutoin"'), caffe.TEST)
+
+
+# --- attributes
+
+
+def test_names(net: caffe.Net) -> None:
+    assert net.inputs == ["data"]
+    assert net.outputs == ["prob"]
+    assert list(net._layer_names)[:3] == ["data", "conv1", "bn_conv1"]
+    assert net.bottom_names["prob"] == ["fc_tiny"]
+    assert net.top_names["prob"] == ["prob"]
+    assert [net._blob_names[i] for i in net._top_ids(1)] == ["conv1"]
+    assert [net._blob_names[i] for i in net._bottom_ids(1)] == ["data"]
+    assert [net._blob_names[i] for i in net._inputs + net._outputs] == ["data", "prob"]
+    assert net.layer_dict["conv1"].type == "Convolution"
+    assert len(net.layers) == len(net._layer_names)
+    assert list(net.blobs)[:2] == ["data", "conv1"]
+    assert net.blobs is net.blobs
+    assert len(net._blobs) == len(net.blobs)
+    assert [len(v) for k, v in net.params.items() if k in ("conv1", "bn_conv1", "fc_tiny")] == [
+        1,
+        4,
+        2,
+    ]
+
+
+def test_loss_weights() -> None:
+    text = IMAGE_NET.replace("Softmax", "SoftmaxWithLoss").replace(
+        'bottom: "fc" top: "prob"', 'bottom: "fc" bottom: "label" top: "prob"'
+    ) + 'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 2 } } }'
+    lines = text.strip().split("\nlayer")
+    ordered = "\nlayer".join([lines[0], lines[-1], *lines[1:-1]])
+    net = caffe.Net(ordered, caffe.TEST)
+    assert net.blob_loss_weights["prob"] == 1
+    assert net.blob_loss_weights["fc"] == 0
+    net.blobs["data"].data[...] = rng_for("loss").normal(0, 1, (2, 3, 6, 5))
+    loss = net._forward(0, len(net.layers) - 1)
+    assert loss == pytest.approx(float(net.blobs["prob"].data), rel=1e-6)
+
+
+# --- forward
+
+
+def test_forward_returns_live_views(net: caffe.Net) -> None:
+    out = net.forward(data=np.ones((1, 3, 8, 32, 32)))
+    assert list(out) == ["prob"]
+    first = out["prob"].copy()
+    net.forward(data=np.full((1, 3, 8, 32, 32), 90.0))
+    assert not np.array_equal(out["prob"], first)
+    np.testing.assert_array_equal(out["prob"], net.blobs["prob"].data)
+
+
+def test_forward_with_blobs_start_and_end(net: caffe.Net) -> None:
+    assert set(net.forward(blobs=["pool5", "res2a"])) == {"prob", "pool5", "res2a"}
+    assert set(net.forward(end="pool5")) == {"pool5"}
+    assert set(net.forward(start="fc_tiny")) == {"prob"}
+    with pytest.raises(RuntimeError, match="no layer 'nothing'"):
+        net.forward(end="nothing")
+    with pytest.raises(RuntimeError, match="no blob 'nothing'"):
+        net.forward(blobs=["nothing"])
+
+
+def test_forward_checks_inputs(net: caffe.Net) -> None:
+    with pytest.raises(Exception, match="Input blob arguments do not match net inputs"):
+        net.forward(picture=np.zeros((1, 3, 8, 32, 32)))
+    with pytest.raises(Exception, match="Input is not batch sized"):
+        net.forward(data=np.zeros((2, 3, 8, 32, 32)))
+
+
+def test_forward_all_pads_the_last_batch() -> None:
+    net = caffe.Net(IMAGE_NET, caffe.TEST)
+    items = rng_for("all").normal(0, 1, (5, 3, 6, 5))
+    out = net.forward_all(blobs=["fc"], data=items)
+    assert out["prob"].shape == (5, 3)
+    assert out["fc"].shape == (5, 3)
+    net.blobs["data"].data[...] = items[2:4]
+    np.testing.assert_allclose(net.forward()["prob"], out["prob"][2:4], rtol=1e-6)
+
+
+def test_hooks_run_around_every_layer() -> None:
+    net = caffe.Net(IMAGE_NET, caffe.TEST)
+    seen: list[tuple[str, int]] = []
+    net.before_forward(lambda layer: seen.append(("before", layer)))
+    net.after_forward(lambda layer: seen.append(("after", layer)))
+    net.forward()
+    assert seen == [(when, i) for i in range(len(net.layers)) for when in ("before", "after")]
+
+
+def test_private_forward_by_index(net: caffe.Net) -> None:
+    net.forward()
+    expected = net.blobs["prob"].data.copy()
+    net.blobs["prob"].data[...] = 0
+    net._forward(len(net.layers) - 1, len(net.layers) - 1)
+    np.testing.assert_allclose(net.blobs["prob"].data, expected, rtol=1e-6)
+    with pytest.raises(RuntimeError, match="not all in the net"):
+        net._forward(0, 10_000)
+
+
+# --- reshape, copy, share, save
+
+
+def test_idiom_reshape_fill_forward() -> None:
+    net = caffe.Net(IMAGE_NET.replace("layer { name: \"fc\"", "layer { name: \"fc\""), caffe.TEST)
+    net.blobs["data"].reshape(1, 3, 6, 5)
+    net.blobs["data"].data[...] = rng_for("x").normal(0, 1, (3, 6, 5))
+    net.forward()
+    assert net.blobs["prob"].data[0].shape == (3,)
+
+
+def test_share_with(net: caffe.Net) -> None:
+    other = caffe.Net(str(TINY), caffe.TEST)
+    other.share_with(net)
+    net.params["fc_tiny"][1].data[...] = 3
+    np.testing.assert_array_equal(other.params["fc_tiny"][1].data, 3)
+
+
+@pytest.mark.parametrize("form", ["caffemodel", "h5"])
+def test_save_and_copy_from(net: caffe.Net, tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"saved.{form}"
+    if form == "h5":
+        pytest.importorskip("h5py")
+        net.save_hdf5(str(path))
+    else:
+        net.save(str(path))
+    other = caffe.Net(str(TINY), caffe.TEST)
+    (other.load_hdf5 if form == "h5" else other.copy_from)(str(path))
+    for name, blobs in net.params.items():
+        for i, blob in enumerate(blobs):
+            np.testing.assert_array_equal(other.params[name][i].data, blob.data, f"{name}/{i}")
+
+
+def test_clear_param_diffs(net: caffe.Net) -> None:
+    net.params["conv1"][0].diff[...] = 1
+    net.clear_param_diffs()
+    assert not net.params["conv1"][0].diff.any()
+
+
+# --- blob
+
+
+def test_blob_views_outlive_the_net() -> None:
+    net = caffe.Net(IMAGE_NET, caffe.TEST)
+    view = net.params["conv"][0].data
+    expected = view.copy()
+    del net
+    np.testing.assert_array_equal(view, expected)
+    view[...] = 1
+
+
+def test_blob_attributes() -> None:
+    net = caffe.Net(IMAGE_NET, caffe.TEST)
+    blob = net.blobs["data"]
+    assert (blob.num, blob.channels, blob.height, blob.width) == (2, 3, 6, 5)
+    assert blob.count == 180
+    assert list(blob.shape) == [2, 3, 6, 5]
+    assert (blob.shape[1], len(blob.shape)) == (3, 4)
+    assert blob.data.dtype == np.float32
+    assert blob.data.flags.writeable
+    assert blob.diff.shape == (2, 3, 6, 5)
+    with pytest.raises(TypeError):
+        blob.reshape(shape=(1, 3, 6, 5))
+    with pytest.raises(RuntimeError, match="-1"):
+        blob.reshape(1, -1, 6, 5)
+    with pytest.raises(RuntimeError, match=r"2\^31"):
+        blob.reshape(1 << 20, 1 << 20)
+
+
+def test_legacy_accessors_raise_beyond_four_axes(net: caffe.Net) -> None:
+    for name in ("num", "channels", "height", "width"):
+        with pytest.raises(RuntimeError, match=r"\.shape"):
+            getattr(net.blobs["data"], name)
+
+
+def test_param_lists(net: caffe.Net) -> None:
+    blobs = net.params["bn_conv1"]
+    assert blobs[-1].shape == (1, 8)
+    assert len(blobs[1:3]) == 2
+    assert [b.count for b in blobs] == [8] * 4
+    blobs_of_layer = net.layer_dict["bn_conv1"].blobs
+    np.testing.assert_array_equal(blobs_of_layer[0].data, blobs[0].data)
+
+
+# --- Python layers
+
+PYTHON_LAYER = """
+import numpy as np
+import p3d.caffe as caffe
+
+
+class Affine(caffe.Layer):
+    def setup(self, bottom, top):
+        assert self.phase == caffe.TEST
+        self.factor = float(self.param_str)
+        self.blobs.add_blob(1)
+        self.blobs[0].data[...] = 10
+
+    def reshape(self, bottom, top):
+        top[0].reshape(*bottom[0].data.shape)
+
+    def forward(self, bottom, top):
+        top[0].data[...] = self.factor * bottom[0].data + self.blobs[0].data
+
+
+class Broken(caffe.Layer):
+    def forward(self, bottom, top):
+        raise KeyError("the layer's own error")
+
+
+class NotALayer:
+    pass
+"""
+
+
+@pytest.fixture
+def python_net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "layers_of_a_user.py").write_text(PYTHON_LAYER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("layers_of_a_user", None)
+
+    def make(layer: str) -> caffe.Net:
+        text = IMAGE_NET.replace(
+            'layer { name: "fc"',
+            'layer { name: "own" type: "Python" bottom: "conv" top: "own" python_param { '
+            f'module: "layers_of_a_user" layer: "{layer}" param_str: "2.5" }} }}\n'
+            'layer { name: "fc"',
+        ).replace('bottom: "conv" top: "fc"', 'bottom: "own" top: "fc"')
+        return caffe.Net(text, caffe.TEST)
+
+    return make
+
+
+def test_python_layer(python_net) -> None:
+    net = python_net("Affine")
+    for seed in ("a", "b"):
+        net.blobs["data"].data[...] = rng_for(seed).normal(0, 1, (2, 3, 6, 5))
+        net.forward()
+        np.testing.assert_allclose(
+            net.blobs["own"].data, 2.5 * net.blobs["conv"].data + 10, rtol=1e-6
+        )
+    assert net.params["own"][0].data == 10
+    net.params["own"][0].data[...] = -1
+    net.forward()
+    np.testing.assert_allclose(net.blobs["own"].data, 2.5 * net.blobs["conv"].data - 1, rtol=1e-5)
+
+
+def test_python_layer_errors_pass_through(python_net) -> None:
+    net = python_net("Broken")
+    with pytest.raises(KeyError, match="the layer's own error"):
+        net.forward()
+    with pytest.raises(RuntimeError, match="no class 'Missing'"):
+        python_net("Missing")
+    with pytest.raises(RuntimeError, match=r"not derived from caffe\.Layer"):
+        python_net("NotALayer")
