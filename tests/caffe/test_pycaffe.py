@@ -43,9 +43,7 @@ def net() -> caffe.Net:
 
 @pytest.mark.parametrize(
     "name",
-    "Net Layer Classifier Detector NetSpec io layers params to_proto TRAIN TEST Timer init_log log "
-    "set_mode_cpu set_mode_gpu set_device set_random_seed solver_count set_solver_count "
-    "solver_rank set_solver_rank set_multiprocess has_nccl layer_type_list __version__".split(),
+    ["Net", "Layer", "Classifier", "Detector", "NetSpec", "io", "layers", "params", "to_proto", "TRAIN", "TEST", "Timer", "init_log", "log", "set_mode_cpu", "set_mode_gpu", "set_device", "set_random_seed", "solver_count", "set_solver_count", "solver_rank", "set_solver_rank", "set_multiprocess", "has_nccl", "layer_type_list", "__version__"],
 )
 def test_module_has(name: str) -> None:
     assert hasattr(caffe, name)
@@ -210,9 +208,12 @@ def test_names(net: caffe.Net) -> None:
 
 
 def test_loss_weights() -> None:
-    text = IMAGE_NET.replace("Softmax", "SoftmaxWithLoss").replace(
-        'bottom: "fc" top: "prob"', 'bottom: "fc" bottom: "label" top: "prob"'
-    ) + 'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 2 } } }'
+    text = (
+        IMAGE_NET.replace("Softmax", "SoftmaxWithLoss").replace(
+            'bottom: "fc" top: "prob"', 'bottom: "fc" bottom: "label" top: "prob"'
+        )
+        + 'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 2 } } }'
+    )
     lines = text.strip().split("\nlayer")
     ordered = "\nlayer".join([lines[0], lines[-1], *lines[1:-1]])
     net = caffe.Net(ordered, caffe.TEST)
@@ -285,7 +286,7 @@ def test_private_forward_by_index(net: caffe.Net) -> None:
 
 
 def test_idiom_reshape_fill_forward() -> None:
-    net = caffe.Net(IMAGE_NET.replace("layer { name: \"fc\"", "layer { name: \"fc\""), caffe.TEST)
+    net = caffe.Net(IMAGE_NET.replace('layer { name: "fc"', 'layer { name: "fc"'), caffe.TEST)
     net.blobs["data"].reshape(1, 3, 6, 5)
     net.blobs["data"].data[...] = rng_for("x").normal(0, 1, (3, 6, 5))
     net.forward()

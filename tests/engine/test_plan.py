@@ -192,7 +192,9 @@ def test_missing_blob_is_made_from_the_inputs_of_the_last_forward(name: str) -> 
     plain.forward()
     output = {k: v.copy() for k, v in planned.forward().items()}
     held[...] = 77.0
-    asked = next(b for b in planned.blobs if b not in ("data", *planned.outputs) and "split" not in b)
+    asked = next(
+        b for b in planned.blobs if b not in ("data", *planned.outputs) and "split" not in b
+    )
     assert_close(planned.blobs[asked].data, plain.blobs[asked].data, asked)
     assert (held == 77.0).all(), "the refilled input was changed back"
     for blob, value in output.items():

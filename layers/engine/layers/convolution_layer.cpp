@@ -132,8 +132,7 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   shape.num = geometry.num;
   if (!SameInputs(shape, shape_)) {
     CheckConvShape(shape);
-    isa_ = ActiveIsa();
-    conv_ = MakeConv(shape, isa_, Dtype());
+    conv_ = MakeConv(shape, Dtype());
     shape_ = shape;
   }
   const Shape out =
