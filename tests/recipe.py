@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import re
 import zlib
+from pathlib import Path
 
 import numpy as np
 
 Array = np.ndarray
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def golden(case: str) -> dict[str, Array]:
+    """The arrays of golden/<case>.npz."""
+    with np.load(GOLDEN / f"{case}.npz") as file:
+        return dict(file)
 
 
 def rng_for(key: str) -> np.random.Generator:

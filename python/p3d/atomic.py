@@ -22,11 +22,11 @@ def replacing(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any
     target = Path(path)
     temporary = target.parent / f".{target.name[:64]}.{secrets.token_hex(4)}.tmp"
     try:
-        file = open(temporary, mode.replace("w", "x"), encoding=None if "b" in mode else "utf-8")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except OSError as error:
         raise Error(f"cannot write {target}: {error.strerror}") from error
     try:
-        with file:
+        with open(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

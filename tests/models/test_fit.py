@@ -82,7 +82,7 @@ def test_what_does_not_fit_is_said(change, difference):
     assert lines[0].startswith(difference)
 
 
-@pytest.mark.parametrize("layers", [[], [("conv1", [])], [("x", [(1, 1), ()])]])
+@pytest.mark.parametrize("layers", [[], [("conv1", [])], [("x", [(1, 1), (), None])]])
 def test_strange_files_fit_nothing(layers):
     assert models.fit(layers) is None
     assert models.nearest(layers)[1]

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
-from pathlib import Path
 
-import numpy as np
 import pytest
-from recipe import crc32, fill_params
+from recipe import crc32, fill_params, golden
 
 from p3d import Error, models
 from p3d.caffe.prototxt import parse_net
-
-ZOO = Path(__file__).parents[1] / "golden/zoo/p3d"
 
 # Golden case -> net and options.
 ZOO_NETS = {
@@ -33,10 +29,10 @@ def layers_of(name, **options):
 @pytest.mark.parametrize("case", ZOO_NETS)
 def test_weights_of_the_golden_nets(case):
     name, options = ZOO_NETS[case]
-    golden = np.load(ZOO / f"{case}.npz")
+    facts = golden(f"zoo/p3d/{case}")
     blobs = models.blobs(name, **options)
     found = {f"{k}/{i}": shape for k, shapes in blobs.items() for i, shape in enumerate(shapes)}
-    stated = zip(golden["param_names"], golden["param_shapes"], golden["param_crc32"], strict=True)
+    stated = zip(facts["param_names"], facts["param_shapes"], facts["param_crc32"], strict=True)
     expected = {str(key): (ast.literal_eval(str(shape)), crc) for key, shape, crc in stated}
     assert found == {key: shape for key, (shape, _) in expected.items()}
     for key in ("bn_conv1/0", "res3a_branch2b_t/0", "bn5c_branch2c/0", "fc_kinetics/0"):
@@ -47,7 +43,7 @@ def test_weights_of_the_golden_nets(case):
 @pytest.mark.parametrize("case", ZOO_NETS)
 def test_kinds_of_the_golden_nets(case):
     name, options = ZOO_NETS[case]
-    recipe = json.loads(str(np.load(ZOO / f"{case}.npz")["recipe"]))
+    recipe = json.loads(str(golden(f"zoo/p3d/{case}")["recipe"]))
     layers = layers_of(name, **options)
     assert list(layers["data"].input_param.shape[0].dim) == recipe["input_shape"]
     for tag, kind in recipe["kinds"].items():

@@ -66,7 +66,10 @@ class Fit:
         return f"{self.name} ({', '.join(changed)})" if changed else self.name
 
 
-def fit(layers: Iterable[tuple[str, Sequence[Sequence[int]]]]) -> Fit | None:
+Layers = Iterable[tuple[str, Sequence[Sequence[int] | None]]]
+
+
+def fit(layers: Layers) -> Fit | None:
     """The known net that has exactly these weights, or None.
 
     layers: (layer name, blob shapes) in the order of the file; layers without blobs may be there.
@@ -80,7 +83,7 @@ def fit(layers: Iterable[tuple[str, Sequence[Sequence[int]]]]) -> Fit | None:
     return None
 
 
-def nearest(layers: Iterable[tuple[str, Sequence[Sequence[int]]]]) -> tuple[str, list[str]]:
+def nearest(layers: Layers) -> tuple[str, list[str]]:
     """The known net with the fewest differences, and those differences, one line each."""
     found = _read(layers)
     candidates = []
@@ -107,8 +110,9 @@ def _fit(found: Shapes, name: str, numbered: bool, head: str | None) -> Fit:
     )
 
 
-def _read(layers: Iterable[tuple[str, Sequence[Sequence[int]]]]) -> Shapes:
-    return {name: [tuple(map(int, shape)) for shape in shapes] for name, shapes in layers}
+def _read(layers: Layers) -> Shapes:
+    """A shape of None, a blob that a file does not store, is no shape that fits."""
+    return {name: [tuple(map(int, s or ())) for s in shapes] for name, shapes in layers}
 
 
 def _likely(found: Shapes) -> list[str]:
