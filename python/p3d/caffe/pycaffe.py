@@ -222,7 +222,7 @@ class Net:
         """
         rows: dict[str, list[np.ndarray]] = {}
         for batch in self._batch(inputs):
-            for name, values in self.forward(blobs=blobs, **batch).items():
+            for name, values in self.forward(blobs, **batch).items():  # type: ignore[arg-type]
                 rows.setdefault(name, []).extend(values.copy())
         count = len(next(iter(inputs.values()))) if inputs else 0
         return {name: np.asarray(values)[:count] for name, values in rows.items()}
