@@ -263,7 +263,7 @@ class Net:
 
     def copy_from(self, path: str | os.PathLike[str]) -> None:
         """Load a .caffemodel or .caffemodel.h5, matched by layer name."""
-        weights.load(self.params, path)
+        weights.load(self.params, path, weights.shared_params(self.param))
 
     load_hdf5 = copy_from
 
