@@ -1,0 +1,67 @@
+#include <algorithm>
+
+#include "engine/filler.hpp"
+#include "engine/layer.hpp"
+#include "engine/layers/broadcast.hpp"
+
+namespace p3d {
+
+// Bias: top = bottom + bias, the bias covering some axes of the bottom (axis
+// and num_axes; one per channel by default). It is the second bottom, or else
+// blob 0.
+template <typename Dtype>
+class BiasLayer : public Layer<Dtype> {
+ public:
+  using Layer<Dtype>::Layer;
+  using typename Layer<Dtype>::Blobs;
+
+  BlobCounts counts() const override { return {1, 2, 1, 1, false}; }
+  Role role() const override {
+    return per_channel_ ? Role::kAffine : Role::kOpaque;
+  }
+
+  void LayerSetUp(const Blobs& bottom, const Blobs&) override {
+    const Fields& param = this->Param("bias_param");
+    axis_ = param.Int("axis");
+    learned_ = bottom.size() == 1;
+    if (!learned_) return;
+    this->blobs_ = {std::make_shared<Blob<Dtype>>(
+        CoefficientShape(*bottom[0], axis_, param.Int("num_axes")))};
+    Fill(param.Sub("filler"), this->blobs_[0]);
+  }
+
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    const Blob<Dtype>& bias = Bias(bottom);
+    CheckCoefficients(*bottom[0], axis_, bias);
+    per_channel_ = learned_ && IsPerChannel(*bottom[0], axis_, bias);
+    top[0]->ReshapeLike(*bottom[0]);
+  }
+
+  void Forward(const Blobs& bottom, const Blobs& top) override {
+    const Blob<Dtype>& bias = Bias(bottom);
+    const Placement at = Place(*bottom[0], axis_, bias);
+    const Dtype* coefficients = bias.data();
+    const Dtype* x = bottom[0]->data(at.order);
+    ScaleShift<Dtype>(at.broadcast, nullptr, nullptr, coefficients, x,
+                      top[0]->write_data(at.order));
+  }
+
+  void Affine(Dtype* scale, Dtype* shift) const override {
+    const Blob<Dtype>& blob = *this->blobs_[0];
+    std::fill_n(scale, blob.count(), Dtype(1));
+    std::copy_n(blob.data(), blob.count(), shift);
+  }
+
+ private:
+  const Blob<Dtype>& Bias(const Blobs& bottom) const {
+    return learned_ ? *this->blobs_[0] : *bottom[1];
+  }
+
+  int64_t axis_ = 1;
+  bool learned_ = true;
+  bool per_channel_ = false;
+};
+
+P3D_REGISTER_LAYER(Bias, BiasLayer);
+
+}  // namespace p3d

@@ -1,0 +1,48 @@
+#include "engine/layer.hpp"
+#include "kernels/random.hpp"
+
+namespace p3d {
+
+// Dropout: TRAIN sets each value to 0 with probability dropout_ratio and
+// multiplies the others by 1 / (1 - dropout_ratio); TEST changes nothing.
+template <typename Dtype>
+class DropoutLayer : public Layer<Dtype> {
+ public:
+  using Layer<Dtype>::Layer;
+  using typename Layer<Dtype>::Blobs;
+
+  BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
+  Role role() const override {
+    return this->phase() == Phase::kTest ? Role::kIdentity : Role::kOpaque;
+  }
+
+  void LayerSetUp(const Blobs&, const Blobs&) override {
+    ratio_ = this->Param("dropout_param").Float("dropout_ratio");
+    Check(ratio_ >= 0 && ratio_ < 1, "dropout_ratio is ", ratio_,
+          "; it has to be from 0 to below 1");
+  }
+
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    if (top[0] == bottom[0]) return;
+    top[0]->ReshapeLike(*bottom[0]);
+    if (this->phase() == Phase::kTest) {
+      top[0]->ShareData(*bottom[0]);
+      top[0]->ShareDiff(*bottom[0]);
+    }
+  }
+
+  void Forward(const Blobs& bottom, const Blobs& top) override {
+    if (this->phase() == Phase::kTest) return;
+    const Order order = bottom[0]->order();
+    const Dtype* x = bottom[0]->data(order);
+    KeepRandomly(NextSeed(), 1 - ratio_, 1 / (1 - ratio_), bottom[0]->count(),
+                 x, top[0]->write_data(order));
+  }
+
+ private:
+  double ratio_ = 0;
+};
+
+P3D_REGISTER_LAYER(Dropout, DropoutLayer);
+
+}  // namespace p3d

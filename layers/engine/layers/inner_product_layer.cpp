@@ -1,0 +1,152 @@
+#include <memory>
+
+#include "engine/filler.hpp"
+#include "engine/layer.hpp"
+#include "kernels/affine.hpp"
+#include "kernels/conv.hpp"
+#include "kernels/conv_reference.hpp"
+#include "kernels/order.hpp"
+#include "kernels/scratch.hpp"
+
+namespace p3d {
+
+// InnerProduct: top[m, o] = sum over k of bottom[m, k] weight[o, k] + bias[o],
+// where m counts the axes before `axis` (default 1) and k the others. Blobs:
+// weights (num_output, K), with `transpose` (K, num_output), and biases
+// (num_output) unless bias_term is false.
+//
+// This is a convolution of M pixels with a kernel of one, and is run as such.
+template <typename Dtype>
+class InnerProductLayer : public Layer<Dtype> {
+ public:
+  using Layer<Dtype>::Layer;
+  using typename Layer<Dtype>::Blobs;
+
+  BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
+  std::string kernel() const override {
+    return conv_ ? conv_->name() : "conv_f64_reference";
+  }
+  int64_t macs() const override { return shape_.macs(); }
+
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
+    this->CheckNotInPlace(bottom, top);
+    const Fields& param = this->Param("inner_product_param");
+    const int64_t outputs = param.Int("num_output");
+    Check(outputs > 0, "num_output has to be given and at least 1");
+    axis_ = bottom[0]->CanonicalAxis(param.Int("axis"));
+    transpose_ = param.Bool("transpose");
+    shape_.axes.resize(1);
+    shape_.num_output = outputs;
+    shape_.channels = bottom[0]->count(axis_);
+    const Shape weights = transpose_ ? Shape{shape_.channels, outputs}
+                                     : Shape{outputs, shape_.channels};
+    this->blobs_ = {std::make_shared<Blob<Dtype>>(weights)};
+    Fill(param.Sub("weight_filler"), this->blobs_[0]);
+    if (!param.Bool("bias_term")) return;
+    this->blobs_.push_back(std::make_shared<Blob<Dtype>>(Shape{outputs}));
+    Fill(param.Sub("bias_filler"), this->blobs_[1]);
+  }
+
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    const Shape& in = bottom[0]->shape();
+    Check(bottom[0]->num_axes() > axis_ &&
+              bottom[0]->count(axis_) == shape_.channels,
+          "the weights are for ", shape_.channels,
+          " inputs, the bottom's shape is ", ShapeString(in));
+    const int64_t rows = bottom[0]->count(0, axis_);
+    if (rows != shape_.axes[0].in || !made_) {
+      shape_.axes[0].in = rows;
+      Make();
+    }
+    Shape out(in.begin(), in.begin() + axis_);
+    out.push_back(shape_.num_output);
+    top[0]->Reshape(out);
+  }
+
+  void Forward(const Blobs& bottom, const Blobs& top) override {
+    const Dtype* x = bottom[0]->data();
+    Run(x, top[0]->write_data());
+  }
+
+ private:
+  void Make();
+  void Run(const Dtype* x, Dtype* y);
+  const Dtype* PackedWeights();
+  const Dtype* bias_or_null() const {
+    return this->blobs_.size() > 1 ? this->blobs_[1]->data() : nullptr;
+  }
+  // The matrix whose transposition the weights' blob holds.
+  Geometry transposition() const {
+    return {1, shape_.channels, shape_.num_output};
+  }
+
+  int axis_ = 1;
+  bool transpose_ = false;
+  bool made_ = false;
+  ConvShape shape_;
+  std::shared_ptr<const Conv> conv_;
+};
+
+template <>
+void InnerProductLayer<float>::Make() {
+  conv_ = Conv::Create(shape_);
+  made_ = true;
+}
+
+template <>
+void InnerProductLayer<double>::Make() {
+  CheckConvShape(shape_);
+  made_ = true;
+}
+
+template <>
+const float* InnerProductLayer<float>::PackedWeights() {
+  const std::shared_ptr<const Conv> conv = conv_;
+  const bool transpose = transpose_;
+  const Geometry matrix = transposition();
+  const auto pack = [=](const float* from, float* to) {
+    if (!transpose) return conv->Pack(from, to);
+    const Buffer rows(static_cast<size_t>(matrix.count()) * sizeof(float));
+    float* weights = static_cast<float*>(rows.data());
+    ToChannelsLast(matrix, from, weights);
+    conv->Pack(weights, to);
+  };
+  const auto unpack = [=](const float* from, float* to) {
+    if (!transpose) return conv->Unpack(from, to);
+    const Buffer rows(static_cast<size_t>(matrix.count()) * sizeof(float));
+    float* weights = static_cast<float*>(rows.data());
+    conv->Unpack(from, weights);
+    ToCaffeOrder(matrix, weights, to);
+  };
+  return this->blobs_[0]->storage().Packed(
+      conv->pack_key() ^ (transpose ? 0x7261707365 : 0), conv->packed_size(),
+      pack, unpack, this->phase() == Phase::kTest);
+}
+
+template <>
+void InnerProductLayer<float>::Run(const float* x, float* y) {
+  ConvEpilogue epilogue;
+  epilogue.shift = bias_or_null();
+  const Scratch<float> workspace(conv_->workspace_size());
+  conv_->Run(x, PackedWeights(), epilogue, y, workspace.data());
+}
+
+template <>
+void InnerProductLayer<double>::Run(const double* x, double* y) {
+  const double* weights = this->blobs_[0]->data();
+  const Scratch<double> rows(transpose_ ? transposition().count() : 0);
+  if (transpose_) {
+    ToChannelsLast(transposition(), weights, rows.data());
+    weights = rows.data();
+  }
+  const std::vector<int64_t> axes = {shape_.axes[0].in};
+  ConvReference(shape_, BlobStrides::ChannelsLast(shape_.channels, axes), x,
+                weights, BlobStrides::ChannelsLast(shape_.num_output, axes), y);
+  if (!bias_or_null()) return;
+  ScaleShift<double>({axes[0], shape_.num_output, 1}, nullptr, nullptr,
+                     bias_or_null(), y, y);
+}
+
+P3D_REGISTER_LAYER(InnerProduct, InnerProductLayer);
+
+}  // namespace p3d

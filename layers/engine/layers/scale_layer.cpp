@@ -1,0 +1,87 @@
+#include <algorithm>
+
+#include "engine/filler.hpp"
+#include "engine/layer.hpp"
+#include "engine/layers/broadcast.hpp"
+
+namespace p3d {
+
+// Scale: top = bottom * scale (+ bias), scale covering some axes of the bottom
+// (axis and num_axes; one coefficient per channel by default). The scale is the
+// second bottom, or else blob 0, which starts at 1; with bias_term a bias of
+// the same shape is the last blob.
+template <typename Dtype>
+class ScaleLayer : public Layer<Dtype> {
+ public:
+  using Layer<Dtype>::Layer;
+  using typename Layer<Dtype>::Blobs;
+
+  BlobCounts counts() const override { return {1, 2, 1, 1, false}; }
+  Role role() const override {
+    return per_channel_ ? Role::kAffine : Role::kOpaque;
+  }
+
+  void LayerSetUp(const Blobs& bottom, const Blobs&) override {
+    const Fields& param = this->Param("scale_param");
+    axis_ = param.Int("axis");
+    learned_ = bottom.size() == 1;
+    Shape shape;
+    if (learned_) {
+      shape = CoefficientShape(*bottom[0], axis_, param.Int("num_axes"));
+      this->blobs_.push_back(std::make_shared<Blob<Dtype>>(shape));
+      if (param.Has("filler")) {
+        Fill(param.Sub("filler"), this->blobs_[0]);
+      } else {
+        FillConstant(1, this->blobs_[0]);
+      }
+    } else {
+      shape = bottom[1]->shape();
+    }
+    has_bias_ = param.Bool("bias_term");
+    if (!has_bias_) return;
+    this->blobs_.push_back(std::make_shared<Blob<Dtype>>(shape));
+    Fill(param.Sub("bias_filler"), this->blobs_.back());
+  }
+
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    const Blob<Dtype>& scale = Scale(bottom);
+    CheckCoefficients(*bottom[0], axis_, scale);
+    if (has_bias_) CheckCoefficients(*bottom[0], axis_, *this->blobs_.back());
+    per_channel_ = learned_ && IsPerChannel(*bottom[0], axis_, scale);
+    top[0]->ReshapeLike(*bottom[0]);
+  }
+
+  void Forward(const Blobs& bottom, const Blobs& top) override {
+    const Blob<Dtype>& scale = Scale(bottom);
+    const Placement at = Place(*bottom[0], axis_, scale);
+    const Dtype* coefficients = scale.data();
+    const Dtype* x = bottom[0]->data(at.order);
+    ScaleShift<Dtype>(at.broadcast, nullptr, coefficients, bias_or_null(), x,
+                      top[0]->write_data(at.order));
+  }
+
+  void Affine(Dtype* scale, Dtype* shift) const override {
+    const Blob<Dtype>& blob = *this->blobs_[0];
+    const Dtype* bias = bias_or_null();
+    std::copy_n(blob.data(), blob.count(), scale);
+    std::fill_n(shift, blob.count(), Dtype(0));
+    if (bias) std::copy_n(bias, blob.count(), shift);
+  }
+
+ private:
+  const Blob<Dtype>& Scale(const Blobs& bottom) const {
+    return learned_ ? *this->blobs_[0] : *bottom[1];
+  }
+  const Dtype* bias_or_null() const {
+    return has_bias_ ? this->blobs_.back()->data() : nullptr;
+  }
+
+  int64_t axis_ = 1;
+  bool learned_ = true;
+  bool has_bias_ = false;
+  bool per_channel_ = false;
+};
+
+P3D_REGISTER_LAYER(Scale, ScaleLayer);
+
+}  // namespace p3d
