@@ -6,6 +6,8 @@ or after ``p3d.caffe.install()``.
 
 from p3d import __version__
 from p3d.caffe import io
+from p3d.caffe.classifier import Classifier
+from p3d.caffe.detector import Detector
 from p3d.caffe.install import install
 from p3d.caffe.mode import (
     Timer,
@@ -31,6 +33,8 @@ from p3d.caffe.python_layer import Layer
 __all__ = [
     "TEST",
     "TRAIN",
+    "Classifier",
+    "Detector",
     "Layer",
     "Net",
     "NetSpec",
