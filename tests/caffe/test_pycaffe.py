@@ -43,7 +43,34 @@ def net() -> caffe.Net:
 
 @pytest.mark.parametrize(
     "name",
-    ["Net", "Layer", "Classifier", "Detector", "NetSpec", "io", "layers", "params", "to_proto", "TRAIN", "TEST", "Timer", "init_log", "log", "set_mode_cpu", "set_mode_gpu", "set_device", "set_random_seed", "solver_count", "set_solver_count", "solver_rank", "set_solver_rank", "set_multiprocess", "has_nccl", "layer_type_list", "__version__"],
+    [
+        "Net",
+        "Layer",
+        "Classifier",
+        "Detector",
+        "NetSpec",
+        "io",
+        "layers",
+        "params",
+        "to_proto",
+        "TRAIN",
+        "TEST",
+        "Timer",
+        "init_log",
+        "log",
+        "set_mode_cpu",
+        "set_mode_gpu",
+        "set_device",
+        "set_random_seed",
+        "solver_count",
+        "set_solver_count",
+        "solver_rank",
+        "set_solver_rank",
+        "set_multiprocess",
+        "has_nccl",
+        "layer_type_list",
+        "__version__",
+    ],
 )
 def test_module_has(name: str) -> None:
     assert hasattr(caffe, name)

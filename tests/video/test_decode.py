@@ -7,7 +7,7 @@ import struct
 import wave
 
 import cv2
-import make
+import drawn
 import numpy as np
 import pytest
 
@@ -32,7 +32,7 @@ def rotate(mp4: bytes) -> bytes:
 @pytest.mark.parametrize(("codec", "suffix"), [("mp4v", ".mp4"), ("MJPG", ".avi")])
 @pytest.mark.parametrize("count", [1, 2, 40])
 def test_every_frame_is_decoded_in_order(tmp_path, codec, suffix, count):
-    path = make.write_video(tmp_path / f"a b ü%05d{suffix}", count, codec=codec)
+    path = drawn.write_video(tmp_path / f"a b ü%05d{suffix}", count, codec=codec)
     decoded = frames(path)
     assert len(decoded) == VideoFile(str(path)).estimate() == count
     for index, frame in enumerate(decoded):
@@ -46,7 +46,7 @@ def test_every_frame_is_decoded_in_order(tmp_path, codec, suffix, count):
 
 
 def test_unwanted_frames_are_counted_but_not_converted(tmp_path):
-    path = make.write_video(tmp_path / "a.mp4", 12)
+    path = drawn.write_video(tmp_path / "a.mp4", 12)
     some = list(VideoFile(str(path)).frames(lambda index: index in (3, 7)))
     assert [index for index, frame in enumerate(some) if frame is not None] == [3, 7]
     assert len(some) == 12
@@ -55,7 +55,7 @@ def test_unwanted_frames_are_counted_but_not_converted(tmp_path):
 
 
 def test_rotation_metadata_are_applied(tmp_path):
-    plain = make.write_video(tmp_path / "a.mp4", 5)
+    plain = drawn.write_video(tmp_path / "a.mp4", 5)
     turned = tmp_path / "turned.mp4"
     turned.write_bytes(rotate(plain.read_bytes()))
     video = VideoFile(str(turned))
@@ -65,7 +65,7 @@ def test_rotation_metadata_are_applied(tmp_path):
 
 
 def test_a_header_that_promises_too_much_is_not_believed(tmp_path):
-    whole = make.write_video(tmp_path / "whole.avi", 40, codec="MJPG").read_bytes()
+    whole = drawn.write_video(tmp_path / "whole.avi", 40, codec="MJPG").read_bytes()
     path = tmp_path / "cut.avi"
     path.write_bytes(whole[: len(whole) * 6 // 10])
     header = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT)
@@ -87,12 +87,12 @@ def no_frames(path):
 
 
 def without_index(path):
-    whole = make.write_video(path, 40).read_bytes()
+    whole = drawn.write_video(path, 40).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
 
 
 def blank_data(path):
-    whole = make.write_video(path, 40).read_bytes()
+    whole = drawn.write_video(path, 40).read_bytes()
     at = whole.index(b"mdat")
     size = struct.unpack(">I", whole[at - 4 : at])[0]
     path.write_bytes(whole[: at + 4] + bytes(size - 8) + whole[at - 4 + size :])
@@ -122,7 +122,7 @@ def test_broken_files_give_one_clear_error(tmp_path, spoil, message):
 
 
 def test_bytes_changed_at_random_give_frames_or_an_error(tmp_path):
-    whole = make.write_video(tmp_path / "a.mp4", 20).read_bytes()
+    whole = drawn.write_video(tmp_path / "a.mp4", 20).read_bytes()
     rng = np.random.default_rng(1701)
     path = tmp_path / "b.mp4"
     outcomes = set()
@@ -156,7 +156,7 @@ def test_opencv_threads_are_restored_in_whatever_order_blocks_end():
 
 
 def test_a_reader_that_stops_early_gives_threads_and_file_back(tmp_path):
-    path = make.write_video(tmp_path / "a.mp4", 30)
+    path = drawn.write_video(tmp_path / "a.mp4", 30)
     before = cv2.getNumThreads()
     reading = VideoFile(str(path)).frames(lambda _: True)
     next(reading)

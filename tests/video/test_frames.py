@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import cv2
-import make
+import drawn
 import numpy as np
 import pytest
 
@@ -30,18 +30,18 @@ def wanted(video) -> list[np.ndarray]:
     ],
 )
 def test_frames_come_in_the_order_of_their_numbers(tmp_path, pattern, first):
-    folder = make.write_frames(tmp_path / "f", pattern, range(first, first + 13))
+    folder = drawn.write_frames(tmp_path / "f", pattern, range(first, first + 13))
     (folder / "readme.txt").write_text("7")
     (folder / "Thumbs.db").write_bytes(b"")
     video = open_video(folder)
     assert video.estimate() == 13
     for index, frame in enumerate(wanted(video)):
-        assert np.array_equal(frame, make.picture(index)), f"frame {index}"
+        assert np.array_equal(frame, drawn.picture(index)), f"frame {index}"
     assert video.record()["first"] == first
 
 
 def test_unwanted_files_are_not_opened(tmp_path):
-    folder = make.write_frames(tmp_path / "f", "%03d.png", range(5))
+    folder = drawn.write_frames(tmp_path / "f", "%03d.png", range(5))
     (folder / "003.png").write_bytes(b"broken")
     some = list(open_video(folder).frames(lambda index: index == 1))
     assert [frame is not None for frame in some] == [False, True, False, False, False]
@@ -56,7 +56,7 @@ def test_grey_images_become_three_channels(tmp_path):
 
 def test_gaps_are_reported(tmp_path):
     numbers = [1, 2, 5, 6, 8, 20]
-    folder = make.write_frames(tmp_path / "f", "img_%05d.png", numbers)
+    folder = drawn.write_frames(tmp_path / "f", "img_%05d.png", numbers)
     report = r"14 frames are missing between 1 and 20 of img_\*\.png \(3-4, 7, 9-19\)"
     with pytest.warns(UserWarning, match=report):
         video = open_video(folder)
@@ -86,14 +86,14 @@ def test_flow_is_found_and_x_comes_first(tmp_path, x, y):
             file = folder / (pattern % index)
             file.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(file), np.full((5, 7), level + index, np.uint8))
-    make.write_frames(folder, "img_%05d.png", range(1, 4))  # as dense_flow leaves it
+    drawn.write_frames(folder, "img_%05d.png", range(1, 4))  # as dense_flow leaves it
     video = open_video(folder, "flow")
     assert (video.modality, video.estimate()) == ("flow", 3)
     for index, frame in enumerate(wanted(video), 1):
         assert frame.shape == (5, 7, 2)
         assert frame[0, 0].tolist() == [100 + index, 200 + index]
     # The same folder serves weights for frames.
-    assert np.array_equal(wanted(open_video(folder, "frame"))[0], make.picture(0))
+    assert np.array_equal(wanted(open_video(folder, "frame"))[0], drawn.picture(0))
 
 
 def flow(folder, x=(1, 2, 3), y=(1, 2, 3), shape=(5, 7)):
@@ -104,8 +104,8 @@ def flow(folder, x=(1, 2, 3), y=(1, 2, 3), shape=(5, 7)):
 
 
 def two_sets(folder):
-    make.write_frames(folder, "a_%d.png", range(3))
-    make.write_frames(folder, "b_%d.png", range(3))
+    drawn.write_frames(folder, "a_%d.png", range(3))
+    drawn.write_frames(folder, "b_%d.png", range(3))
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def two_sets(folder):
         (lambda f: flow(f, y=(1, 3)), "flow", "only one of them has number 2"),
         (lambda f: flow(f, shape=(5, 8)), "flow", r"differ in size: \(5, 7\) and \(5, 8\)"),
         (two_sets, "frame", r"more than one set of frames in it \(a_\*\.png, b_\*\.png\)"),
-        (lambda f: make.write_frames(f, "%s.png", ("1", "01")), "frame", "have the same number"),
-        (lambda f: make.write_frames(f, "%s.png", "ab"), "frame", "there are no frames in it"),
+        (lambda f: drawn.write_frames(f, "%s.png", ("1", "01")), "frame", "have the same number"),
+        (lambda f: drawn.write_frames(f, "%s.png", "ab"), "frame", "there are no frames in it"),
     ],
 )
 def test_folders_that_are_not_clear(tmp_path, prepare, modality, message):
@@ -139,7 +139,7 @@ def test_a_pattern_names_one_of_two_sets(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.mp4", "missing.mp4"])
 def test_flow_weights_on_a_video_file_say_what_is_missing(tmp_path, name):
-    make.write_video(tmp_path / "a.mp4", 20)
+    drawn.write_video(tmp_path / "a.mp4", 20)
     with pytest.raises(Error) as error:
         open_video(tmp_path / name, "flow")
     if name == "a.mp4":

@@ -9,7 +9,7 @@ import pytest
 
 from p3d import Error
 from p3d.video import preprocess
-from p3d.video.recipe import RECIPES, recipe
+from p3d.video.recipe import RECIPES, recipe_named
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_flow_is_two_channels_minus_128():
     ],
 )
 def test_other_crops(name, crop, size, expected):
-    assert recipe(name).at(crop=crop, size=size).size == expected
+    assert recipe_named(name).at(crop=crop, size=size).size == expected
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_other_crops(name, crop, size, expected):
 )
 def test_crops_that_do_not_fit(crop, size):
     with pytest.raises(Error, match="does not fit"):
-        recipe("author20").at(crop=crop, size=size)
+        recipe_named("author20").at(crop=crop, size=size)
 
 
 def test_unknown_recipe():
     with pytest.raises(Error, match=r"no recipe 'c3d'.*author20, squash"):
-        recipe("c3d")
+        recipe_named("c3d")

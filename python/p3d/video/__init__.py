@@ -5,7 +5,7 @@ from p3d.video.check import InputWarning, check_input
 from p3d.video.clips import ClipReader, open_video
 from p3d.video.decode import VideoFile
 from p3d.video.preprocess import MEAN, resize_and_crop, to_clip
-from p3d.video.recipe import RECIPES, Recipe, recipe
+from p3d.video.recipe import RECIPES, Recipe, recipe_named
 from p3d.video.sampling import author20, frame_indices
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
     "check_input",
     "frame_indices",
     "open_video",
-    "recipe",
+    "recipe_named",
     "resize_and_crop",
     "to_clip",
 ]

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Generator, Iterable
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T], depth: int) -> Iterator[T]:
+def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
     """Yields `items` in order while a thread makes the next ones, at most `depth` in advance.
 
     An exception in the thread is raised here, after the items before it. When the consumer stops
-    early (close, Ctrl-C), the thread stops at its next item and is waited for.
+    early (close, Ctrl-C), the thread stops at its next item; it is waited for, for some seconds.
     """
-    ready: queue.Queue[tuple[str, T | BaseException | None]] = queue.Queue(max(1, depth))
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(max(1, depth))
     stop = threading.Event()
 
-    def put(kind: str, item: T | BaseException | None) -> bool:
+    def put(kind: str, item: Any) -> bool:
         while not stop.is_set():
             try:
                 ready.put((kind, item), timeout=0.1)
@@ -49,4 +49,4 @@ def ahead(items: Iterable[T], depth: int) -> Iterator[T]:
             yield item
     finally:
         stop.set()
-        thread.join()
+        thread.join(timeout=5)

@@ -30,7 +30,7 @@ def check_input(data: np.ndarray, modality: str | None = None) -> str | None:
     if data.ndim not in (4, 5) or data.size == 0:
         return None
     modality = modality or ("flow" if data.shape[-4] == 2 else "frame")
-    found = _oddity(float(data.min()), float(data.max()), 127.0 if modality == "flow" else 151.0)
+    found = _oddity(float(data.min()), float(data.max()))
     if found is None:
         return None
     text = f"the data {found}; {_CURE[modality]}"
@@ -38,18 +38,15 @@ def check_input(data: np.ndarray, modality: str | None = None) -> str | None:
     return text
 
 
-def _oddity(low: float, high: float, highest: float) -> str | None:
-    """`highest` is the largest value that is left of 255 when the (smallest) mean is subtracted."""
-    between = f"is between {low:.4g} and {high:.4g}"
+def _oddity(low: float, high: float) -> str | None:
     if not (np.isfinite(low) and np.isfinite(high)):
         return "has values that are not finite"
     if low == high:
         return None
+    between = f"is between {low:.4g} and {high:.4g}"
     if max(-low, high) <= 10:
         what = "scaled to 0..1" if low >= 0 else "scaled or normalised to standard deviation 1"
         return f"{between}: it looks {what}"
     if low >= 0:
         return f"{between}: it looks as if no mean was subtracted"
-    if high > highest + 1 or low < -129:
-        return f"{between}, which is outside of what 0..255 minus the mean gives"
     return None

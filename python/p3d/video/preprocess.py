@@ -41,7 +41,8 @@ def resize_and_crop(frame: np.ndarray, size: int | tuple[int, int], crop: int) -
 
     `size` is the short edge (aspect kept) or (h, w) (aspect not kept).
     """
-    h, w = short_edge_size(*frame.shape[:2], size) if isinstance(size, int) else size
+    h, w = frame.shape[:2]
+    h, w = short_edge_size(h, w, size) if isinstance(size, int) else size
     if h * w > _MAX_PIXELS:
         shape = "x".join(map(str, frame.shape[1::-1]))
         raise Error(f"a frame of {shape} pixels is too elongated to resize to {w}x{h}: crop it")

@@ -61,7 +61,7 @@ RECIPES = {
 }
 
 
-def recipe(name: str | Recipe) -> Recipe:
+def recipe_named(name: str | Recipe) -> Recipe:
     """A recipe by its name."""
     if isinstance(name, Recipe):
         return name

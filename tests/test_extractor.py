@@ -1,0 +1,218 @@
+"""The extractor against a net that can be worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import threading
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+from fake_net import FakeNet
+
+import p3d
+from p3d.extractor import Extractor
+from p3d.video.check import InputWarning
+from p3d.video.clips import ClipReader, open_video
+from p3d.video.recipe import Recipe, recipe_named
+
+SMALL = {"crop": 32, "size": 34}
+
+
+def write_video(path, frames=30, level=0):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25.0, (64, 48))
+    for index in range(frames):
+        writer.write(np.full((48, 64, 3), (level + 5 * index) % 256, np.uint8))
+    writer.release()
+    return path
+
+
+def expected(path, side=32, size=34):
+    clips = dict(ClipReader(open_video(path), recipe_named("author20").at(crop=side, size=size)))
+    return FakeNet.pool5(np.stack([clips[i] for i in range(20)]))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 4, 20, 33])
+def test_one_row_per_clip_whatever_the_batch(tmp_path, batch):
+    path = write_video(tmp_path / "a.mp4")
+    net = FakeNet()
+    features = Extractor(net=net, blobs=["pool5", "prob"], batch=batch, **SMALL).extract(path)
+    assert features["pool5"].shape == features["prob"].shape == (20, 6)
+    assert features["pool5"].dtype == np.float32
+    np.testing.assert_array_equal(features["pool5"], expected(path))
+    assert sum(net.batches) == 20
+    assert max(net.batches) <= batch
+
+
+@pytest.mark.parametrize("batch", [3, 4, 7])
+def test_many_videos_share_batches_and_bad_ones_do_not_stop_the_rest(tmp_path, batch):
+    good = [write_video(tmp_path / f"{i}.mp4", 18 + 9 * i, 40 * i) for i in range(4)]
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"not a video")
+    missing = tmp_path / "missing.mp4"
+    videos = [bad, good[0], good[1], missing, good[2], good[3], bad]
+    counts = []
+    extractor = Extractor(net=FakeNet(), batch=batch, **SMALL)
+    results = list(extractor.extract_many(videos, counts.append))
+    assert len(results) == len(videos)
+    for video, result in zip(videos, results, strict=True):
+        if video in good:
+            np.testing.assert_array_equal(result["pool5"], expected(video), err_msg=str(video))
+        else:
+            assert isinstance(result, p3d.Error)
+            assert str(video) in str(result)
+    assert sum(counts) == 80
+    assert all(count == batch for count in counts[:-1])
+
+
+def test_results_come_as_soon_as_the_last_clip_ran(tmp_path):
+    path = write_video(tmp_path / "a.mp4")
+    asked = []
+
+    def videos():
+        for index in range(100):
+            asked.append(index)
+            yield path
+
+    results = Extractor(net=FakeNet(), batch=4, **SMALL).extract_many(videos())
+    next(results)
+    results.close()
+    assert len(asked) <= 3
+    assert not [t for t in threading.enumerate() if t.name == "p3d-decode"]
+
+
+def test_a_wrong_estimate_leaves_no_trace(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mp4", 40)
+    monkeypatch.setattr("p3d.video.decode.VideoFile.estimate", lambda self: 38)
+    features = Extractor(net=FakeNet(), batch=3, **SMALL).extract(path)
+    np.testing.assert_array_equal(features["pool5"], expected(path))
+    assert features.meta["frames"] == 40
+
+
+def test_meta_says_how_and_is_json(tmp_path):
+    path = write_video(tmp_path / "a.mp4")
+    meta = Extractor(net=FakeNet(side=160)).extract(path).meta
+    assert json.loads(json.dumps(meta)) == meta
+    assert meta["video"] == str(path)
+    assert meta["frames"] == 30
+    assert meta["starts"][:3] == [0, 0, 1]
+    assert meta["recipe"]["size"] == 162
+    assert "imresize" in meta["recipe"]["resize"]
+    assert (meta["channels"], meta["mean"]) == ("BGR", [104.0, 117.0, 123.0])
+    assert meta["blobs"] == {"pool5": [20, 6]}
+
+
+def test_crop_and_length_are_the_nets_unless_they_are_given():
+    assert Extractor(net=FakeNet(side=160)).recipe == recipe_named("author20")
+    small = Extractor(net=FakeNet(side=112, length=8)).recipe
+    assert (small.crop, small.length, small.size) == (112, 8, 114)
+    own = Recipe("own", size=50, crop=40, length=4, clips=3)
+    assert Extractor(net=FakeNet(), recipe=own).recipe is own
+    assert Extractor(net=FakeNet(), recipe="squash").recipe.size == (37, 49)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"net": FakeNet(), "blobs": ["pol5"]}, "no blob 'pol5'; it has pool5"),
+        ({"net": FakeNet(), "blobs": []}, "no blob was asked for"),
+        ({"net": FakeNet(), "batch": 0}, "a batch of 0 clips"),
+        ({"net": FakeNet(), "crop": 64, "size": 32}, "does not fit"),
+        ({"net": FakeNet(), "recipe": "c3d"}, "no recipe 'c3d'"),
+        ({"net": FakeNet(channels=4)}, "no input for clips"),
+        ({"net": FakeNet(), "labels": "no-such-list"}, "no-such-list"),
+        ({}, "weights are missing"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(p3d.Error, match=message):
+        Extractor(**arguments)
+
+
+def test_a_blob_without_a_row_per_clip_is_refused(tmp_path):
+    path = write_video(tmp_path / "a.mp4")
+    with pytest.raises(p3d.Error, match=r"blob 'all' is \(1,\): its first axis"):
+        Extractor(net=FakeNet(), blobs=["all"], **SMALL).extract(path)
+
+
+def test_flow_weights_on_a_video_say_what_is_missing(tmp_path):
+    path = write_video(tmp_path / "a.mp4")
+    with pytest.raises(p3d.Error, match="want optical flow") as error:
+        Extractor(net=FakeNet(channels=2)).extract(path)
+    assert "flow_x_00001.jpg" in str(error.value)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_clips_of_ones_own(tmp_path, many):
+    clips = np.random.default_rng(1701).normal(0, 50, (5, 3, 16, 32, 32)).astype(np.float32)
+    given = clips if many else clips[0]
+    np.save(tmp_path / "clips.npy", given)
+    extractor = Extractor(net=FakeNet(), batch=2)
+    truth = FakeNet.pool5(clips if many else clips[:1])
+    for source in (given, tmp_path / "clips.npy"):
+        np.testing.assert_array_equal(extractor.extract(source)["pool5"], truth)
+
+
+def test_odd_clips_are_used_with_one_warning():
+    clips = np.random.default_rng(1701).random((5, 3, 16, 32, 32), np.float32)
+    with pytest.warns(InputWarning, match="looks scaled to 0..1") as caught:
+        features = Extractor(net=FakeNet()).extract(clips)
+    assert len(caught) == 1
+    assert features["pool5"].shape == (5, 6)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((3, 16, 32, 31), np.float32),
+        np.zeros((0, 3, 16, 32, 32), np.float32),
+        np.zeros((1, 1, 3, 16, 32, 32), np.float32),
+        np.zeros((3, 16, 32, 32), complex),
+        np.zeros((3, 16, 32, 32), object),
+        np.zeros(7),
+    ],
+)
+def test_arrays_that_are_no_clips(array):
+    with pytest.raises(p3d.Error, match=r"the net takes clips .*\(n, 3, 16, 32, 32\)"):
+        Extractor(net=FakeNet()).extract(array)
+
+
+HUGE = b"{'descr': '<f4', 'fortran_order': False, 'shape': (9999, 3, 16, 32, 32), }"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x93NUMPY\1\0", b"PK\3\4", b"x" * 500, b"\x93NUMPY\1\0" + b"\x4b\0" + HUGE + b"\n"],
+)
+def test_npy_files_that_are_none(tmp_path, content):
+    path = tmp_path / "x.npy"
+    path.write_bytes(content)
+    with pytest.raises(p3d.Error, match=r"x\.npy: not an array"):
+        Extractor(net=FakeNet()).extract(path)
+
+
+def test_top_averages_the_clips(tmp_path):
+    path = write_video(tmp_path / "a.mp4")
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join("abcdef"))
+    extractor = Extractor(net=FakeNet(), blobs=["prob"], labels=names, **SMALL)
+    features = extractor.extract(path)
+    mean = features["prob"].mean(axis=0)
+    top = extractor.top(features, 3)
+    assert [name for name, _ in top] == ["abcdef"[i] for i in np.argsort(-mean)[:3]]
+    assert top[0][1] == pytest.approx(mean.max())
+    extractor.labels = None
+    assert extractor.top(features, 1)[0][0] == f"class {mean.argmax()}"
+    extractor.labels = ["one"]
+    with pytest.raises(p3d.Error, match="1 class names for 6 outputs"):
+        extractor.top(features)
+    with pytest.raises(p3d.Error, match="prob"):
+        extractor.top(p3d.Features())
+
+
+def test_the_three_lines_leave_no_warning(tmp_path):
+    path = write_video(tmp_path / "a.mp4")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert p3d.Extractor(net=FakeNet(), **SMALL).extract(str(path))["pool5"].any()

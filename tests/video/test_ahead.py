@@ -1,0 +1,67 @@
+"""Working ahead: order, bounds, errors, early ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from p3d.video.ahead import ahead
+
+
+def alive() -> int:
+    return sum(thread.name == "p3d-decode" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("depth", [1, 2, 100])
+def test_order_and_end(depth):
+    assert list(ahead(range(57), depth)) == list(range(57))
+    assert list(ahead([], depth)) == []
+    assert list(ahead([None, None], depth)) == [None, None]
+    assert alive() == 0
+
+
+def test_no_more_than_depth_in_advance():
+    made = []
+
+    def items():
+        for index in range(20):
+            made.append(index)
+            yield index
+
+    for taken, index in enumerate(ahead(items(), 3), 1):
+        assert taken == index + 1
+        # Those taken, three in the queue, one in the thread's hand, one on its way.
+        assert len(made) <= taken + 3 + 2
+        time.sleep(0.002)
+
+
+def test_an_exception_comes_after_the_items_before_it():
+    def items():
+        yield 1
+        yield 2
+        raise KeyError("broken")
+
+    got = []
+    with pytest.raises(KeyError, match="broken"):
+        got.extend(ahead(items(), 5))
+    assert got == [1, 2]
+    assert alive() == 0
+
+
+def test_a_consumer_that_leaves_stops_the_thread_and_closes_its_source():
+    closed = threading.Event()
+
+    def items():
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.set()
+
+    stream = ahead(items(), 2)
+    next(stream)
+    stream.close()
+    assert alive() == 0
+    assert closed.wait(1)
