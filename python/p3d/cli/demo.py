@@ -1,0 +1,77 @@
+"""`p3d demo`: the main job from end to end, without anything to download."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from typing import Any
+
+HELP = "make videos and random weights, extract features, show what comes out"
+EXAMPLES = """\
+examples:
+  p3d demo
+  p3d demo --net p3d63-kinetics --out /tmp/p3d-demo --cache /tmp/p3d-cache
+
+The random weights (254 MiB for P3D-199) are kept in the cache; delete them there when you are done.
+"""
+_REAL = """\
+Real weights are the files that the authors released (see the README of their repository,
+ZhaofanQiu/pseudo-3d-residual-networks); put them anywhere and name them:
+  p3d extract {video} --weights p3d_resnet_kinetics_iter_190000.caffemodel
+  p3d extract {video} --weights p3d_resnet_sports1m_iter_150000.caffemodel
+`p3d info FILE` tells whether a file is what it should be."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", default="p3d-demo", metavar="DIR", help="where to write (default: p3d-demo)"
+    )
+    parser.add_argument(
+        "--cache", metavar="DIR", help="where weights are kept (default: ~/.cache/caffe-p3d)"
+    )
+    parser.add_argument(
+        "--net", default="p3d199-kinetics", metavar="NAME", help="a net for frames of `p3d models`"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from p3d import demo, saving
+    from p3d.extractor import Extractor
+
+    weights = os.path.join(args.cache or _cache(), f"{args.net}-random-{demo.SEED}.caffemodel")
+    demo.write_weights(weights, args.net)
+    videos = demo.write_videos(os.path.join(args.out, "videos"))
+    extractor = Extractor(weights, blobs=("pool5", "prob"))
+    start = time.perf_counter()
+    clips, lines = 0, []
+    print("\nRANDOM WEIGHTS: the numbers are computed as always, the classes mean nothing\n")
+    print(f"{'video':12} {'frames':>6} {'clips':>5} {'|pool5|':>8}  likeliest classes")
+    for video, features in zip(videos, extractor.extract_many(videos), strict=True):
+        if isinstance(features, Exception):
+            raise features
+        name = os.path.splitext(os.path.basename(video))[0]
+        saving.save(os.path.join(args.out, "features", name), features, features.meta)
+        clips += len(features["pool5"])
+        lines.append(_line(os.path.basename(video), extractor, features))
+        print(lines[-1])
+    seconds = time.perf_counter() - start
+    picture = os.path.join(args.out, "clips.png")
+    captions = [f"{line.split()[0]} (RANDOM WEIGHTS)" for line in lines]
+    demo.write_picture(picture, videos, extractor.recipe, captions)
+    print(f"\n{clips} clips in {seconds:.1f} s, {clips / seconds:.1f} clips/s")
+    print(f"features: {os.path.join(args.out, 'features')}   clips as a picture: {picture}\n")
+    print(_REAL.format(video=videos[0]))
+    return 0
+
+
+def _line(video: str, extractor: Any, features: Any) -> str:
+    length = sum(float(v) ** 2 for v in features["pool5"].mean(axis=0)) ** 0.5
+    best = ", ".join(f"{name} {p:.3f}" for name, p in extractor.top(features, 3))
+    clips = len(features["pool5"])
+    return f"{video:12} {features.meta['frames']:6} {clips:5} {length:8.3f}  {best}"
+
+
+def _cache() -> str:
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(home, "caffe-p3d")

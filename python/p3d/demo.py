@@ -1,0 +1,171 @@
+"""What `p3d demo` makes by itself: short videos, weights without training, a picture of clips."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+
+from p3d import models
+from p3d.error import Error
+from p3d.video.clips import ClipReader, open_video
+from p3d.video.preprocess import MEAN
+from p3d.video.recipe import Recipe
+
+SEED = 1701
+
+
+# ---------------------------------------------------------------- videos
+
+
+def write_videos(folder: str) -> list[str]:
+    """Three drawn videos of different size and length, as real files; returns their paths."""
+    os.makedirs(folder, exist_ok=True)
+    return [
+        _write(os.path.join(folder, "ball"), _ball, 100, 240, 320),
+        _write(os.path.join(folder, "stripes"), _stripes, 64, 320, 240),
+        _write(os.path.join(folder, "boxes"), _boxes, 150, 240, 426),
+    ]
+
+
+def _write(base: str, draw: Callable[[int, int, int], np.ndarray], n: int, h: int, w: int) -> str:
+    for extension, codec in ((".mp4", "mp4v"), (".avi", "MJPG")):  # some OpenCVs cannot write mp4
+        path = base + extension
+        writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*codec), 25.0, (w, h))
+        if not writer.isOpened():
+            continue
+        for t in range(n):
+            writer.write(draw(t, h, w))
+        writer.release()
+        return path
+    raise Error(f"{base}: this OpenCV can write neither mp4 nor avi files here")
+
+
+def _ball(t: int, h: int, w: int) -> np.ndarray:
+    """A ball that bounces through a room."""
+    image = np.full((h, w, 3), (150, 120, 90), np.uint8)
+    cv2.rectangle(image, (0, h - 50), (w, h), (70, 100, 130), -1)
+    x = 25 + abs((7 * t) % (2 * (w - 50)) - (w - 50))
+    y = h - 75 - int(130 * abs(np.sin(0.14 * t)))
+    cv2.ellipse(image, (x, h - 42), (20, 5), 0, 0, 360, (45, 65, 85), -1)
+    cv2.circle(image, (x, y), 25, (40, 60, 230), -1, cv2.LINE_AA)
+    cv2.circle(image, (x - 8, y - 8), 7, (160, 170, 255), -1, cv2.LINE_AA)
+    return image
+
+
+def _stripes(t: int, h: int, w: int) -> np.ndarray:
+    """Waves of colour that travel and turn."""
+    y, x = np.mgrid[:h, :w]
+    angle = 0.02 * t
+    along = (x * np.cos(angle) + y * np.sin(angle)) / 40
+    waves = [np.sin(2 * np.pi * (along - speed * t)) for speed in (0.03, 0.05, 0.08)]
+    return (128 + 110 * np.dstack(waves)).astype(np.uint8)
+
+
+def _boxes(t: int, h: int, w: int) -> np.ndarray:
+    """Boxes that spin and cross the picture at different speeds."""
+    image = np.full((h, w, 3), 235, np.uint8)
+    for index, colour in enumerate([(200, 90, 30), (60, 170, 60), (30, 40, 200), (160, 60, 160)]):
+        centre = ((90 * index + (index + 2) * t) % w, 35 + 55 * index)
+        corners = cv2.boxPoints((centre, (50, 34), (index + 1) * 3.0 * t))
+        cv2.fillPoly(image, [corners.astype(np.int32)], colour, cv2.LINE_AA)
+    return image
+
+
+# ---------------------------------------------------------------- weights
+
+
+def write_weights(path: str, net: str, progress: Callable[[str], object] = print) -> None:
+    """A .caffemodel for a net of `p3d models` in the released layout, from a fixed seed.
+
+    Convolutions are normal with variance 2 / fan-in; the scale of the BN that end a branch is
+    small, so that 199 layers keep the activations in range and the classes do not saturate.
+    """
+    if os.path.exists(path):
+        return
+    from p3d.caffe import prototxt, weight_writer
+
+    progress(f"writing random weights to {path} (once)")
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    weight_writer.save(prototxt.parse_net(models.prototxt(net)), _RandomParams(net), path)
+
+
+class _RandomParams(Mapping[str, list[Any]]):
+    """Layer name -> its blobs, drawn when they are asked for: one layer is in memory at a time."""
+
+    def __init__(self, net: str) -> None:
+        self._shapes = models.blobs(net)
+
+    def __getitem__(self, layer: str) -> list[Any]:
+        blobs = enumerate(self._shapes[layer])
+        return [SimpleNamespace(shape=s, data=_draw(layer, i, s)) for i, s in blobs]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shapes)
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+
+def _draw(layer: str, index: int, shape: tuple[int, ...]) -> np.ndarray:
+    rng = np.random.default_rng([SEED, zlib.crc32(layer.encode()), index])
+    if layer.startswith("bn"):  # slope, bias, running mean, running variance
+        low, high = [(0.8, 1.2), (-0.1, 0.1), (-0.1, 0.1), (0.5, 1.5)][index]
+        values = rng.uniform(low, high, shape).astype(np.float32)
+        return values * np.float32(_slope(layer)) if index == 0 else values
+    if len(shape) == 1:
+        return np.zeros(shape, np.float32)
+    deviation = 0.01 if layer.startswith("fc") else np.sqrt(2 / np.prod(shape[1:]))
+    return rng.standard_normal(shape, np.float32) * np.float32(deviation)
+
+
+def _slope(layer: str) -> float:
+    if layer == "bn_conv1":
+        return 0.02  # pixels are two orders larger than activations
+    return {"branch2c": 0.2, "branch1": 0.4}.get(layer.rpartition("_")[2], 1.0)
+
+
+# ---------------------------------------------------------------- picture
+
+
+def write_picture(path: str, videos: list[str], recipe: Recipe, lines: list[str]) -> None:
+    """A PNG of what the net saw: per video a line of text, and four clips of four frames each."""
+    from p3d.atomic import replacing
+
+    rows = []
+    for video, line in zip(videos, lines, strict=True):
+        reader = ClipReader(open_video(video), recipe)
+        clips = dict(reader)
+        starts = reader.record()["starts"]
+        chosen = [i * (len(clips) - 1) // 3 for i in range(4)]
+        titles = [f"clip {i}: frame {starts[i]}..{starts[i] + recipe.length - 1}" for i in chosen]
+        rows.append(_row(line, titles, [clips[i] for i in chosen]))
+    ok, png = cv2.imencode(".png", np.vstack(rows))
+    if not ok:
+        raise Error(f"{path}: this OpenCV cannot write PNG images")
+    with replacing(path) as file:
+        file.write(png.tobytes())
+
+
+def _row(line: str, titles: list[str], clips: list[np.ndarray], side: int = 96) -> np.ndarray:
+    width, mean = len(clips) * (4 * side + 12), np.array(MEAN["frame"], np.float32)
+    row = np.full((side + 62, width, 3), 255, np.uint8)
+    _text(row, line, (6, 20), 0.5)
+    for position, (title, clip) in enumerate(zip(titles, clips, strict=True)):
+        left = position * (4 * side + 12) + 6
+        _text(row, title, (left, 44), 0.42)
+        for column in range(4):
+            frame = clip[:, column * (clip.shape[1] - 1) // 3].transpose(1, 2, 0) + mean
+            small = cv2.resize(frame.astype(np.uint8), (side, side), interpolation=cv2.INTER_AREA)
+            x = left + column * side
+            row[50 : 50 + side, x : x + side - 2] = small[:, :-2]  # a thin gap between frames
+    return row
+
+
+def _text(image: np.ndarray, text: str, where: tuple[int, int], size: float) -> None:
+    cv2.putText(image, text, where, cv2.FONT_HERSHEY_SIMPLEX, size, (30, 30, 30), 1, cv2.LINE_AA)
