@@ -26,6 +26,12 @@ std::vector<int64_t> PerAxis(const Fields& fields, const std::string& field,
   return values;
 }
 
+// Products of two sizes must not overflow.
+void CheckSize(const char* what, int64_t size) {
+  Check(size > 0 && size < int64_t{1} << 31, what, " is ", size,
+        "; it has to be at least 1 and below 2^31");
+}
+
 void ReadPads(const Fields& fields, std::vector<ConvAxis>* axes) {
   const size_t n = axes->size();
   const std::vector<int64_t> pad = PerAxis(fields, "pad", "pad", n);
@@ -54,10 +60,9 @@ void ReadAxes(const Fields& fields, std::vector<ConvAxis>* axes) {
     axis.kernel = kernel[i];
     if (!stride.empty()) axis.stride = stride[i];
     if (!dilation.empty()) axis.dilation = dilation[i];
-    Check(axis.kernel > 0 && axis.stride > 0 && axis.dilation > 0,
-          "kernel_size ", axis.kernel, ", stride ", axis.stride,
-          " and dilation ", axis.dilation, " of spatial axis ", i,
-          " have to be at least 1");
+    CheckSize("kernel_size", axis.kernel);
+    CheckSize("stride", axis.stride);
+    CheckSize("dilation", axis.dilation);
   }
   ReadPads(fields, axes);
 }

@@ -1,0 +1,136 @@
+#include "engine/filler.hpp"
+#include "engine/layer.hpp"
+#include "engine/layers/conv_params.hpp"
+#include "kernels/affine.hpp"
+#include "kernels/deconv.hpp"
+#include "kernels/scratch.hpp"
+
+namespace p3d {
+
+// Deconvolution: the transposed Convolution, with the same parameters. An axis
+// of n becomes stride (n - 1) + dilation (kernel - 1) + 1 - padding. Blobs:
+// weights (channels, num_output / group, kernel...), and (num_output) biases
+// unless bias_term is false.
+template <typename Dtype>
+class DeconvolutionLayer : public Layer<Dtype> {
+ public:
+  using Layer<Dtype>::Layer;
+  using typename Layer<Dtype>::Blobs;
+
+  BlobCounts counts() const override { return {1, -1, 1, -1, true}; }
+  std::string kernel() const override {
+    return deconv_ ? deconv_->name() : "deconv_f64_reference";
+  }
+  int64_t macs() const override {
+    return shape_.macs() * static_cast<int64_t>(this->spec_.bottom.size());
+  }
+
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
+    this->CheckNotInPlace(bottom, top);
+    const Fields& fields = this->Param("convolution_param");
+    params_ = ReadConvParams(fields, bottom[0]->shape(), true);
+    // As the convolution that is transposed has them.
+    shape_.channels = params_.num_output;
+    shape_.num_output = bottom[0]->shape()[params_.channel_axis];
+    shape_.group = params_.group;
+    shape_.pad_mode = params_.pad_mode;
+
+    Shape weights = {shape_.num_output, shape_.channels / shape_.group};
+    for (int i = 0; i < params_.spatial_axes; ++i) {
+      weights.push_back(params_.axes[i].kernel);
+    }
+    this->blobs_ = {std::make_shared<Blob<Dtype>>(weights)};
+    Fill(fields.Sub("weight_filler"), this->blobs_[0]);
+    if (!fields.Bool("bias_term")) return;
+    this->blobs_.push_back(
+        std::make_shared<Blob<Dtype>>(Shape{params_.num_output}));
+    Fill(fields.Sub("bias_filler"), this->blobs_[1]);
+  }
+
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    const Shape& in = bottom[0]->shape();
+    for (const Blob<Dtype>* other : bottom) {
+      Check(other->shape() == in, "all bottoms need the same shape, not ",
+            ShapeString(in), " and ", ShapeString(other->shape()));
+    }
+    const Geometry geometry = params_.GeometryOf(in);
+    Check(geometry.channels == shape_.num_output, "the weights are for ",
+          shape_.num_output, " input channels, the bottom has ",
+          geometry.channels);
+    if (in != in_) Make(in, geometry);
+    in_ = in;
+    std::vector<int64_t> sizes;
+    for (const ConvAxis& axis : shape_.axes) sizes.push_back(axis.in);
+    const Shape out = params_.With(in, shape_.channels, sizes);
+    for (Blob<Dtype>* blob : top) blob->Reshape(out);
+  }
+
+  void Forward(const Blobs& bottom, const Blobs& top) override {
+    const Geometry in = params_.GeometryOf(bottom[0]->shape());
+    const Geometry out = params_.GeometryOf(top[0]->shape());
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      const Dtype* x = bottom[i]->storage().data(Order::kChannelsLast, in);
+      Run(x, top[i]->storage().write_data(Order::kChannelsLast, out));
+    }
+  }
+
+ private:
+  void Make(const Shape& in, const Geometry& geometry) {
+    shape_.num = geometry.num;
+    shape_.axes = params_.AxesOf(in);
+    for (size_t i = 0; i < shape_.axes.size(); ++i) {
+      ConvAxis& axis = shape_.axes[i];
+      Check(axis.in >= 1, "cannot enlarge a bottom without values (shape ",
+            ShapeString(in), ")");
+      axis.in = axis.stride * (axis.in - 1) +
+                axis.dilation * (axis.kernel - 1) + 1 - axis.pad_begin -
+                axis.pad_end;
+      Check(axis.in >= 1, "padding leaves nothing of spatial axis ", i);
+    }
+    CheckDeconvShape(shape_);
+    MakeDeconv();
+  }
+
+  void MakeDeconv();
+  void Run(const Dtype* x, Dtype* y);
+  const Dtype* bias_or_null() const {
+    return this->blobs_.size() > 1 ? this->blobs_[1]->data() : nullptr;
+  }
+
+  ConvParams params_;
+  ConvShape shape_;
+  Shape in_;
+  std::shared_ptr<const Deconv> deconv_;
+};
+
+template <>
+void DeconvolutionLayer<float>::MakeDeconv() {
+  deconv_ = std::make_shared<Deconv>(shape_);
+}
+
+template <>
+void DeconvolutionLayer<double>::MakeDeconv() {}
+
+template <>
+void DeconvolutionLayer<float>::Run(const float* x, float* y) {
+  const std::shared_ptr<const Deconv> deconv = deconv_;
+  const float* packed = this->blobs_[0]->storage().Packed(
+      deconv->pack_key(), deconv->packed_size(),
+      [deconv](const float* from, float* to) { deconv->Pack(from, to); },
+      [deconv](const float* from, float* to) { deconv->Unpack(from, to); },
+      this->phase() == Phase::kTest);
+  const Scratch<float> workspace(deconv->workspace_size());
+  deconv->Run(x, packed, bias_or_null(), y, workspace.data());
+}
+
+template <>
+void DeconvolutionLayer<double>::Run(const double* x, double* y) {
+  DeconvReference(shape_, x, this->blobs_[0]->data(), y);
+  if (!bias_or_null()) return;
+  ScaleShift<double>({shape_.num * shape_.in_pixels(), shape_.channels, 1},
+                     nullptr, nullptr, bias_or_null(), y, y);
+}
+
+P3D_REGISTER_LAYER(Deconvolution, DeconvolutionLayer);
+
+}  // namespace p3d

@@ -1,0 +1,63 @@
+#include "kernels/lrn.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/ranges.hpp"
+#include "kernels/scratch.hpp"
+
+namespace p3d {
+namespace {
+
+// squares[c + 1] - squares[c] = x[c]^2
+template <typename Dtype>
+void SumSquares(int64_t channels, const Dtype* x, double* squares) {
+  squares[0] = 0;
+  for (int64_t c = 0; c < channels; ++c) {
+    squares[c + 1] = squares[c] + static_cast<double>(x[c]) * x[c];
+  }
+}
+
+}  // namespace
+
+template <typename Dtype>
+void LrnAcrossChannels(int64_t rows, int64_t channels, int64_t size, double k,
+                       double alpha, double beta, const Dtype* x, Dtype* y) {
+  const int64_t reach = (size - 1) / 2;
+  const double factor = alpha / static_cast<double>(size);
+  ParallelRanges(rows, RowsPerRange(channels), [&](int64_t begin, int64_t end) {
+    const Scratch<double> squares(channels + 1);
+    const double* sums = squares.data();
+    for (int64_t r = begin; r < end; ++r) {
+      SumSquares(channels, x + r * channels, squares.data());
+      for (int64_t c = 0; c < channels; ++c) {
+        const double sum = sums[std::min(channels, c + reach + 1)] -
+                           sums[std::max<int64_t>(0, c - reach)];
+        y[r * channels + c] = static_cast<Dtype>(
+            x[r * channels + c] * std::pow(k + factor * sum, -beta));
+      }
+    }
+  });
+}
+
+template <typename Dtype>
+void LrnApply(int64_t count, double alpha, double beta,
+              const Dtype* mean_square, const Dtype* x, Dtype* y) {
+  ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      y[i] = static_cast<Dtype>(x[i] *
+                                std::pow(1 + alpha * mean_square[i], -beta));
+    }
+  });
+}
+
+#define P3D_INSTANTIATE(Dtype)                                                \
+  template void LrnAcrossChannels(int64_t, int64_t, int64_t, double, double,  \
+                                  double, const Dtype*, Dtype*);              \
+  template void LrnApply(int64_t, double, double, const Dtype*, const Dtype*, \
+                         Dtype*)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+#undef P3D_INSTANTIATE
+
+}  // namespace p3d

@@ -1,0 +1,25 @@
+#ifndef P3D_KERNELS_LRN_HPP_
+#define P3D_KERNELS_LRN_HPP_
+
+#include <cstdint>
+
+namespace p3d {
+
+// Local response normalisation over neighbouring channels, channels last:
+//
+//   y[r, c] = x[r, c] * (k + alpha / size * sum of x[r, j]^2)^-beta
+//
+// over the channels j with |j - c| <= (size - 1) / 2. size is odd. Sums are
+// taken in double. y may be x.
+template <typename Dtype>
+void LrnAcrossChannels(int64_t rows, int64_t channels, int64_t size, double k,
+                       double alpha, double beta, const Dtype* x, Dtype* y);
+
+// y[i] = x[i] * (1 + alpha * mean_square[i])^-beta; y may be x.
+template <typename Dtype>
+void LrnApply(int64_t count, double alpha, double beta,
+              const Dtype* mean_square, const Dtype* x, Dtype* y);
+
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_LRN_HPP_
