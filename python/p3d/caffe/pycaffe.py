@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections import OrderedDict
@@ -53,6 +54,7 @@ class Net:
         with _relax_hint(self._origin):
             self._net = _core.Net(self.param.name, layers, defaults, phase)
         self._warned_held = False
+        _log_engine()
         if weights is not None:
             self.copy_from(weights)
 
@@ -317,6 +319,11 @@ class _relax_hint:
                 "relax_reshape=True (--relax-reshape) takes it from the input"
             )
         raise Error(f"{self.origin}: {text}") from None
+
+
+@functools.cache
+def _log_engine() -> None:
+    log.info("engine: %s kernels, %d threads", _core.isa(), _core.num_threads())
 
 
 def _load(network: Any) -> tuple[Any, str]:
