@@ -415,6 +415,9 @@ class Affine(caffe.Layer):
 
 
 class Broken(caffe.Layer):
+    def reshape(self, bottom, top):
+        top[0].reshape(2, 4)
+
     def forward(self, bottom, top):
         raise KeyError("the layer's own error")
 

@@ -117,11 +117,13 @@ def make(text: str, seed: int = 1) -> tuple[caffe.Net, caffe.Net]:
     """(planned net, the same weights layer by layer), inputs filled."""
     planned = caffe.Net(text, caffe.TEST)
     for name, blobs in planned.params.items():
+        normalises = planned.layer_dict[name].type in ("BN", "BatchNorm")
         for i, blob in enumerate(blobs):
-            if planned.layer_dict[name].type in ("BN", "BatchNorm"):
-                shape = (1, blob.count)
-                value = np.abs(fill_params(name, i, shape, scaled=False)).reshape(blob.shape) + 0.1
-                blob.data[...] = value
+            if normalises:
+                value = np.abs(fill_params(name, i, (1, blob.count), scaled=False)) + 0.1
+                blob.data[...] = value.reshape(blob.shape)
+            elif text is TINY:
+                blob.data[...] = fill_params(name, i, blob.shape)
     plain = caffe.Net(text, caffe.TEST)
     plain.share_with(planned)
     plain._net.set_planning(False)

@@ -313,7 +313,7 @@ class _relax_hint:
         if not isinstance(error, Error):
             return
         text = str(error)
-        if text.startswith("Reshape '") and "count" in text:
+        if text.startswith("Reshape '") and "cannot give the bottom" in text:
             text += (
                 "; the prototxt fixes this layer's size, which fits one input size only: "
                 "relax_reshape=True (--relax-reshape) takes it from the input"
