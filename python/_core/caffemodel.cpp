@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <memory>
 #include <string>
 
 #include "_core/bind.hpp"
@@ -18,6 +19,14 @@ using Floats = py::array_t<float, py::array::c_style>;
 py::str Text(const std::string& bytes) {
   return py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(
       bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "replace"));
+}
+
+std::unique_ptr<p3d::CaffemodelReader> Open(const py::object& path) {
+  const std::string name =
+      py::bytes(py::module_::import("os").attr("fsencode")(path));
+  py::gil_scoped_release release;
+  return std::unique_ptr<p3d::CaffemodelReader>(
+      new p3d::CaffemodelReader(name));
 }
 
 py::list Layers(const p3d::CaffemodelReader& reader) {
@@ -58,8 +67,7 @@ void BindCaffemodel(py::module_& m) {
       m, "CaffemodelReader",
       "The weights of a .caffemodel of any generation, read without a schema.\n"
       "RuntimeError says what is wrong with a file and what to do.")
-      .def(py::init<const std::string&>(), py::arg("path"),
-           py::call_guard<py::gil_scoped_release>())
+      .def(py::init(&Open), py::arg("path"))
       .def_property_readonly(
           "name", [](const p3d::CaffemodelReader& r) { return Text(r.name()); },
           "Name of the net.")

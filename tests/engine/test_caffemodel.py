@@ -333,7 +333,7 @@ def test_names_that_are_no_text(tmp_path):
     path = os.fsencode(tmp_path / "w") + b"\xff.caffemodel"
     with open(path, "wb") as file:
         file.write(wire.net(wire.layer(b"\xff\n\xfe", "b", wire.shape([3]))))
-    reader = CaffemodelReader(path)
+    reader = CaffemodelReader(Path(os.fsdecode(path)))
     assert reader.layers == [("�\n�", "b", [(3,)])]
     with pytest.raises(Error, match=r"layer '\?\?\?'") as error:
         reader.read(0, 0)

@@ -77,7 +77,7 @@ class CaffemodelFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._reader = CaffemodelReader(os.fsencode(path))
+        self._reader = CaffemodelReader(path)
         self.layers = self._reader.layers
         self.name: str = self._reader.name
         self.is_legacy = self._reader.is_legacy
