@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class Detector(PreprocessedNet):
     def detect_selective_search(self, image_fnames: Iterable[str]) -> list[dict[str, Any]]:
         """detect_windows on the proposals of the package selective_search_ijcv_with_python."""
         try:
-            import selective_search_ijcv_with_python as selective_search
+            selective_search = import_module("selective_search_ijcv_with_python")
         except ImportError:
             raise Error(
                 "detect_selective_search needs the package selective_search_ijcv_with_python "

@@ -42,7 +42,9 @@ def load_image(filename: str | os.PathLike[str], color: bool = True) -> np.ndarr
     return np.repeat(image[:, :, :1], 3 if color else 1, axis=2)
 
 
-def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1) -> np.ndarray:
+def resize_image(
+    im: np.ndarray, new_dims: Sequence[int] | np.ndarray, interp_order: int = 1
+) -> np.ndarray:
     """`im`, (H, W, K) or (L, H, W, K), resized to new_dims = (height, width), as float32.
 
     The order of interpolation is 0 (nearest), 1 (linear) or 3 (cubic). Pixels are areas:
@@ -63,7 +65,9 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1)
     return resized.reshape(*im.shape[:-3], height, width, im.shape[-1])
 
 
-def oversample(images: Sequence[np.ndarray], crop_dims: Sequence[int]) -> np.ndarray:
+def oversample(
+    images: Sequence[np.ndarray] | np.ndarray, crop_dims: Sequence[int] | np.ndarray
+) -> np.ndarray:
     """Ten crops of each image, or of each clip: the corners and the centre, then their
     mirror images.
 

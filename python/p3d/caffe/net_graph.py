@@ -34,7 +34,7 @@ def prepare(net: Any, phase: int, level: int = 0, stages: Sequence[str] = ()) ->
     filtered: list[Any] = []
     left_out: list[Any] = []
     for layer in net.layer:
-        (filtered if _is_included(layer, state, present) else left_out).append(layer)
+        (filtered if is_included(layer, state, present) else left_out).append(layer)
     if not filtered:
         raise Error(
             f"none of the net's {len(net.layer)} layers exists in phase "
@@ -58,7 +58,8 @@ def prepare(net: Any, phase: int, level: int = 0, stages: Sequence[str] = ()) ->
     return prepared
 
 
-def _is_included(layer: Any, state: Any, stages: frozenset[str]) -> bool:
+def is_included(layer: Any, state: Any, stages: frozenset[str]) -> bool:
+    """Whether a layer exists in this phase and level; `stages` are the state's."""
     if layer.include and layer.exclude:
         raise Error(f"layer '{shorten(layer.name)}' has include and exclude rules; keep one kind")
     if layer.include:

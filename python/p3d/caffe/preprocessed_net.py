@@ -47,7 +47,7 @@ class PreprocessedNet(Net):
         """The shape of the first input."""
         return tuple(self.blobs[self.inputs[0]].shape)
 
-    def _predict(self, items: Sequence[np.ndarray]) -> np.ndarray:
+    def _predict(self, items: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """The first output for images or clips, each of which goes through the transformer."""
         in_ = self.inputs[0]
         prepared = np.stack([self.transformer.preprocess(in_, item) for item in items])
