@@ -17,12 +17,12 @@ def replacing(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any
     """A new file that becomes `path` when the block ends well; otherwise `path` is as before.
 
     It is written under a temporary name in the same directory, flushed to disk and renamed. `mode`
-    is "wb", or "w" for text in UTF-8. A place that cannot be written is a p3d.Error.
+    is "wb", "w+b", or "w" for text in UTF-8. A place that cannot be written is a p3d.Error.
     """
     target = Path(path)
     temporary = target.parent / f".{target.name[:64]}.{secrets.token_hex(4)}.tmp"
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     except OSError as error:
         raise Error(f"cannot write {target}: {error.strerror}") from error
     try:

@@ -31,6 +31,7 @@ TABLE = {
     "Concat": Entry("concat_param", shaping.concat),
     "Slice": Entry("slice_param", shaping.slice_),
     "Convolution": Entry("convolution_param", dense.convolution),
+    "Convolution3D": Entry("convolution_param", dense.convolution),
     "Deconvolution": Entry("convolution_param", dense.deconvolution),
     "InnerProduct": Entry("inner_product_param", dense.inner_product),
     "Pooling": Entry("pooling_param", pooling),

@@ -1,0 +1,54 @@
+"""`p3d models`."""
+
+from __future__ import annotations
+
+import pytest
+
+from p3d import models
+from p3d.cli import main
+
+
+def test_the_list(capsys):
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == models.names()
+    assert lines[0].endswith("P3D-199, Kinetics-400, frames, 400 classes, clips 3x16x160x160")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ([], {}),
+        (["--classes", "101", "--head", "fc_own"], {"classes": 101, "head": "fc_own"}),
+        (["--crop", "112x96", "-batch=3"], {"crop": (112, 96), "batch": 3}),
+        (["--crop", "224", "--kinds", "A"], {"crop": 224, "kinds": "A"}),
+        (["--length", "40", "--any-length"], {"length": 40, "any_length": True}),
+        (["--any-length"], {"any_length": True}),
+    ],
+)
+def test_a_net(arguments, options, capsys, tmp_path):
+    expected = models.prototxt("p3d63-kinetics", **options)
+    assert main(["models", "p3d63-kinetics", *arguments]) == 0
+    assert capsys.readouterr().out == expected
+    path = tmp_path / "net.prototxt"
+    assert main(["models", "p3d63-kinetics", *arguments, "--out", str(path)]) == 0
+    assert path.read_text() == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["p3d64-kinetics"], "no net is called 'p3d64-kinetics': did you mean"),
+        (["p3d63-kinetics", "--length", "40"], "any-length"),
+        (["p3d63-kinetics", "--out", "missing/x.prototxt"], "cannot write missing/x.prototxt"),
+    ],
+)
+def test_what_cannot_be(arguments, message, capsys):
+    assert main(["models", *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", ["x", "3x", "axb"])
+def test_a_crop_is_one_number_or_two(size, capsys):
+    assert main(["models", "p3d63-kinetics", "--crop", size]) == 2
+    assert "--crop" in capsys.readouterr().err
