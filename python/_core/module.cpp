@@ -5,6 +5,7 @@
 
 #include "_core/bind.hpp"
 #include "kernels/error.hpp"
+#include "kernels/fma_peak.hpp"
 #include "kernels/isa.hpp"
 #include "kernels/random.hpp"
 #include "kernels/thread_pool.hpp"
@@ -50,6 +51,11 @@ PYBIND11_MODULE(_core, m) {
       "set_isa",
       [](const std::string& n) { p3d::SetActiveIsa(p3d::ParseIsa(n)); },
       py::arg("name"), "Use this set for nets made from now on.");
+  m.def(
+      "fma_peak",
+      [](double seconds) { return p3d::FmaPeak(p3d::ActiveIsa(), seconds); },
+      py::arg("seconds") = 0.2, py::call_guard<py::gil_scoped_release>(),
+      "GFLOP/s that all threads reach with multiply-adds on registers alone.");
   m.def("num_threads", &p3d::NumThreads);
   m.def("set_num_threads", &p3d::SetNumThreads, py::arg("threads"));
   BindCaffemodel(m);

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
-from p3d import models
+from p3d import models, random_weights
 from p3d.error import Error
 from p3d.video.clips import ClipReader, open_video
 from p3d.video.preprocess import MEAN
 from p3d.video.recipe import Recipe
-
-SEED = 1701
-
 
 # ---------------------------------------------------------------- videos
 
@@ -81,53 +75,14 @@ def _boxes(t: int, h: int, w: int) -> np.ndarray:
 
 
 def write_weights(path: str, net: str, progress: Callable[[str], object] = print) -> None:
-    """A .caffemodel for a net of `p3d models` in the released layout, from a fixed seed.
-
-    Convolutions are normal with variance 2 / fan-in; the scale of the BN that end a branch is
-    small, so that 199 layers keep the activations in range and the classes do not saturate.
-    """
+    """A .caffemodel for a net of `p3d models` in the released layout, from a fixed seed."""
     if os.path.exists(path):
         return
-    from p3d.caffe import prototxt, weight_writer
+    from p3d import caffe
 
     progress(f"writing random weights to {path} (once)")
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    weight_writer.save(prototxt.parse_net(models.prototxt(net)), _RandomParams(net), path)
-
-
-class _RandomParams(Mapping[str, list[Any]]):
-    """Layer name -> its blobs, drawn when they are asked for: one layer is in memory at a time."""
-
-    def __init__(self, net: str) -> None:
-        self._shapes = models.blobs(net)
-
-    def __getitem__(self, layer: str) -> list[Any]:
-        blobs = enumerate(self._shapes[layer])
-        return [SimpleNamespace(shape=s, data=_draw(layer, i, s)) for i, s in blobs]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._shapes)
-
-    def __len__(self) -> int:
-        return len(self._shapes)
-
-
-def _draw(layer: str, index: int, shape: tuple[int, ...]) -> np.ndarray:
-    rng = np.random.default_rng([SEED, zlib.crc32(layer.encode()), index])
-    if layer.startswith("bn"):  # slope, bias, running mean, running variance
-        low, high = [(0.8, 1.2), (-0.1, 0.1), (-0.1, 0.1), (0.5, 1.5)][index]
-        values = rng.uniform(low, high, shape).astype(np.float32)
-        return values * np.float32(_slope(layer)) if index == 0 else values
-    if len(shape) == 1:
-        return np.zeros(shape, np.float32)
-    deviation = 0.01 if layer.startswith("fc") else np.sqrt(2 / np.prod(shape[1:]))
-    return rng.standard_normal(shape, np.float32) * np.float32(deviation)
-
-
-def _slope(layer: str) -> float:
-    if layer == "bn_conv1":
-        return 0.02  # pixels are two orders larger than activations
-    return {"branch2c": 0.2, "branch1": 0.4}.get(layer.rpartition("_")[2], 1.0)
+    random_weights.write(caffe.Net(models.prototxt(net), caffe.TEST), path)
 
 
 # ---------------------------------------------------------------- picture

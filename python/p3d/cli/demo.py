@@ -36,10 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from p3d import demo, saving
+    from p3d import demo, random_weights, saving
     from p3d.extractor import Extractor
 
-    weights = os.path.join(args.cache or _cache(), f"{args.net}-random-{demo.SEED}.caffemodel")
+    weights = os.path.join(
+        args.cache or _cache(), f"{args.net}-random-{random_weights.SEED}.caffemodel"
+    )
     demo.write_weights(weights, args.net)
     videos = demo.write_videos(os.path.join(args.out, "videos"))
     extractor = Extractor(weights, blobs=("pool5", "prob"))
