@@ -13,11 +13,15 @@ ROOT = Path(__file__).parents[1]
 
 
 @cache
-def build(directory: str) -> Path:
-    """The folder with the programs that tests/<directory>/CMakeLists.txt describes."""
-    source, binary = ROOT / "tests" / directory, ROOT / "build" / "tests" / directory
+def build(directory: str, variant: str = "", *options: str) -> Path:
+    """The folder with the programs that tests/<directory>/CMakeLists.txt describes.
+
+    `variant` names a second build of them, made with further CMake `options`.
+    """
+    source = ROOT / "tests" / directory
+    binary = ROOT / "build" / "tests" / (directory + variant)
     generator = ["-G", "Ninja"] if _tool("ninja") else []
-    arguments = ["-S", source, "-B", binary, *generator]
+    arguments = ["-S", source, "-B", binary, *generator, *options]
     ninja = [f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}"] if generator else []
     _run([_tool("cmake"), *arguments, *ninja])
     _run([_tool("cmake"), "--build", binary, "--parallel", "2"])

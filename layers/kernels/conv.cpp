@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "kernels/conv_igemm.hpp"
 #include "kernels/conv_reference.hpp"
 #include "kernels/error.hpp"
 
@@ -99,6 +100,7 @@ std::unique_ptr<Conv> Conv::Create(const ConvShape& shape, Isa isa) {
   // it cannot do.
   using Candidate = std::unique_ptr<Conv> (*)(const ConvShape&, Isa);
   static const Candidate kCandidates[] = {
+      CreateConvIgemm,
       CreateConvReference,
   };
   CheckConvShape(shape);

@@ -1,0 +1,62 @@
+#ifndef P3D_KERNELS_CONV_IGEMM_HPP_
+#define P3D_KERNELS_CONV_IGEMM_HPP_
+
+#include <cstdint>
+#include <memory>
+
+#include "kernels/conv.hpp"
+#include "kernels/conv_plan.hpp"
+
+namespace p3d {
+
+// Indirect GEMM: the convolution as a matrix product whose left rows, the
+// pixels, are found through offsets instead of being copied together (im2col).
+// A micro-kernel keeps a tile of sums, some pixels times one panel of output
+// channels, in registers: it multiplies each input value with one row of packed
+// weights.
+
+// What one call of a micro-kernel works on. Row r of the tile is an output
+// pixel: for each run and each i in [0, run.length)
+//
+//   sum[r][j] += x[x_places[r] + run.x + i] * weights[(run.row + i) * pitch +
+//   j]
+//
+// then the epilogue, then y[y_places[r] + j] = sum[r][j] for j in [0, width).
+struct IgemmTile {
+  const float* x;
+  const int64_t* x_places;
+  const TapRun* runs;
+  int64_t num_runs;
+  const float* weights;  // pitch: whole vectors that hold `width` channels
+  int64_t width;
+  ConvEpilogue epilogue;  // scale, shift and residual from the panel's start on
+  float* y;
+  const int64_t* y_places;
+  const float* prefetch;   // weights of the next call that differ from these
+  int64_t prefetch_lines;  // cache lines of them to fetch every 32 steps
+};
+
+using IgemmTileFunction = void (*)(const IgemmTile& tile);
+
+// A family of micro-kernels of one tile shape.
+struct IgemmKernel {
+  const char* name;
+  int rows;      // pixels of the largest tile
+  int min_rows;  // smaller tiles take about as long as this one
+  int vector;    // floats of a vector
+  int vectors;   // of the widest panel
+  const IgemmTileFunction* tiles;  // [(rows - 1) * vectors + vectors - 1]
+};
+
+// The families of each instruction set, the one with the widest panel first,
+// ended by null; null alone where the compiler's target has no such set.
+const IgemmKernel* const* IgemmKernelsAvx512();
+const IgemmKernel* const* IgemmKernelsAvx2();
+const IgemmKernel* const* IgemmKernelsGeneric();
+
+// "conv_f32_igemm_<tile>_<isa>": does every shape.
+std::unique_ptr<Conv> CreateConvIgemm(const ConvShape& shape, Isa isa);
+
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_CONV_IGEMM_HPP_

@@ -1,0 +1,158 @@
+// The micro-kernel of conv_igemm.hpp, written once for all instruction sets. A
+// source file of one set includes this inside its target region and an unnamed
+// namespace, after defining there:
+//
+//   Vector, kLanes            floats that are computed together
+//   Zero(), Broadcast(f), Load(p), Store(p, v)
+//   MultiplyAdd(a, b, c)      a b + c
+//   Multiply(a, b)
+//   Max(a, b)                 b where either is not a number
+//   Mask, FirstLanes(n)       the first n of kLanes lanes
+//   LoadLanes(p, mask), StoreLanes(p, mask, v)
+//   FetchNear(p), FetchToWrite(p), FetchFar(p)  ask for a cache line, in L1, in
+//                             L1 alone to be written, in L2
+//
+// There is no include guard: each of those files has its own copy.
+
+#define P3D_INLINE inline __attribute__((always_inline))
+
+constexpr int64_t kPrefetchSteps = 32;
+
+// Compilers keep arrays in registers where every index is a constant, so rows
+// and vectors are counted by these instead of by loops.
+#define P3D_EACH_ROW(X) \
+  X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define P3D_EACH_VECTOR(X, r) X(r, 0) X(r, 1) X(r, 2) X(r, 3)
+// Row and vector number, wrapped where they do not exist and are not used.
+#define P3D_SUM(r, v) sum[r % kRows][v % kVectors]
+
+// The epilogue for one vector of output channels; absent steps are replaced by
+// ones that change nothing.
+struct Finish {
+  Vector scale, shift;
+  Vector inner_floor, outer_floor;
+  Vector alpha, beta;
+  const float* residual;
+};
+
+P3D_INLINE Vector Floor(bool relu) {
+  return Broadcast(relu ? 0.f : -__builtin_inff());
+}
+
+// kWhole: all lanes exist, else those of `mask`.
+template <bool kWhole>
+P3D_INLINE Vector LoadSome(const float* from, Mask mask) {
+  return kWhole ? Load(from) : LoadLanes(from, mask);
+}
+
+template <bool kWhole>
+P3D_INLINE Finish StartFinish(const ConvEpilogue& e, int64_t channel,
+                              Mask mask) {
+  return {e.scale ? LoadSome<kWhole>(e.scale + channel, mask) : Broadcast(1.f),
+          e.shift ? LoadSome<kWhole>(e.shift + channel, mask) : Zero(),
+          Floor(e.inner_relu),
+          Floor(e.outer_relu),
+          Broadcast(e.alpha),
+          Broadcast(e.beta),
+          e.residual};
+}
+
+template <bool kWhole>
+P3D_INLINE void FinishVector(const Finish& f, Vector value, Mask mask,
+                             int64_t place, float* y) {
+  value = Max(f.inner_floor, MultiplyAdd(value, f.scale, f.shift));
+  if (f.residual) {
+    const Vector other = LoadSome<kWhole>(f.residual + place, mask);
+    value = MultiplyAdd(f.alpha, value, Multiply(f.beta, other));
+  }
+  value = Max(f.outer_floor, value);
+  if (kWhole) {
+    Store(y + place, value);
+  } else {
+    StoreLanes(y + place, mask, value);
+  }
+}
+
+template <int kRows, int kVectors>
+void Tile(const IgemmTile& t) {
+  Vector sum[kRows][kVectors];
+#define P3D_CLEAR(r, v)                                              \
+  if (r < kRows && v < kVectors) {                                   \
+    P3D_SUM(r, v) = Zero();                                          \
+    const int64_t place = t.y_places[r % kRows] + v * kLanes;        \
+    FetchToWrite(t.y + place);                                       \
+    if (t.epilogue.residual) FetchNear(t.epilogue.residual + place); \
+  }
+#define P3D_START_ROW(r)                                 \
+  const float* const x##r = t.x + t.x_places[r % kRows]; \
+  P3D_EACH_VECTOR(P3D_CLEAR, r)
+  P3D_EACH_ROW(P3D_START_ROW)
+
+  const char* ahead = reinterpret_cast<const char*>(t.prefetch);
+  for (const TapRun *run = t.runs, *last = run + t.num_runs; run != last;
+       ++run) {
+    const float* w = t.weights + run->row * (kVectors * kLanes);
+    const int64_t end = run->x + run->length;
+    for (int64_t i = run->x; i < end;) {
+      const int64_t stop = end - i > kPrefetchSteps ? i + kPrefetchSteps : end;
+      for (int64_t line = 0; line < t.prefetch_lines; ++line, ahead += 64) {
+        FetchFar(ahead);
+      }
+      do {
+        Vector b[kVectors];
+#define P3D_LOAD(r, v) \
+  if (v < kVectors) b[v % kVectors] = Load(w + v * kLanes);
+#define P3D_MULTIPLY(r, v) \
+  if (v < kVectors)        \
+    P3D_SUM(r, v) = MultiplyAdd(a, b[v % kVectors], P3D_SUM(r, v));
+#define P3D_MULTIPLY_ROW(r)              \
+  if (r < kRows) {                       \
+    const Vector a = Broadcast(x##r[i]); \
+    P3D_EACH_VECTOR(P3D_MULTIPLY, r)     \
+  }
+        P3D_EACH_VECTOR(P3D_LOAD, 0)
+        P3D_EACH_ROW(P3D_MULTIPLY_ROW)
+        w += kVectors * kLanes;
+      } while (++i < stop);
+    }
+  }
+
+  const int64_t lanes = t.width - (kVectors - 1) * kLanes;
+  const Mask mask = FirstLanes(lanes);
+#define P3D_FINISH(r, v, whole)                 \
+  if (r < kRows)                                \
+    FinishVector<whole>(f, P3D_SUM(r, v), mask, \
+                        t.y_places[r % kRows] + v * kLanes, t.y);
+#define P3D_FINISH_ROWS(v, whole)                                      \
+  {                                                                    \
+    const Finish f = StartFinish<whole>(t.epilogue, v * kLanes, mask); \
+    P3D_FINISH(0, v, whole)                                            \
+    P3D_FINISH(1, v, whole)                                            \
+    P3D_FINISH(2, v, whole)                                            \
+    P3D_FINISH(3, v, whole)                                            \
+    P3D_FINISH(4, v, whole)                                            \
+    P3D_FINISH(5, v, whole)                                            \
+    P3D_FINISH(6, v, whole)                                            \
+    P3D_FINISH(7, v, whole)                                            \
+    P3D_FINISH(8, v, whole)                                            \
+    P3D_FINISH(9, v, whole)                                            \
+    P3D_FINISH(10, v, whole)                                           \
+    P3D_FINISH(11, v, whole)                                           \
+  }
+#define P3D_FINISH_VECTOR(v)                 \
+  if (v < kVectors) {                        \
+    if (v + 1 < kVectors || lanes == kLanes) \
+      P3D_FINISH_ROWS(v, true)               \
+    else                                     \
+      P3D_FINISH_ROWS(v, false)              \
+  }
+  P3D_FINISH_VECTOR(0)
+  P3D_FINISH_VECTOR(1)
+  P3D_FINISH_VECTOR(2)
+  P3D_FINISH_VECTOR(3)
+}
+
+// Rows of tables of micro-kernels.
+#define P3D_TILES_1(r) Tile<r, 1>
+#define P3D_TILES_2(r) Tile<r, 1>, Tile<r, 2>
+#define P3D_TILES_4(r) Tile<r, 1>, Tile<r, 2>, Tile<r, 3>, Tile<r, 4>

@@ -1,0 +1,468 @@
+// Conv against the plain loops in double.
+//
+//   test_conv [--quick] [--isa NAME] ["case"]
+//
+// A case is: num channels num_output group mode axis..., an axis being
+// in,kernel,stride,dilation,pad_begin,pad_end. All values are small integers
+// (scales: powers of two), so that every order of summation gives the same sum
+// and results are compared without a tolerance.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "kernels/conv.hpp"
+#include "kernels/conv_reference.hpp"
+#include "kernels/error.hpp"
+#include "kernels/thread_pool.hpp"
+#include "testing.hpp"
+
+namespace {
+
+using p3d::BlobStrides;
+using p3d::Conv;
+using p3d::ConvAxis;
+using p3d::ConvEpilogue;
+using p3d::ConvShape;
+using p3d::Isa;
+using p3d::PadMode;
+using testing::Expect;
+using testing::ExpectError;
+using testing::Guarded;
+
+// The convolutions of P3D-199 at 16x160x160.
+const char* const kP3d[] = {
+    "1 3 64 1 zero 16,1,1,1,0,0 160,7,2,1,3,3 160,7,2,1,3,3",
+    "1 2 64 1 zero 16,1,1,1,0,0 160,7,2,1,3,3 160,7,2,1,3,3",
+    "1 64 64 1 zero 8,1,1,1,0,0 40,1,1,1,0,0 40,1,1,1,0,0",
+    "1 64 64 1 zero 8,1,1,1,0,0 40,3,1,1,1,1 40,3,1,1,1,1",
+    "1 64 64 1 zero 8,3,1,1,1,1 40,1,1,1,0,0 40,1,1,1,0,0",
+    "1 64 256 1 zero 8,1,1,1,0,0 40,1,1,1,0,0 40,1,1,1,0,0",
+    "1 256 64 1 zero 8,1,1,1,0,0 40,1,1,1,0,0 40,1,1,1,0,0",
+    "1 256 128 1 zero 4,1,1,1,0,0 40,1,2,1,0,0 40,1,2,1,0,0",
+    "1 128 128 1 zero 4,1,1,1,0,0 20,3,1,1,1,1 20,3,1,1,1,1",
+    "1 128 128 1 zero 4,3,1,1,1,1 20,1,1,1,0,0 20,1,1,1,0,0",
+    "1 128 512 1 zero 4,1,1,1,0,0 20,1,1,1,0,0 20,1,1,1,0,0",
+    "1 1024 256 1 zero 2,1,1,1,0,0 10,1,1,1,0,0 10,1,1,1,0,0",
+    "1 256 256 1 zero 2,1,1,1,0,0 10,3,1,1,1,1 10,3,1,1,1,1",
+    "3 256 256 1 zero 2,3,1,1,1,1 10,1,1,1,0,0 10,1,1,1,0,0",
+    "2 256 1024 1 zero 2,1,1,1,0,0 10,1,1,1,0,0 10,1,1,1,0,0",
+    "1 1024 512 1 zero 10,1,2,1,0,0 10,1,2,1,0,0",
+    "1 512 512 1 zero 5,3,1,1,1,1 5,3,1,1,1,1",
+    "2 512 2048 1 zero 5,1,1,1,0,0 5,1,1,1,0,0",
+};
+
+// Ugly ones.
+const char* const kOdd[] = {
+    "1 1 1 1 zero 1,1,1,1,0,0",
+    "1 5 7 1 zero 1,1,1,1,0,0",
+    "3 17 33 1 zero 13,1,1,1,0,0",
+    "2 16 100 1 zero 29,5,3,1,2,1",
+    "1 13 64 1 zero 9,9,1,1,8,8",
+    "2 3 15 1 zero 7,3,2,1,1,0 11,2,1,1,0,1",
+    "1 31 100 1 zero 6,3,1,1,1,1 9,3,1,1,1,1",
+    "2 5 31 1 zero 4,2,1,1,1,0 5,3,2,1,0,2 6,3,1,2,2,1",
+    "1 2 17 1 zero 5,3,1,2,2,2 6,1,1,1,0,0 7,3,1,3,3,3",
+    "1 15 13 1 zero 3,2,1,1,0,0 4,3,1,1,1,1 5,1,2,1,0,0 3,3,1,1,1,1",
+    "3 1 5 1 zero 2,1,1,1,0,0 12,7,2,1,3,3 15,7,2,1,3,3",
+    "2 33 16 1 zero 5,3,1,1,1,1 1,1,1,1,0,0 6,1,1,1,0,0",
+    "1 64 65 1 zero 5,3,1,1,1,1 5,3,1,1,1,1",
+    "2 100 64 1 zero 3,1,1,1,0,0 7,3,2,1,1,1 7,3,2,1,1,1",
+    // Padding all around and far beyond: some pixels see nothing but zeros.
+    "1 3 5 1 zero 2,3,1,1,4,4 3,2,1,1,3,5",
+    "1 4 9 1 zero 3,2,1,4,4,4",
+    "2 7 3 1 zero 1,5,1,1,2,2 1,3,1,1,1,1 1,3,1,1,1,1",
+    "1 2 3 1 zero 4,1,3,1,2,2 5,1,1,1,1,0",
+    // Strides beyond the kernel.
+    "2 9 20 1 zero 10,2,5,1,0,0 9,1,4,1,0,0",
+    // Replicated padding.
+    "1 3 16 1 replicate 4,3,1,1,1,1 5,3,1,1,1,1 6,3,1,1,1,1",
+    "2 5 33 1 replicate 3,1,1,1,0,0 2,5,1,2,4,5 7,4,3,1,0,3",
+    "1 1 1 1 replicate 1,3,1,1,2,2",
+    "2 18 10 2 replicate 5,1,1,1,0,0 6,1,1,1,0,0",
+    // Groups.
+    "1 6 10 2 zero 5,3,1,1,1,1 6,3,1,1,1,1",
+    "2 12 9 3 zero 4,1,1,1,0,0 5,1,1,1,0,0",
+    "1 64 128 2 zero 3,3,1,1,1,1 7,1,1,1,0,0",
+    "1 20 5 5 zero 9,4,2,1,1,2",
+    "2 8 130 2 replicate 9,3,1,1,1,1",
+    // One input channel per group; then one output channel as well (depthwise).
+    "1 5 15 5 zero 6,3,1,1,1,1 5,3,2,1,1,1",
+    "1 1 1 1 zero 8,3,1,1,1,1 8,3,1,1,1,1",
+    "2 3 3 3 zero 4,3,1,1,1,1 7,3,1,1,1,1 5,3,1,1,1,1",
+    "1 16 16 16 zero 4,3,2,1,1,1 9,3,2,1,1,1 9,3,2,1,1,1",
+    "1 33 33 33 zero 5,3,1,2,2,2 7,5,1,1,2,2",
+    "3 100 100 100 replicate 5,3,1,1,1,1 6,3,2,1,1,0",
+    "1 64 64 64 zero 13,1,1,1,0,0",
+    // Channel counts around the vectors' and panels' widths.
+    "1 1 2 1 zero 3,1,1,1,0,0 7,3,1,1,1,1",
+    "1 2 8 1 zero 3,1,1,1,0,0 7,3,1,1,1,1",
+    "1 13 9 1 zero 3,1,1,1,0,0 7,3,1,1,1,1",
+    "1 15 31 1 zero 3,1,1,1,0,0 7,3,1,1,1,1",
+    "1 16 32 1 zero 3,1,1,1,0,0 7,3,1,1,1,1",
+    "1 17 47 1 zero 3,1,1,1,0,0 7,3,1,1,1,1",
+    "1 31 48 1 zero 3,1,1,1,0,0 7,3,1,1,1,1",
+    "1 33 63 1 zero 3,1,1,1,0,0 7,3,1,1,1,1",
+    "1 64 127 1 zero 3,1,1,1,0,0 7,3,1,1,1,1",
+    "1 100 129 1 zero 3,1,1,1,0,0 7,3,1,1,1,1",
+};
+
+// Every pixel count of a tile, with kernels that make many classes or none.
+std::vector<std::string> PixelCounts() {
+  std::vector<std::string> cases;
+  for (int pixels = 1; pixels <= 26; ++pixels) {
+    for (const char* outputs : {"20", "70"}) {
+      std::ostringstream one, three;
+      one << "1 3 " << outputs << " 1 zero " << pixels << ",1,1,1,0,0";
+      three << "1 3 " << outputs << " 1 zero " << pixels
+            << ",3,1,1,1,1 2,1,1,1,0,0";
+      cases.push_back(one.str());
+      cases.push_back(three.str());
+    }
+  }
+  return cases;
+}
+
+ConvShape Parse(const std::string& text) {
+  ConvShape shape;
+  std::istringstream words(text);
+  std::string mode, axis_text;
+  words >> shape.num >> shape.channels >> shape.num_output >> shape.group >>
+      mode;
+  shape.pad_mode = mode == "replicate" ? PadMode::kReplicate : PadMode::kZero;
+  while (words >> axis_text) {
+    ConvAxis axis;
+    std::istringstream numbers(axis_text);
+    char comma;
+    numbers >> axis.in >> comma >> axis.kernel >> comma >> axis.stride >>
+        comma >> axis.dilation >> comma >> axis.pad_begin >> comma >>
+        axis.pad_end;
+    p3d::Check(!numbers.fail() && (mode == "zero" || mode == "replicate"),
+               "Cannot read the case '", text, "'.");
+    shape.axes.push_back(axis);
+  }
+  return shape;
+}
+
+int64_t InCount(const ConvShape& shape) {
+  return shape.num * shape.in_pixels() * shape.channels;
+}
+int64_t OutCount(const ConvShape& shape) {
+  return shape.num * shape.out_pixels() * shape.num_output;
+}
+
+BlobStrides InStrides(const ConvShape& shape) {
+  std::vector<int64_t> sizes;
+  for (const ConvAxis& axis : shape.axes) sizes.push_back(axis.in);
+  return BlobStrides::ChannelsLast(shape.channels, sizes);
+}
+BlobStrides OutStrides(const ConvShape& shape) {
+  std::vector<int64_t> sizes;
+  for (const ConvAxis& axis : shape.axes) sizes.push_back(axis.out());
+  return BlobStrides::ChannelsLast(shape.num_output, sizes);
+}
+
+// Integers from -limit to limit, times `unit`.
+void Fill(float* data, int64_t count, int limit, float unit, uint32_t seed) {
+  std::minstd_rand random(1701 + seed);
+  for (int64_t i = 0; i < count; ++i) {
+    data[i] = unit * (static_cast<int>(random() >> 8) % (limit + 1) *
+                      (random() >> 8 & 1 ? 1 : -1));
+  }
+}
+
+// A case's data and the sums without epilogue, in double.
+struct Problem {
+  explicit Problem(const std::string& text)
+      : text(text),
+        shape(Parse(text)),
+        x(InCount(shape)),
+        weights(shape.weight_count()),
+        scale(shape.num_output),
+        shift(shape.num_output),
+        residual(OutCount(shape)),
+        sums(OutCount(shape)) {
+    Fill(x.get(), x.count(), 4, 1, 1);
+    Fill(weights.get(), weights.count(), 3, 1, 2);
+    Fill(scale.get(), scale.count(), 2, .5f, 3);
+    Fill(shift.get(), shift.count(), 9, 1, 4);
+    Fill(residual.get(), residual.count(), 50, 1, 5);
+    const std::vector<double> wide_x(x.get(), x.get() + x.count());
+    const std::vector<double> wide_weights(weights.get(),
+                                           weights.get() + weights.count());
+    p3d::ConvReference<double>(shape, InStrides(shape), wide_x.data(),
+                               wide_weights.data(), OutStrides(shape),
+                               sums.data());
+  }
+
+  double Expected(int64_t i, const ConvEpilogue& e) const {
+    const int64_t o = i % shape.num_output;
+    double v = sums[i];
+    if (e.scale) v *= scale.get()[o];
+    if (e.shift) v += shift.get()[o];
+    if (e.inner_relu) v = std::max(v, 0.0);
+    if (e.residual) v = e.alpha * v + e.beta * residual.get()[i];
+    if (e.outer_relu) v = std::max(v, 0.0);
+    return v;
+  }
+
+  std::string text;
+  ConvShape shape;
+  Guarded x, weights, scale, shift, residual;
+  std::vector<double> sums;
+};
+
+enum Use {
+  kScale = 1,
+  kShift = 2,
+  kInner = 4,
+  kResidual = 8,
+  kOuter = 16,
+  kInPlace = 32
+};
+
+void CheckRun(const Problem& problem, const Conv& conv, const Guarded& packed,
+              int use, int threads, const std::string& reproduce) {
+  const ConvShape& shape = problem.shape;
+  Guarded y(OutCount(shape)), workspace(conv.workspace_size());
+  ConvEpilogue e;
+  if (use & kScale) e.scale = problem.scale.get();
+  if (use & kShift) e.shift = problem.shift.get();
+  e.inner_relu = use & kInner;
+  e.outer_relu = use & kOuter;
+  if (use & kResidual) e.residual = problem.residual.get();
+  if (use & kInPlace) {
+    std::copy_n(problem.residual.get(), y.count(), y.get());
+    e.residual = y.get();
+  }
+  if (e.residual) e.alpha = .5f, e.beta = use & kOuter ? 1.f : -2.f;
+  p3d::SetNumThreads(threads);
+  conv.Run(problem.x.get(), packed.get(), e, y.get(), workspace.get());
+
+  std::ostringstream where;
+  where << reproduce << " (epilogue " << use << ", threads " << threads << ")";
+  for (int64_t i = 0; i < y.count(); ++i) {
+    if (y.get()[i] == problem.Expected(i, e)) continue;
+    where << ": y[" << i << "] is " << y.get()[i] << " instead of "
+          << problem.Expected(i, e);
+    Expect(false, where.str());
+    return;
+  }
+  Expect(y.intact() && workspace.intact(), where.str() + ": overruns a buffer");
+}
+
+void CheckName(const Conv& conv, Isa isa, const std::string& reproduce) {
+  const std::string name = conv.name();
+  const std::string ending = std::string("_") + p3d::IsaName(isa);
+  const bool ends =
+      name.size() > ending.size() &&
+      name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
+  Expect(ends && (name.find("_igemm_") != std::string::npos ||
+                  name.find("_depthwise_") != std::string::npos),
+         reproduce + ": served by " + name);
+}
+
+void CheckPacking(const Problem& problem, const Conv& conv,
+                  const Guarded& packed, const std::string& reproduce) {
+  Guarded back(problem.weights.count());
+  conv.Unpack(packed.get(), back.get());
+  const bool same = std::memcmp(back.get(), problem.weights.get(),
+                                back.count() * sizeof(float)) == 0;
+  Expect(same, reproduce + ": Unpack does not give back the weights");
+  Expect(packed.intact() && back.intact(),
+         reproduce + ": packing overruns a buffer");
+  // The layout knows nothing of the input's size.
+  ConvShape larger = problem.shape;
+  larger.num += 2;
+  for (ConvAxis& axis : larger.axes) axis.in += 3;
+  const std::unique_ptr<Conv> other = Conv::Create(larger, p3d::ActiveIsa());
+  Expect(other->pack_key() == conv.pack_key() &&
+             other->packed_size() == conv.packed_size(),
+         reproduce + ": another input size has another pack_key");
+}
+
+void CheckCase(const std::string& text, const std::vector<Isa>& isas,
+               bool all_epilogues) {
+  const Problem problem(text);
+  for (Isa isa : isas) {
+    p3d::SetActiveIsa(isa);
+    const std::string reproduce = std::string("test_conv --isa ") +
+                                  p3d::IsaName(isa) + " \"" + text + "\"";
+    const std::unique_ptr<Conv> conv = Conv::Create(problem.shape, isa);
+    CheckName(*conv, isa, reproduce);
+    Guarded packed(conv->packed_size());
+    conv->Pack(problem.weights.get(), packed.get());
+    CheckPacking(problem, *conv, packed, reproduce);
+    const int last = kScale | kShift | kResidual | kOuter;
+    for (int threads : {1, 2, 3}) {
+      CheckRun(problem, *conv, packed, 0, threads, reproduce);
+      CheckRun(problem, *conv, packed, last, threads, reproduce);
+    }
+    if (!all_epilogues) continue;
+    for (int use = 1; use < 64; ++use) {
+      if ((use & kResidual) && (use & kInPlace)) continue;
+      CheckRun(problem, *conv, packed, use, 2, reproduce);
+    }
+  }
+}
+
+// Values that are not integers: each set against double, within rounding; and
+// to the bit the same whatever the number of threads.
+void CheckRounding(const std::vector<Isa>& isas) {
+  const std::string text = "2 67 83 1 zero 3,3,1,1,1,1 9,3,2,1,1,0 8,3,1,1,1,1";
+  Problem problem(text);
+  std::minstd_rand random(1701);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  for (int64_t i = 0; i < problem.x.count(); ++i) {
+    problem.x.get()[i] = uniform(random);
+  }
+  const std::vector<double> x(problem.x.get(),
+                              problem.x.get() + problem.x.count());
+  const std::vector<double> weights(
+      problem.weights.get(), problem.weights.get() + problem.weights.count());
+  p3d::ConvReference<double>(problem.shape, InStrides(problem.shape), x.data(),
+                             weights.data(), OutStrides(problem.shape),
+                             problem.sums.data());
+  double largest = 0;
+  for (double sum : problem.sums) largest = std::max(largest, std::fabs(sum));
+  for (Isa isa : isas) {
+    const std::unique_ptr<Conv> conv = Conv::Create(problem.shape, isa);
+    Guarded packed(conv->packed_size()), workspace(conv->workspace_size());
+    conv->Pack(problem.weights.get(), packed.get());
+    std::vector<float> first;
+    for (int threads : {1, 2, 3, 7}) {
+      Guarded y(OutCount(problem.shape));
+      p3d::SetNumThreads(threads);
+      conv->Run(problem.x.get(), packed.get(), ConvEpilogue(), y.get(),
+                workspace.get());
+      double worst = 0;
+      for (int64_t i = 0; i < y.count(); ++i) {
+        worst = std::max(worst, std::fabs(y.get()[i] - problem.sums[i]));
+      }
+      std::ostringstream where;
+      where << p3d::IsaName(isa) << " with " << threads << " threads, \""
+            << text << "\" with fractions";
+      Expect(worst < 3e-6 * largest,
+             where.str() + ": rounding errors too large");
+      if (first.empty()) first.assign(y.get(), y.get() + y.count());
+      Expect(std::equal(first.begin(), first.end(), y.get()),
+             where.str() + ": other bits than with 1 thread");
+    }
+  }
+}
+
+// What is not a number comes out where it went in, also through ReLU.
+void CheckNotANumber(const std::vector<Isa>& isas) {
+  for (Isa isa : isas) {
+    const ConvShape shape = Parse("1 2 21 1 zero 9,3,1,1,1,1");
+    const std::unique_ptr<Conv> conv = Conv::Create(shape, isa);
+    std::vector<float> x(18, 1.f), weights(126, 1.f), scale(21, 1.f);
+    x[9] = std::numeric_limits<float>::quiet_NaN();  // pixel 4
+    Guarded packed(conv->packed_size()), workspace(conv->workspace_size());
+    Guarded y(9 * 21);
+    conv->Pack(weights.data(), packed.get());
+    ConvEpilogue e;
+    e.inner_relu = e.outer_relu = true;
+    conv->Run(x.data(), packed.get(), e, y.get(), workspace.get());
+    for (int i = 0; i < 9 * 21; ++i) {
+      const bool sees = i / 21 >= 3 && i / 21 <= 5;
+      Expect(std::isnan(y.get()[i]) == sees,
+             std::string(conv->name()) + ": NaN at pixel 4, but pixel " +
+                 std::to_string(i / 21) + " is " + std::to_string(y.get()[i]));
+    }
+  }
+}
+
+// Both memory orders of the plain loops, against sums by hand.
+void CheckReference() {
+  ConvShape shape = Parse("1 2 2 1 zero 2,1,1,1,0,0 3,2,1,1,1,0");
+  // x[c][l][h] and w[o][c][k].
+  const std::vector<float> x = {1, 2, 3, 4, 5, 6, 10, 20, 30, 40, 50, 60};
+  const std::vector<float> w = {1, 2, 0, 1, 0, 0, 3, 0};
+  // y[o][l][h] = 2 x0[h] + x0[h-1] + x1[h];  3 x1[h-1]
+  const std::vector<float> expected = {12, 25, 38, 48, 54 + 10, 77,
+                                       0,  30, 60, 0,  120,     150};
+  std::vector<float> y(12);
+  p3d::ConvReference<float>(shape, BlobStrides::CaffeOrder(2, {2, 3}), x.data(),
+                            w.data(), BlobStrides::CaffeOrder(2, {2, 3}),
+                            y.data());
+  Expect(y == expected, "ConvReference in Caffe's order");
+  std::vector<float> x_last(12), y_last(12);
+  for (int i = 0; i < 12; ++i) x_last[i % 6 * 2 + i / 6] = x[i];
+  p3d::ConvReference<float>(
+      shape, BlobStrides::ChannelsLast(2, {2, 3}), x_last.data(), w.data(),
+      BlobStrides::ChannelsLast(2, {2, 3}), y_last.data());
+  for (int i = 0; i < 12; ++i) y[i] = y_last[i % 6 * 2 + i / 6];
+  Expect(y == expected, "ConvReference with channels last");
+}
+
+void CheckErrors() {
+  const struct {
+    const char* text;
+    const char* part;
+  } cases[] = {
+      {"0 1 1 1 zero 1,1,1,1,0,0", "batch size is 0"},
+      {"1 0 1 1 zero 1,1,1,1,0,0", "input channels is 0"},
+      {"1 1 0 1 zero 1,1,1,1,0,0", "num_output is 0"},
+      {"1 1 1 0 zero 1,1,1,1,0,0", "group is 0"},
+      {"1 4 6 4 zero 1,1,1,1,0,0", "group 4 must divide"},
+      {"1 6 4 4 zero 1,1,1,1,0,0", "group 4 must divide"},
+      {"1 1 1 1 zero", "no spatial axis"},
+      {"1 1 1 1 zero 0,1,1,1,0,0", "input size of spatial axis 0 is 0"},
+      {"1 1 1 1 zero 5,0,1,1,0,0", "kernel size of spatial axis 0 is 0"},
+      {"1 1 1 1 zero 5,1,1,1,0,0 5,1,0,1,0,0", "stride of spatial axis 1 is 0"},
+      {"1 1 1 1 zero 5,1,1,0,0,0", "dilation of spatial axis 0 is 0"},
+      {"1 1 1 1 zero 5,1,1,1,-1,0", "is -1"},
+      {"1 1 1 1 zero 5,1,1,1,0,-1", "is -1"},
+      {"1 1 1 1 zero 5,8,1,1,1,1", "larger than the padded input of 7"},
+      {"1 1 1 1 zero 5,3,1,4,1,1", "larger than the padded input of 7"},
+      {"1 1048576 1 1 zero 1048577,1,1,1,0,0", "more than 2^40"},
+      {"1099511627776 1 1 1 zero 9,1,1,1,0,0", "more than 2^40"},
+      {"1 1 1099511627776 1 zero 2,1,1,1,0,0", "more than 2^40"},
+      {"9223372036854775807 1 1 1 zero 1,1,1,1,0,0", "at most 2^40"},
+      {"1 1 1 1 zero 1,1,1,1,9223372036854775807,0", "at most 2^40"},
+      {"1 1 1 1 zero 9,2,1,9223372036854775807,0,0", "at most 2^40"},
+  };
+  for (const auto& c : cases) {
+    ExpectError([&] { Conv::Create(Parse(c.text)); }, c.part,
+                std::string("test_conv \"") + c.text + "\"");
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const bool quick = testing::HasFlag(argc, argv, "--quick");
+  std::vector<Isa> isas = p3d::SupportedIsas();
+  std::vector<std::string> cases;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--isa" && i + 1 < argc) {
+      isas = {p3d::ParseIsa(argv[++i])};
+    } else if (word != "--quick") {
+      cases.push_back(word);
+    }
+  }
+  if (!cases.empty()) {
+    for (const std::string& text : cases) CheckCase(text, isas, true);
+    return testing::Finish();
+  }
+  CheckReference();
+  CheckErrors();
+  CheckRounding(isas);
+  CheckNotANumber(isas);
+  for (const char* text : kOdd) CheckCase(text, isas, !quick);
+  for (const std::string& text : PixelCounts()) CheckCase(text, isas, false);
+  if (!quick) {
+    for (const char* text : kP3d) CheckCase(text, isas, false);
+  }
+  return testing::Finish();
+} catch (const std::exception& error) {
+  std::printf("FAILED %s\n", error.what());
+  return 1;
+}

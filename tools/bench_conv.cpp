@@ -1,0 +1,396 @@
+// Times the convolutions of P3D-199 (16x160x160) one by one and as a whole net.
+//
+//   bench_conv [--batch N] [--threads T] [--isa NAME] [--rounds R] [--net]
+//
+// Every result is checked against the plain loops in double before it is timed.
+// Per shape: minimum and median of the rounds, and GFLOP/s as a share of the
+// fused-multiply-add peak that the same threads reach at the same time.
+// Products with padding count as work, so a kernel that leaves them out can
+// pass 100 %.
+// --net runs all 202 layers in order, each with its own weights (262 MB).
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "kernels/conv.hpp"
+#include "kernels/conv_reference.hpp"
+#include "kernels/error.hpp"
+#include "kernels/thread_pool.hpp"
+
+namespace {
+
+using p3d::Conv;
+using p3d::ConvAxis;
+using p3d::ConvEpilogue;
+using p3d::ConvShape;
+using p3d::Isa;
+
+struct Layer {
+  const char* name;
+  int count;  // in P3D-199
+  int64_t channels, num_output;
+  int64_t in[3], kernel[3], stride[3], pad[3];
+};
+
+const Layer kLayers[] = {
+    {"conv1", 1, 3, 64, {16, 160, 160}, {1, 7, 7}, {1, 2, 2}, {0, 3, 3}},
+    {"res2a_a", 1, 64, 64, {8, 40, 40}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
+    {"res2_a", 2, 256, 64, {8, 40, 40}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
+    {"res2_s", 3, 64, 64, {8, 40, 40}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},
+    {"res2_t", 3, 64, 64, {8, 40, 40}, {3, 1, 1}, {1, 1, 1}, {1, 0, 0}},
+    {"res2_c", 4, 64, 256, {8, 40, 40}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
+    {"res3a_a", 1, 256, 128, {4, 40, 40}, {1, 1, 1}, {1, 2, 2}, {0, 0, 0}},
+    {"res3a_1", 1, 256, 512, {4, 40, 40}, {1, 1, 1}, {1, 2, 2}, {0, 0, 0}},
+    {"res3_a", 7, 512, 128, {4, 20, 20}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
+    {"res3_s", 8, 128, 128, {4, 20, 20}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},
+    {"res3_t", 8, 128, 128, {4, 20, 20}, {3, 1, 1}, {1, 1, 1}, {1, 0, 0}},
+    {"res3_c", 8, 128, 512, {4, 20, 20}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
+    {"res4a_a", 1, 512, 256, {2, 20, 20}, {1, 1, 1}, {1, 2, 2}, {0, 0, 0}},
+    {"res4a_1", 1, 512, 1024, {2, 20, 20}, {1, 1, 1}, {1, 2, 2}, {0, 0, 0}},
+    {"res4_a", 35, 1024, 256, {2, 10, 10}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
+    {"res4_s", 36, 256, 256, {2, 10, 10}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},
+    {"res4_t", 36, 256, 256, {2, 10, 10}, {3, 1, 1}, {1, 1, 1}, {1, 0, 0}},
+    {"res4_c", 36, 256, 1024, {2, 10, 10}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
+    {"res5a_a", 1, 1024, 512, {1, 10, 10}, {1, 1, 1}, {1, 2, 2}, {0, 0, 0}},
+    {"res5a_1", 1, 1024, 2048, {1, 10, 10}, {1, 1, 1}, {1, 2, 2}, {0, 0, 0}},
+    {"res5_a", 2, 2048, 512, {1, 5, 5}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
+    {"res5_s", 3, 512, 512, {1, 5, 5}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},
+    {"res5_c", 3, 512, 2048, {1, 5, 5}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}},
+};
+
+struct Options {
+  int64_t batch = 1;
+  int rounds = 200;
+  bool net = false;
+  std::string only;
+};
+
+double Seconds() {
+  using Clock = std::chrono::steady_clock;
+  return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
+}
+
+ConvShape ShapeOf(const Layer& layer, int64_t batch) {
+  ConvShape shape;
+  shape.num = batch;
+  shape.channels = layer.channels;
+  shape.num_output = layer.num_output;
+  for (int i = 0; i < 3; ++i) {
+    shape.axes.push_back(ConvAxis{layer.in[i], layer.kernel[i], layer.stride[i],
+                                  1, layer.pad[i], layer.pad[i]});
+  }
+  return shape;
+}
+
+// 64-byte aligned floats.
+class Floats {
+ public:
+  explicit Floats(int64_t count)
+      : data_(static_cast<float*>(
+            aligned_alloc(64, (count * sizeof(float) + 127) / 64 * 64))),
+        count_(count) {}
+  ~Floats() { free(data_); }
+  Floats(const Floats&) = delete;
+  Floats& operator=(const Floats&) = delete;
+  float* get() { return data_; }
+  void FillRandom(uint32_t seed, float scale) {
+    std::minstd_rand random(seed + 1);
+    for (int64_t i = 0; i < count_; ++i) {
+      data_[i] = (static_cast<float>(random() % 2001) - 1000) * scale / 1000;
+    }
+  }
+
+ private:
+  float* data_;
+  int64_t count_;
+};
+
+#if defined(__x86_64__)
+// Ten chains of multiplications hide the latency of two units with five cycles.
+#define P3D_PEAK(name, set, type, set1, fma, lanes)                       \
+  __attribute__((target(set))) double name(int64_t steps) {               \
+    type a0 = set1(.5f), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0;     \
+    type a6 = a0, a7 = a0, a8 = a0, a9 = a0, b = set1(.25f);              \
+    __asm__("" : "+v"(a0), "+v"(a1), "+v"(a2), "+v"(a3), "+v"(a4));       \
+    __asm__("" : "+v"(a5), "+v"(a6), "+v"(a7), "+v"(a8), "+v"(a9));       \
+    for (int64_t i = 0; i < steps; ++i) {                                 \
+      a0 = fma(a0, b, b), a1 = fma(a1, b, b), a2 = fma(a2, b, b);         \
+      a3 = fma(a3, b, b), a4 = fma(a4, b, b), a5 = fma(a5, b, b);         \
+      a6 = fma(a6, b, b), a7 = fma(a7, b, b), a8 = fma(a8, b, b);         \
+      a9 = fma(a9, b, b);                                                 \
+    }                                                                     \
+    __asm__ volatile("" : : "v"(a0), "v"(a1), "v"(a2), "v"(a3), "v"(a4)); \
+    __asm__ volatile("" : : "v"(a5), "v"(a6), "v"(a7), "v"(a8), "v"(a9)); \
+    return 20. * lanes * steps;                                           \
+  }
+P3D_PEAK(PeakAvx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, 16)
+P3D_PEAK(PeakAvx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, 8)
+#endif
+
+double PeakLoop(Isa isa, int64_t steps) {
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512) return PeakAvx512(steps);
+  if (isa == Isa::kAvx2) return PeakAvx2(steps);
+#endif
+  (void)isa;
+  (void)steps;
+  return 0;
+}
+
+// GFLOP/s of all threads together; 0 where unknown.
+double MeasurePeak(Isa isa) {
+  const int threads = p3d::NumThreads();
+  double best = 0;
+  for (int i = 0; i < 10; ++i) {
+    std::vector<double> flops(threads);
+    const double start = Seconds();
+    p3d::ParallelFor(threads,
+                     [&](int64_t t) { flops[t] = PeakLoop(isa, 200000); });
+    best = std::max(best, flops[0] * threads / (Seconds() - start) / 1e9);
+  }
+  return best;
+}
+
+// One convolution with all its buffers.
+struct Case {
+  Case(const Layer& layer, int64_t batch, Isa isa, uint32_t seed)
+      : shape(ShapeOf(layer, batch)),
+        conv(Conv::Create(shape, isa)),
+        x(shape.num * shape.in_pixels() * shape.channels),
+        weights(shape.weight_count()),
+        packed(conv->packed_size()),
+        y(shape.num * shape.out_pixels() * shape.num_output),
+        residual(shape.num * shape.out_pixels() * shape.num_output),
+        workspace(conv->workspace_size()),
+        scale(shape.num_output),
+        shift(shape.num_output) {
+    x.FillRandom(seed, 1);
+    weights.FillRandom(
+        seed + 1, 1 / std::sqrt(shape.weight_count() / 1.f / shape.num_output));
+    scale.FillRandom(seed + 2, 1);
+    shift.FillRandom(seed + 3, 1);
+    residual.FillRandom(seed + 4, 1);
+    conv->Pack(weights.get(), packed.get());
+    epilogue.scale = scale.get();
+    epilogue.shift = shift.get();
+    epilogue.inner_relu = true;
+    if (std::strstr(layer.name, "_c")) epilogue.residual = residual.get();
+  }
+  void Run() {
+    conv->Run(x.get(), packed.get(), epilogue, y.get(), workspace.get());
+  }
+
+  ConvShape shape;
+  std::unique_ptr<Conv> conv;
+  Floats x, weights, packed, y, residual, workspace, scale, shift;
+  ConvEpilogue epilogue;
+};
+
+void CheckResult(Case* c) {
+  std::unique_ptr<Conv> plain =
+      p3d::CreateConvReference(c->shape, Isa::kGeneric);
+  const int64_t count =
+      c->shape.num * c->shape.out_pixels() * c->shape.num_output;
+  Floats expected(count);
+  plain->Run(c->x.get(), c->weights.get(), c->epilogue, expected.get(),
+             nullptr);
+  c->Run();
+  float worst = 0, largest = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    worst = std::max(worst, std::fabs(c->y.get()[i] - expected.get()[i]));
+    largest = std::max(largest, std::fabs(expected.get()[i]));
+  }
+  p3d::Check(worst <= 1e-5f * largest, c->conv->name(), " is off by ", worst,
+             " where the largest value is ", largest);
+}
+
+void BenchShapes(const Options& options, double peak) {
+  std::printf("%-8s %5s %9s %9s %8s %6s  %s\n", "layer", "count", "min ms",
+              "median", "GFLOP/s", "peak", "kernel");
+  double total = 0, total_min = 0, flops = 0;
+  for (const Layer& layer : kLayers) {
+    if (!options.only.empty() && options.only != layer.name) continue;
+    Case c(layer, options.batch, p3d::ActiveIsa(), 1701);
+    CheckResult(&c);
+    const double once = 2e-9 * c.shape.macs();
+    const int repeat = std::max(1, static_cast<int>(0.1 / once));
+    std::vector<double> times;
+    for (int round = 0; round < options.rounds; ++round) {
+      const double start = Seconds();
+      for (int i = 0; i < repeat; ++i) c.Run();
+      times.push_back((Seconds() - start) / repeat);
+    }
+    std::sort(times.begin(), times.end());
+    const double median = times[times.size() / 2];
+    std::printf("%-8s %5d %9.3f %9.3f %8.1f %5.1f%%  %s\n", layer.name,
+                layer.count, times[0] * 1e3, median * 1e3, once / times[0],
+                100 * once / times[0] / peak, c.conv->name());
+    total += median * layer.count;
+    total_min += times[0] * layer.count;
+    flops += once * layer.count;
+  }
+  std::printf("%-8s %5s %9.3f %9.3f %8.1f %5.1f%%\n", "sum", "",
+              total_min * 1e3, total * 1e3, flops / total_min,
+              100 * flops / total_min / peak);
+}
+
+// The layers in the order of the net; units run a, s, t, c.
+std::vector<const Layer*> NetOrder() {
+  std::vector<const Layer*> order;
+  const auto add = [&](const std::string& name) {
+    for (const Layer& layer : kLayers) {
+      if (name == layer.name) order.push_back(&layer);
+    }
+  };
+  add("conv1");
+  const int units[] = {3, 8, 36, 3};
+  for (int stage = 0; stage < 4; ++stage) {
+    const std::string res = "res" + std::to_string(stage + 2);
+    for (int unit = 0; unit < units[stage]; ++unit) {
+      add(res + (unit ? "_a" : "a_a"));
+      add(res + "_s");
+      if (stage < 3) add(res + "_t");
+      if (unit == 0) add(stage ? res + "a_1" : res + "_c");
+      add(res + "_c");
+    }
+  }
+  return order;
+}
+
+// Activations go round in a few buffers, as they do in the engine's arena.
+void BenchNet(const Options& options, double peak) {
+  struct Step {
+    std::unique_ptr<Conv> conv;
+    int64_t packed;  // offset
+  };
+  const std::vector<const Layer*> order = NetOrder();
+  std::vector<Step> steps;
+  int64_t packed_size = 0, buffer_size = 0, workspace_size = 0;
+  double flops = 0;
+  for (const Layer* layer : order) {
+    const ConvShape shape = ShapeOf(*layer, options.batch);
+    Step step;
+    step.conv = Conv::Create(shape);
+    step.packed = packed_size;
+    packed_size += (step.conv->packed_size() + 15) / 16 * 16;
+    workspace_size = std::max(workspace_size, step.conv->workspace_size());
+    if (layer != order[0]) {
+      buffer_size =
+          std::max(buffer_size,
+                   shape.num * std::max(shape.in_pixels() * shape.channels,
+                                        shape.out_pixels() * shape.num_output));
+    }
+    flops += 2e-9 * shape.macs();
+    steps.push_back(std::move(step));
+  }
+  const int64_t first_size = 64 * 16 * 80 * 80 * options.batch;
+  Floats packed(packed_size), buffers(4 * buffer_size + first_size),
+      workspace(workspace_size), scale(2048), shift(2048);
+  packed.FillRandom(1, .02f);
+  buffers.FillRandom(2, 1);
+  scale.FillRandom(3, 1);
+  shift.FillRandom(4, 1);
+  std::vector<double> times;
+  std::vector<double> stages(5, 1e9);
+  for (int round = 0; round < options.rounds; ++round) {
+    const double start = Seconds();
+    double mark = start;
+    int main = 0;  // the buffer with the unit's input
+    for (size_t i = 0; i < steps.size(); ++i) {
+      const char* name = order[i]->name;
+      const char kind = name[std::strlen(name) - 1];
+      ConvEpilogue epilogue;
+      epilogue.scale = scale.get();
+      epilogue.shift = shift.get();
+      epilogue.inner_relu = kind != 'c';
+      float* const unit = buffers.get() + first_size + main * buffer_size;
+      float* const other =
+          buffers.get() + first_size + (1 - main) * buffer_size;
+      float* const a = buffers.get() + first_size + 2 * buffer_size;
+      float* const b = a + buffer_size;
+      const float* from = unit;
+      float* to = a;
+      if (i == 0) from = a, to = buffers.get();
+      if (kind == 's') from = a, to = b;
+      if (kind == 't') from = b, to = a;
+      if (kind == 'c' && order[i + 1 < steps.size() ? i + 1 : i] == order[i]) {
+        from = unit, to = other;  // branch1 of res2a
+      } else if (kind == 'c') {
+        from = order[i]->in[0] > 1 ? a : b, to = other;
+        epilogue.residual = unit;
+        epilogue.outer_relu = true;
+        main = 1 - main;
+      }
+      steps[i].conv->Run(from, packed.get() + steps[i].packed, epilogue, to,
+                         workspace.get());
+      const bool last = i + 1 == steps.size();
+      if (last || name[3] != order[i + 1]->name[3]) {
+        const double now = Seconds();
+        double& best = stages[i == 0 ? 0 : name[3] - '1'];
+        best = std::min(best, now - mark);
+        mark = now;
+      }
+    }
+    times.push_back(Seconds() - start);
+  }
+  std::sort(times.begin(), times.end());
+  std::printf(
+      "net: min %.2f ms, median %.2f ms per clip, %.1f GFLOP/s, %.1f%% "
+      "of the peak\n",
+      times[0] * 1e3 / options.batch,
+      times[times.size() / 2] * 1e3 / options.batch, flops / times[0],
+      100 * flops / times[0] / peak);
+  for (int i = 0; i < 5; ++i) {
+    std::printf("  %s%d min %.2f ms\n", i ? "res" : "conv", i + 1,
+                stages[i] * 1e3 / options.batch);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    const bool has_value = i + 1 < argc;
+    if (flag == "--net") {
+      options.net = true;
+    } else if (has_value && flag == "--batch") {
+      options.batch = std::atoi(argv[++i]);
+    } else if (has_value && flag == "--threads") {
+      p3d::SetNumThreads(std::atoi(argv[++i]));
+    } else if (has_value && flag == "--isa") {
+      p3d::SetActiveIsa(p3d::ParseIsa(argv[++i]));
+    } else if (has_value && flag == "--rounds") {
+      options.rounds = std::atoi(argv[++i]);
+    } else if (has_value && flag == "--only") {
+      options.only = argv[++i];
+    } else {
+      p3d::Fail("bench_conv does not know '", flag, "'; see its source.");
+    }
+  }
+  const double peak = MeasurePeak(p3d::ActiveIsa());
+  std::printf("%d threads, %s, batch %d, FMA peak %.1f GFLOP/s\n",
+              p3d::NumThreads(), p3d::IsaName(p3d::ActiveIsa()),
+              static_cast<int>(options.batch), peak);
+  if (options.net) {
+    BenchNet(options, peak);
+  } else {
+    BenchShapes(options, peak);
+  }
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}
