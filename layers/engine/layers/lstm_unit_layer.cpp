@@ -1,0 +1,43 @@
+#include "engine/layer.hpp"
+#include "kernels/lstm.hpp"
+
+namespace p3d {
+
+// LSTMUnit: one time step of N LSTM cells. Bottoms: cell state (1, N, D), gates
+// before their functions (1, N, 4 D), continuation (1, N). Tops: the new cell
+// state and the new hidden state, both (1, N, D).
+template <typename Dtype>
+class LSTMUnitLayer : public Layer<Dtype> {
+ public:
+  using Layer<Dtype>::Layer;
+  using typename Layer<Dtype>::Blobs;
+
+  BlobCounts counts() const override { return BlobCounts::Exactly(3, 2); }
+
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    this->CheckNotInPlace(bottom, top);
+    Check(bottom[0]->num_axes() == 3 && bottom[0]->shape(0) == 1,
+          "needs a cell state of shape (1, N, D), not ",
+          ShapeString(bottom[0]->shape()));
+    const int64_t streams = bottom[0]->shape(1);
+    const int64_t width = bottom[0]->shape(2);
+    Check(bottom[1]->shape() == Shape({1, streams, 4 * width}),
+          "needs gates of shape (1, N, 4 D), not ",
+          ShapeString(bottom[1]->shape()));
+    Check(bottom[2]->shape() == Shape({1, streams}),
+          "needs continuation indicators of shape (1, N), not ",
+          ShapeString(bottom[2]->shape()));
+    top[0]->ReshapeLike(*bottom[0]);
+    top[1]->ReshapeLike(*bottom[0]);
+  }
+
+  void Forward(const Blobs& bottom, const Blobs& top) override {
+    LstmStep(bottom[0]->shape(1), bottom[0]->shape(2), bottom[0]->data(),
+             bottom[1]->data(), bottom[2]->data(), top[0]->write_data(),
+             top[1]->write_data());
+  }
+};
+
+P3D_REGISTER_LAYER(LSTMUnit, LSTMUnitLayer);
+
+}  // namespace p3d
