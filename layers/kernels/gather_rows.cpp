@@ -33,8 +33,7 @@ void GatherRows(const std::vector<int64_t>& index, int64_t width,
 template <typename Dtype>
 void TileRows(int64_t rows, int64_t tiles, int64_t width, const Dtype* from,
               Dtype* to) {
-  CopyFrom(
-      rows * tiles, width, [=](int64_t r) { return r / tiles; }, from, to);
+  CopyFrom(rows * tiles, width, [=](int64_t r) { return r / tiles; }, from, to);
 }
 
 template void GatherRows(const std::vector<int64_t>&, int64_t, const float*,
