@@ -3,6 +3,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
 #include "_core/bind.hpp"
 #include "engine/caffemodel.hpp"
 
@@ -58,6 +60,20 @@ void ReshapeBlob(const BlobHandle<Dtype>& handle, const py::args& dims) {
 
 // Straight into the blob's memory: no filler runs and no view comes into being.
 template <typename Dtype>
+void Assign(const BlobHandle<Dtype>& handle,
+            const py::array_t<Dtype, py::array::c_style | py::array::forcecast>&
+                values) {
+  p3d::Check(values.size() == handle.blob->count(), values.size(),
+             " values for a blob of ", handle.blob->count());
+  const auto lock = Lock(handle.net.get());
+  const Dtype* from = values.data();
+  py::gil_scoped_release release;
+  std::copy(from, from + handle.blob->count(),
+            handle.blob->write_data(p3d::Order::kCaffe));
+}
+
+// The same from a file.
+template <typename Dtype>
 void ReadFrom(const BlobHandle<Dtype>& handle,
               const p3d::CaffemodelReader& reader, size_t layer, size_t blob) {
   reader.CheckBlob(layer, blob);
@@ -96,6 +112,8 @@ void BindBlob(py::module_& m, const std::string& suffix) {
       .def_property_readonly("width",
                              [](const Handle& h) { return LegacyAxis(h, 3); })
       .def("reshape", &ReshapeBlob<Dtype>, "Changes the shape: reshape(*dims).")
+      .def("assign", &Assign<Dtype>, py::arg("values"),
+           "Takes the values of an array of as many, in Caffe's order.")
       .def("read_from", &ReadFrom<Dtype>, py::arg("reader"), py::arg("layer"),
            py::arg("blob"),
            "Takes the values of a blob of a CaffemodelReader.");

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -33,9 +33,13 @@ class WeightFile(Protocol):
 
     path: str
     format: str
-    # (name, type, shapes): in the order of the file; the type is "" where the file has none. A
-    # blob that the file does not store because another layer owns it has the shape None.
-    layers: list[tuple[str, str, list[Shape | None]]]
+
+    @property
+    def layers(self) -> Sequence[tuple[str, str, Sequence[Shape | None]]]:
+        """(name, type, shapes) in the order of the file; the type is "" where the file has none.
+
+        A blob that the file does not store because another layer owns it has the shape None.
+        """
 
     def __enter__(self) -> WeightFile: ...
 
@@ -80,15 +84,21 @@ class CaffemodelFile:
         self._reader = CaffemodelReader(path)
         self.layers = self._reader.layers
         self.name: str = self._reader.name
-        self.is_legacy = self._reader.is_legacy
-        self.check = self._reader.check
-        self.read = self._reader.read
 
     def __enter__(self) -> CaffemodelFile:
         return self
 
     def __exit__(self, *error: object) -> None:
         pass
+
+    def is_legacy(self, layer: int, blob: int) -> bool:
+        return self._reader.is_legacy(layer, blob)
+
+    def check(self, layer: int, blob: int) -> None:
+        self._reader.check(layer, blob)
+
+    def read(self, layer: int, blob: int) -> np.ndarray:
+        return self._reader.read(layer, blob)
 
     def reading(self, layer: int, blob: int) -> Callable[[Any], None]:
         return lambda target: self._copy(layer, blob, target)
@@ -144,7 +154,7 @@ class Hdf5File:
     def reading(self, layer: int, blob: int) -> Callable[[Any], None]:
         # Read now: compressed data shows only while it is read that it is damaged.
         values = self.read(layer, blob)
-        return lambda target: _assign(target.data, values)
+        return lambda target: _assign(target, values)
 
     def _index(self, h5py: ModuleType) -> list[tuple[str, dict[int, Any]]]:
         data = self._file.get("data")
@@ -204,8 +214,8 @@ def _describe_hdf5(groups: set[str]) -> str:
     )
 
 
-T = TypeVar("T", bound=np.ndarray)
-
-
-def _assign(data: T, values: np.ndarray) -> None:
-    data[...] = values.reshape(data.shape)
+def _assign(target: Any, values: np.ndarray) -> None:
+    if hasattr(target, "assign"):  # the engine's blobs: no view, no filler that runs first
+        target.assign(values)
+    else:
+        target.data[...] = values.reshape(target.shape)
