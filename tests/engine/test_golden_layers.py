@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-from golden_cases import ISAS, build, check, load, names, passes
-
-from p3d import _core
+from golden_cases import build, check, load, names, passes
 
 TOLERANCE = 1e-5
 CASES = [f"{folder}/{name}" for folder in ("layers", "layers_more") for name in names(folder)]
 
 
-@pytest.fixture
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    before = _core.isa()
-    _core.set_isa(request.param)
-    yield request.param
-    _core.set_isa(before)
-
-
 @pytest.mark.parametrize("way", ["plan", "layers", "double"])
-@pytest.mark.parametrize("isa", ISAS, indirect=True)
 @pytest.mark.parametrize("name", CASES)
 def test_forward(name: str, isa: str, way: str) -> None:
     case = load(*name.split("/", 1))
