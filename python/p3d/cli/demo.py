@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--net", default="p3d199-kinetics", metavar="NAME", help="a net for frames of `p3d models`"
     )
+    parser.add_argument("--crop", type=int, metavar="N", help="pixels on a side (default: 160)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     )
     demo.write_weights(weights, args.net)
     videos = demo.write_videos(os.path.join(args.out, "videos"))
-    extractor = Extractor(weights, blobs=("pool5", "prob"))
+    extractor = Extractor(weights, blobs=("pool5", "prob"), crop=args.crop)
     start = time.perf_counter()
     clips, lines = 0, []
     print("\nRANDOM WEIGHTS: the numbers are computed as always, the classes mean nothing\n")

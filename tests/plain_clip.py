@@ -11,24 +11,24 @@ import cv2
 import numpy as np
 
 
-def plain_clip(path: str, index: int) -> np.ndarray:
-    """Clip `index` (from 0) of a video: float32 (3, 16, 160, 160), B G R minus the mean."""
+def plain_clip(path: str, index: int, edge=162, crop=160, length=16) -> np.ndarray:
+    """Clip `index` (from 0) of a video: float32 (3, length, crop, crop), B G R minus the mean."""
     frames, capture = [], cv2.VideoCapture(path)
     while True:
         ok, frame = capture.read()
         if not ok:
             break
         frames.append(frame)
-    start = math.floor(index * ((len(frames) - 16 - 2) / 20)) if len(frames) >= 18 else 0
-    clip = np.zeros((3, 16, 160, 160), np.float32)
-    for t in range(16):
+    start = math.floor(index * max(0, (len(frames) - length - 2) / 20))
+    clip = np.zeros((3, length, crop, crop), np.float32)
+    for t in range(length):
         frame = frames[(start + t) % len(frames)]
-        h, w = frame.shape[:2]
-        h, w = math.ceil(h * 162 / min(h, w)), math.ceil(w * 162 / min(frame.shape[:2]))
+        short = min(frame.shape[:2])
+        h, w = (math.ceil(side * edge / short) for side in frame.shape[:2])
         frame = cv2.resize(frame, (w, h), interpolation=cv2.INTER_LINEAR)
-        y, x = (h - 160) // 2, (w - 160) // 2
+        y, x = (h - crop) // 2, (w - crop) // 2
         for c, mean in enumerate((104, 117, 123)):
-            clip[c, t] = frame[y : y + 160, x : x + 160, c] - np.float32(mean)
+            clip[c, t] = frame[y : y + crop, x : x + crop, c] - np.float32(mean)
     return clip
 
 

@@ -1,0 +1,160 @@
+"""From real files to features with the real engine: decode, clips, net, files."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from plain_clip import plain_clip
+
+import p3d
+from p3d import caffe, cli, demo
+
+GOLDEN = Path(__file__).parent / "golden" / "tiny"
+TINY = ["--net", str(GOLDEN / "tiny.prototxt"), "--weights", str(GOLDEN / "tiny_seeded.caffemodel")]
+
+SOME = [0, 7, 19]
+
+
+def forward(clips, blob: str, **options) -> np.ndarray:
+    """The blob of the tiny net for clips that somebody else prepared, one after the other."""
+    weights = str(GOLDEN / "tiny_seeded.caffemodel")
+    net = caffe.Net(str(GOLDEN / "tiny.prototxt"), caffe.TEST, weights=weights, **options)
+    net.blobs["data"].reshape(1, *clips[0].shape)
+    rows = []
+    for clip in clips:
+        net.blobs["data"].data[...] = clip
+        net.forward()
+        rows.append(net.blobs[blob].data[0].copy())
+    return np.stack(rows)
+
+
+def close(got, expected) -> None:
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_real_video_through_a_real_net(tmp_path, real_video):
+    out = tmp_path / "features"
+    assert cli.main(["extract", str(real_video), *TINY, "--out", str(out)]) == 0
+    clips = [plain_clip(str(real_video), i, edge=33, crop=32, length=8) for i in SOME]
+    got = np.load(out / "bikes.npy")
+    assert got.shape == (20, 32)
+    close(got[SOME], forward(clips, "pool5").reshape(-1, 32))
+    assert got.std(axis=0).max() > 0.01 * np.abs(got).max(), "the clips must differ"
+    assert json.loads((out / "bikes.json").read_text())["frames"] == 250
+
+
+@pytest.mark.parametrize("batch", [1, 3, 20])
+def test_every_batch_size_gives_the_same_features(tmp_path, real_video, batch):
+    tiny = {"net": GOLDEN / "tiny.prototxt", "weights": GOLDEN / "tiny_seeded.caffemodel"}
+    one = p3d.Extractor(**tiny, blobs=("pool5", "prob", "res2a"), batch=batch).extract(real_video)
+    two = p3d.Extractor(**tiny, blobs=("pool5", "prob", "res2a"), batch=4).extract(real_video)
+    assert one["res2a"].shape == (20, 32, 4, 8, 8)
+    for blob in one:
+        close(one[blob], two[blob])
+    np.testing.assert_allclose(one["prob"].sum(axis=1), 1, rtol=1e-5)
+
+
+def test_another_crop_needs_relax_reshape_where_the_prototxt_is_fixed(tmp_path, real_video, capsys):
+    more = ["--crop", "40", "--out", str(tmp_path)]
+    assert cli.main(["extract", str(real_video), *TINY, *more]) == 1
+    message = capsys.readouterr().err
+    assert "res5a_reshape" in message
+    assert "--relax-reshape" in message
+    assert cli.main(["extract", str(real_video), *TINY, *more, "-relax_reshape"]) == 0
+    clips = [plain_clip(str(real_video), i, edge=41, crop=40, length=8) for i in SOME]
+    expected = forward(clips, "pool5", relax_reshape=True)
+    close(np.load(tmp_path / "bikes.npy")[SOME], expected.reshape(-1, 32))
+
+
+def test_weights_without_a_known_net_ask_for_it(tmp_path, real_video, capsys):
+    arguments = ["--weights", str(GOLDEN / "tiny_seeded.caffemodel"), "--out", str(tmp_path)]
+    assert cli.main(["extract", str(real_video), *arguments]) == 1
+    assert "these weights fit no net that is known here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--weights", "no.caffemodel"], "no.caffemodel"),
+        (["--weights", str(GOLDEN / "tiny.prototxt")], "tiny.prototxt"),
+        ([*TINY, "--net", "p3d199-kinetic"], "did you mean p3d199-kinetics?"),
+        ([*TINY, "--net", "no.prototxt"], "no.prototxt: there is no such prototxt"),
+        ([*TINY, "--net", str(GOLDEN / "tiny_seeded.caffemodel")], "tiny_seeded.caffemodel"),
+    ],
+)
+def test_wrong_files_are_one_line(options, message, real_video, capsys):
+    assert cli.main(["extract", str(real_video), *options]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def p3d63(tmp_path_factory):
+    """Random weights of P3D-63 for frames and for flow."""
+    folder = tmp_path_factory.mktemp("weights")
+    for net in ("p3d63-kinetics", "p3d63-kinetics-flow"):
+        demo.write_weights(str(folder / f"{net}.caffemodel"), net, progress=lambda line: None)
+    return folder
+
+
+def write_flow(folder: Path) -> Path:
+    folder.mkdir()
+    rng = np.random.default_rng(1701)
+    for number in range(1, 31):
+        for direction in "xy":
+            image = rng.integers(100, 156, (40, 50), np.uint8)
+            cv2.imwrite(str(folder / f"flow_{direction}_{number:05d}.jpg"), image)
+    return folder
+
+
+def test_net_modality_and_labels_are_told_from_the_weights(tmp_path, p3d63, real_video):
+    flow = write_flow(tmp_path / "flow")
+    for video, weights in ((real_video, "p3d63-kinetics"), (flow, "p3d63-kinetics-flow")):
+        extractor = p3d.Extractor(
+            p3d63 / f"{weights}.caffemodel", blobs=("pool5", "prob"), crop=32, size=34
+        )
+        features = extractor.extract(video)
+        assert features["pool5"].shape == (20, 2048)
+        assert features["prob"].shape == (20, 400)
+        assert features["prob"].max() < 0.5, "random weights must not saturate"
+        assert features.meta["net"] == weights
+        assert extractor.top(features, 1)[0][0] in extractor.labels
+        assert extractor.labels[0] == "abseiling"
+
+
+def test_flow_weights_and_videos_do_not_mix(tmp_path, p3d63, real_video, capsys):
+    weights = ["--weights", str(p3d63 / "p3d63-kinetics-flow.caffemodel")]
+    assert cli.main(["extract", str(real_video), *weights]) == 1
+    assert "these weights want optical flow" in capsys.readouterr().err
+    flow = str(write_flow(tmp_path / "flow"))
+    assert cli.main(["extract", flow, "--weights", str(p3d63 / "p3d63-kinetics.caffemodel")]) == 1
+    assert "which needs weights for flow" in capsys.readouterr().err
+
+
+def test_demo(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(demo, "write_videos", lambda folder: _short_videos(folder))
+    arguments = ["--out", str(tmp_path / "o"), "--cache", str(tmp_path / "c")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cli.main(["demo", "--net", "p3d63-kinetics", "--crop", "32", *arguments]) == 0
+    text = capsys.readouterr().out
+    assert "RANDOM WEIGHTS" in text
+    assert "p3d_resnet_kinetics_iter_190000.caffemodel" in text
+    picture = cv2.imread(str(tmp_path / "o" / "clips.png"))
+    assert picture.shape[1] > 1000
+    assert picture.std() > 20
+    assert len(list((tmp_path / "o" / "features").glob("*.npz"))) == 2
+    written = (tmp_path / "c" / "p3d63-kinetics-random-1701.caffemodel").stat().st_mtime_ns
+    assert cli.main(["demo", "--net", "p3d63-kinetics", "--crop", "32", *arguments]) == 0
+    assert (tmp_path / "c" / "p3d63-kinetics-random-1701.caffemodel").stat().st_mtime_ns == written
+
+
+def _short_videos(folder):
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return [demo._write(f"{folder}/{d.__name__}", d, 20, 48, 64) for d in (demo._ball, demo._boxes)]
