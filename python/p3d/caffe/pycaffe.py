@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from p3d import _core
-from p3d.caffe import prototxt, weights
+from p3d.caffe import infogain, prototxt, weights
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.proto.caffe_pb2 import TEST, TRAIN
 from p3d.caffe.python_layer import BlobVec
@@ -51,6 +51,7 @@ class Net:
             relax(param)
         self.param = prototxt.prepare(param, phase, level, stages or ())
         layers, defaults = prototxt.describe(self.param)
+        infogain.add_matrices(layers)
         with _relax_hint(self._origin):
             self._net = _core.Net(self.param.name, layers, defaults, phase)
         self._warned_held = False

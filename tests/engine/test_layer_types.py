@@ -1,0 +1,28 @@
+"""Every layer type of upstream Caffe that works on its own."""
+
+from __future__ import annotations
+
+import pytest
+
+import p3d.caffe as caffe
+
+# What REGISTER_LAYER_CLASS and REGISTER_LAYER_CREATOR of BVLC Caffe 1.0 name, without the
+# layers that read or write data sets.
+UPSTREAM = """
+AbsVal Accuracy ArgMax BatchNorm BatchReindex Bias BNLL Clip Concat ContrastiveLoss Convolution
+Crop Deconvolution Dropout Eltwise ELU Embed EuclideanLoss Exp Filter Flatten HingeLoss Im2col
+InfogainLoss InnerProduct Input Log LRN LSTM LSTMUnit MultinomialLogisticLoss MVN Parameter
+Pooling Power PReLU Python Reduction ReLU Reshape RNN Scale Sigmoid SigmoidCrossEntropyLoss
+Silence Slice Softmax SoftmaxWithLoss Split SPP Swish TanH Threshold Tile
+"""
+PUBLISHED_WITH_P3D = "BN Pooling3D"
+
+
+@pytest.mark.parametrize("name", f"{UPSTREAM} {PUBLISHED_WITH_P3D}".split())
+def test_known(name: str) -> None:
+    assert name in caffe.layer_type_list()
+
+
+def test_unknown_type_suggests_the_nearest() -> None:
+    with pytest.raises(RuntimeError, match=r"'x'.*did you mean 'Convolution'"):
+        caffe.Net('layer { name: "x" type: "Convolutoin" top: "x" }', caffe.TEST)
