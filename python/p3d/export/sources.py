@@ -73,8 +73,10 @@ def read_weights(path: str) -> Weights:
 
 
 def random_weights(text: str) -> Weights:
-    """What the fillers of a prototxt give."""
+    """Weights that keep the net's numbers in range, as `p3d.random_weights` draws them."""
     from p3d import caffe
+    from p3d.random_weights import fill
 
     net = caffe.Net(text, caffe.TEST)
+    fill(net)
     return {name: [np.array(blob.data) for blob in blobs] for name, blobs in net.params.items()}

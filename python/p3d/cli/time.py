@@ -1,0 +1,138 @@
+"""`p3d time`: where the time of a net goes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+HELP = "measure a net: every step, its kernels, the whole"
+EXAMPLES = """\
+examples:
+  p3d time                                     P3D-199 with random weights, one clip
+  p3d time p3d63-kinetics --batch 8 --threads 2
+  p3d time deploy.prototxt --weights mine.caffemodel --isa avx2
+  p3d time -model deploy.prototxt -iterations 50 -layers      as `caffe time` does it
+
+A step is a convolution with the layers that run inside it, or a single layer. GMAC counts products
+with padding too; "peak" is the share of what this machine's multiply-add units reach. Steps are
+medians over the iterations; the whole net is timed from filling its input to copying its output.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "net", nargs="?", metavar="NET|PROTOTXT", help="default: that of --weights, p3d199-kinetics"
+    )
+    parser.add_argument("--model", metavar="PROTOTXT", help="the same, as `caffe time` calls it")
+    parser.add_argument("--weights", metavar="W", help=".caffemodel(.h5); default: random weights")
+    parser.add_argument("--batch", type=_count, metavar="N", help="clips at once (the net's own)")
+    parser.add_argument("--threads", type=_count, metavar="N", help="default: all cores")
+    parser.add_argument(
+        "--iterations", type=_count, default=20, metavar="N", help="measured forwards (20)"
+    )
+    parser.add_argument("--isa", metavar="NAME", help="generic, avx2 or avx512 (default: the best)")
+    parser.add_argument(
+        "--layers", action="store_true", help="each layer on its own, nothing fused"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    from p3d import _core, timing
+    from p3d.export.sources import net_text
+
+    if args.isa:
+        _core.set_isa(args.isa)
+    if args.threads:
+        _core.set_num_threads(args.threads)
+    wanted = args.net or args.model or (None if args.weights else "p3d199-kinetics")
+    name, text = net_text(args.weights, wanted)
+    net = timing.make(text, args.weights, batch=args.batch, layer_by_layer=args.layers)
+    report = timing.measure(net, args.iterations)
+    data = _data(args, name, net, report, _core.fma_peak(0.5))
+    if args.json:
+        import json
+
+        print(json.dumps(data, indent=1))
+    else:
+        print("\n".join(_lines(data)))
+    return 0
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a count")
+    return count
+
+
+def _data(args: argparse.Namespace, name: str, net: Any, report: Any, peak: float) -> Any:
+    """All that was measured, ready for JSON."""
+    from statistics import median
+
+    from p3d import _core
+    from p3d.timing import group, total
+
+    def rows(steps: list[Any]) -> list[dict[str, Any]]:
+        whole = sum(step.ms for step in report.steps) or 1.0
+        return [
+            {
+                **step._asdict(),
+                "share": step.ms / whole,
+                "gflops": step.gflops,
+                "peak": step.gflops / peak,
+            }
+            for step in steps
+        ]
+
+    clips = [ms / report.items for ms in report.ms]
+    return {
+        "net": name,
+        "weights": args.weights or "random",
+        "inputs": {blob: list(net.blobs[blob].shape) for blob in net.inputs},
+        "planned": net._net.planned,
+        "threads": _core.num_threads(),
+        "isa": _core.isa(),
+        "peak_gflops": peak,
+        "iterations": args.iterations,
+        "warm_up_ms": report.warm_up_ms,
+        "ms_per_item": {"median": median(clips), "min": min(clips), "max": max(clips)},
+        "steps": rows(report.steps),
+        "kernels": rows(group(report.steps, "kernel")),
+        "types": rows(group(report.steps, "type")),
+        "total": rows([total(report.steps)])[0],
+    }
+
+
+def _lines(data: Any) -> Iterator[str]:
+    shapes = ", ".join(f"{n} {'x'.join(map(str, s))}" for n, s in data["inputs"].items())
+    yield f"{data['net']}, {data['weights']} weights, {shapes}"
+    yield (
+        f"{data['threads']} threads, {data['isa']}, {data['peak_gflops']:.0f} GFLOP/s peak, "
+        + ("inference plan" if data["planned"] else "layer by layer")
+        + f", {data['iterations']} iterations"
+    )
+    yield from _table("step", data["steps"], "kernel")
+    yield from _table("kernel", data["kernels"], "count")
+    yield from _table("type of the first layer", [*data["types"], data["total"]], "count")
+    ms, total = data["ms_per_item"], data["total"]
+    item = "clip" if any(len(shape) == 5 for shape in data["inputs"].values()) else "item"
+    yield f"\nwarm-up {data['warm_up_ms']:.1f} ms"
+    yield (
+        f"whole net {ms['median']:.2f} ms per {item} (min {ms['min']:.2f}, max {ms['max']:.2f}), "
+        f"steps together {total['peak']:.1%} of the peak"
+    )
+
+
+def _table(title: str, rows: list[dict[str, Any]], last: str) -> Iterator[str]:
+    width = max(len(title), *(len(row["name"]) for row in rows))
+    yield ""
+    yield f"{title:{width}} {'ms':>9} {'share':>6} {'GMAC':>8} {'GFLOP/s':>8} {'peak':>6}  {last}"
+    for row in rows:
+        work = f"{row['macs'] / 1e9:8.3f} {row['gflops']:8.1f} {row['peak']:6.1%}"
+        end = row["layers"] if last == "count" else row["kernel"]
+        yield (
+            f"{row['name']:{width}} {row['ms']:9.3f} {row['share']:6.1%} "
+            f"{work if row['macs'] else ' ' * 24}  {end}"
+        ).rstrip()
