@@ -20,13 +20,10 @@
 #include <string>
 #include <vector>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "kernels/conv.hpp"
 #include "kernels/conv_reference.hpp"
 #include "kernels/error.hpp"
+#include "kernels/fma_peak.hpp"
 #include "kernels/thread_pool.hpp"
 
 namespace {
@@ -116,52 +113,6 @@ class Floats {
   float* data_;
   int64_t count_;
 };
-
-#if defined(__x86_64__)
-// Ten chains of multiplications hide the latency of two units with five cycles.
-#define P3D_PEAK(name, set, type, set1, fma, lanes)                       \
-  __attribute__((target(set))) double name(int64_t steps) {               \
-    type a0 = set1(.5f), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0;     \
-    type a6 = a0, a7 = a0, a8 = a0, a9 = a0, b = set1(.25f);              \
-    __asm__("" : "+v"(a0), "+v"(a1), "+v"(a2), "+v"(a3), "+v"(a4));       \
-    __asm__("" : "+v"(a5), "+v"(a6), "+v"(a7), "+v"(a8), "+v"(a9));       \
-    for (int64_t i = 0; i < steps; ++i) {                                 \
-      a0 = fma(a0, b, b), a1 = fma(a1, b, b), a2 = fma(a2, b, b);         \
-      a3 = fma(a3, b, b), a4 = fma(a4, b, b), a5 = fma(a5, b, b);         \
-      a6 = fma(a6, b, b), a7 = fma(a7, b, b), a8 = fma(a8, b, b);         \
-      a9 = fma(a9, b, b);                                                 \
-    }                                                                     \
-    __asm__ volatile("" : : "v"(a0), "v"(a1), "v"(a2), "v"(a3), "v"(a4)); \
-    __asm__ volatile("" : : "v"(a5), "v"(a6), "v"(a7), "v"(a8), "v"(a9)); \
-    return 20. * lanes * steps;                                           \
-  }
-P3D_PEAK(PeakAvx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, 16)
-P3D_PEAK(PeakAvx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, 8)
-#endif
-
-double PeakLoop(Isa isa, int64_t steps) {
-#if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return PeakAvx512(steps);
-  if (isa == Isa::kAvx2) return PeakAvx2(steps);
-#endif
-  (void)isa;
-  (void)steps;
-  return 0;
-}
-
-// GFLOP/s of all threads together; 0 where unknown.
-double MeasurePeak(Isa isa) {
-  const int threads = p3d::NumThreads();
-  double best = 0;
-  for (int i = 0; i < 10; ++i) {
-    std::vector<double> flops(threads);
-    const double start = Seconds();
-    p3d::ParallelFor(threads,
-                     [&](int64_t t) { flops[t] = PeakLoop(isa, 200000); });
-    best = std::max(best, flops[0] * threads / (Seconds() - start) / 1e9);
-  }
-  return best;
-}
 
 // One convolution with all its buffers.
 struct Case {
@@ -381,7 +332,7 @@ int main(int argc, char** argv) try {
       p3d::Fail("bench_conv does not know '", flag, "'; see its source.");
     }
   }
-  const double peak = MeasurePeak(p3d::ActiveIsa());
+  const double peak = p3d::FmaPeak(p3d::ActiveIsa(), 0.1);
   std::printf("%d threads, %s, batch %d, FMA peak %.1f GFLOP/s\n",
               p3d::NumThreads(), p3d::IsaName(p3d::ActiveIsa()),
               static_cast<int>(options.batch), peak);
