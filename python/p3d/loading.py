@@ -21,6 +21,14 @@ class Loaded(NamedTuple):
     about: dict[str, Any]  # names of net and weights, ready for JSON
 
 
+class Found(NamedTuple):
+    """What to call a net, its prototxt (path or text), and the known net of its weights."""
+
+    name: str
+    prototxt: str
+    fit: models.Fit | None
+
+
 def load_net(
     weights: Path | None,
     net: Any = None,
@@ -38,37 +46,48 @@ def load_net(
     if weights is None:
         raise Error("weights are missing: name a .caffemodel (or .caffemodel.h5)")
     weights = os.fspath(weights)
-    layers = _layers(weights)
-    fit = models.fit(layers)
-    name, prototxt = _prototxt(weights, layers, fit, net)
-    if labels is None and fit is not None:
-        labels = fit.labels
+    found = find_net(weights, net)
+    if labels is None and found.fit is not None:
+        labels = found.fit.labels
 
     from p3d import caffe
 
-    loaded = caffe.Net(prototxt, caffe.TEST, weights=weights, relax_reshape=relax_reshape)
-    about = {"net": name, "weights": os.path.abspath(weights)}
+    loaded = caffe.Net(found.prototxt, caffe.TEST, weights=weights, relax_reshape=relax_reshape)
+    about = {"net": found.name, "weights": os.path.abspath(weights)}
     return Loaded(loaded, None if labels is None else label_lists.load(labels), about)
 
 
-def _prototxt(weights: str, layers: Any, fit: Any, net: Path | None) -> tuple[str, str]:
-    """(what to call the net, its prototxt: path or text)."""
-    if net is not None and os.path.exists(net):
-        return os.path.abspath(net), os.fspath(net)
-    if net is not None and net not in models.names():
-        close = difflib.get_close_matches(os.fspath(net), models.names(), n=1)
-        hint = f"did you mean {close[0]}?" if close else "see `p3d models`"
-        raise Error(f"{os.fspath(net)}: there is no such prototxt, and no net of that name; {hint}")
+def find_net(weights: Path | None, net: Path | None = None, **options: Any) -> Found:
+    """The net of these weights: a prototxt, a name of `p3d.models`, or None for the one that fits.
+
+    `options` change a net of `p3d.models` (crop, length, batch...); a prototxt has its own.
+    """
+    layers = [] if weights is None else _layers(os.fspath(weights))
+    fit = models.fit(layers)
+    if net is not None and (os.path.exists(net) or net not in models.names()):
+        return _file(os.fspath(net), fit, options)
     if fit is not None and net in (None, fit.name):
-        return str(fit), models.prototxt(fit.name, **fit.options())
+        text = models.prototxt(fit.name, **(fit.options() | options))
+        return Found(str(fit), text, fit)
     if net is not None:
-        return os.fspath(net), models.prototxt(os.fspath(net))
+        return Found(os.fspath(net), models.prototxt(os.fspath(net), **options), fit)
     near, differences = models.nearest(layers)
     raise Error(
         f"{weights}: these weights fit no net that is known here; {near} comes nearest, but "
         f"{'; '.join(differences[:2])}{' ...' if len(differences) > 2 else ''}. Name their net: "
         "--net deploy.prototxt"
     )
+
+
+def _file(net: str, fit: models.Fit | None, options: dict[str, Any]) -> Found:
+    if not os.path.exists(net):
+        close = difflib.get_close_matches(net, models.names(), n=1)
+        hint = f"did you mean {close[0]}?" if close else "see `p3d models`"
+        raise Error(f"{net}: there is no such prototxt, and no net of that name; {hint}")
+    if options:
+        changes = ", ".join(f"--{name.replace('_', '-')}" for name in options)
+        raise Error(f"{net} states its own input: change it there instead of by {changes}")
+    return Found(os.path.abspath(net), net, fit)
 
 
 def _layers(weights: str) -> list[tuple[str, list[tuple[int, ...]]]]:

@@ -24,7 +24,8 @@ WEIGHTS = GOLDEN / "tiny_seeded.caffemodel"
 
 IMAGE_NET = """
 name: "image"
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 6 dim: 5 } } }
+layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 2 dim: 3 dim: 6 dim: 5 } } }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
   convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
 layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"

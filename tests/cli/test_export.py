@@ -100,8 +100,8 @@ def test_a_difference_is_found(tmp_path, tiny_net):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([str(TINY)], "fit no known net"),
-        ([str(TINY), "--net", "missing.prototxt"], "missing.prototxt: no such prototxt"),
+        ([str(TINY)], "fit no net that is known here"),
+        ([str(TINY), "--net", "missing.prototxt"], "missing.prototxt: there is no such prototxt"),
         ([str(TINY), "--net", "p3d63-kinetics"], "'conv1': blob 0 has shape"),
         ([str(TINY), "--net", "TINY", "--crop", "9"], "states its own input"),
         (["p3d63-kinetics", "--net", "x.prototxt"], "are both nets"),

@@ -1,63 +1,12 @@
-"""The net and the weights to export, from what a person names."""
+"""The weights to export."""
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
-from p3d import models
-from p3d.error import Error
 from p3d.export.graph import Array
 
 Weights = dict[str, list[Array]]
-
-
-def net_text(weights: str | None, net: str | None, **options: int) -> tuple[str, str]:
-    """(what to call the net, its prototxt).
-
-    net      a name of `p3d.models` or a prototxt file; None takes the net that the weights fit
-    options  crop, length, batch of a net of `p3d.models`
-    """
-    if net is not None and net not in models.names():
-        return _file_text(net, options)
-    fit = None if weights is None else models.fit(_shapes(weights))
-    if net is not None and (fit is None or fit.name != net):
-        return net, models.prototxt(net, **options)
-    if fit is not None:
-        return str(fit), models.prototxt(fit.name, **(fit.options() | options))
-    if weights is None:
-        raise Error("name the weights or the net to export")
-    near, differences = models.nearest(_shapes(weights))
-    raise Error(
-        f"{weights}: these weights fit no known net ({near} is nearest: {differences[0]}); name "
-        "their prototxt: --net deploy.prototxt"
-    )
-
-
-def _file_text(path: str, options: dict[str, int]) -> tuple[str, str]:
-    from p3d.caffe.prototxt import read_text
-
-    if not os.path.exists(path):
-        raise Error(f"{path}: no such prototxt, and no net of that name ({_names()})")
-    if options:
-        raise Error(f"{path} states its own input: change it there instead of by {_list(options)}")
-    return path, read_text(path)
-
-
-def _names() -> str:
-    return ", ".join(models.names())
-
-
-def _list(options: dict[str, int]) -> str:
-    return ", ".join(f"--{option}" for option in options)
-
-
-def _shapes(weights: str) -> list[tuple[str, list[tuple[int, ...] | None]]]:
-    from p3d.caffe.weight_file import open_weights
-
-    with open_weights(weights) as file:
-        return [(name, shapes) for name, _, shapes in file.layers]
 
 
 def read_weights(path: str) -> Weights:
