@@ -96,12 +96,30 @@ def test_damaged_compressed_data_loads_nothing(tmp_path):
     np.testing.assert_array_equal(params["a"][0].data, [-1, -1])
 
 
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_promises_that_would_fill_the_memory(tmp_path, compression):
+    path = tmp_path / "w"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data/x/0", (1 << 20, 1 << 25), "f4", compression=compression)
+    with pytest.raises(Error, match=f"file {path} promises {1 << 45} values in"):
+        weights.open_weights(path)
+
+
+def test_a_dataset_without_values(tmp_path):
+    path = tmp_path / "w"
+    with h5py.File(path, "w") as file:
+        file["data/x/0"] = h5py.Empty("f4")
+    with pytest.raises(Error, match=r"layer 'x'.*stores 1 blobs, missing"):
+        weights.load({"x": [blob(1)]}, path)
+
+
 def test_circular_and_outside_links_are_not_followed(tmp_path):
     path = write_h5(tmp_path / "w", {"data/x/0": ramp(2)})
     with h5py.File(path, "a") as file:
         file["data/x/loop"] = file["data"]
         file["data/soft"] = h5py.SoftLink("/data")
         file["data/y"] = h5py.ExternalLink("/etc/passwd", "/data")
+        file["data/x/1"] = np.dtype("f4")  # a named type
     with weights.open_weights(path) as file:
         assert [layer[0] for layer in file.layers] == ["x"]
 

@@ -12,7 +12,7 @@ import wire
 from blobs import GOLDEN, TINY, write
 
 from p3d import Error
-from p3d._core import CaffemodelReader
+from p3d._core import Blob, Blob64, CaffemodelReader
 
 W = np.array([[1.5, -0.0, np.nan], [np.inf, 1e-45, -3.25]], np.float32)
 B = np.array([0.1, 7], np.float32)
@@ -202,6 +202,22 @@ def test_read_into(tmp_path):
     for layer, blob in ((0, 2), (1, 0), (1 << 40, 0)):
         with pytest.raises(Error, match="has no blob"):
             reader.read(layer, blob)
+
+
+def test_blobs_of_the_engine(tmp_path):
+    """Straight from the file, doubles with all their digits."""
+    values = wire.doubles([0.1, 1e300])
+    layer = wire.layer("x", "y", wire.shape([2]) + values, wire.blob(B))
+    reader = open_bytes(tmp_path, wire.net(layer))
+    exact, rounded = Blob64([2]), Blob([1, 2])
+    exact.read_from(reader, 0, 0)
+    np.testing.assert_array_equal(exact.data, [0.1, 1e300])
+    exact.read_from(reader, 0, 1)
+    np.testing.assert_array_equal(exact.data, B.astype("f8"))
+    rounded.read_from(reader, 0, 0)
+    np.testing.assert_array_equal(rounded.data, [[np.float32(0.1), np.inf]])
+    with pytest.raises(Error, match="the file's blob has 2 values, the net's 3"):
+        Blob([3]).read_from(reader, 0, 0)
 
 
 def test_several_threads_share_a_reader():

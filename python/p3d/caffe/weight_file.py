@@ -10,9 +10,10 @@ Opening walks the file once and raises Error if it is not what it should be.
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,10 @@ from p3d._core import CaffemodelReader
 from p3d.error import Error
 
 Shape = tuple[int, ...]
+
+# Weights hardly compress; small files of zeros may.
+_MOST_COMPRESSED = 20
+_SMALL = 512 << 20
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -167,13 +172,26 @@ class Hdf5File:
             layer, _, index = name.rpartition("/")
             if isinstance(item, h5py.Group):
                 layers.setdefault(name, {})
-            elif layer and re.fullmatch(r"0|[1-9]\d{0,5}", index):
+            elif (
+                isinstance(item, h5py.Dataset) and layer and re.fullmatch(r"0|[1-9]\d{0,5}", index)
+            ):
                 layers.setdefault(layer, {})[int(index)] = item
 
         data.visititems(visit)
+        self._check_size(item for blobs in layers.values() for item in blobs.values())
         # A layer "a/b" lies in a group "a", which is not a layer for that.
         parents = {name.rpartition("/")[0] for name in layers}
         return [(name, blobs) for name, blobs in layers.items() if blobs or name not in parents]
+
+    def _check_size(self, datasets: Iterable[Any]) -> None:
+        """HDF5 can promise any number of values that are compressed or were never written."""
+        values = sum(math.prod(dataset.shape or ()) for dataset in datasets)
+        stored = os.path.getsize(self.path)
+        if 4 * values > _MOST_COMPRESSED * stored + _SMALL:
+            raise Error(
+                f"file {self.path} promises {values} values in {stored} bytes, more than weights "
+                "can be compressed: it is damaged, or made to fill the memory"
+            )
 
     @staticmethod
     def _shapes(blobs: dict[int, Any]) -> list[Shape | None]:
