@@ -9,7 +9,8 @@ namespace p3d {
 
 // MVN: every image's channels, or with across_channels whole images, minus
 // their mean and, unless normalize_variance is false, divided by their standard
-// deviation + eps. Any number of spatial axes.
+// deviation + eps. Any number of spatial axes; top has at least four axes, as in
+// upstream.
 template <typename Dtype>
 class MVNLayer : public Layer<Dtype> {
  public:
@@ -28,7 +29,9 @@ class MVNLayer : public Layer<Dtype> {
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     Check(bottom[0]->count() > 0, "the bottom has no values; its shape is ",
           ShapeString(bottom[0]->shape()));
-    top[0]->ReshapeLike(*bottom[0]);
+    Shape shape = bottom[0]->shape();
+    if (shape.size() < 4) shape.resize(4, 1);
+    top[0]->Reshape(shape);
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
