@@ -1,0 +1,274 @@
+// Pooling against plain loops over every window.
+//
+//   test_pool ["case"]
+//
+// A case is: num channels ceil|floor axis..., an axis being
+// in,kernel,stride,pad.
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <cstdint>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "kernels/pool.hpp"
+#include "kernels/random.hpp"
+#include "kernels/thread_pool.hpp"
+#include "testing.hpp"
+
+namespace {
+
+using p3d::Order;
+using p3d::PoolAxis;
+using p3d::PoolRounding;
+using p3d::PoolShape;
+using testing::Expect;
+using testing::ExpectError;
+
+const char* const kCases[] = {
+    "1 1 ceil 1,1,1,0",
+    "2 3 ceil 7,2,2,0",
+    "1 5 ceil 6,3,2,1",
+    "1 5 floor 6,3,2,1",
+    "2 16 ceil 7,3,2,0 8,2,3,0",
+    "2 17 ceil 5,1,3,0 5,2,1,0",  // windows outside the input
+    "1 64 ceil 4,2,2,0 9,3,2,0 10,3,2,0",
+    "1 65 floor 4,2,2,0 9,3,2,0 10,3,2,0",
+    "3 2 ceil 3,4,2,0 5,6,2,0 5,6,2,0",  // kernels larger than the input
+    "1 7 ceil 3,2,2,1 6,2,2,0 6,2,2,0",  // clipped, as one axis is padded
+    "1 3 ceil 6,4,2,2 11,5,3,2 10,5,3,2",
+    "2 200 ceil 2,2,1,0 5,5,1,0 5,5,1,0",  // global: threads share channels
+    "1 3 ceil 3,2,1,1 2,1,1,0 4,3,2,2 3,2,2,0",
+};
+
+// Axes of which no pad, kernel or stride is possible.
+const char* const kRejected[] = {
+    "1 1 ceil 0,1,1,0",         "1 1 ceil 5,0,1,0", "1 1 ceil 5,1,0,0",
+    "1 1 ceil 5,2,1,2",         "1 1 ceil 5,9,1,0", "1 1 ceil 5,4294967295,7,0",
+    "1 1 ceil 5,2,1,1 5,1,1,1",
+};
+
+PoolShape Parse(const std::string& text, PoolRounding* rounding) {
+  std::istringstream in(text);
+  PoolShape shape;
+  std::string word;
+  in >> shape.num >> shape.channels >> word;
+  *rounding = word == "ceil" ? PoolRounding::kCeil : PoolRounding::kFloor;
+  while (in >> word) {
+    PoolAxis axis;
+    std::replace(word.begin(), word.end(), ',', ' ');
+    std::istringstream(word) >> axis.in >> axis.kernel >> axis.stride >>
+        axis.pad;
+    shape.axes.push_back(axis);
+  }
+  return shape;
+}
+
+// The formula of the header for one axis, in floating point.
+int64_t Outputs(const PoolAxis& axis, PoolRounding rounding, bool padded) {
+  const double slack = static_cast<double>(axis.in + 2 * axis.pad) -
+                       static_cast<double>(axis.kernel);
+  const double steps = slack / static_cast<double>(axis.stride);
+  int64_t out = 1 + static_cast<int64_t>(rounding == PoolRounding::kCeil
+                                             ? std::ceil(steps)
+                                             : std::floor(steps));
+  if (padded && (out - 1) * axis.stride >= axis.in + axis.pad) --out;
+  return out;
+}
+
+// What the values of one window amount to.
+struct Naive {
+  double max = -FLT_MAX;
+  double place = -1;
+  double sum = 0;
+  double squares = 0;
+  double size = 1;
+  bool empty = true;
+};
+
+// Walks over all taps of the window of output pixel `out` by counting.
+Naive Walk(const PoolShape& shape, const std::vector<double>& plane,
+           int64_t out) {
+  Naive naive;
+  int64_t taps = 1;
+  std::vector<int64_t> start;
+  int64_t below = shape.out_pixels();
+  for (const PoolAxis& axis : shape.axes) {
+    below /= axis.out;
+    const int64_t first = out / below % axis.out * axis.stride - axis.pad;
+    start.push_back(first);
+    taps *= axis.kernel;
+    naive.size *= static_cast<double>(
+        std::min(first + axis.kernel, axis.in + axis.pad) - first);
+  }
+  for (int64_t tap = 0; tap < taps; ++tap) {
+    int64_t rest = taps, pixel = 0;
+    bool inside = true;
+    for (size_t i = 0; i < shape.axes.size(); ++i) {
+      const PoolAxis& axis = shape.axes[i];
+      rest /= axis.kernel;
+      const int64_t at = start[i] + tap / rest % axis.kernel;
+      inside = inside && at >= 0 && at < axis.in;
+      pixel = pixel * axis.in + at;
+    }
+    if (!inside) continue;
+    const double value = plane[pixel];
+    naive.empty = false;
+    naive.sum += value;
+    naive.squares += value * value;
+    if (value > naive.max) {
+      naive.max = value;
+      naive.place = static_cast<double>(pixel);
+    }
+  }
+  return naive;
+}
+
+// Offsets of (n, c, pixel) in either order.
+int64_t Offset(Order order, const PoolShape& shape, int64_t pixels, int64_t n,
+               int64_t c, int64_t p) {
+  return order == Order::kCaffe ? (n * shape.channels + c) * pixels + p
+                                : (n * pixels + p) * shape.channels + c;
+}
+
+template <typename Dtype>
+struct Results {
+  explicit Results(int64_t count)
+      : max(count, 7),
+        mask(count, 7),
+        average(count, 7),
+        mean(count, 7),
+        drawn(count, 7),
+        drawn_mask(count, 7) {}
+  std::vector<Dtype> max, mask, average, mean, drawn, drawn_mask;
+};
+
+template <typename Dtype>
+Results<Dtype> RunAll(const PoolShape& shape, Order order,
+                      const std::vector<Dtype>& x) {
+  Results<Dtype> r(shape.num * shape.channels * shape.out_pixels());
+  std::vector<Dtype> unmasked(r.max);
+  p3d::MaxPool(shape, order, x.data(), r.max.data(), r.mask.data());
+  p3d::MaxPool<Dtype>(shape, order, x.data(), unmasked.data(), nullptr);
+  Expect(unmasked == r.max, "MaxPool with and without a mask differ");
+  p3d::AveragePool(shape, order, x.data(), r.average.data());
+  p3d::StochasticPoolMean(shape, order, x.data(), r.mean.data());
+  p3d::StochasticPool(shape, order, 1701, x.data(), r.drawn.data(),
+                      r.drawn_mask.data());
+  return r;
+}
+
+template <typename Dtype>
+void TestOrder(const std::string& text, const PoolShape& shape, Order order) {
+  const int64_t in = shape.in_pixels(), out = shape.out_pixels();
+  std::vector<Dtype> x(shape.num * shape.channels * in);
+  p3d::Random random(5);
+  // Few different values, so that there are ties; some zeros.
+  for (Dtype& value : x) value = static_cast<Dtype>(random.Next() % 9 / 8.0);
+  const Results<Dtype> r = RunAll(shape, order, x);
+  p3d::SetNumThreads(3);
+  const Results<Dtype> threads = RunAll(shape, order, x);
+  p3d::SetNumThreads(1);
+  const std::string where =
+      "test_pool \"" + text + "\"" +
+      (order == Order::kCaffe ? " in Caffe's order" : " channels last");
+  Expect(threads.drawn == r.drawn && threads.average == r.average &&
+             threads.max == r.max,
+         where + ": threads change results");
+  for (int64_t n = 0; n < shape.num; ++n) {
+    for (int64_t c = 0; c < shape.channels; ++c) {
+      std::vector<double> plane(in);
+      for (int64_t p = 0; p < in; ++p) {
+        plane[p] = x[Offset(order, shape, in, n, c, p)];
+      }
+      for (int64_t p = 0; p < out; ++p) {
+        const Naive naive = Walk(shape, plane, p);
+        const int64_t at = Offset(order, shape, out, n, c, p);
+        const std::string spot = where + " at n " + std::to_string(n) + " c " +
+                                 std::to_string(c) + " pixel " +
+                                 std::to_string(p);
+        Expect(r.max[at] == static_cast<Dtype>(naive.max), spot + ": MAX");
+        Expect(r.mask[at] == naive.place, spot + ": mask");
+        const double average = naive.empty ? 0 : naive.sum / naive.size;
+        Expect(std::fabs(r.average[at] - average) < 1e-6, spot + ": AVE");
+        const double mean = naive.sum > 0 ? naive.squares / naive.sum : 0;
+        Expect(std::fabs(r.mean[at] - mean) < 1e-6, spot + ": expectation");
+        const double place = r.drawn_mask[at];
+        Expect(naive.empty ? place == -1 && r.drawn[at] == 0
+                           : r.drawn[at] == plane[static_cast<int64_t>(place)],
+               spot + ": drawn value");
+      }
+    }
+  }
+}
+
+void TestCase(const std::string& text) {
+  PoolRounding rounding;
+  PoolShape shape = Parse(text, &rounding);
+  p3d::SetPoolOutputs(rounding, &shape);
+  bool padded = false;
+  for (const PoolAxis& axis : shape.axes) padded = padded || axis.pad > 0;
+  for (const PoolAxis& axis : shape.axes) {
+    Expect(
+        axis.out == Outputs(axis, rounding, padded),
+        "test_pool \"" + text + "\": " + std::to_string(axis.out) + " outputs");
+  }
+  for (Order order : {Order::kCaffe, Order::kChannelsLast}) {
+    TestOrder<float>(text, shape, order);
+    TestOrder<double>(text, shape, order);
+  }
+}
+
+// Of the values 1, 2, 5 each is drawn in proportion.
+void TestProportions() {
+  PoolShape shape;
+  shape.num = 8000;
+  shape.axes = {{3, 3, 1, 0, 0}};
+  p3d::SetPoolOutputs(PoolRounding::kCeil, &shape);
+  std::vector<float> x(3 * shape.num), y(shape.num);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = i % 3 == 2 ? 5 : 1 + i % 3;
+  p3d::StochasticPool<float>(shape, Order::kCaffe, 3, x.data(), y.data(),
+                             nullptr);
+  for (float value : {1.f, 2.f, 5.f}) {
+    const double share =
+        static_cast<double>(std::count(y.begin(), y.end(), value)) / 8000;
+    Expect(std::fabs(share - value / 8) < 0.02,
+           "of 8000 draws " + std::to_string(share) + " are " +
+               std::to_string(value) + " instead of one in proportion");
+  }
+}
+
+// Values that are no numbers lose every comparison, as in Caffe.
+void TestNotANumber() {
+  PoolShape shape;
+  shape.axes = {{4, 2, 2, 0, 0}};
+  p3d::SetPoolOutputs(PoolRounding::kCeil, &shape);
+  const float nan = std::nanf("");
+  const float x[] = {nan, -2, nan, nan};
+  float y[2], mask[2];
+  p3d::MaxPool(shape, Order::kCaffe, x, y, mask);
+  Expect(y[0] == -2 && mask[0] == 1, "MAX of NaN and -2 is -2");
+  Expect(y[1] == -FLT_MAX && mask[1] == -1, "MAX of nothing but NaN");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  p3d::SetNumThreads(1);
+  if (argc > 1 && argv[1][0] != '-') {
+    TestCase(argv[1]);
+    return testing::Finish();
+  }
+  for (const char* text : kCases) TestCase(text);
+  for (const char* text : kRejected) {
+    PoolRounding rounding;
+    PoolShape shape = Parse(text, &rounding);
+    ExpectError([&] { p3d::SetPoolOutputs(rounding, &shape); }, "",
+                std::string("test_pool \"") + text + "\"");
+  }
+  TestProportions();
+  TestNotANumber();
+  return testing::Finish();
+}
