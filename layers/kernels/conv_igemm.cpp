@@ -45,10 +45,11 @@ class IgemmConv : public Conv {
       : kernel_(kernel),
         depth_(shape.channels / shape.group * shape.taps()),
         inputs_(shape.channels / shape.group),
-        outputs_(shape.num_output / shape.group),
-        group_(shape.group),
+        outputs_(kernel.depthwise ? shape.num_output
+                                  : shape.num_output / shape.group),
+        group_(kernel.depthwise ? 1 : shape.group),
         taps_(shape.taps()),
-        in_size_(shape.num * shape.in_pixels() * inputs_),
+        in_size_(shape.num * shape.in_pixels() * shape.channels / group_),
         panels_(CeilDiv(outputs_, panel())),
         plan_(shape,
               PlanCosts{kernel.rows, kernel.min_rows, panels_ * shape.group}) {
@@ -236,9 +237,9 @@ void IgemmConv::RunBlock(const Tiles& block, int64_t group, int64_t first,
                          int64_t end, const float* x, const float* packed,
                          const ConvEpilogue& epilogue, float* y) const {
   IgemmTile call;
-  call.x = x + group * inputs_;
   for (int64_t index = first; index < end; ++index) {
     const int64_t channel = group * outputs_ + index * panel();
+    call.x = x + (kernel_.depthwise ? channel : group * inputs_);
     call.weights = packed + group * GroupSize() + index * panel() * depth_;
     call.width = Width(index);
     call.epilogue = epilogue;
@@ -275,10 +276,15 @@ void IgemmConv::RunBlock(const Tiles& block, int64_t group, int64_t first,
 std::unique_ptr<Conv> CreateConvIgemm(const ConvShape& shape, Isa isa) {
   const IgemmKernel* const* family = Families(isa);
   if (*family == nullptr) return nullptr;
-  // The narrowest panel that holds all outputs.
-  const int64_t outputs = shape.num_output / shape.group;
-  while (family[1] && outputs <= family[1]->vectors * family[1]->vector) {
+  const bool depthwise = shape.group > 1 && shape.group == shape.channels &&
+                         shape.group == shape.num_output;
+  if (!depthwise) {
     ++family;
+    // The narrowest panel that holds all outputs.
+    const int64_t outputs = shape.num_output / shape.group;
+    while (family[1] && outputs <= family[1]->vectors * family[1]->vector) {
+      ++family;
+    }
   }
   return std::unique_ptr<Conv>(new IgemmConv(shape, **family));
 }

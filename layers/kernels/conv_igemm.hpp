@@ -41,6 +41,10 @@ using IgemmTileFunction = void (*)(const IgemmTile& tile);
 // A family of micro-kernels of one tile shape.
 struct IgemmKernel {
   const char* name;
+  // Each group has one input and one output channel. Then an input value is
+  // multiplied with its own channel's weight alone: in the formula above, i is
+  // 0 and x[... + j] stands for x[... + i].
+  bool depthwise;
   int rows;      // pixels of the largest tile
   int min_rows;  // smaller tiles take about as long as this one
   int vector;    // floats of a vector
@@ -48,13 +52,15 @@ struct IgemmKernel {
   const IgemmTileFunction* tiles;  // [(rows - 1) * vectors + vectors - 1]
 };
 
-// The families of each instruction set, the one with the widest panel first,
-// ended by null; null alone where the compiler's target has no such set.
+// The families of each instruction set: depthwise, then from the widest panel
+// to the narrowest, then null. Null alone where the compiler's target has no
+// such set.
 const IgemmKernel* const* IgemmKernelsAvx512();
 const IgemmKernel* const* IgemmKernelsAvx2();
 const IgemmKernel* const* IgemmKernelsGeneric();
 
-// "conv_f32_igemm_<tile>_<isa>": does every shape.
+// "conv_f32_depthwise_<tile>_<isa>" for groups of one input and one output
+// channel, else "conv_f32_igemm_<tile>_<isa>": together they do every shape.
 std::unique_ptr<Conv> CreateConvIgemm(const ConvShape& shape, Isa isa);
 
 }  // namespace p3d

@@ -48,12 +48,14 @@ inline void FetchFar(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 #include "kernels/conv_igemm_tile-inl.hpp"
 
-const IgemmTileFunction kTiles6x16[] = {P3D_TILES_2(1), P3D_TILES_2(2),
-                                        P3D_TILES_2(3), P3D_TILES_2(4),
-                                        P3D_TILES_2(5), P3D_TILES_2(6)};
+const IgemmTileFunction kTiles6x16[] = {P3D_TILES_TO_6(P3D_TILES_2, Tile)};
+const IgemmTileFunction kDepthwiseTiles6x16[] = {
+    P3D_TILES_TO_6(P3D_TILES_2, DepthwiseTile)};
 
 const IgemmKernel k6x16 = {
-    "conv_f32_igemm_6x16_avx2", 6, 4, kLanes, 2, kTiles6x16};
+    "conv_f32_igemm_6x16_avx2", false, 6, 4, kLanes, 2, kTiles6x16};
+const IgemmKernel kDepthwise6x16 = {
+    "conv_f32_depthwise_6x16_avx2", true, 6, 3, kLanes, 2, kDepthwiseTiles6x16};
 
 }  // namespace
 }  // namespace p3d
@@ -72,9 +74,11 @@ namespace p3d {
 const IgemmKernel* const* IgemmKernelsAvx2() {
   static const IgemmKernel* const kernels[] = {
 #if defined(__x86_64__)
-      &k6x16,
+    &kDepthwise6x16,
+    &k6x16,
 #endif
-      nullptr};
+    nullptr
+  };
   return kernels;
 }
 

@@ -45,18 +45,22 @@ inline void FetchFar(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 #include "kernels/conv_igemm_tile-inl.hpp"
 
-const IgemmTileFunction kTiles6x64[] = {P3D_TILES_4(1), P3D_TILES_4(2),
-                                        P3D_TILES_4(3), P3D_TILES_4(4),
-                                        P3D_TILES_4(5), P3D_TILES_4(6)};
-const IgemmTileFunction kTiles12x32[] = {
-    P3D_TILES_2(1), P3D_TILES_2(2),  P3D_TILES_2(3),  P3D_TILES_2(4),
-    P3D_TILES_2(5), P3D_TILES_2(6),  P3D_TILES_2(7),  P3D_TILES_2(8),
-    P3D_TILES_2(9), P3D_TILES_2(10), P3D_TILES_2(11), P3D_TILES_2(12)};
+const IgemmTileFunction kTiles6x64[] = {P3D_TILES_TO_6(P3D_TILES_4, Tile)};
+const IgemmTileFunction kTiles12x32[] = {P3D_TILES_TO_12(P3D_TILES_2, Tile)};
+const IgemmTileFunction kDepthwiseTiles6x64[] = {
+    P3D_TILES_TO_6(P3D_TILES_4, DepthwiseTile)};
 
 const IgemmKernel k6x64 = {
-    "conv_f32_igemm_6x64_avx512", 6, 3, kLanes, 4, kTiles6x64};
+    "conv_f32_igemm_6x64_avx512", false, 6, 3, kLanes, 4, kTiles6x64};
 const IgemmKernel k12x32 = {
-    "conv_f32_igemm_12x32_avx512", 12, 5, kLanes, 2, kTiles12x32};
+    "conv_f32_igemm_12x32_avx512", false, 12, 5, kLanes, 2, kTiles12x32};
+const IgemmKernel kDepthwise6x64 = {"conv_f32_depthwise_6x64_avx512",
+                                    true,
+                                    6,
+                                    2,
+                                    kLanes,
+                                    4,
+                                    kDepthwiseTiles6x64};
 
 }  // namespace
 }  // namespace p3d
@@ -75,9 +79,12 @@ namespace p3d {
 const IgemmKernel* const* IgemmKernelsAvx512() {
   static const IgemmKernel* const kernels[] = {
 #if defined(__x86_64__)
-      &k6x64, &k12x32,
+    &kDepthwise6x64,
+    &k6x64,
+    &k12x32,
 #endif
-      nullptr};
+    nullptr
+  };
   return kernels;
 }
 

@@ -73,21 +73,29 @@ P3D_INLINE void FinishVector(const Finish& f, Vector value, Mask mask,
   }
 }
 
+// Sums are zero; the lines that the results go to are on their way.
 template <int kRows, int kVectors>
-void Tile(const IgemmTile& t) {
-  Vector sum[kRows][kVectors];
-#define P3D_CLEAR(r, v)                                              \
+P3D_INLINE void Begin(const IgemmTile& t, Vector (&sum)[kRows][kVectors]) {
+#define P3D_BEGIN(r, v)                                              \
   if (r < kRows && v < kVectors) {                                   \
     P3D_SUM(r, v) = Zero();                                          \
     const int64_t place = t.y_places[r % kRows] + v * kLanes;        \
     FetchToWrite(t.y + place);                                       \
     if (t.epilogue.residual) FetchNear(t.epilogue.residual + place); \
   }
-#define P3D_START_ROW(r)                                 \
-  const float* const x##r = t.x + t.x_places[r % kRows]; \
-  P3D_EACH_VECTOR(P3D_CLEAR, r)
-  P3D_EACH_ROW(P3D_START_ROW)
+#define P3D_BEGIN_ROW(r) P3D_EACH_VECTOR(P3D_BEGIN, r)
+  P3D_EACH_ROW(P3D_BEGIN_ROW)
+}
 
+#define P3D_START_ROW(r) const float* const x##r = t.x + t.x_places[r % kRows];
+#define P3D_LOAD_WEIGHTS(r, v) \
+  if (v < kVectors) b[v % kVectors] = Load(w + v * kLanes);
+
+// Every input value times a row of weights.
+template <int kRows, int kVectors>
+P3D_INLINE void MultiplyRuns(const IgemmTile& t,
+                             Vector (&sum)[kRows][kVectors]) {
+  P3D_EACH_ROW(P3D_START_ROW)
   const char* ahead = reinterpret_cast<const char*>(t.prefetch);
   for (const TapRun *run = t.runs, *last = run + t.num_runs; run != last;
        ++run) {
@@ -100,8 +108,6 @@ void Tile(const IgemmTile& t) {
       }
       do {
         Vector b[kVectors];
-#define P3D_LOAD(r, v) \
-  if (v < kVectors) b[v % kVectors] = Load(w + v * kLanes);
 #define P3D_MULTIPLY(r, v) \
   if (v < kVectors)        \
     P3D_SUM(r, v) = MultiplyAdd(a, b[v % kVectors], P3D_SUM(r, v));
@@ -110,49 +116,85 @@ void Tile(const IgemmTile& t) {
     const Vector a = Broadcast(x##r[i]); \
     P3D_EACH_VECTOR(P3D_MULTIPLY, r)     \
   }
-        P3D_EACH_VECTOR(P3D_LOAD, 0)
+        P3D_EACH_VECTOR(P3D_LOAD_WEIGHTS, 0)
         P3D_EACH_ROW(P3D_MULTIPLY_ROW)
         w += kVectors * kLanes;
       } while (++i < stop);
     }
   }
-
-  const int64_t lanes = t.width - (kVectors - 1) * kLanes;
-  const Mask mask = FirstLanes(lanes);
-#define P3D_FINISH(r, v, whole)                 \
-  if (r < kRows)                                \
-    FinishVector<whole>(f, P3D_SUM(r, v), mask, \
-                        t.y_places[r % kRows] + v * kLanes, t.y);
-#define P3D_FINISH_ROWS(v, whole)                                      \
-  {                                                                    \
-    const Finish f = StartFinish<whole>(t.epilogue, v * kLanes, mask); \
-    P3D_FINISH(0, v, whole)                                            \
-    P3D_FINISH(1, v, whole)                                            \
-    P3D_FINISH(2, v, whole)                                            \
-    P3D_FINISH(3, v, whole)                                            \
-    P3D_FINISH(4, v, whole)                                            \
-    P3D_FINISH(5, v, whole)                                            \
-    P3D_FINISH(6, v, whole)                                            \
-    P3D_FINISH(7, v, whole)                                            \
-    P3D_FINISH(8, v, whole)                                            \
-    P3D_FINISH(9, v, whole)                                            \
-    P3D_FINISH(10, v, whole)                                           \
-    P3D_FINISH(11, v, whole)                                           \
-  }
-#define P3D_FINISH_VECTOR(v)                 \
-  if (v < kVectors) {                        \
-    if (v + 1 < kVectors || lanes == kLanes) \
-      P3D_FINISH_ROWS(v, true)               \
-    else                                     \
-      P3D_FINISH_ROWS(v, false)              \
-  }
-  P3D_FINISH_VECTOR(0)
-  P3D_FINISH_VECTOR(1)
-  P3D_FINISH_VECTOR(2)
-  P3D_FINISH_VECTOR(3)
 }
 
-// Rows of tables of micro-kernels.
-#define P3D_TILES_1(r) Tile<r, 1>
-#define P3D_TILES_2(r) Tile<r, 1>, Tile<r, 2>
-#define P3D_TILES_4(r) Tile<r, 1>, Tile<r, 2>, Tile<r, 3>, Tile<r, 4>
+// Depthwise: a vector of input channels times that of their weights. A run is
+// one tap.
+template <int kRows, int kVectors>
+P3D_INLINE void MultiplyChannels(const IgemmTile& t,
+                                 Vector (&sum)[kRows][kVectors]) {
+  P3D_EACH_ROW(P3D_START_ROW)
+  const Mask mask = FirstLanes(t.width - (kVectors - 1) * kLanes);
+  for (const TapRun *run = t.runs, *last = run + t.num_runs; run != last;
+       ++run) {
+    const float* w = t.weights + run->row * (kVectors * kLanes);
+    Vector b[kVectors];
+#define P3D_MULTIPLY_CHANNELS(r, v)                                     \
+  if (r < kRows && v < kVectors) {                                      \
+    const Vector a =                                                    \
+        LoadSome<(v + 1 < kVectors)>(x##r + run->x + v * kLanes, mask); \
+    P3D_SUM(r, v) = MultiplyAdd(a, b[v % kVectors], P3D_SUM(r, v));     \
+  }
+#define P3D_MULTIPLY_CHANNELS_ROW(r) P3D_EACH_VECTOR(P3D_MULTIPLY_CHANNELS, r)
+    P3D_EACH_VECTOR(P3D_LOAD_WEIGHTS, 0)
+    P3D_EACH_ROW(P3D_MULTIPLY_CHANNELS_ROW)
+  }
+}
+
+template <bool kWhole, int kVector, int kRows, int kVectors>
+P3D_INLINE void EndVector(const IgemmTile& t, Mask mask,
+                          Vector (&sum)[kRows][kVectors]) {
+  const Finish f = StartFinish<kWhole>(t.epilogue, kVector * kLanes, mask);
+#define P3D_END_ROW(r)                                 \
+  if (r < kRows)                                       \
+    FinishVector<kWhole>(f, P3D_SUM(r, kVector), mask, \
+                         t.y_places[r % kRows] + kVector * kLanes, t.y);
+  P3D_EACH_ROW(P3D_END_ROW)
+}
+
+template <int kRows, int kVectors>
+P3D_INLINE void End(const IgemmTile& t, Vector (&sum)[kRows][kVectors]) {
+  const int64_t lanes = t.width - (kVectors - 1) * kLanes;
+  const Mask mask = FirstLanes(lanes);
+#define P3D_END(r, v)                        \
+  if (v < kVectors) {                        \
+    if (v + 1 < kVectors || lanes == kLanes) \
+      EndVector<true, v>(t, mask, sum);      \
+    else                                     \
+      EndVector<false, v>(t, mask, sum);     \
+  }
+  P3D_EACH_VECTOR(P3D_END, 0)
+}
+
+template <int kRows, int kVectors>
+void Tile(const IgemmTile& t) {
+  Vector sum[kRows][kVectors];
+  Begin(t, sum);
+  MultiplyRuns(t, sum);
+  End(t, sum);
+}
+
+template <int kRows, int kVectors>
+void DepthwiseTile(const IgemmTile& t) {
+  Vector sum[kRows][kVectors];
+  Begin(t, sum);
+  MultiplyChannels(t, sum);
+  End(t, sum);
+}
+
+// Parts of tables of micro-kernels.
+#define P3D_TILES_2(tile, r) tile<r, 1>, tile<r, 2>
+#define P3D_TILES_4(tile, r) P3D_TILES_2(tile, r), tile<r, 3>, tile<r, 4>
+#define P3D_TILES_TO_4(tiles, tile) \
+  tiles(tile, 1), tiles(tile, 2), tiles(tile, 3), tiles(tile, 4)
+#define P3D_TILES_TO_6(tiles, tile) \
+  P3D_TILES_TO_4(tiles, tile), tiles(tile, 5), tiles(tile, 6)
+#define P3D_TILES_TO_12(tiles, tile)                                           \
+  P3D_TILES_TO_6(tiles, tile), tiles(tile, 7), tiles(tile, 8), tiles(tile, 9), \
+      tiles(tile, 10), tiles(tile, 11), tiles(tile, 12)
