@@ -110,6 +110,8 @@ def _needed(layers: list[dict[str, Any]], wanted: list[str]) -> list[dict[str, A
     missing = [name for name in wanted if name not in made]
     if missing:
         raise Error(f"the net has no blob {', '.join(map(repr, missing))}")
+    if not wanted:
+        raise Error("the net has no outputs: name blobs")
     needed, kept = set(wanted), []
     for layer in reversed(layers):
         if needed.intersection(layer["top"]):

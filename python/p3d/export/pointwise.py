@@ -123,11 +123,9 @@ def swish(graph: Graph, layer: Layer, bottoms: list[Value]) -> list[Value]:
 
 
 def clip(graph: Graph, layer: Layer, bottoms: list[Value]) -> list[Value]:
-    limits = [
-        graph.constant(f"{layer.name}/{end}", np.array(layer.param[end], np.float32))
-        for end in ("min", "max")
-    ]
-    return [graph.node("Clip", layer.name, [bottoms[0], *limits], bottoms[0].shape)]
+    """max(min, min(x, max)): also where min > max."""
+    x = _with_scalar(graph, layer, "Min", bottoms[0], layer.param["max"])
+    return [_with_scalar(graph, layer, "Max", x, layer.param["min"])]
 
 
 def relu(graph: Graph, layer: Layer, bottoms: list[Value]) -> list[Value]:
