@@ -332,11 +332,7 @@ int main(int argc, char** argv) try {
       p3d::Fail("bench_conv does not know '", flag, "'; see its source.");
     }
   }
-<<<<<<< Updated upstream
   const double peak = p3d::FmaPeak(p3d::ActiveIsa(), 0.1);
-=======
-  const double peak = p3d::FmaPeak(p3d::ActiveIsa(), .3);
->>>>>>> Stashed changes
   std::printf("%d threads, %s, batch %d, FMA peak %.1f GFLOP/s\n",
               p3d::NumThreads(), p3d::IsaName(p3d::ActiveIsa()),
               static_cast<int>(options.batch), peak);
