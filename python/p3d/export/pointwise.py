@@ -80,11 +80,14 @@ def _with_axes_behind(graph: Graph, layer: Layer, x: Value, count: int) -> Value
 def eltwise(graph: Graph, layer: Layer, bottoms: list[Value]) -> list[Value]:
     shape = bottoms[0].shape
     op = {"PROD": "Mul", "SUM": "Add", "MAX": "Max"}[layer.param["operation"]]
+    coeff = layer.param["coeff"] if op == "Add" else []
+    # One factor after the sum, where it is the same for all: runtimes fold that into the sum.
+    common = coeff[0] if len(set(coeff)) == 1 else 1.0
     terms = bottoms
-    if op == "Add" and layer.param["coeff"]:
-        pairs = zip(bottoms, layer.param["coeff"], strict=True)
-        terms = [_times(graph, layer, x, coeff) for x, coeff in pairs]
-    return [reduce(lambda a, b: graph.node(op, layer.name, [a, b], shape), terms)]
+    if len(set(coeff)) > 1:
+        terms = [_times(graph, layer, x, c) for x, c in zip(bottoms, coeff, strict=True)]
+    top = reduce(lambda a, b: graph.node(op, layer.name, [a, b], shape), terms)
+    return [_times(graph, layer, top, common)]
 
 
 def _times(graph: Graph, layer: Layer, x: Value, factor: float) -> Value:
