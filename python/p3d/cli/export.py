@@ -41,21 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from p3d.caffe.prototxt import parse_net, read_text
+    from p3d.caffe.prototxt import parse_net
     from p3d.export.onnx import export
-    from p3d.export.sources import random_weights, read_weights
-    from p3d.loading import find_net
+    from p3d.export.sources import net_text, random_weights, read_weights
 
     weights, net = _sort_out(args)
     options = {"crop": args.crop, "length": args.length, "batch": args.batch}
-    found = find_net(weights, net, **{k: v for k, v in options.items() if v is not None})
-    is_path = found.prototxt == net
-    text = read_text(found.prototxt) if is_path else found.prototxt
+    name, text = net_text(weights, net, **{k: v for k, v in options.items() if v is not None})
     arrays = read_weights(weights) if weights else random_weights(text)
-    export(
-        parse_net(text, found.name), arrays, args.out, blobs=args.blobs, dynamic=args.batch is None
-    )
-    print(f"{args.out}: {found.name}{'' if weights else ' with RANDOM WEIGHTS'}")
+    param = parse_net(text, name)
+    export(param, arrays, args.out, blobs=args.blobs, dynamic=args.batch is None)
+    print(f"{args.out}: {name}{'' if weights else ' with RANDOM WEIGHTS'}")
     return _check(text, arrays, args) if args.check else 0
 
 

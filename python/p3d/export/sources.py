@@ -1,12 +1,21 @@
-"""The weights to export."""
+"""The net and the weights to export, from what a person names."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from p3d.export.graph import Array
+from p3d.loading import find_net
 
 Weights = dict[str, list[Array]]
+
+
+def net_text(weights: str | None, net: str | None, **options: int) -> tuple[str, str]:
+    """(what to call the net, its prototxt); see `find_net`."""
+    from p3d.caffe.prototxt import read_text
+
+    found = find_net(weights, net, **options)
+    return found.name, read_text(net) if found.prototxt == net else found.prototxt
 
 
 def read_weights(path: str) -> Weights:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from p3d.models.registry import ENTRIES, entry, options
 
@@ -40,7 +41,7 @@ class Fit:
     def modality(self) -> str:
         return "flow" if self.flow else "frame"
 
-    def options(self) -> dict[str, object]:
+    def options(self) -> dict[str, Any]:
         """Keyword arguments for `prototxt`."""
         return {
             "classes": self.classes,
