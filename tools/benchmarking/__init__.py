@@ -1,0 +1,9 @@
+"""The parts of tools/benchmark.py.
+
+files      the same net and weights in every system's format
+systems    how each system loads them and runs them
+torch_net  a net of Caffe as a torch module, for want of a file format that both read
+worker     one process per system
+race       checks results, then takes turns
+machine    what it all ran on
+"""

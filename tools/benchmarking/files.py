@@ -1,0 +1,95 @@
+"""One net with one set of weights, written so that every system can read it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .geometry import conv_products
+
+
+class Job(NamedTuple):
+    """What a system gets. All of it is data: it travels to another process."""
+
+    prototxt: str
+    weights: str  # .caffemodel
+    onnx: str
+    clip: str  # .npy, the input
+    input: str  # the input's name
+    blobs: tuple[str, ...]  # the results
+    threads: int
+
+
+class Work(NamedTuple):
+    """Products of one clip."""
+
+    macs: int
+    macs_without_padding: int
+
+
+def prepare(
+    net: str, weights: str | None, *, batch: int, threads: int, folder: str
+) -> tuple[Job, Work]:
+    """Writes the files to `folder`. Without weights they are random ones.
+
+    net  a prototxt file or a name of `p3d models`
+    """
+    from p3d import caffe
+    from p3d.caffe import prototxt
+    from p3d.export.onnx import export
+    from p3d.export.sources import net_text, read_weights
+    from p3d.random_weights import write
+
+    param = prototxt.parse_net(net_text(weights, net)[1])
+    for layer in param.layer:
+        for shape in layer.input_param.shape:
+            shape.dim[0] = batch
+    path = os.path.join(folder, "net.prototxt")
+    with open(path, "w") as file:
+        file.write(str(param))
+    engine = caffe.Net(path, caffe.TEST)
+    if len(engine.inputs) != 1:
+        raise RuntimeError(f"{net} has {len(engine.inputs)} inputs; one is all this tool can feed")
+    if weights is None:
+        weights = os.path.join(folder, "net.caffemodel")
+        write(engine, weights)
+    name = engine.inputs[0]
+    job = Job(
+        prototxt=path,
+        weights=weights,
+        onnx=os.path.join(folder, "net.onnx"),
+        clip=os.path.join(folder, "clip.npy"),
+        input=name,
+        blobs=tuple(dict.fromkeys(["pool5"] * ("pool5" in engine.blobs) + engine.outputs)),
+        threads=threads,
+    )
+    export(param, read_weights(weights), job.onnx, blobs=job.blobs, dynamic=False)
+    np.save(job.clip, clips(tuple(engine.blobs[name].shape)))
+    return job, _work(engine, batch)
+
+
+def clips(shape: tuple[int, ...]) -> np.ndarray:
+    """Smooth moving pictures, each other than the last, and some noise: about -128..128."""
+    rng = np.random.default_rng(1701)
+    phase = rng.uniform(0, 6.28, (*shape[:2], *[1] * (len(shape) - 2)))
+    for axis, size in enumerate(shape[2:], start=2):
+        speed = rng.uniform(0.5, 6, phase.shape[:2] + (1,) * (len(shape) - 2))
+        steps = np.arange(size).reshape(-1, *[1] * (len(shape) - 1 - axis))
+        phase = phase + speed * steps * (6.28 / size)
+    return (90 * np.sin(phase) + rng.normal(0, 10, shape)).astype(np.float32)
+
+
+def _work(net: Any, batch: int) -> Work:
+    from p3d.caffe.prototxt import describe
+
+    macs = sum(layer.macs for layer in net.layers)
+    padding = 0
+    layers, defaults = describe(net.param)
+    for layer in layers:
+        if layer["type"] == "Convolution":
+            param = layer["fields"].get("convolution_param", defaults["convolution_param"])
+            every, real = conv_products(param, net.blobs[layer["bottom"][0]].shape)
+            padding += every - real
+    return Work(macs // batch, (macs - padding) // batch)

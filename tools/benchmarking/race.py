@@ -1,0 +1,119 @@
+"""Checks results, then times the systems in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .files import Job
+from .systems import OURS, System
+from .worker import Failed, Worker, installed
+
+
+class Row(NamedTuple):
+    """One system's result. `fault` says why there are no times.
+
+    ms_per_clip and min_ms are of single clips; `times_ours` is the median over the rounds of this
+    system's time over the engine's in the same round.
+    """
+
+    system: str
+    precision: str
+    version: str = ""
+    fault: str = ""
+    difference: float | None = None  # largest, relative to the blob's largest value
+    ms_per_clip: float | None = None
+    min_ms: float | None = None
+    times_ours: float | None = None
+    first_result_s: float | None = None
+    peak_mib: float | None = None
+
+
+def race(
+    systems: Sequence[System],
+    job: Job,
+    *,
+    batch: int,
+    rounds: int,
+    forwards: int,
+    say: Callable[[str], object] = lambda line: None,
+) -> list[Row]:
+    """One row per system, the engine's first. A system that is not installed, fails, or gives
+    other results than the engine is not timed."""
+    with ExitStack() as stack:
+        rows: dict[str, Row] = {}
+        workers: dict[str, Worker] = {}
+        expected: dict[str, np.ndarray] | None = None
+        for system in [OURS, *(s for s in systems if s.name != OURS.name)]:
+            row = Row(system.name, system.precision)
+            if not installed(system):
+                rows[system.name] = row._replace(fault="not installed")
+                continue
+            say(f"{system.name}: loads and is checked")
+            worker = Worker(system, job)
+            stack.callback(worker.stop)
+            rows[system.name], results = _check(worker, row, expected)
+            if expected is None:
+                expected = results
+            if rows[system.name].fault and system is OURS:
+                raise RuntimeError(f"{OURS.name}: {rows[system.name].fault}")
+            if rows[system.name].fault:
+                worker.stop()
+            else:
+                workers[system.name] = worker
+        times = _take_turns(workers, rounds, forwards, say)
+        for name, worker in workers.items():
+            rows[name] = _finish(rows[name], worker, times, batch)
+        return list(rows.values())
+
+
+def _check(
+    worker: Worker, row: Row, expected: dict[str, np.ndarray] | None
+) -> tuple[Row, dict[str, np.ndarray] | None]:
+    try:
+        version, first = worker.start()
+        results = worker.results()
+    except Failed as failed:
+        return row._replace(fault=f"fails: {failed}"), None
+    worst = max(_difference(results[name], other) for name, other in (expected or results).items())
+    row = row._replace(version=version, first_result_s=first, difference=worst)
+    if not worst <= worker.system.tolerance:  # not a number is not equal to anything
+        row = row._replace(fault=f"REFUSED: its results differ by {worst:.2g}")
+    return row, results
+
+
+def _difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest, relative to the largest value; infinite where the shapes are not the same."""
+    if found.shape != expected.shape or not np.isfinite(expected).all():
+        return float("inf")
+    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+
+
+def _take_turns(
+    workers: dict[str, Worker], rounds: int, forwards: int, say: Callable[[str], object]
+) -> dict[str, list[list[float]]]:
+    """Seconds by system and round. In each round everybody runs once to warm up, then `forwards`
+    times; the round's first is another one each time."""
+    times: dict[str, list[list[float]]] = {name: [] for name in workers}
+    names = list(workers)
+    for turn in range(rounds):
+        say(f"round {turn + 1} of {rounds}")
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            times[name].append(workers[name].run(forwards + 1)[1:])
+    return times
+
+
+def _finish(row: Row, worker: Worker, times: dict[str, Any], batch: int) -> Row:
+    scale = 1e3 / (batch * worker.system.clips)
+    mine = [median(seconds) * scale for seconds in times[row.system]]
+    ours = [median(seconds) * 1e3 / batch for seconds in times[OURS.name]]
+    return row._replace(
+        ms_per_clip=median(mine),
+        min_ms=min(min(seconds) for seconds in times[row.system]) * scale,
+        times_ours=median(a / b for a, b in zip(mine, ours, strict=True)),
+        peak_mib=worker.peak_memory(),
+    )

@@ -1,0 +1,166 @@
+"""How each system loads a net and runs it.
+
+A system is an entry of SYSTEMS. Its `load(job)` returns a function that takes a clip, as a person
+has it (a float32 array in Caffe's order), and returns copies of the results, in the order of
+job.blobs. To add one, write such a function and an entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .files import Job
+
+Forward = Callable[[np.ndarray], list[np.ndarray]]
+
+F32 = "float32"
+BF16 = "bfloat16"
+
+
+class System(NamedTuple):
+    """`clips` batches run at once; results may be off by `tolerance` of the largest value."""
+
+    name: str
+    package: str  # that has to be installed
+    load: Callable[[Job], Forward]
+    precision: str = F32
+    clips: int = 1
+    usual: bool = True  # part of a run where no systems are named
+    imports: str = ""  # where the module is not called like the package
+
+    @property
+    def module(self) -> str:
+        return self.imports or self.package
+
+    @property
+    def tolerance(self) -> float:
+        return {F32: 1e-4, BF16: 0.1}[self.precision]
+
+
+def load_p3d(job: Job) -> Forward:
+    from p3d import _core, caffe
+
+    _core.set_num_threads(job.threads)
+    net = caffe.Net(job.prototxt, job.weights, caffe.TEST)
+
+    def forward(clip: np.ndarray) -> list[np.ndarray]:
+        net.blobs[job.input].data[...] = clip
+        results = net.forward(blobs=job.blobs)
+        return [results[name].copy() for name in job.blobs]
+
+    return forward
+
+
+def load_openvino(job: Job, precision: str, streams: int) -> Forward:
+    import openvino
+
+    compiled = openvino.Core().compile_model(
+        job.onnx,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": {F32: "f32", BF16: "bf16"}[precision],
+            "INFERENCE_NUM_THREADS": job.threads,
+            "NUM_STREAMS": streams,
+        },
+    )
+    requests = [compiled.create_infer_request() for _ in range(streams)]
+
+    def forward(clip: np.ndarray) -> list[np.ndarray]:
+        for request in requests:
+            request.start_async({0: clip}, share_inputs=True)
+        for request in requests:
+            request.wait()
+        return [requests[-1].get_tensor(name).data.copy() for name in job.blobs]
+
+    return forward
+
+
+def load_onnxruntime(job: Job) -> Forward:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = job.threads
+    session = onnxruntime.InferenceSession(job.onnx, options, providers=["CPUExecutionProvider"])
+    return lambda clip: session.run(list(job.blobs), {job.input: clip})
+
+
+def load_torch(job: Job, channels_last: bool, optimise: str) -> Forward:
+    """`optimise`: "" runs eagerly, "jit" traces and freezes, "compile" is torch.compile."""
+    import torch
+
+    torch.set_num_threads(job.threads)
+    module = _torch_module(job)
+    if channels_last:
+        for parameter in module.parameters():
+            if parameter.dim() > 3:
+                parameter.data = parameter.data.contiguous(memory_format=_last(parameter))
+    clip = torch.from_numpy(np.load(job.clip))
+    clip = clip.contiguous(memory_format=_last(clip)) if channels_last else clip
+    run: Any = module
+    with torch.inference_mode(optimise == ""), torch.no_grad():
+        if optimise == "jit":
+            run = torch.jit.trace(module, clip, check_trace=False)
+            run = torch.jit.optimize_for_inference(run)
+        elif optimise == "compile":
+            torch._inductor.config.freezing = True
+            run = torch.compile(module)
+
+    def forward(array: np.ndarray) -> list[np.ndarray]:
+        with torch.inference_mode(optimise == ""), torch.no_grad():
+            clip = torch.from_numpy(array)
+            clip = clip.contiguous(memory_format=_last(clip)) if channels_last else clip
+            return [result.numpy().copy() for result in run(clip)]
+
+    return forward
+
+
+def _torch_module(job: Job) -> Any:
+    from p3d.caffe.proto.caffe_pb2 import TEST
+    from p3d.caffe.prototxt import describe, prepare, read_net
+    from p3d.export.sources import read_weights
+
+    from .torch_net import CaffeNet
+
+    layers, defaults = describe(prepare(read_net(job.prototxt), TEST))
+    return CaffeNet(layers, defaults, read_weights(job.weights), job.input, job.blobs)
+
+
+def _last(tensor: Any) -> Any:
+    import torch
+
+    return torch.channels_last_3d if tensor.dim() == 5 else torch.channels_last
+
+
+OURS = System("caffe-p3d", "caffe-p3d", load_p3d, imports="p3d.caffe")
+
+SYSTEMS = {
+    system.name: system
+    for system in [
+        OURS,
+        System("openvino", "openvino", partial(load_openvino, precision=F32, streams=1)),
+        System(
+            "openvino-2streams",
+            "openvino",
+            partial(load_openvino, precision=F32, streams=2),
+            clips=2,
+        ),
+        System(
+            "openvino-bf16", "openvino", partial(load_openvino, precision=BF16, streams=1), BF16
+        ),
+        System("onnxruntime", "onnxruntime", load_onnxruntime),
+        System("torch", "torch", partial(load_torch, channels_last=False, optimise="")),
+        System("torch-last", "torch", partial(load_torch, channels_last=True, optimise="")),
+        System("torch-jit", "torch", partial(load_torch, channels_last=False, optimise="jit")),
+        System("torch-jit-last", "torch", partial(load_torch, channels_last=True, optimise="jit")),
+        System(
+            "torch-compile",
+            "torch",
+            partial(load_torch, channels_last=False, optimise="compile"),
+            usual=False,
+        ),
+    ]
+}
