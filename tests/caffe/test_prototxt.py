@@ -52,6 +52,8 @@ FAULTS = [
     ("bool", "force_backward: yes", ["line 1", "true"]),
     ("not UTF-8", 'layer { name: "\udcff" }', ["line 1", "UTF-8"]),
     ("escape that is not UTF-8", 'layer { name: "\\377" }', ["line 1", "UTF-8"]),
+    ("field that is not UTF-8", 'n\udc80me: "a"', ["line 1", "UTF-8"]),
+    ("not UTF-8 after a # in quotes", 'name: "#\udc80"', ["line 1", "UTF-8"]),
     ("NUL", INPUT + "\0", ["line 2"]),
     ("extension", "[a.b]: 1", ["line 1"]),
     ("both formats", 'layer { name: "a" } layers { name: "b" }', ["`layer`", "`layers`"]),

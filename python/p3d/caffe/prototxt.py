@@ -40,6 +40,7 @@ MAX_BYTES = 8 << 20
 MAX_LINE = 1 << 20  # protobuf's tokenizer takes 150 bytes per blank of a line
 MAX_BLOCKS = 200_000
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # what no text has, and every binary does
 
 
@@ -73,6 +74,8 @@ def parse_message(text: str, message_class: Any, origin: str = "prototxt") -> An
         raise Error(f"{origin} has more than {MAX_BLOCKS} blocks; is it a prototxt?")
     if len(text) > MAX_LINE and max(map(len, text.split("\n"))) > MAX_LINE:
         raise Error(f"{origin} has a line of more than {MAX_LINE} characters; break it")
+    if not text.isascii():
+        text = _without_surrogates(text, origin)
     message = message_class()
     try:
         text_format.Parse(text, message)
@@ -105,6 +108,22 @@ def read_text(path: str | os.PathLike[str]) -> str:
             "weights belong into a caffemodel"
         )
     return data.decode("utf-8-sig", errors="surrogateescape")
+
+
+def _without_surrogates(text: str, origin: str) -> str:
+    """`text` with bytes that are not UTF-8 (see read_text) removed from comments; elsewhere
+    they are an error, which protobuf could not tell."""
+    lines = text.split("\n")
+    for i, line in enumerate(lines):
+        at = _SURROGATE.search(line)
+        if at:
+            before, mark, comment = line.partition("#")
+            if not mark or at.start() < len(before) or before.count('"') % 2:
+                raise Error(
+                    f"{origin}, line {i + 1}: text that is not UTF-8; save the file as UTF-8"
+                )
+            lines[i] = before + mark + _SURROGATE.sub("?", comment)
+    return "\n".join(lines)
 
 
 def _explain(error: text_format.ParseError, text: str, origin: str) -> str:

@@ -50,6 +50,10 @@ class Layer:
 
 def create(module: str, layer: str, param_str: str, phase: int) -> Any:
     """The object behind a Python layer; the engine calls this."""
+    if not module or module.startswith(".") or not layer:
+        raise Error(
+            f"python_param needs a module and a layer (a class in it), not '{module}', '{layer}'"
+        )
     found = importlib.import_module(module)
     if not hasattr(found, layer):
         raise Error(f"module '{module}' has no class '{layer}'")

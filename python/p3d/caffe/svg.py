@@ -18,7 +18,8 @@ _LONGEST_TEXT = 60
 _LABEL_COLORS = {"BN": "#ffffff", "BatchNorm": "#ffffff", "ReLU": "#d9ead3", "Dropout": "#eeeeee"}
 
 _STYLE = (
-    "text{font:11px sans-serif;fill:#222}.b{font-weight:bold}.s{fill:#777;font-size:10px}"
+    "text{font:11px sans-serif;fill:#222}.b{font-weight:bold}.s{fill:#777;font-size:10px;"
+    "paint-order:stroke;stroke:white;stroke-width:3px}"
     "rect{stroke:#666}path{fill:none;stroke:#888;stroke-width:1.3;marker-end:url(#a)}"
 )
 

@@ -147,8 +147,7 @@ def upgrade_net(net: Any, origin: str) -> None:
         del net.layers[:]
     if net.input:
         _upgrade_input(net, origin)
-    for layer in net.layer:
-        # The three blobs are statistics: they were once protected by hand.
+    for layer in net.layer:  # the three blobs are statistics, once protected by hand
         if layer.type == "BatchNorm" and len(layer.param) == 3:
             for spec in layer.param:
                 spec.lr_mult = 0
@@ -157,10 +156,9 @@ def upgrade_net(net: Any, origin: str) -> None:
 
 def _upgrade_v0_layers(net: Any, origin: str) -> None:
     """V0 -> V1. A padding layer becomes the `pad` of the layer that reads it."""
-    old = list(net.layers)
     upgraded = caffe_pb2.NetParameter()
     padding: dict[str, Any] = {}  # top of a padding layer -> that layer
-    for outer in old:
+    for outer in net.layers:
         if outer.layer.type == "padding":
             if len(outer.bottom) != 1 or len(outer.top) != 1:
                 raise Error(
