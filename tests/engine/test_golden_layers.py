@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from golden_cases import build, check, load, names, passes
+from golden_cases import Case, build, check, load, names, passes
 
 TOLERANCE = 1e-5
 CASES = [f"{folder}/{name}" for folder in ("layers", "layers_more") for name in names(folder)]
@@ -14,7 +16,47 @@ CASES = [f"{folder}/{name}" for folder in ("layers", "layers_more") for name in 
 @pytest.mark.parametrize("name", CASES)
 def test_forward(name: str, isa: str, way: str) -> None:
     case = load(*name.split("/", 1))
+    check_passes(name, case, build(case, way))
+
+
+def wide_bottoms(case: Case) -> list[int]:
+    """Bottoms with enough axes for a convolution."""
+    first = next(passes(case))
+    return [i for i in range(int(case["n_bottom"])) if first[f"bottom{i}"].ndim > 2]
+
+
+@pytest.mark.parametrize("way", ["plan", "layers"])
+@pytest.mark.parametrize("name", [n for n in CASES if wide_bottoms(load(*n.split("/", 1)))])
+def test_forward_behind_convolutions(name: str, way: str) -> None:
+    """Values that come from a convolution lie in the engine's own order."""
+    case = load(*name.split("/", 1))
+    wide = wide_bottoms(case)
+    case = behind_convolutions(case, wide)
     net = build(case, way)
+    for i in wide:
+        (weights,) = net.params[f"copy{i}"]
+        weights.data[...] = np.eye(weights.shape[0]).reshape(weights.shape)
+    check_passes(name, case, net)
+
+
+def behind_convolutions(case: Case, bottoms: list[int]) -> Case:
+    """The case with a convolution that copies between these inputs and the layer."""
+    inputs, layer = str(case["prototxt"]).split('layer {\n  name: "layer"')
+    tops = [str(top) for top in case["tops"]]
+    for i in bottoms:
+        value = next(passes(case))[f"bottom{i}"]
+        ones = "kernel_size: 1 " * (value.ndim - 2)
+        inputs += (
+            f'layer {{ name: "copy{i}" type: "Convolution" bottom: "b{i}" top: "c{i}" '
+            f"convolution_param {{ num_output: {value.shape[1]} bias_term: false {ones} }} }}\n"
+        )
+        layer = layer.replace(f'"b{i}"', f'"c{i}"')
+        tops = [f"c{i}" if top == f"b{i}" else top for top in tops]
+    text = f'{inputs}layer {{\n  name: "layer"{layer}'
+    return {**case, "prototxt": np.array(text), "tops": np.array(tops)}
+
+
+def check_passes(name: str, case: Case, net: Any) -> None:
     for number, expected in enumerate(passes(case)):
         for i in range(int(case["n_bottom"])):
             net.blobs[f"b{i}"].data[...] = expected[f"bottom{i}"]
