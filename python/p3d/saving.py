@@ -33,8 +33,8 @@ def save(
         else:
             _write_npz(file, features)
     with replacing(f"{base}.json", "w") as file:
-        json.dump(meta, file, indent=1)
-        file.write("\n")
+        pairs = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in meta.items()]
+        file.write("{\n" + ",\n".join(pairs) + "\n}\n")  # one line each: a person reads it too
     return path
 
 

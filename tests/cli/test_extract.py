@@ -54,7 +54,7 @@ def test_a_video_becomes_an_npy(capsys):
     assert meta["video"] == os.path.abspath("some.mp4")
     assert len(meta["starts"]) == 20
     out, err = capsys.readouterr()
-    assert out.startswith("1 videos, 20 clips in ")
+    assert out.startswith("1 video, 20 clips in ")
     assert err == ""  # no progress bar outside of a terminal
 
 

@@ -136,8 +136,9 @@ def run(args: argparse.Namespace) -> int:
                 best = ", ".join(f"{name} {probability:.3f}" for name, probability in classes)
                 tqdm.write(f"{path}: {best}")
     seconds = time.perf_counter() - start
+    done = len(items) - failed
     print(
-        f"{len(items) - failed} videos, {clips} clips in {seconds:.1f} s "
+        f"{done} video{'s' * (done != 1)}, {clips} clips in {seconds:.1f} s "
         f"({clips / seconds:.1f} clips/s) -> {args.out}" + (f"; {failed} failed" * bool(failed))
     )
     return 1 if failed else 0
