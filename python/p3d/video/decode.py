@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from p3d.error import Error
+from p3d.video.opencv_name import opencv_name
 
 # By which a folder's files are taken for videos; a file that a person names may be called anything.
 EXTENSIONS = (
@@ -92,11 +93,8 @@ class VideoFile:
 
 def _open(path: str, *parameters: int) -> cv2.VideoCapture | None:
     ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
-    # An absolute path is a file to FFmpeg and never a URL, a device or a list of files.
-    absolute = os.path.abspath(path)
-    capture = cv2.VideoCapture(
-        absolute, cv2.CAP_FFMPEG if ffmpeg else cv2.CAP_ANY, list(parameters)
-    )
+    with opencv_name(path) as name:
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG if ffmpeg else cv2.CAP_ANY, parameters)
     return capture if capture.isOpened() else None
 
 

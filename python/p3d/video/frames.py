@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from p3d.error import Error
+from p3d.video.opencv_name import opencv_name
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -198,7 +199,8 @@ def _counterpart(label: str, labels: Collection[str]) -> tuple[str, str]:
 
 def _read(path: str, mode: int) -> np.ndarray:
     try:
-        image = cv2.imread(path, mode)
+        with opencv_name(path) as name:
+            image = cv2.imread(name, mode)
     except cv2.error as error:
         raise Error(f"{path}: {error.err}") from error
     if image is None:
