@@ -13,7 +13,7 @@ from fake_net import FakeNet
 
 import p3d
 from p3d.extractor import Extractor
-from p3d.video.check import InputWarning
+from p3d.input_check import InputWarning
 from p3d.video.clips import ClipReader, open_video
 from p3d.video.recipe import Recipe, recipe_named
 

@@ -9,7 +9,7 @@ from p3d.error import Error
 
 if TYPE_CHECKING:
     from p3d.extractor import Extractor, Features
-    from p3d.video.check import check_input
+    from p3d.input_check import check_input
 
 __version__ = "0.1.0"
 __all__ = ["Error", "Extractor", "Features", "__version__", "check_input"]
@@ -18,7 +18,7 @@ __all__ = ["Error", "Extractor", "Features", "__version__", "check_input"]
 _LATER = {
     "Extractor": "p3d.extractor",
     "Features": "p3d.extractor",
-    "check_input": "p3d.video.check",
+    "check_input": "p3d.input_check",
 }
 
 

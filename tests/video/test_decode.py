@@ -17,7 +17,7 @@ from p3d.video.decode import VideoFile, opencv_threads_off
 
 
 def frames(path) -> list[np.ndarray]:
-    return list(VideoFile(str(path)).frames(lambda _: True))
+    return list(open_video(path).frames(lambda _: True))
 
 
 def rotate(mp4: bytes) -> bytes:
@@ -43,6 +43,18 @@ def test_every_frame_is_decoded_in_order(tmp_path, codec, suffix, count):
     blue, red = decoded[0][4, 8], decoded[0][-4, -8]
     assert blue[0] > 200 > 100 > blue[2], "channels are B, G, R"
     assert red[2] > 200 > 100 > red[0], "channels are B, G, R"
+
+
+def test_file_names_that_are_no_text(tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.mp4")
+    try:
+        os.rename(drawn.write_video(tmp_path / "a.mp4", 5), path)
+    except OSError:
+        pytest.skip("this file system wants names in UTF-8")
+    assert VideoFile(path).estimate() == len(frames(path)) == 5
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xe4")
+    os.rename(drawn.write_frames(tmp_path / "f", "%d.png", range(3)), folder)
+    assert all(np.array_equal(f, drawn.picture(i)) for i, f in enumerate(frames(folder)))
 
 
 def test_unwanted_frames_are_counted_but_not_converted(tmp_path):

@@ -18,6 +18,7 @@ from p3d.caffe.proto.caffe_pb2 import TEST, TRAIN
 from p3d.caffe.python_layer import BlobVec
 from p3d.caffe.relax import relax_reshape as relax
 from p3d.error import Error
+from p3d.input_check import log_odd_input
 
 log = logging.getLogger("p3d")
 
@@ -54,7 +55,7 @@ class Net:
         infogain.add_matrices(layers)
         with _relax_hint(self._origin):
             self._net = _core.Net(self.param.name, layers, defaults, phase)
-        self._warned_held = False
+        self._warned_held = self._new_weights = False
         _log_engine()
         if weights is not None:
             self.copy_from(weights)
@@ -205,6 +206,9 @@ class Net:
                 "forward; drop the views to save that time",
                 self._net.held_params,
             )
+        if self._new_weights:
+            self._new_weights = False
+            log_odd_input(self)
         with _relax_hint(self._origin):
             return self._net.forward(start, end)
 
@@ -267,6 +271,7 @@ class Net:
     def copy_from(self, path: str | os.PathLike[str]) -> None:
         """Load a .caffemodel or .caffemodel.h5, matched by layer name."""
         weights.load(self.params, path, weights.shared_params(self.param))
+        self._new_weights = True
 
     load_hdf5 = copy_from
 

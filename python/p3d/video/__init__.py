@@ -1,7 +1,7 @@
 """From videos, frames and flow images to clips for the nets."""
 
+from p3d.input_check import InputWarning, check_input
 from p3d.video.ahead import ahead
-from p3d.video.check import InputWarning, check_input
 from p3d.video.clips import ClipReader, open_video
 from p3d.video.decode import VideoFile
 from p3d.video.preprocess import MEAN, resize_and_crop, to_clip

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from p3d.error import Error
-from p3d.video.check import check_input
+from p3d.input_check import check_input
 
 
 class ClipArray:

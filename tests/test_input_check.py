@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_net import FakeBlob
 
 import p3d
-from p3d.video.check import InputWarning, check_input
+from p3d.input_check import InputWarning, check_input, log_odd_input
 
 RNG = np.random.default_rng(1701)
 PIXELS = RNG.integers(0, 256, (3, 4, 8, 8)).astype(np.float32)
@@ -56,3 +58,45 @@ def test_good_input_is_let_alone(data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert p3d.check_input(data) is None
+
+
+class Net:
+    """What log_odd_input needs of a net."""
+
+    inputs = ("data", "label")
+
+    def __init__(self, name, data):
+        self.name = name
+        self.blobs = {"data": FakeBlob(*data.shape), "label": FakeBlob(1)}
+        self.blobs["data"].data[...] = data
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "lines"),
+    [
+        ("DEPLOY_P3D_RESNET_KINETICS", PIXELS[None] / 255, 1),
+        ("DEPLOY_P3D_RESNET_KINETICS", (PIXELS - MEAN)[None], 0),
+        ("C3D", PIXELS[None] / 255, 0),
+    ],
+)
+def test_a_net_says_it_in_the_log(name, data, lines, caplog):
+    log_odd_input(Net(name, data))
+    assert len(caplog.records) == lines
+    assert all("blob 'data': the data is between" in r.getMessage() for r in caplog.records)
+
+
+def test_a_net_with_weights_looks_at_its_first_input(caplog):
+    from p3d import caffe
+
+    golden = Path(__file__).parent / "golden" / "tiny"
+    weights = str(golden / "tiny_seeded.caffemodel")
+    net = caffe.Net(str(golden / "tiny.prototxt"), weights, caffe.TEST)
+    net.blobs["data"].data[...] = RNG.random(net.blobs["data"].shape)
+    for _ in range(3):
+        net.forward()
+    assert sum("looks scaled to 0..1" in r.getMessage() for r in caplog.records) == 1
+    caplog.clear()
+    net = caffe.Net(str(golden / "tiny.prototxt"), weights, caffe.TEST)
+    net.blobs["data"].data[...] = RNG.integers(-100, 130, net.blobs["data"].shape)
+    net.forward()
+    assert not [r for r in caplog.records if "looks" in r.getMessage()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,9 @@ _CURE = {
     ),
     "flow": "the nets want x and y flow images in 0..255 minus 128, and no division",
 }
+
+
+log = logging.getLogger("p3d")
 
 
 class InputWarning(UserWarning):
@@ -27,15 +32,29 @@ def check_input(data: np.ndarray, modality: str | None = None) -> str | None:
     None. Such input is the most frequent cause of wrong or constant classes; swapped channels
     (R, G, B) cannot be seen in the numbers.
     """
+    text = _complaint(data, modality)
+    if text is not None:
+        warnings.warn(text, InputWarning, stacklevel=2)
+    return text
+
+
+def log_odd_input(net: Any) -> None:
+    """The same for a net (pycaffe's interface) of the P3D family, as a line in the log."""
+    if "P3D" not in net.name.upper():
+        return  # other families were trained on other numbers
+    for name in net.inputs:
+        if len(net.blobs[name].shape) == 5:
+            text = _complaint(net.blobs[name].data)
+            if text is not None:
+                log.warning("net '%s', blob '%s': %s", net.name, name, text)
+
+
+def _complaint(data: np.ndarray, modality: str | None = None) -> str | None:
     if data.ndim not in (4, 5) or data.size == 0:
         return None
-    modality = modality or ("flow" if data.shape[-4] == 2 else "frame")
     found = _oddity(float(data.min()), float(data.max()))
-    if found is None:
-        return None
-    text = f"the data {found}; {_CURE[modality]}"
-    warnings.warn(text, InputWarning, stacklevel=2)
-    return text
+    modality = modality or ("flow" if data.shape[-4] == 2 else "frame")
+    return found and f"the data {found}; {_CURE[modality]}"
 
 
 def _oddity(low: float, high: float) -> str | None:
