@@ -9,6 +9,7 @@ import pytest
 from golden_cases import Case, build, check, load, names, passes
 
 TOLERANCE = 1e-5
+KERNEL_TYPES = ("Convolution", "InnerProduct", "LSTM")
 CASES = [f"{folder}/{name}" for folder in ("layers", "layers_more") for name in names(folder)]
 
 
@@ -17,6 +18,10 @@ CASES = [f"{folder}/{name}" for folder in ("layers", "layers_more") for name in 
 def test_forward(name: str, isa: str, way: str) -> None:
     case = load(*name.split("/", 1))
     check_passes(name, case, build(case, way))
+
+
+def has_kernels(case: Case) -> bool:
+    return any(f'type: "{kind}"' in str(case["prototxt"]) for kind in KERNEL_TYPES)
 
 
 def wide_bottoms(case: Case) -> list[int]:
@@ -68,6 +73,14 @@ def check_passes(name: str, case: Case, net: Any) -> None:
             if key.startswith("param_after"):
                 index = int(key.removeprefix("param_after"))
                 check(net.params["layer"][index].data, value, TOLERANCE, where + key)
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if has_kernels(load(*n.split("/", 1)))])
+def test_kernels_use_the_forced_set(name: str, isa: str) -> None:
+    net = build(load(*name.split("/", 1)), "plan")
+    kernels = [layer.kernel for layer in net.layers if layer.type in KERNEL_TYPES]
+    assert kernels
+    assert all(isa in kernel for kernel in kernels), f"{name} ran {kernels}, not {isa}"
 
 
 def test_comparison_can_fail() -> None:
