@@ -33,6 +33,7 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path, pattern, first):
     folder = drawn.write_frames(tmp_path / "f", pattern, range(first, first + 13))
     (folder / "readme.txt").write_text("7")
     (folder / "Thumbs.db").write_bytes(b"")
+    (folder / "._img_00001.jpg").write_bytes(b"")
     video = open_video(folder)
     assert video.estimate() == 13
     for index, frame in enumerate(wanted(video)):

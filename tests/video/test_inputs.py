@@ -84,6 +84,12 @@ def test_equal_names_are_an_error_that_root_cures(tree, named):
     assert rooted["b/x.mp4"] == "b/x"
 
 
+def test_an_unclear_folder_does_not_stop_the_others(tree):
+    drawn.write_frames(tree / "b" / "unclear", "%s.jpg", ("1", "01"))
+    (tree / "b" / "._x.mp4").write_bytes(b"1")
+    assert set(names(expand(["b"]))) == {"b/x.mp4", "b/run 1.5", "b/deep/y.AVI", "b/unclear"}
+
+
 def test_one_stem_with_two_endings(tree):
     (tree / "a" / "x.avi").write_bytes(b"1")
     with pytest.raises(Error, match="would both be written as 'x'"):

@@ -173,7 +173,8 @@ def _sequences(folder: str) -> list[Sequence]:
     groups: dict[str, dict[int, str]] = {}
     for name in sorted(os.listdir(folder)):
         match = re.fullmatch(r"(.*?)(\d+)(\D*)", name)
-        if match is None or not name.lower().endswith(EXTENSIONS):
+        hidden = name.startswith(".")  # such as ._img_00001.jpg, which macOS leaves on other disks
+        if match is None or hidden or not name.lower().endswith(EXTENSIONS):
             continue
         files = groups.setdefault(f"{match[1]}*{match[3]}", {})
         number = int(match[2])

@@ -74,7 +74,7 @@ def _below(folder: str) -> Iterator[tuple[str, str]]:
                 count += 1
                 yield path, os.path.relpath(path, folder)
         for name in sorted(files):
-            if name.lower().endswith(decode.EXTENSIONS):
+            if name.lower().endswith(decode.EXTENSIONS) and not name.startswith("."):
                 path = os.path.join(current, name)
                 count += 1
                 yield path, os.path.relpath(path, folder)
@@ -83,9 +83,12 @@ def _below(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_frames(folder: str) -> bool:
-    if any(name.lower().endswith(decode.EXTENSIONS) for name in os.listdir(folder)):
-        return False  # videos, perhaps with a numbered thumbnail beside them
-    found = frames.look(folder)
+    try:
+        if any(name.lower().endswith(decode.EXTENSIONS) for name in os.listdir(folder)):
+            return False  # videos, perhaps with a numbered thumbnail beside them
+        found = frames.look(folder)
+    except (Error, OSError):
+        return True  # it says what is wrong when its turn comes, and the others go on
     return bool(found.frame or found.flow or found.lone)
 
 
