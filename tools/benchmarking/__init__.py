@@ -3,6 +3,7 @@
 files      the same net and weights in every system's format
 systems    how each system loads them and runs them
 torch_net  a net of Caffe as a torch module, for want of a file format that both read
+geometry   windows and products of convolutions and poolings
 worker     one process per system
 race       checks results, then takes turns
 machine    what it all ran on
