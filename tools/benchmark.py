@@ -53,8 +53,10 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--systems",
         nargs="+",
-        choices=SYSTEMS,
+        choices=[*SYSTEMS, "all"],
+        metavar="NAME",
         default=[name for name, system in SYSTEMS.items() if system.usual],
+        help=f"all, or some of {', '.join(SYSTEMS)} (default: all but torch's weaker variants)",
     )
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
@@ -62,6 +64,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error(f"--rounds {args.rounds}: fewer than {LEAST_ROUNDS} tell nothing")
     if min([args.forwards, args.threads or 1, *args.batch]) < 1:
         parser.error("--forwards, --threads and --batch are counts, 1 and more")
+    if "all" in args.systems:
+        args.systems = list(SYSTEMS)
     return args
 
 

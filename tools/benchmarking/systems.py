@@ -58,15 +58,19 @@ def load_p3d(job: Job) -> Forward:
 def load_openvino(job: Job, precision: str, streams: int) -> Forward:
     import openvino
 
+    wanted = {F32: "f32", BF16: "bf16"}[precision]
     compiled = openvino.Core().compile_model(
         job.onnx,
         "CPU",
         {
-            "INFERENCE_PRECISION_HINT": {F32: "f32", BF16: "bf16"}[precision],
+            "INFERENCE_PRECISION_HINT": wanted,
             "INFERENCE_NUM_THREADS": job.threads,
             "NUM_STREAMS": streams,
         },
     )
+    effective = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if effective != wanted:
+        raise RuntimeError(f"this processor runs it in {effective}")
     requests = [compiled.create_infer_request() for _ in range(streams)]
 
     def forward(clip: np.ndarray) -> list[np.ndarray]:
@@ -153,14 +157,29 @@ SYSTEMS = {
         ),
         System("onnxruntime", "onnxruntime", load_onnxruntime),
         System("torch", "torch", partial(load_torch, channels_last=False, optimise="")),
-        System("torch-last", "torch", partial(load_torch, channels_last=True, optimise="")),
-        System("torch-jit", "torch", partial(load_torch, channels_last=False, optimise="jit")),
+        System(
+            "torch-last",
+            "torch",
+            partial(load_torch, channels_last=True, optimise=""),
+            usual=False,
+        ),
+        System(
+            "torch-jit",
+            "torch",
+            partial(load_torch, channels_last=False, optimise="jit"),
+            usual=False,
+        ),
         System("torch-jit-last", "torch", partial(load_torch, channels_last=True, optimise="jit")),
         System(
             "torch-compile",
             "torch",
             partial(load_torch, channels_last=False, optimise="compile"),
             usual=False,
+        ),
+        System(
+            "torch-compile-last",
+            "torch",
+            partial(load_torch, channels_last=True, optimise="compile"),
         ),
     ]
 }

@@ -65,9 +65,11 @@ class Worker:
         return self._ask("peak_memory")
 
     def stop(self) -> None:
+        """Lets the process end by itself, if it can."""
+        self._pipe.close()
+        self._process.join(10)
         self._process.terminate()
         self._process.join()
-        self._pipe.close()
 
     def _ask(self, *question: Any) -> Any:
         try:
