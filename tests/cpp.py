@@ -20,12 +20,50 @@ def build(directory: str, variant: str = "", *options: str) -> Path:
     """
     source = ROOT / "tests" / directory
     binary = ROOT / "build" / "tests" / (directory + variant)
-    generator = ["-G", "Ninja"] if _tool("ninja") else []
-    arguments = ["-S", source, "-B", binary, *generator, *options]
-    ninja = [f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}"] if generator else []
-    _run([_tool("cmake"), *arguments, *ninja])
-    _run([_tool("cmake"), "--build", binary, "--parallel", "2"])
+    _build(source, binary, *options)
     return binary
+
+
+def _build(source: Path, binary: Path, *options: str) -> None:
+    generator = ["-G", "Ninja"] if _tool("ninja") else []
+    ninja = [f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}"] if generator else []
+    _run([_tool("cmake"), "-S", source, "-B", binary, *generator, *ninja, *options])
+    _run([_tool("cmake"), "--build", binary, "--parallel", "2"])
+
+
+@cache
+def sanitized_package() -> dict[str, str]:
+    """The environment in which Python imports a p3d whose engine was built with sanitizers.
+
+    Raises RuntimeError where the compiler has no AddressSanitizer that can be preloaded.
+    """
+    import pybind11
+
+    preload = [_library("libasan.so"), _library("libstdc++.so")]
+    binary, package = (ROOT / "build" / "tests" / name for name in ("sanitized", "sanitized-p3d"))
+    arguments = ["-DP3D_SANITIZE=ON", f"-Dpybind11_DIR={pybind11.get_cmake_dir()}"]
+    arguments += [f"-DPython_EXECUTABLE={sys.executable}"]
+    _build(ROOT, binary, *arguments)
+    shutil.copytree(ROOT / "python" / "p3d", package / "p3d", dirs_exist_ok=True)
+    _run([_tool("cmake"), "--install", binary, "--prefix", package])
+    options = "detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=4096"
+    return {
+        **os.environ,
+        "LD_PRELOAD": " ".join(preload),
+        "PYTHONPATH": os.pathsep.join([str(package), str(ROOT / "tests")]),
+        "ASAN_OPTIONS": options,
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    }
+
+
+def _library(name: str) -> str:
+    """Where the compiler keeps one of its libraries."""
+    compiler = os.environ.get("CXX", "c++")
+    command = [*compiler.split(), f"-print-file-name={name}"]
+    path = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    if not os.path.isabs(path):
+        raise RuntimeError(f"{compiler} has no {name}")
+    return os.path.realpath(path)
 
 
 def run(program: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
