@@ -133,24 +133,47 @@ void ForEachPixel(const Window& window, const Body& body) {
   }
 }
 
-template <typename Dtype>
-void KeepLarger(int64_t count, const Dtype* x, Dtype* y) {
-  for (int64_t c = 0; c < count; ++c) y[c] = x[c] > y[c] ? x[c] : y[c];
+// The maxima of kLanes channels, which stay in registers.
+template <int kLanes, typename Dtype>
+void MaxLanes(const Window& window, int64_t step, const Dtype* x, Dtype* y) {
+  Dtype best[kLanes];
+  for (int i = 0; i < kLanes; ++i) best[i] = static_cast<Dtype>(-FLT_MAX);
+  ForEachPixel(window, [&](int64_t pixel) {
+    const Dtype* in = x + pixel * step;
+    for (int i = 0; i < kLanes; ++i) {
+      best[i] = in[i] > best[i] ? in[i] : best[i];
+    }
+  });
+  for (int i = 0; i < kLanes; ++i) y[i] = best[i];
+}
+
+// The sums of kLanes channels, divided by the window's size.
+template <int kLanes, typename Dtype>
+void AverageLanes(const Window& window, int64_t step, const Dtype* x,
+                  Dtype* y) {
+  double sum[kLanes] = {};
+  ForEachPixel(window, [&](int64_t pixel) {
+    const Dtype* in = x + pixel * step;
+    for (int i = 0; i < kLanes; ++i) sum[i] += in[i];
+  });
+  const double size = window.empty() ? 1 : window.size;
+  for (int i = 0; i < kLanes; ++i) y[i] = static_cast<Dtype>(sum[i] / size);
 }
 
 template <typename Dtype>
-void KeepLarger(int64_t count, const Dtype* x, Dtype place, Dtype* y,
-                Dtype* mask) {
-  for (int64_t c = 0; c < count; ++c) {
-    const bool larger = x[c] > y[c];
-    y[c] = larger ? x[c] : y[c];
-    mask[c] = larger ? place : mask[c];
-  }
-}
-
-template <typename Dtype>
-void AddTo(int64_t count, const Dtype* x, double* sums) {
-  for (int64_t c = 0; c < count; ++c) sums[c] += x[c];
+void MaxAndPlace(const Window& window, int64_t step, int64_t count,
+                 const Dtype* x, Dtype* y, Dtype* mask) {
+  std::fill_n(y, count, static_cast<Dtype>(-FLT_MAX));
+  std::fill_n(mask, count, Dtype(-1));
+  ForEachPixel(window, [&](int64_t pixel) {
+    const Dtype* in = x + pixel * step;
+    const Dtype place = static_cast<Dtype>(pixel);
+    for (int64_t c = 0; c < count; ++c) {
+      const bool larger = in[c] > y[c];
+      y[c] = larger ? in[c] : y[c];
+      mask[c] = larger ? place : mask[c];
+    }
+  });
 }
 
 // The pixel where the running sum of one channel reaches `share` of its sum.
@@ -214,18 +237,17 @@ void MaxPool(const PoolShape& any, Order order, const Dtype* x, Dtype* y,
              Dtype* mask) {
   const PoolShape shape = ChannelsLast(any, order);
   const int64_t step = shape.channels;
+  constexpr int kLanes = 128 / sizeof(Dtype);
   ForEachWindow(shape, [&](const Window& window, int64_t from, int64_t to,
                            int64_t count) {
-    std::fill_n(y + to, count, static_cast<Dtype>(-FLT_MAX));
-    if (mask) std::fill_n(mask + to, count, Dtype(-1));
-    ForEachPixel(window, [&](int64_t pixel) {
-      const Dtype* in = x + from + pixel * step;
-      if (mask) {
-        KeepLarger(count, in, static_cast<Dtype>(pixel), y + to, mask + to);
-      } else {
-        KeepLarger(count, in, y + to);
-      }
-    });
+    const Dtype* in = x + from;
+    Dtype* out = y + to;
+    if (mask) return MaxAndPlace(window, step, count, in, out, mask + to);
+    int64_t c = 0;
+    for (; c + kLanes <= count; c += kLanes) {
+      MaxLanes<kLanes>(window, step, in + c, out + c);
+    }
+    for (; c < count; ++c) MaxLanes<1>(window, step, in + c, out + c);
   });
 }
 
@@ -233,17 +255,16 @@ template <typename Dtype>
 void AveragePool(const PoolShape& any, Order order, const Dtype* x, Dtype* y) {
   const PoolShape shape = ChannelsLast(any, order);
   const int64_t step = shape.channels;
+  constexpr int kLanes = 16;
   ForEachWindow(shape, [&](const Window& window, int64_t from, int64_t to,
                            int64_t count) {
-    const Scratch<double> sums(count);
-    std::fill_n(sums.data(), count, 0.0);
-    ForEachPixel(window, [&](int64_t pixel) {
-      AddTo(count, x + from + pixel * step, sums.data());
-    });
-    const double size = window.empty() ? 1 : window.size;
-    for (int64_t c = 0; c < count; ++c) {
-      y[to + c] = static_cast<Dtype>(sums.data()[c] / size);
+    const Dtype* in = x + from;
+    Dtype* out = y + to;
+    int64_t c = 0;
+    for (; c + kLanes <= count; c += kLanes) {
+      AverageLanes<kLanes>(window, step, in + c, out + c);
     }
+    for (; c < count; ++c) AverageLanes<1>(window, step, in + c, out + c);
   });
 }
 

@@ -9,8 +9,8 @@ namespace p3d {
 
 // MVN: every image's channels, or with across_channels whole images, minus
 // their mean and, unless normalize_variance is false, divided by their standard
-// deviation + eps. Any number of spatial axes; top has at least four axes, as in
-// upstream.
+// deviation + eps. Any number of spatial axes; top has at least four axes, as
+// in upstream.
 template <typename Dtype>
 class MVNLayer : public Layer<Dtype> {
  public:
