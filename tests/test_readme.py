@@ -1,0 +1,84 @@
+"""Every command and every piece of Python in README.md runs as it stands there.
+
+The two commands that set everything up are run by CI.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from video.drawn import write_video
+
+import p3d.caffe as caffe
+from p3d import models, random_weights
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+COMMANDS = [
+    line
+    for language, block in BLOCKS
+    if language == "bash" and "-m venv" not in block and "tools/benchmark.py" not in block
+    for line in block.splitlines()
+]
+PROGRAMS = [block for language, block in BLOCKS if language == "python"]
+WEIGHTS = "p3d_resnet_kinetics_iter_190000.caffemodel"
+CLASSIFY = f"""
+import sys
+import numpy as np
+import caffe
+net = caffe.Net("prototxt/p3d199-kinetics.prototxt", "{WEIGHTS}", caffe.TEST)
+net.blobs["data"].data[...] = np.load(sys.argv[1])
+print(net.forward()["prob"].argmax())
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a reader has: a clone's prototxts, weights of the released name, videos, a script."""
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "prototxt").symlink_to(ROOT / "prototxt")
+    net = caffe.Net(models.prototxt("p3d199-kinetics"), caffe.TEST)
+    random_weights.write(net, folder / WEIGHTS)
+    write_video(folder / "talk.mp4", 40, 120, 160)
+    (folder / "videos").mkdir()
+    write_video(folder / "videos" / "one.mp4", 18, 120, 160)
+    (folder / "classify.py").write_text(CLASSIFY)
+    np.save(folder / "clip.npy", np.zeros((1, 3, 16, 160, 160), np.float32))
+    return folder
+
+
+def run(folder: Path, command: list[str]) -> str:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_there_is_something_to_run() -> None:
+    assert len(COMMANDS) >= 8
+    assert len(PROGRAMS) >= 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(folder: Path, command: str) -> None:
+    run(folder, ["bash", "-c", command])
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=["extractor", "pycaffe"])
+def test_program(folder: Path, program: str) -> None:
+    run(folder, [sys.executable, "-c", program])
+
+
+def test_pictures_of_the_layout_name_real_folders() -> None:
+    picture = README[README.index("## How it is built") :]
+    for path in re.findall(r"\b(?:python|layers|prototxt)/[\w/.]+", picture):
+        assert (ROOT / path).exists(), path
