@@ -32,11 +32,15 @@ def line(machine: dict[str, Any]) -> str:
 
 
 def _processor() -> str:
+    """The name, with family and model: virtual machines often hide which EPYC or Xeon it is."""
+    facts: dict[str, str] = {}
     try:
         with open("/proc/cpuinfo") as file:
             for row in file:
-                if row.startswith("model name"):
-                    return row.partition(":")[2].strip()
+                name, _, value = row.partition(":")
+                facts.setdefault(name.strip(), value.strip())
     except OSError:
         pass
-    return platform.processor() or platform.machine()
+    if "model name" not in facts:
+        return platform.processor() or platform.machine()
+    return f"{facts['model name']} (family {facts.get('cpu family')}, model {facts.get('model')})"
