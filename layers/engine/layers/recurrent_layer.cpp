@@ -27,13 +27,14 @@ void RecurrentLayer<Dtype>::Add(Transform* transform, int64_t outputs,
   spec.type = "InnerProduct";
   spec.phase = this->phase();
   spec.defaults = this->spec_.defaults;
-  Fields& fields = spec.fields["inner_product_param"];
+  Fields fields = this->Param("inner_product_param");
   fields["num_output"].numbers = {static_cast<double>(outputs)};
   fields["bias_term"].numbers = {bias ? 1. : 0.};
   fields["transpose"].numbers = {0.};
   fields["axis"].numbers = {static_cast<double>(axis)};
   fields["weight_filler"].messages = {param.Sub("weight_filler")};
   fields["bias_filler"].messages = {param.Sub("bias_filler")};
+  spec.fields["inner_product_param"] = fields;
   transform->layer = LayerRegistry<Dtype>::Create(spec);
   transform->SetUp(in);
   for (const auto& blob : transform->layer->blobs()) {
