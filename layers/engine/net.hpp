@@ -155,6 +155,16 @@ class Net {
   mutable std::recursive_mutex mutex_;
 };
 
+// Only nets of float have plans.
+template <>
+Plan* Net<float>::PlanTo(int last);
+template <>
+Plan* Net<double>::PlanTo(int last);
+template <>
+void Net<float>::Recompute(int blob);
+template <>
+void Net<double>::Recompute(int blob);
+
 }  // namespace p3d
 
 #endif  // P3D_ENGINE_NET_HPP_

@@ -1,0 +1,73 @@
+// What Net does with a Plan, which only float has.
+#include "engine/net.hpp"
+#include "engine/plan.hpp"
+#include "kernels/error.hpp"
+
+namespace p3d {
+
+template <>
+Plan* Net<double>::PlanTo(int) {
+  return nullptr;
+}
+
+template <>
+Plan* Net<float>::PlanTo(int last) {
+  if (!planning_ || phase_ != Phase::kTest) return nullptr;
+  for (const auto& layer : layers_) {
+    if (!layer->Plannable()) return nullptr;
+  }
+  if (!plan_ || plan_->last() != last) {
+    plan_.reset();
+    Reshape();
+    plan_ = Plan::Make(this, last, kept_);
+  }
+  return plan_.get();
+}
+
+template <>
+void Net<double>::Recompute(int) {}
+
+template <>
+void Net<float>::Recompute(int target) {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  using Pointer = std::shared_ptr<Storage<float>>;
+  // The run happens in other storages, put in the blobs' places and taken out
+  // again, so that nothing which a person sees or wrote changes.
+  std::vector<Pointer> own;
+  std::map<Storage<float>*, Pointer> shadow;
+  for (const auto& blob : blobs_) own.push_back(blob->shared_storage());
+  for (int input : inputs_) {
+    const auto copy = input_copies_.find(input);
+    shadow[own[input].get()] = copy != input_copies_.end()
+                                   ? copy->second
+                                   : own[input]->CopyOfEngineSide();
+    const Pointer& values = shadow[own[input].get()];
+    Check(values && values->count() == blobs_[input]->count(), "blob '",
+          blob_names_[target],
+          "' is not at hand: the inputs were reshaped since the last forward; "
+          "run forward() first");
+  }
+  for (size_t i = 0; i < own.size(); ++i) {
+    Pointer& other = shadow[own[i].get()];
+    if (!other) {
+      other = std::make_shared<Storage<float>>();
+      other->Resize(own[i]->count());
+    }
+    blobs_[i]->set_storage(other);
+  }
+  std::vector<bool> keep(blobs_.size(), false);
+  keep[target] = true;
+  const auto restore = [&] {
+    for (size_t i = 0; i < own.size(); ++i) blobs_[i]->set_storage(own[i]);
+  };
+  try {
+    Plan::Make(this, planned_to_, keep)->Run(Poll(), nullptr);
+  } catch (...) {
+    restore();
+    throw;
+  }
+  restore();
+  own[target]->Take(shadow[own[target].get()].get());
+}
+
+}  // namespace p3d
