@@ -26,15 +26,7 @@ constexpr int64_t kPrefetchSteps = 32;
 // Row and vector number, wrapped where they do not exist and are not used.
 #define P3D_SUM(r, v) sum[r % kRows][v % kVectors]
 
-// The epilogue for one vector of output channels; absent steps are replaced by
-// ones that change nothing.
-struct Finish {
-  Vector scale, shift;
-  Vector inner_floor, outer_floor;
-  Vector alpha, beta;
-  const float* residual;
-};
-
+// What max(floor, v) makes of v.
 P3D_INLINE Vector Floor(bool relu) {
   return Broadcast(relu ? 0.f : -__builtin_inff());
 }
@@ -43,34 +35,6 @@ P3D_INLINE Vector Floor(bool relu) {
 template <bool kWhole>
 P3D_INLINE Vector LoadSome(const float* from, Mask mask) {
   return kWhole ? Load(from) : LoadLanes(from, mask);
-}
-
-template <bool kWhole>
-P3D_INLINE Finish StartFinish(const ConvEpilogue& e, int64_t channel,
-                              Mask mask) {
-  return {e.scale ? LoadSome<kWhole>(e.scale + channel, mask) : Broadcast(1.f),
-          e.shift ? LoadSome<kWhole>(e.shift + channel, mask) : Zero(),
-          Floor(e.inner_relu),
-          Floor(e.outer_relu),
-          Broadcast(e.alpha),
-          Broadcast(e.beta),
-          e.residual};
-}
-
-template <bool kWhole>
-P3D_INLINE void FinishVector(const Finish& f, Vector value, Mask mask,
-                             int64_t place, float* y) {
-  value = Max(f.inner_floor, MultiplyAdd(value, f.scale, f.shift));
-  if (f.residual) {
-    const Vector other = LoadSome<kWhole>(f.residual + place, mask);
-    value = MultiplyAdd(f.alpha, value, Multiply(f.beta, other));
-  }
-  value = Max(f.outer_floor, value);
-  if (kWhole) {
-    Store(y + place, value);
-  } else {
-    StoreLanes(y + place, mask, value);
-  }
 }
 
 // Sums are zero; the lines that the results go to are on their way.
@@ -147,29 +111,65 @@ P3D_INLINE void MultiplyChannels(const IgemmTile& t,
   }
 }
 
-template <bool kWhole, int kVector, int kRows, int kVectors>
+// The epilogue for one vector of output channels, in all rows. Absent steps are
+// replaced by ones that change nothing.
+template <bool kWhole, bool kResidual, int kVector, int kRows, int kVectors>
 P3D_INLINE void EndVector(const IgemmTile& t, Mask mask,
                           Vector (&sum)[kRows][kVectors]) {
-  const Finish f = StartFinish<kWhole>(t.epilogue, kVector * kLanes, mask);
-#define P3D_END_ROW(r)                                 \
-  if (r < kRows)                                       \
-    FinishVector<kWhole>(f, P3D_SUM(r, kVector), mask, \
-                         t.y_places[r % kRows] + kVector * kLanes, t.y);
+  const ConvEpilogue& e = t.epilogue;
+  const int64_t channel = kVector * kLanes;
+  const Vector scale =
+      e.scale ? LoadSome<kWhole>(e.scale + channel, mask) : Broadcast(1.f);
+  const Vector shift =
+      e.shift ? LoadSome<kWhole>(e.shift + channel, mask) : Zero();
+  const Vector floor = Floor(e.inner_relu || (!kResidual && e.outer_relu));
+  const Vector outer_floor = Floor(e.outer_relu);
+  const Vector alpha = Broadcast(e.alpha), beta = Broadcast(e.beta);
+  // All addresses first: the compiler has to assume that a store changes them.
+#define P3D_LOCATE(r)                                        \
+  float* const y##r = t.y + t.y_places[r % kRows] + channel; \
+  const float* const other##r =                              \
+      kResidual ? e.residual + t.y_places[r % kRows] + channel : y##r;
+  P3D_EACH_ROW(P3D_LOCATE)
+#define P3D_END_ROW(r)                                             \
+  if (r < kRows) {                                                 \
+    Vector value = MultiplyAdd(P3D_SUM(r, kVector), scale, shift); \
+    value = Max(floor, value);                                     \
+    if (kResidual) {                                               \
+      const Vector other = LoadSome<kWhole>(other##r, mask);       \
+      value = MultiplyAdd(alpha, value, Multiply(beta, other));    \
+      value = Max(outer_floor, value);                             \
+    }                                                              \
+    if (kWhole) {                                                  \
+      Store(y##r, value);                                          \
+    } else {                                                       \
+      StoreLanes(y##r, mask, value);                               \
+    }                                                              \
+  }
   P3D_EACH_ROW(P3D_END_ROW)
+}
+
+template <bool kResidual, int kRows, int kVectors>
+P3D_INLINE void EndTile(const IgemmTile& t, Vector (&sum)[kRows][kVectors]) {
+  const int64_t lanes = t.width - (kVectors - 1) * kLanes;
+  const Mask mask = FirstLanes(lanes);
+#define P3D_END(r, v)                               \
+  if (v < kVectors) {                               \
+    if (v + 1 < kVectors || lanes == kLanes)        \
+      EndVector<true, kResidual, v>(t, mask, sum);  \
+    else                                            \
+      EndVector<false, kResidual, v>(t, mask, sum); \
+  }
+  P3D_EACH_VECTOR(P3D_END, 0)
 }
 
 template <int kRows, int kVectors>
 P3D_INLINE void End(const IgemmTile& t, Vector (&sum)[kRows][kVectors]) {
-  const int64_t lanes = t.width - (kVectors - 1) * kLanes;
-  const Mask mask = FirstLanes(lanes);
-#define P3D_END(r, v)                        \
-  if (v < kVectors) {                        \
-    if (v + 1 < kVectors || lanes == kLanes) \
-      EndVector<true, v>(t, mask, sum);      \
-    else                                     \
-      EndVector<false, v>(t, mask, sum);     \
+  if (t.epilogue.residual) {
+    EndTile<true>(t, sum);
+  } else {
+    EndTile<false>(t, sum);
   }
-  P3D_EACH_VECTOR(P3D_END, 0)
 }
 
 template <int kRows, int kVectors>

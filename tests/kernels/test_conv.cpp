@@ -240,7 +240,7 @@ void CheckRun(const Problem& problem, const Conv& conv, const Guarded& packed,
     std::copy_n(problem.residual.get(), y.count(), y.get());
     e.residual = y.get();
   }
-  if (e.residual) e.alpha = .5f, e.beta = use & kOuter ? 1.f : -2.f;
+  if (e.residual) e.alpha = .5f, e.beta = use & kOuter ? 3.f : -2.f;
   p3d::SetNumThreads(threads);
   conv.Run(problem.x.get(), packed.get(), e, y.get(), workspace.get());
 
