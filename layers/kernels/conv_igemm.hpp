@@ -16,25 +16,30 @@ namespace p3d {
 // weights.
 
 // What one call of a micro-kernel works on. Row r of the tile is an output
-// pixel: for each run and each i in [0, run.length)
+// pixel. For each run and each i in [0, run.length)
 //
-//   sum[r][j] += x[x_places[r] + run.x + i] * weights[(run.row + i) * pitch +
-//   j]
+//   sum[r][j] += x[x_places[r] + run.x + i] * w[(run.row + i) * pitch + j]
 //
 // then the epilogue, then y[y_places[r] + j] = sum[r][j] for j in [0, width).
+// w are the weights; pitch is that of whole vectors that hold `width` channels.
 struct IgemmTile {
   const float* x;
   const int64_t* x_places;
+  const int64_t*
+      next_places;  // of a later tile, to prefetch its values; or null
   const TapRun* runs;
   int64_t num_runs;
-  const float* weights;  // pitch: whole vectors that hold `width` channels
+  const float* weights;
   int64_t width;
   ConvEpilogue epilogue;  // scale, shift and residual from the panel's start on
   float* y;
   const int64_t* y_places;
-  const float* prefetch;   // weights of the next call that differ from these
-  int64_t prefetch_lines;  // cache lines of them to fetch every 32 steps
+  const float* prefetch;   // memory to be read later, such as the next weights
+  int64_t prefetch_lines;  // cache lines of it to fetch at a time
 };
+
+// At each run's start and after every so many of its values, a call prefetches.
+constexpr int64_t kIgemmPrefetchSteps = 32;
 
 using IgemmTileFunction = void (*)(const IgemmTile& tile);
 
@@ -58,6 +63,7 @@ struct IgemmKernel {
 const IgemmKernel* const* IgemmKernelsAvx512();
 const IgemmKernel* const* IgemmKernelsAvx2();
 const IgemmKernel* const* IgemmKernelsGeneric();
+const IgemmKernel* const* IgemmKernels(Isa isa);
 
 // "conv_f32_depthwise_<tile>_<isa>" for groups of one input and one output
 // channel, else "conv_f32_igemm_<tile>_<isa>": together they do every shape.

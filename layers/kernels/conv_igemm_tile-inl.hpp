@@ -16,8 +16,6 @@
 
 #define P3D_INLINE inline __attribute__((always_inline))
 
-constexpr int64_t kPrefetchSteps = 32;
-
 // Compilers keep arrays in registers where every index is a constant, so rows
 // and vectors are counted by these instead of by loops.
 #define P3D_EACH_ROW(X) \
@@ -66,9 +64,19 @@ P3D_INLINE void MultiplyRuns(const IgemmTile& t,
     const float* w = t.weights + run->row * (kVectors * kLanes);
     const int64_t end = run->x + run->length;
     for (int64_t i = run->x; i < end;) {
-      const int64_t stop = end - i > kPrefetchSteps ? i + kPrefetchSteps : end;
+      const int64_t stop =
+          end - i > kIgemmPrefetchSteps ? i + kIgemmPrefetchSteps : end;
       for (int64_t line = 0; line < t.prefetch_lines; ++line, ahead += 64) {
         FetchFar(ahead);
+      }
+      if (t.next_places) {
+#define P3D_FETCH_NEXT(r)                                         \
+  if (r < kRows) {                                                \
+    const float* const next = t.x + t.next_places[r % kRows] + i; \
+    FetchNear(next);                                              \
+    FetchNear(next + kIgemmPrefetchSteps / 2);                    \
+  }
+        P3D_EACH_ROW(P3D_FETCH_NEXT)
       }
       do {
         Vector b[kVectors];
