@@ -21,16 +21,27 @@ class ArenaLayout {
     const auto found = index_.find(storage);
     if (found == index_.end()) {
       index_[storage] = items_.size();
-      items_.push_back({storage, RoundUp(count), step, step, -1});
+      items_.push_back({storage, RoundUp(count), step, step, -1, nullptr});
     } else {
       items_[found->second].last = step;
     }
   }
 
+  // `heir`, made at `step`, may take the place of `storage`, which is read
+  // there, if nobody reads that later.
+  void Inherit(Storage<float>* heir, Storage<float>* storage, int step) {
+    if (index_.count(heir) && index_.count(storage)) {
+      wills_.push_back({index_[heir], index_[storage], step});
+    }
+  }
+
   // Returns the size of the memory in floats; places() are known from then on.
   int64_t Solve() {
+    CarryOutWills();
     std::vector<Item*> order;
-    for (Item& item : items_) order.push_back(&item);
+    for (Item& item : items_) {
+      if (!item.owner) order.push_back(&item);
+    }
     std::stable_sort(order.begin(), order.end(),
                      [](Item* a, Item* b) { return a->count > b->count; });
     int64_t total = 0;
@@ -49,7 +60,8 @@ class ArenaLayout {
   std::vector<std::pair<Storage<float>*, int64_t>> places() const {
     std::vector<std::pair<Storage<float>*, int64_t>> places;
     for (const Item& item : items_) {
-      places.emplace_back(item.storage, item.place);
+      places.emplace_back(item.storage,
+                          (item.owner ? item.owner : &item)->place);
     }
     return places;
   }
@@ -60,7 +72,25 @@ class ArenaLayout {
     int64_t count;
     int first, last;
     int64_t place;
+    Item* owner;  // of the place, if that was inherited
   };
+  struct Will {
+    size_t heir, storage;  // items
+    int step;
+  };
+
+  void CarryOutWills() {
+    for (const Will& will : wills_) {
+      Item& heir = items_[will.heir];
+      Item& item = items_[will.storage];
+      if (item.last != will.step || heir.first != will.step || heir.owner ||
+          item.count != heir.count) {
+        continue;
+      }
+      heir.owner = item.owner ? item.owner : &item;
+      heir.owner->last = std::max(heir.owner->last, heir.last);
+    }
+  }
 
   // Each place begins a cache line, and two of them never share one.
   static int64_t RoundUp(int64_t count) { return (count + 15) / 16 * 16; }
@@ -77,6 +107,7 @@ class ArenaLayout {
   }
 
   std::vector<Item> items_;
+  std::vector<Will> wills_;  // by step
   std::map<Storage<float>*, size_t> index_;
 };
 
