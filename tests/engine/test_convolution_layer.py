@@ -158,7 +158,7 @@ def test_both_ways_of_naming_a_kernel() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", [(0, 3, 5, 5), (2, 0, 5, 5), (2, 3, 0, 5)])
+@pytest.mark.parametrize("shape", [(2, 0, 5, 5), (2, 3, 0, 5)])
 def test_nothing_to_convolve(shape: tuple[int, ...], kind: str) -> None:
     with pytest.raises(RuntimeError, match=f"{kind} 'layer'"):
         net_of(layer("num_output: 4 kernel_size: 3 pad: 2", kind), shape)

@@ -1,5 +1,7 @@
 #include "engine/layers/convolution_layer.hpp"
 
+#include <algorithm>
+
 #include "engine/filler.hpp"
 #include "kernels/affine.hpp"
 #include "kernels/conv_reference.hpp"
@@ -78,7 +80,7 @@ void ConvolutionLayer<double>::Run(const double* x, double* y) {
 
 template <typename Dtype>
 Role ConvolutionLayer<Dtype>::role() const {
-  return simple_ ? Role::kConvolution : Role::kOpaque;
+  return simple_ && shape_.num > 0 ? Role::kConvolution : Role::kOpaque;
 }
 
 template <typename Dtype>
@@ -131,8 +133,11 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
         shape_.channels, " input channels, the bottom has ", geometry.channels);
   shape.num = geometry.num;
   if (!SameInputs(shape, shape_)) {
-    CheckConvShape(shape);
-    conv_ = MakeConv(shape, Dtype());
+    // An empty batch, as Filter makes it, is no reason to complain.
+    ConvShape some = shape;
+    some.num = std::max<int64_t>(1, shape.num);
+    CheckConvShape(some);
+    conv_ = MakeConv(some, Dtype());
     shape_ = shape;
   }
   const Shape out =
@@ -146,7 +151,8 @@ void ConvolutionLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
   const Geometry out = params_.GeometryOf(top[0]->shape());
   for (size_t i = 0; i < bottom.size(); ++i) {
     const Dtype* x = bottom[i]->storage().data(Order::kChannelsLast, in);
-    Run(x, top[i]->storage().write_data(Order::kChannelsLast, out));
+    Dtype* y = top[i]->storage().write_data(Order::kChannelsLast, out);
+    if (shape_.num > 0) Run(x, y);
   }
 }
 

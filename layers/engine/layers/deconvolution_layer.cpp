@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "engine/filler.hpp"
 #include "engine/layer.hpp"
 #include "engine/layers/conv_params.hpp"
@@ -70,13 +72,15 @@ class DeconvolutionLayer : public Layer<Dtype> {
     const Geometry out = params_.GeometryOf(top[0]->shape());
     for (size_t i = 0; i < bottom.size(); ++i) {
       const Dtype* x = bottom[i]->storage().data(Order::kChannelsLast, in);
-      Run(x, top[i]->storage().write_data(Order::kChannelsLast, out));
+      Dtype* y = top[i]->storage().write_data(Order::kChannelsLast, out);
+      if (in.num > 0) Run(x, y);
     }
   }
 
  private:
   void Make(const Shape& in, const Geometry& geometry) {
-    shape_.num = geometry.num;
+    // An empty batch, as Filter makes it, is no reason to complain.
+    shape_.num = std::max<int64_t>(1, geometry.num);
     shape_.axes = params_.AxesOf(in);
     for (size_t i = 0; i < shape_.axes.size(); ++i) {
       ConvAxis& axis = shape_.axes[i];

@@ -54,7 +54,9 @@ class InnerProductLayer : public Layer<Dtype> {
           "the weights are for ", shape_.channels,
           " inputs, the bottom's shape is ", ShapeString(in));
     const int64_t rows = bottom[0]->count(0, axis_);
-    if (rows != shape_.axes[0].in || !made_) {
+    rows_ = rows;
+    // An empty batch, as Filter makes it, has an empty result.
+    if (rows > 0 && (rows != shape_.axes[0].in || !made_)) {
       shape_.axes[0].in = rows;
       Make();
     }
@@ -65,7 +67,8 @@ class InnerProductLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Dtype* x = bottom[0]->data();
-    Run(x, top[0]->write_data());
+    Dtype* y = top[0]->write_data();
+    if (rows_ > 0) Run(x, y);
   }
 
  private:
@@ -81,6 +84,7 @@ class InnerProductLayer : public Layer<Dtype> {
   }
 
   int axis_ = 1;
+  int64_t rows_ = 0;
   bool transpose_ = false;
   bool made_ = false;
   ConvShape shape_;
