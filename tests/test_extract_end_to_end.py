@@ -158,3 +158,23 @@ def test_demo(tmp_path, capsys, monkeypatch):
 def _short_videos(folder):
     Path(folder).mkdir(parents=True, exist_ok=True)
     return [demo._write(f"{folder}/{d.__name__}", d, 20, 48, 64) for d in (demo._ball, demo._boxes)]
+
+
+@pytest.mark.parametrize("ending", ["caffemodel", "caffemodel.h5"])
+def test_weights_that_do_not_fill_the_net_are_refused(tmp_path, ending):
+    """Caffe leaves such layers to their fillers: features that mean nothing, without a word."""
+    text = (GOLDEN / "tiny.prototxt").read_text()
+    weights = tmp_path / f"tiny.{ending}"
+    net = caffe.Net(text, caffe.TEST)
+    (net.save_hdf5 if ending.endswith("h5") else net.save)(str(weights))
+    layers = [name for name, blobs in net.params.items() if blobs]
+    first, last = layers[0], layers[-1]
+    renamed = tmp_path / "renamed.prototxt"
+
+    renamed.write_text(text.replace(f'"{first}"', '"another"'))
+    with pytest.raises(p3d.Error, match="has no weights for another, which pool5 of"):
+        p3d.Extractor(weights, renamed)
+    renamed.write_text(text.replace(f'"{last}"', '"another"'))
+    p3d.Extractor(weights, renamed)  # a new head, which pool5 does not need
+    with pytest.raises(p3d.Error, match="has no weights for another, which prob of"):
+        p3d.Extractor(weights, renamed, blobs=["prob"])

@@ -46,10 +46,18 @@ void CheckSupported(Isa isa, const char* source) {
        ".");
 }
 
+Isa Parse(const std::string& name, const char* source) {
+  for (Isa isa : kAllIsas) {
+    if (name == IsaName(isa)) return isa;
+  }
+  Fail(source, "Unknown instruction set '", name,
+       "'; valid names are: generic, avx2, avx512.");
+}
+
 Isa InitialIsa() {
   const char* name = std::getenv("P3D_ISA");
   if (name == nullptr || *name == '\0') return SupportedIsas().back();
-  const Isa isa = ParseIsa(name);
+  const Isa isa = Parse(name, "The environment variable P3D_ISA: ");
   CheckSupported(isa, "The environment variable P3D_ISA");
   return isa;
 }
@@ -75,13 +83,7 @@ const char* IsaName(Isa isa) {
   Fail("There is no instruction set number ", static_cast<int>(isa), ".");
 }
 
-Isa ParseIsa(const std::string& name) {
-  for (Isa isa : kAllIsas) {
-    if (name == IsaName(isa)) return isa;
-  }
-  Fail("Unknown instruction set '", name,
-       "'; valid names are: generic, avx2, avx512.");
-}
+Isa ParseIsa(const std::string& name) { return Parse(name, ""); }
 
 const std::vector<Isa>& SupportedIsas() {
   static const std::vector<Isa> supported = [] {

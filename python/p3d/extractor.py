@@ -14,7 +14,7 @@ import numpy as np
 
 import p3d
 from p3d.error import Error
-from p3d.loading import load_net
+from p3d.loading import check_filled, load_net
 from p3d.video.ahead import ahead
 from p3d.video.arrays import ClipArray
 from p3d.video.clips import ClipReader, open_video
@@ -71,9 +71,10 @@ class Extractor:
             raise Error(f"a batch of {batch} clips is not possible: take 1 or more")
         chosen = recipe_named(recipe)
         loaded = load_net(weights, net, labels=labels, relax_reshape=relax_reshape)
-        self.net, self.labels, self._about = loaded
+        self.net, self.labels, self._about = loaded.net, loaded.labels, loaded.about
         self.batch = batch
         self.blobs = _known_blobs(blobs, list(self.net.blobs))
+        check_filled(loaded, self.blobs)
         self._input, channels, length, side = _clip_input(self.net)
         self.modality = {2: "flow", 3: "frame"}[channels]
         if chosen is not recipe or crop or size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from p3d import labels as label_lists
@@ -19,6 +20,7 @@ class Loaded(NamedTuple):
     net: Any
     labels: list[str] | None
     about: dict[str, Any]  # names of net and weights, ready for JSON
+    unfilled: Sequence[str] = ()  # layers whose weights the file does not have
 
 
 class Found(NamedTuple):
@@ -54,7 +56,29 @@ def load_net(
 
     loaded = caffe.Net(found.prototxt, caffe.TEST, weights=weights, relax_reshape=relax_reshape)
     about = {"net": found.name, "weights": os.path.abspath(weights)}
-    return Loaded(loaded, None if labels is None else label_lists.load(labels), about)
+    names = None if labels is None else label_lists.load(labels)
+    return Loaded(loaded, names, about, _unfilled(loaded, weights))
+
+
+def check_filled(loaded: Loaded, blobs: Sequence[str]) -> None:
+    """Raises Error if one of `blobs` is computed by layers whose weights the file does not have.
+
+    Caffe leaves such layers as their fillers made them, which gives features that mean nothing.
+    """
+    if not loaded.unfilled:
+        return
+    needed, lacking = set(blobs), []
+    for layer in reversed(list(loaded.net.layer_dict)):
+        if needed.intersection(loaded.net.top_names[layer]):
+            needed.update(loaded.net.bottom_names[layer])
+            lacking += [layer] * (layer in loaded.unfilled)
+    if lacking:
+        first = ", ".join(lacking[::-1][:3]) + (" ..." if len(lacking) > 3 else "")
+        raise Error(
+            f"{loaded.about['weights']}: has no weights for {first}, which {', '.join(blobs)} of "
+            f"{loaded.about['net']} come from; name the net of these weights (p3d info tells "
+            "which), or ask for blobs before those layers"
+        )
 
 
 def find_net(weights: Path | None, net: Path | None = None, **options: Any) -> Found:
@@ -88,6 +112,19 @@ def _file(net: str, fit: models.Fit | None, options: dict[str, Any]) -> Found:
         changes = ", ".join(f"--{name.replace('_', '-')}" for name in options)
         raise Error(f"{net} states its own input: change it there instead of by {changes}")
     return Found(os.path.abspath(net), net, fit)
+
+
+def _unfilled(net: Any, weights: str) -> list[str]:
+    """Layers with weights of their own that the file does not have."""
+    from p3d.caffe.weights import shared_params
+
+    stored = {name for name, shapes in _layers(weights) if shapes}
+    shared = shared_params(net.param)
+    return [
+        name
+        for name, blobs in net.params.items()
+        if name not in stored and any((name, j) not in shared for j in range(len(blobs)))
+    ]
 
 
 def _layers(weights: str) -> list[tuple[str, list[tuple[int, ...]]]]:

@@ -44,3 +44,10 @@ def test_longer_clips_run_and_count(weights):
     cut = probabilities(weights, clip[:, :, :32], any_length=True)
     assert abs(long.sum() - 1) < 1e-5
     assert np.abs(long - cut).max() > 1e-4
+
+
+def test_a_clip_that_is_too_long_names_the_variant() -> None:
+    net = caffe.Net(models.prototxt("p3d63-kinetics", crop=32), caffe.TEST)
+    net.blobs["data"].reshape(1, 3, 32, 32, 32)
+    with pytest.raises(RuntimeError, match="p3d models NAME --any-length"):
+        net.reshape()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 
 from p3d import _core
-from p3d.error import Error
 
 _logger = logging.getLogger("p3d")
 _ranks = {"count": 1, "rank": 0, "multiprocess": False}
@@ -17,13 +17,18 @@ def set_mode_cpu() -> None:
 
 
 def set_mode_gpu() -> None:
-    """Raises Error: this build has no GPU engine."""
-    raise Error("this build of caffe-p3d runs on the CPU only; use caffe.set_mode_cpu()")
+    """Accepted, so that scripts run unchanged: nets run on the processor, as one warning says."""
+    _no_gpu()
 
 
 def set_device(device: int) -> None:
-    """Raises Error: this build has no GPU engine."""
-    raise Error(f"there is no device {device}: this build of caffe-p3d runs on the CPU only")
+    """Accepted, so that scripts run unchanged: nets run on the processor, as one warning says."""
+    _no_gpu()
+
+
+@functools.cache
+def _no_gpu() -> None:
+    _logger.warning("this build of caffe-p3d has no GPU engine: nets run on the CPU")
 
 
 def set_random_seed(seed: int) -> None:

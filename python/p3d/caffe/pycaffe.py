@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -306,8 +307,11 @@ class Net:
         return self._blob_names.index(name)
 
 
+_CHANNELS = re.compile(r"the weights are for (\d+) input channels, the bottom has (\d+)")
+
+
 class _relax_hint:
-    """Adds the file, and the cure for a fixed Reshape, to errors of the engine."""
+    """Adds the file, and the cure for a crop or length that the net is not made for, to errors."""
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
@@ -323,6 +327,12 @@ class _relax_hint:
             text += (
                 "; the prototxt fixes this layer's size, which fits one input size only: "
                 "relax_reshape=True (--relax-reshape) takes it from the input"
+            )
+        channels = _CHANNELS.search(text)
+        if channels and int(channels[2]) % int(channels[1]) == 0:
+            text += (
+                "; if the clip is longer than the net was made for, take the net's any-length "
+                "variant (p3d models NAME --any-length --length N)"
             )
         raise Error(f"{self.origin}: {text}") from None
 

@@ -103,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
     from p3d.error import Error
     from p3d.video.inputs import expand
 
+    if os.path.exists(args.out) and not os.path.isdir(args.out):
+        raise Error(f"--out {args.out} is a file: name a folder")
     items = expand(args.videos, args.root)
     extractor = _extractor(args)
     failed = clips = 0
