@@ -16,15 +16,15 @@ const int64_t kMaxCount = int64_t{1} << 40;
 int64_t Product(const char* what, int64_t a, int64_t b) {
   int64_t product = 0;
   const bool overflow = __builtin_mul_overflow(a, b, &product);
-  Check(!overflow && product <= kMaxCount, "Convolution: ", what,
+  Check(!overflow && product <= kMaxCount, "", what,
         " would have more than 2^40 values (", a, " x ", b,
         "); make it smaller.");
   return product;
 }
 
 void CheckAtLeast(const char* what, int64_t value, int64_t least) {
-  Check(value >= least && value <= kMaxCount, "Convolution: ", what, " is ",
-        value, "; it must be at least ", least, " and at most 2^40.");
+  Check(value >= least && value <= kMaxCount, "", what, " is ", value,
+        "; it must be at least ", least, " and at most 2^40.");
 }
 
 void CheckAxis(const ConvAxis& axis, size_t index) {
@@ -38,9 +38,9 @@ void CheckAxis(const ConvAxis& axis, size_t index) {
   const int64_t reach =
       Product("the dilated kernel", axis.dilation, axis.kernel - 1) + 1;
   const int64_t padded = axis.in + axis.pad_begin + axis.pad_end;
-  Check(reach <= padded, "Convolution: a kernel of ", axis.kernel,
-        " (dilated: ", reach, ") is larger than the padded input of ", padded,
-        of, "; use a larger input, more padding or a smaller kernel.");
+  Check(reach <= padded, "a kernel of ", axis.kernel, " (dilated: ", reach,
+        ") is larger than the padded input of ", padded, of,
+        "; use a larger input, more padding or a smaller kernel.");
 }
 
 }  // namespace
@@ -76,10 +76,10 @@ void CheckConvShape(const ConvShape& shape) {
   CheckAtLeast("group", shape.group, 1);
   Check(
       shape.channels % shape.group == 0 && shape.num_output % shape.group == 0,
-      "Convolution: group ", shape.group, " must divide the ", shape.channels,
+      "group ", shape.group, " must divide the ", shape.channels,
       " input channels and num_output ", shape.num_output, ".");
   Check(!shape.axes.empty(),
-        "Convolution: the input has no spatial axis; it needs at least one.");
+        "the input has no spatial axis; it needs at least one.");
   int64_t in = Product("the input", shape.num, shape.channels);
   int64_t out = Product("the output", shape.num, shape.num_output);
   int64_t weights =
@@ -92,7 +92,7 @@ void CheckConvShape(const ConvShape& shape) {
   }
   int64_t macs = 0;
   Check(!__builtin_mul_overflow(out, weights / shape.num_output, &macs),
-        "Convolution: more than 2^63 multiplications; make it smaller.");
+        "more than 2^63 multiplications; make it smaller.");
 }
 
 std::unique_ptr<Conv> Conv::Create(const ConvShape& shape, Isa isa) {
@@ -108,8 +108,7 @@ std::unique_ptr<Conv> Conv::Create(const ConvShape& shape, Isa isa) {
     std::unique_ptr<Conv> conv = candidate(shape, isa);
     if (conv) return conv;
   }
-  Fail("Convolution: no implementation for the instruction set ", IsaName(isa),
-       ".");
+  Fail("no implementation for the instruction set ", IsaName(isa), ".");
 }
 
 }  // namespace p3d
