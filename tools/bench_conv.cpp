@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/buffer.hpp"
 #include "kernels/conv.hpp"
 #include "kernels/conv_reference.hpp"
 #include "kernels/error.hpp"
@@ -91,16 +92,13 @@ ConvShape ShapeOf(const Layer& layer, int64_t batch) {
   return shape;
 }
 
-// 64-byte aligned floats.
+// Floats in memory as the engine takes it.
 class Floats {
  public:
   explicit Floats(int64_t count)
-      : data_(static_cast<float*>(
-            aligned_alloc(64, (count * sizeof(float) + 127) / 64 * 64))),
+      : buffer_(count * sizeof(float)),
+        data_(static_cast<float*>(buffer_.data())),
         count_(count) {}
-  ~Floats() { free(data_); }
-  Floats(const Floats&) = delete;
-  Floats& operator=(const Floats&) = delete;
   float* get() { return data_; }
   void FillRandom(uint32_t seed, float scale) {
     std::minstd_rand random(seed + 1);
@@ -110,6 +108,7 @@ class Floats {
   }
 
  private:
+  p3d::Buffer buffer_;
   float* data_;
   int64_t count_;
 };
@@ -272,8 +271,13 @@ class Net {
     // A projection has its place at the side; here the next layer's input.
     if (kind == '1') to = b;
     if (step == 0) from = a, to = first;
+    p3d::NextWeights next;
+    if (step + 1 < steps()) {
+      next.packed = packed_->get() + offsets_[step + 1];
+      next.size = convs_[step + 1]->packed_size();
+    }
     convs_[step]->Run(from, packed_->get() + offsets_[step], epilogue, to,
-                      workspace_->get());
+                      workspace_->get(), next);
   }
 
   double flops = 0;

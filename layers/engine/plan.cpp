@@ -242,6 +242,16 @@ void Plan::FoldAffine(Step* step) const {
       step->affine.empty() && !bias ? nullptr : step->shift.data();
 }
 
+// The weights of the first convolution behind `step`.
+NextWeights Plan::WeightsBehind(const Step* step) const {
+  const Step* const end = steps_.data() + steps_.size();
+  do {
+    if (++step == end) return NextWeights();
+  } while (!step->convolution);
+  return {step->convolution->packed_weights(),
+          step->convolution->conv().packed_size()};
+}
+
 void Plan::RunConvolution(Step* step) {
   FoldAffine(step);
   const float* x = step->x->data(Order::kChannelsLast);
@@ -250,7 +260,8 @@ void Plan::RunConvolution(Step* step) {
       step->residual ? step->residual->data(Order::kChannelsLast) : nullptr;
   float* y = step->y->write_data(Order::kChannelsLast);
   step->convolution->conv().Run(x, packed, step->epilogue, y,
-                                static_cast<float*>(workspace_->data()));
+                                static_cast<float*>(workspace_->data()),
+                                WeightsBehind(step));
 }
 
 float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {

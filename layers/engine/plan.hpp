@@ -52,6 +52,7 @@ class Plan {
 
   explicit Plan(Net<float>* net, int last) : net_(net), last_(last) {}
   void PlaceInArena(const std::vector<bool>& keep);
+  NextWeights WeightsBehind(const Step* step) const;
   void RunConvolution(Step* step);
   void FoldAffine(Step* step) const;
   void LoseOthers();

@@ -75,6 +75,13 @@ struct ConvEpilogue {
   bool outer_relu = false;
 };
 
+// Weights that the next Run will read. A small batch reads all weights from
+// memory; whoever knows the next ones lets them be fetched meanwhile.
+struct NextWeights {
+  const float* packed = nullptr;
+  int64_t size = 0;  // packed_size()
+};
+
 // A float convolution on channels-last data, chosen and laid out for one shape:
 // Create once, Pack when the weights change, Run as often as you like.
 class Conv {
@@ -105,8 +112,8 @@ class Conv {
   // x, packed, y and workspace are 64-byte aligned. Allocates nothing; the
   // result does not depend on the number of threads.
   virtual void Run(const float* x, const float* packed,
-                   const ConvEpilogue& epilogue, float* y,
-                   float* workspace) const = 0;
+                   const ConvEpilogue& epilogue, float* y, float* workspace,
+                   const NextWeights& next = NextWeights()) const = 0;
 };
 
 }  // namespace p3d

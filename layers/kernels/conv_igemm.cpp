@@ -17,6 +17,10 @@ const double kBlockBytes = 400e3;
 // Fewer tiles than this would not repay a panel of weights fetched from memory.
 const double kLeastTiles = 16;
 
+// As much of the next convolution's weights is fetched for each thread: what it
+// will read before its own prefetching takes effect.
+const int64_t kNextFloats = 64 << 10;
+
 // How far ahead of the present tile the input is fetched, in tiles.
 const int64_t kTilesAhead = 2;
 
@@ -82,11 +86,16 @@ class IgemmConv : public Conv {
   }
   int64_t workspace_size() const override { return plan_.padded_size(); }
   void Run(const float* x, const float* packed, const ConvEpilogue& epilogue,
-           float* y, float* workspace) const override;
+           float* y, float* workspace, const NextWeights& next) const override;
 
  private:
   struct Split {
     int64_t tiles, panels;  // of a task
+  };
+  struct Task {
+    int64_t group;
+    int64_t first_panel, end_panel;
+    NextWeights next;  // to fetch
   };
   struct Buffers {
     const float* x;
@@ -98,7 +107,7 @@ class IgemmConv : public Conv {
   void Fill(int64_t first, int64_t end, Block* block) const;
   IgemmTile PanelCall(const Buffers& buffers, int64_t group,
                       int64_t panel) const;
-  void RunBlock(const Block& block, int64_t group, int64_t first, int64_t end,
+  void RunBlock(const Block& block, const Task& task,
                 const Buffers& buffers) const;
 
   const IgemmKernel& kernel_;
@@ -131,9 +140,21 @@ IgemmConv::IgemmConv(const ConvShape& shape, const IgemmKernel& kernel)
   first_tiles_.push_back(tiles_);
 }
 
+// What the `index`-th of `tasks` tasks fetches of the next weights: every
+// thread begins somewhere else in them.
+NextWeights ShareOf(const NextWeights& next, int64_t index, int64_t tasks) {
+  const int64_t threads = NumThreads();
+  const int64_t part = next.size / threads;
+  const int64_t tasks_of_part = CeilDiv(tasks, threads);
+  const int64_t size = std::min(part, kNextFloats) / tasks_of_part;
+  return {
+      next.packed + index / tasks_of_part * part + index % tasks_of_part * size,
+      size};
+}
+
 void IgemmConv::Run(const float* x, const float* packed,
-                    const ConvEpilogue& epilogue, float* y,
-                    float* workspace) const {
+                    const ConvEpilogue& epilogue, float* y, float* workspace,
+                    const NextWeights& next) const {
   if (plan_.padded_size() > 0) {
     plan_.PadInput(x, workspace);
     x = workspace;
@@ -142,14 +163,16 @@ void IgemmConv::Run(const float* x, const float* packed,
   const Split split = ChooseSplit();
   const int64_t blocks = CeilDiv(tiles_, split.tiles);
   const int64_t parts = CeilDiv(panels_.panels(), split.panels);
-  ParallelFor(panels_.groups() * blocks * parts, [&](int64_t task) {
-    const int64_t group = task / (blocks * parts);
-    const int64_t tile = task / parts % blocks * split.tiles;
-    const int64_t panel = task % parts * split.panels;
+  const int64_t tasks = panels_.groups() * blocks * parts;
+  ParallelFor(tasks, [&](int64_t index) {
+    const int64_t tile = index / parts % blocks * split.tiles;
+    const int64_t panel = index % parts * split.panels;
+    const Task task = {index / (blocks * parts), panel,
+                       std::min(panel + split.panels, panels_.panels()),
+                       ShareOf(next, index, tasks)};
     Block block;
     Fill(tile, std::min(tile + split.tiles, tiles_), &block);
-    RunBlock(block, group, panel,
-             std::min(panel + split.panels, panels_.panels()), buffers);
+    RunBlock(block, task, buffers);
   });
 }
 
@@ -226,18 +249,22 @@ IgemmTile IgemmConv::PanelCall(const Buffers& buffers, int64_t group,
   return call;
 }
 
-// The first panel's calls fetch the input ahead, all fetch the next panel.
-void IgemmConv::RunBlock(const Block& block, int64_t group, int64_t first,
-                         int64_t end, const Buffers& buffers) const {
+// The first panel's calls fetch the input ahead. All fetch the next panel, the
+// last one's the next convolution's.
+void IgemmConv::RunBlock(const Block& block, const Task& task,
+                         const Buffers& buffers) const {
   int64_t portions = 0;
   for (int64_t i = 0; i < block.tiles; ++i) {
     portions += Portions(*block.tile[i].box);
   }
-  for (int64_t panel = first; panel < end; ++panel) {
-    IgemmTile call = PanelCall(buffers, group, panel);
-    const bool more = panel + 1 < end;
-    Stream next(call.weights + panels_.Size(panel),
-                more ? panels_.Size(panel + 1) : 0, portions);
+  for (int64_t panel = task.first_panel; panel < task.end_panel; ++panel) {
+    IgemmTile call = PanelCall(buffers, task.group, panel);
+    const NextWeights next =
+        panel + 1 < task.end_panel
+            ? NextWeights{call.weights + panels_.Size(panel),
+                          panels_.Size(panel + 1)}
+            : task.next;
+    Stream stream(next.packed, next.size, portions);
     const IgemmTileFunction* functions =
         kernel_.tiles + panels_.Pitch(panel) / kernel_.vector - 1;
     for (int64_t i = 0; i < block.tiles; ++i) {
@@ -247,13 +274,13 @@ void IgemmConv::RunBlock(const Block& block, int64_t group, int64_t first,
       call.x_places = block.x_places + tile.first;
       call.y_places = block.y_places + tile.first;
       call.next_places = nullptr;
-      if (panel == first && i + kTilesAhead < block.tiles) {
+      if (panel == task.first_panel && i + kTilesAhead < block.tiles) {
         const int64_t ahead = block.tile[i + kTilesAhead].first;
         if (ahead + tile.rows <= block.pixels) {
           call.next_places = block.x_places + ahead;
         }
       }
-      next.Feed(Portions(*tile.box), &call);
+      stream.Feed(Portions(*tile.box), &call);
       functions[(tile.rows - 1) * kernel_.vectors](call);
     }
   }

@@ -98,7 +98,7 @@ class ReferenceConv : public Conv {
   int64_t workspace_size() const override { return 0; }
 
   void Run(const float* x, const float* packed, const ConvEpilogue& epilogue,
-           float* y, float*) const override {
+           float* y, float*, const NextWeights&) const override {
     const int64_t pixels = shape_.out_pixels();
     ParallelFor(shape_.num * pixels, [&](int64_t row) {
       std::vector<double> sums(shape_.num_output);

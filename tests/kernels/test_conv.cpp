@@ -242,7 +242,9 @@ void CheckRun(const Problem& problem, const Conv& conv, const Guarded& packed,
   }
   if (e.residual) e.alpha = .5f, e.beta = use & kOuter ? 3.f : -2.f;
   p3d::SetNumThreads(threads);
-  conv.Run(problem.x.get(), packed.get(), e, y.get(), workspace.get());
+  p3d::NextWeights next;
+  if (threads > 1) next = {packed.get(), packed.count()};
+  conv.Run(problem.x.get(), packed.get(), e, y.get(), workspace.get(), next);
 
   std::ostringstream where;
   where << reproduce << " (epilogue " << use << ", threads " << threads << ")";
