@@ -242,12 +242,15 @@ void Plan::FoldAffine(Step* step) const {
       step->affine.empty() && !bias ? nullptr : step->shift.data();
 }
 
-// The weights of the first convolution behind `step`.
+// The weights of the first convolution behind `step`. Not where both share
+// theirs: packing them for the next would free what this one is about to read.
 NextWeights Plan::WeightsBehind(const Step* step) const {
   const Step* const end = steps_.data() + steps_.size();
+  const Storage<float>* own = &step->convolution->blobs()[0]->storage();
   do {
     if (++step == end) return NextWeights();
   } while (!step->convolution);
+  if (&step->convolution->blobs()[0]->storage() == own) return NextWeights();
   return {step->convolution->packed_weights(),
           step->convolution->conv().packed_size()};
 }

@@ -42,9 +42,23 @@ def data(*shape: int) -> str:
     )
 
 
+def shared(name: str, bottom: str, stride: int) -> str:
+    """One of several convolutions that share their weights by name."""
+    return (
+        f'layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{name}" '
+        'param { name: "shared" } convolution_param { num_output: 48 kernel_size: 3 pad: 1 '
+        f"stride: {stride} bias_term: false "
+        'weight_filler { type: "xavier" } } }\n'
+    )
+
+
 # Small nets whose layers the plan can join, or must not.
 NETS = {
     "tiny_p3d": TINY,
+    "shared_weights": data(2, 48, 2, 40, 40)
+    + shared("a", "data", 1)
+    + shared("b", "a", 4)
+    + shared("c", "b", 4),
     "bias_only": data(2, 3, 2, 4, 5) + conv("c", "data", 5),
     "two_affine": data(2, 3, 2, 4, 5)
     + conv("c", "data", 5, "bias_term: false")
