@@ -74,11 +74,9 @@ namespace p3d {
 const IgemmKernel* const* IgemmKernelsAvx2() {
   static const IgemmKernel* const kernels[] = {
 #if defined(__x86_64__)
-    &kDepthwise6x16,
-    &k6x16,
+      &kDepthwise6x16, &k6x16,
 #endif
-    nullptr
-  };
+      nullptr};
   return kernels;
 }
 

@@ -79,12 +79,9 @@ namespace p3d {
 const IgemmKernel* const* IgemmKernelsAvx512() {
   static const IgemmKernel* const kernels[] = {
 #if defined(__x86_64__)
-    &kDepthwise6x64,
-    &k6x64,
-    &k12x32,
+      &kDepthwise6x64, &k6x64, &k12x32,
 #endif
-    nullptr
-  };
+      nullptr};
   return kernels;
 }
 
