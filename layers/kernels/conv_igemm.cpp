@@ -21,6 +21,13 @@ const double kLeastTiles = 16;
 // will read before its own prefetching takes effect.
 const int64_t kNextFloats = 64 << 10;
 
+// Kernels with more taps, or padding that makes more floats of the input (and
+// many times as many), are left to the plain loops: the lists of taps and the
+// padded copy would cost more memory than anyone expects.
+const int64_t kMaxTaps = 1 << 20;
+const int64_t kMaxPadded = 1 << 26;
+const int64_t kMaxPaddedGrowth = 8;
+
 // How far ahead of the present tile the input is fetched, in tiles.
 const int64_t kTilesAhead = 2;
 
@@ -303,6 +310,7 @@ const IgemmKernel* const* IgemmKernels(Isa isa) {
 std::unique_ptr<Conv> CreateConvIgemm(const ConvShape& shape, Isa isa) {
   const IgemmKernel* const* kernel = IgemmKernels(isa);
   if (*kernel == nullptr) return nullptr;
+  if (shape.taps() > kMaxTaps) return nullptr;
   const bool depthwise = shape.group > 1 && shape.group == shape.channels &&
                          shape.group == shape.num_output;
   if (!depthwise) {
@@ -313,7 +321,11 @@ std::unique_ptr<Conv> CreateConvIgemm(const ConvShape& shape, Isa isa) {
       ++kernel;
     }
   }
-  return std::unique_ptr<Conv>(new IgemmConv(shape, **kernel));
+  std::unique_ptr<Conv> conv(new IgemmConv(shape, **kernel));
+  const int64_t in = shape.num * shape.in_pixels() * shape.channels;
+  const bool fits = conv->workspace_size() <= kMaxPadded ||
+                    conv->workspace_size() / kMaxPaddedGrowth <= in;
+  return fits ? std::move(conv) : nullptr;
 }
 
 }  // namespace p3d

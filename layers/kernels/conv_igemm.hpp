@@ -66,7 +66,8 @@ const IgemmKernel* const* IgemmKernelsGeneric();
 const IgemmKernel* const* IgemmKernels(Isa isa);
 
 // "conv_f32_depthwise_<tile>_<isa>" for groups of one input and one output
-// channel, else "conv_f32_igemm_<tile>_<isa>": together they do every shape.
+// channel, else "conv_f32_igemm_<tile>_<isa>": together they do every shape but
+// absurd ones (a million taps, padding that makes gigabytes of the input).
 std::unique_ptr<Conv> CreateConvIgemm(const ConvShape& shape, Isa isa);
 
 }  // namespace p3d

@@ -10,7 +10,7 @@ namespace {
 
 // With more padded axes or more runs than this, padding is copied.
 const size_t kMaxSkippedAxes = 6;
-const int64_t kMaxRuns = 1 << 16;
+const int64_t kMaxRuns = 1 << 14;
 
 // What a tile costs beside its multiplications, and what copying an input value
 // costs, in steps: one pixel's value times one row of the weights.
