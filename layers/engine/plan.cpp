@@ -268,6 +268,11 @@ void Plan::RunConvolution(Step* step) {
 }
 
 float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {
+  // However the run ends, no blob may go on pointing into the arena.
+  struct Ending {
+    ~Ending() { plan->LoseOthers(); }
+    Plan* plan;
+  } ending{this};
   using Clock = std::chrono::steady_clock;
   float* arena = static_cast<float*>(arena_->data());
   for (const auto& place : places_) place.first->Bind(arena + place.second);
@@ -287,7 +292,6 @@ float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {
     times->back().milliseconds =
         std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   }
-  LoseOthers();
   return loss;
 }
 

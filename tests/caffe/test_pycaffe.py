@@ -466,6 +466,8 @@ def test_python_layer_errors_pass_through(python_net) -> None:
     net = python_net("Broken")
     with pytest.raises(KeyError, match="the layer's own error"):
         net.forward()
+    with pytest.raises(KeyError, match="the layer's own error"):  # the run that makes it again
+        net.blobs["conv"].data.sum()
     with pytest.raises(RuntimeError, match="no class 'Missing'"):
         python_net("Missing")
     with pytest.raises(RuntimeError, match=r"not derived from caffe\.Layer"):
