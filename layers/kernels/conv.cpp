@@ -67,6 +67,18 @@ int64_t ConvShape::weight_count() const {
   return num_output * (channels / group) * taps();
 }
 
+std::vector<int64_t> ConvShape::in_sizes() const {
+  std::vector<int64_t> sizes;
+  for (const ConvAxis& axis : axes) sizes.push_back(axis.in);
+  return sizes;
+}
+
+std::vector<int64_t> ConvShape::out_sizes() const {
+  std::vector<int64_t> sizes;
+  for (const ConvAxis& axis : axes) sizes.push_back(axis.out());
+  return sizes;
+}
+
 int64_t ConvShape::macs() const { return num * out_pixels() * weight_count(); }
 
 void CheckConvShape(const ConvShape& shape) {

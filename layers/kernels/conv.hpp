@@ -48,6 +48,8 @@ struct ConvShape {
   int64_t in_pixels() const;     // product of the axes' in
   int64_t out_pixels() const;    // product of the axes' out
   int64_t weight_count() const;  // num_output * channels / group * taps
+  std::vector<int64_t> in_sizes() const;   // of the axes
+  std::vector<int64_t> out_sizes() const;  // of the axes
   // Multiplications of one forward, those with padding included.
   int64_t macs() const;
 };

@@ -28,12 +28,12 @@ int64_t InputOffset(const ConvShape& shape, const BlobStrides& strides,
   return offset;
 }
 
-int64_t OutputOffset(const ConvShape& shape, const BlobStrides& strides,
-                     int64_t pixel) {
+// Where a pixel, counted through axes of the given sizes, lies in its channel.
+int64_t PixelOffset(const std::vector<int64_t>& sizes,
+                    const BlobStrides& strides, int64_t pixel) {
   int64_t offset = 0;
-  for (size_t i = shape.axes.size(); i-- > 0;) {
-    offset += pixel % shape.axes[i].out() * strides.axes[i];
-    pixel /= shape.axes[i].out();
+  for (size_t i = sizes.size(); i-- > 0; pixel /= sizes[i]) {
+    offset += pixel % sizes[i] * strides.axes[i];
   }
   return offset;
 }
@@ -60,12 +60,6 @@ void SumPixel(const ConvShape& shape, const BlobStrides& strides,
   }
 }
 
-std::vector<int64_t> InSizes(const ConvShape& shape) {
-  std::vector<int64_t> sizes;
-  for (const ConvAxis& axis : shape.axes) sizes.push_back(axis.in);
-  return sizes;
-}
-
 float Finish(float v, const ConvEpilogue& epilogue, int64_t channel,
              int64_t place) {
   if (epilogue.scale) v *= epilogue.scale[channel];
@@ -82,7 +76,7 @@ class ReferenceConv : public Conv {
  public:
   explicit ReferenceConv(const ConvShape& shape)
       : shape_(shape),
-        in_(BlobStrides::ChannelsLast(shape.channels, InSizes(shape))) {}
+        in_(BlobStrides::ChannelsLast(shape.channels, shape.in_sizes())) {}
 
   const char* name() const override { return "conv_f32_reference"; }
   int64_t packed_size() const override { return shape_.weight_count(); }
@@ -146,25 +140,102 @@ void ConvReference(const ConvShape& shape, const BlobStrides& x_strides,
                    const BlobStrides& y_strides, Dtype* y) {
   CheckConvShape(shape);
   const int64_t pixels = shape.out_pixels();
+  const std::vector<int64_t> sizes = shape.out_sizes();
   ParallelFor(shape.num * pixels, [&](int64_t row) {
     const int64_t n = row / pixels;
     std::vector<double> sums(shape.num_output);
     SumPixel(shape, x_strides, x + n * x_strides.num, weights, row % pixels,
              sums.data());
     Dtype* out =
-        y + n * y_strides.num + OutputOffset(shape, y_strides, row % pixels);
+        y + n * y_strides.num + PixelOffset(sizes, y_strides, row % pixels);
     for (int64_t o = 0; o < shape.num_output; ++o) {
       out[o * y_strides.channel] = static_cast<Dtype>(sums[o]);
     }
   });
 }
 
-template void ConvReference<float>(const ConvShape&, const BlobStrides&,
-                                   const float*, const float*,
-                                   const BlobStrides&, float*);
-template void ConvReference<double>(const ConvShape&, const BlobStrides&,
-                                    const double*, const double*,
-                                    const BlobStrides&, double*);
+// Each channel of an image is a task of its own, so nothing is written twice.
+template <typename Dtype>
+void ConvDataGradientReference(const ConvShape& shape,
+                               const BlobStrides& y_strides, const Dtype* dy,
+                               const Dtype* weights,
+                               const BlobStrides& x_strides, Dtype* dx) {
+  CheckConvShape(shape);
+  const int64_t taps = shape.taps(), in_pixels = shape.in_pixels();
+  const int64_t inputs = shape.channels / shape.group;
+  const int64_t outputs = shape.num_output / shape.group;
+  const BlobStrides plane = BlobStrides::CaffeOrder(1, shape.in_sizes());
+  const std::vector<int64_t> in_sizes = shape.in_sizes();
+  const std::vector<int64_t> out_sizes = shape.out_sizes();
+  ParallelFor(shape.num * shape.channels, [&](int64_t task) {
+    const int64_t n = task / shape.channels, c = task % shape.channels;
+    const int64_t first = c / inputs * outputs;
+    std::vector<double> sums(in_pixels);
+    for (int64_t p = 0; p < shape.out_pixels(); ++p) {
+      const Dtype* from =
+          dy + n * y_strides.num + PixelOffset(out_sizes, y_strides, p);
+      for (int64_t tap = 0; tap < taps; ++tap) {
+        const int64_t place = InputOffset(shape, plane, p, tap);
+        if (place < 0) continue;
+        for (int64_t o = first; o < first + outputs; ++o) {
+          const Dtype w = weights[(o * inputs + c % inputs) * taps + tap];
+          sums[place] += static_cast<double>(w) * from[o * y_strides.channel];
+        }
+      }
+    }
+    Dtype* to = dx + n * x_strides.num + c * x_strides.channel;
+    for (int64_t q = 0; q < in_pixels; ++q) {
+      to[PixelOffset(in_sizes, x_strides, q)] = static_cast<Dtype>(sums[q]);
+    }
+  });
+}
+
+template <typename Dtype>
+void ConvWeightGradientReference(const ConvShape& shape,
+                                 const BlobStrides& y_strides, const Dtype* dy,
+                                 const BlobStrides& x_strides, const Dtype* x,
+                                 Dtype* dw) {
+  CheckConvShape(shape);
+  const int64_t taps = shape.taps();
+  const int64_t inputs = shape.channels / shape.group;
+  const int64_t outputs = shape.num_output / shape.group;
+  const std::vector<int64_t> out_sizes = shape.out_sizes();
+  ParallelFor(shape.num_output, [&](int64_t o) {
+    std::vector<double> sums(inputs * taps);
+    const Dtype* planes = x + o / outputs * inputs * x_strides.channel;
+    for (int64_t row = 0; row < shape.num * shape.out_pixels(); ++row) {
+      const int64_t n = row / shape.out_pixels(), p = row % shape.out_pixels();
+      const double gradient =
+          dy[n * y_strides.num + PixelOffset(out_sizes, y_strides, p) +
+             o * y_strides.channel];
+      for (int64_t tap = 0; tap < taps; ++tap) {
+        const int64_t place = InputOffset(shape, x_strides, p, tap);
+        if (place < 0) continue;
+        const Dtype* in = planes + n * x_strides.num + place;
+        for (int64_t i = 0; i < inputs; ++i) {
+          sums[i * taps + tap] += gradient * in[i * x_strides.channel];
+        }
+      }
+    }
+    for (int64_t i = 0; i < inputs * taps; ++i) {
+      dw[o * inputs * taps + i] += static_cast<Dtype>(sums[i]);
+    }
+  });
+}
+
+#define P3D_INSTANTIATE(Dtype)                                                \
+  template void ConvReference(const ConvShape&, const BlobStrides&,           \
+                              const Dtype*, const Dtype*, const BlobStrides&, \
+                              Dtype*);                                        \
+  template void ConvDataGradientReference(                                    \
+      const ConvShape&, const BlobStrides&, const Dtype*, const Dtype*,       \
+      const BlobStrides&, Dtype*);                                            \
+  template void ConvWeightGradientReference(                                  \
+      const ConvShape&, const BlobStrides&, const Dtype*, const BlobStrides&, \
+      const Dtype*, Dtype*)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+#undef P3D_INSTANTIATE
 
 std::unique_ptr<Conv> CreateConvReference(const ConvShape& shape, Isa) {
   return std::unique_ptr<Conv>(new ReferenceConv(shape));

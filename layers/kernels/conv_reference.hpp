@@ -32,6 +32,23 @@ void ConvReference(const ConvShape& shape, const BlobStrides& x_strides,
                    const Dtype* x, const Dtype* weights,
                    const BlobStrides& y_strides, Dtype* y);
 
+// Its gradients, likewise: dx = ..., dw += ... . dy is the gradient of y.
+//
+//   dx[n, q, i] = sum w[o, i, k] dy[n, p, o]
+//                 over all o, k and p with p * stride - pad_begin + k * dil = q
+//   dw[o, i, k] += sum over n, p of
+//                  dy[n, p, o] x[n, p * stride - pad_begin + k * dil, i]
+template <typename Dtype>
+void ConvDataGradientReference(const ConvShape& shape,
+                               const BlobStrides& y_strides, const Dtype* dy,
+                               const Dtype* weights,
+                               const BlobStrides& x_strides, Dtype* dx);
+template <typename Dtype>
+void ConvWeightGradientReference(const ConvShape& shape,
+                                 const BlobStrides& y_strides, const Dtype* dy,
+                                 const BlobStrides& x_strides, const Dtype* x,
+                                 Dtype* dw);
+
 // "conv_f32_reference": does every shape, with any instruction set.
 std::unique_ptr<Conv> CreateConvReference(const ConvShape& shape, Isa isa);
 

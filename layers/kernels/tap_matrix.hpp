@@ -1,0 +1,69 @@
+#ifndef P3D_KERNELS_TAP_MATRIX_HPP_
+#define P3D_KERNELS_TAP_MATRIX_HPP_
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/conv.hpp"
+
+namespace p3d {
+
+// A part of a matrix.
+struct MatrixBlock {
+  int64_t row, rows;
+  int64_t column, columns;
+};
+
+// The matrix that a convolution in Caffe's order multiplies its weights with,
+// for one image and one group ("im2col"), never stored as a whole: row
+// (i, k), taps k fastest, and column p hold the input value of channel i that
+// output pixel p sees through tap k, or 0 where that is padding.
+class TapMatrix {
+ public:
+  // Throws Error for replicated padding.
+  explicit TapMatrix(const ConvShape& shape);
+
+  int64_t rows() const { return channels_ * taps_; }
+  int64_t columns() const { return out_rows_ * out_width_; }
+  // Row (i, k) is plane i: one tap, stride 1, nothing padded.
+  bool is_input() const { return is_input_; }
+
+  // to[r * pitch + j] = the block's value [r, j]; pitch >= block.columns, what
+  // is between becomes 0. `planes` is the group's first channel.
+  void Gather(const float* planes, const MatrixBlock& block, int64_t pitch,
+              float* to) const;
+
+  // The other way round: adds from[r * pitch + j] to the input value that the
+  // block's value [r, j] is.
+  void ScatterAdd(const float* from, const MatrixBlock& block, int64_t pitch,
+                  float* planes) const;
+
+ private:
+  // `length` columns from `to` on that see plane values `step()` apart.
+  struct Run {
+    int64_t to, from, length;
+  };
+  // The output columns of a row that one tap of the last axis sees inside.
+  struct Inside {
+    int64_t begin, end;
+    int64_t from;  // the input place of column 0
+  };
+  int64_t FindRuns(int64_t tap, const MatrixBlock& block, Run* runs) const;
+  template <typename Body>
+  void ForEachLine(const MatrixBlock& block, const Body& body) const;
+
+  int64_t channels_;  // of a group
+  int64_t taps_;
+  int64_t plane_;  // pixels of a channel
+  int64_t step_;   // from one output pixel's input to the next one's
+  int64_t out_rows_, out_width_;
+  bool is_input_;
+  // Where the input row of output row r is for tap t of the leading axes, at
+  // [t * out_rows_ + r]; -1 where it is padding.
+  std::vector<int64_t> row_places_;
+  std::vector<Inside> inside_;  // of each tap of the last axis
+};
+
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_TAP_MATRIX_HPP_
