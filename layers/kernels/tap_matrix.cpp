@@ -1,10 +1,10 @@
 #include "kernels/tap_matrix.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/error.hpp"
 #include "kernels/scratch.hpp"
+#include "kernels/tap_copy-inl.hpp"
 
 namespace p3d {
 namespace {
@@ -13,15 +13,19 @@ int64_t FloorDiv(int64_t a, int64_t b) {
   return a >= 0 ? a / b : -((-a + b - 1) / b);
 }
 
-// Constant lengths become a few vector moves; most runs are rows of an image.
-inline void CopyRun(const float* from, int64_t length, float* to) {
-  for (; length >= 16; length -= 16, from += 16, to += 16) {
-    std::memcpy(to, from, 16 * sizeof(float));
+// From an output pixel's place to the input's, where neither axis has strides.
+std::vector<int64_t> TapShifts(const ConvShape& shape) {
+  std::vector<int64_t> shifts(shape.taps());
+  for (int64_t i = 0; i < shape.taps(); ++i) {
+    int64_t tap = i, size = 1;
+    for (size_t a = shape.axes.size(); a-- > 0;) {
+      const ConvAxis& axis = shape.axes[a];
+      shifts[i] += (tap % axis.kernel * axis.dilation - axis.pad_begin) * size;
+      size *= axis.in;
+      tap /= axis.kernel;
+    }
   }
-  for (; length >= 4; length -= 4, from += 4, to += 4) {
-    std::memcpy(to, from, 4 * sizeof(float));
-  }
-  for (; length > 0; --length) *to++ = *from++;
+  return shifts;
 }
 
 }  // namespace
@@ -37,6 +41,11 @@ TapMatrix::TapMatrix(const ConvShape& shape)
   out_rows_ = shape.out_pixels() / out_width_;
   const ConvAxis& last = shape.axes.back();
   is_input_ = true;
+  is_shifted_ = true;
+  for (size_t i = 0; i < shape.axes.size(); ++i) {
+    const ConvAxis& axis = shape.axes[i];
+    is_shifted_ &= axis.stride == 1 && (i == 0 || axis.out() == axis.in);
+  }
   for (const ConvAxis& axis : shape.axes) {
     is_input_ &= axis.kernel == 1 && axis.stride == 1 && axis.pad_begin == 0 &&
                  axis.pad_end == 0;
@@ -52,6 +61,7 @@ TapMatrix::TapMatrix(const ConvShape& shape)
                  std::min(out_width_, FloorDiv(last.in - 1 - from, step_) + 1));
     inside_.push_back(inside);
   }
+  if (is_shifted_) shifts_ = TapShifts(shape);
   row_places_.resize(taps_ / last.kernel * out_rows_);
   for (int64_t i = 0; i < static_cast<int64_t>(row_places_.size()); ++i) {
     int64_t tap = i / out_rows_, row = i % out_rows_;
@@ -70,83 +80,161 @@ TapMatrix::TapMatrix(const ConvShape& shape)
   }
 }
 
-// The runs of a block's columns for one tap, in order; their number.
-int64_t TapMatrix::FindRuns(int64_t tap, const MatrixBlock& block,
-                            Run* runs) const {
+// Columns [column, column + length) of the line; joined with the run before
+// where the panel allows.
+void TapMatrix::Line::Add(int64_t column, int64_t from, int64_t length,
+                          int64_t step) {
+  while (length > 0) {
+    const int64_t at = column % pitch;
+    const int64_t part = std::min(length, pitch - at);
+    const int64_t to = column / pitch * panel + at;
+    Run* last = count > 0 ? runs + count - 1 : nullptr;
+    const bool joined = last && at > 0 &&
+                        (from < 0 ? last->from < 0
+                                  : step == 1 && last->from >= 0 &&
+                                        last->from + last->length == from);
+    if (joined) {
+      last->length += part;
+    } else {
+      runs[count++] = {to, from, part};
+    }
+    column += part;
+    length -= part;
+    if (from >= 0) from += part * step;
+  }
+}
+
+// The runs of a block's columns for one tap, in order.
+void TapMatrix::FindRuns(int64_t tap, const MatrixBlock& block,
+                         Line* line) const {
   const int64_t kernel = inside_.size();
   const int64_t* places = row_places_.data() + tap / kernel * out_rows_;
   const Inside& inside = inside_[tap % kernel];
   int64_t row = block.column / out_width_, column = block.column % out_width_;
-  int64_t count = 0;
+  line->count = 0;
   for (int64_t to = 0; to < block.columns; ++row, column = 0) {
     const int64_t stop = std::min(out_width_, column + block.columns - to);
-    const int64_t begin = std::max(column, inside.begin);
-    const int64_t end = std::min(stop, inside.end);
-    if (places[row] >= 0 && begin < end) {
-      const Run run = {to + begin - column,
-                       places[row] + inside.from + begin * step_, end - begin};
-      Run* last = count > 0 ? runs + count - 1 : nullptr;
-      if (last && step_ == 1 && last->to + last->length == run.to &&
-          last->from + last->length == run.from) {
-        last->length += run.length;
-      } else {
-        runs[count++] = run;
-      }
-    }
+    int64_t begin = std::min(std::max(column, inside.begin), stop);
+    int64_t end = std::max(begin, std::min(stop, inside.end));
+    if (places[row] < 0) begin = end = stop;
+    line->Add(to, -1, begin - column, 1);
+    line->Add(to + begin - column, places[row] + inside.from + begin * step_,
+              end - begin, step_);
+    line->Add(to + end - column, -1, stop - end, 1);
     to += stop - column;
   }
-  return count;
+  const int64_t rest = block.columns % line->pitch;
+  if (rest > 0) line->Add(block.columns, -1, line->pitch - rest, 1);
 }
 
-// body(row of the block, offset of its plane, runs, number of runs)
+// body(row of the block, offset of its plane, line)
 template <typename Body>
-void TapMatrix::ForEachLine(const MatrixBlock& block, const Body& body) const {
-  const Scratch<Run> runs(block.columns / out_width_ + 2);
+void TapMatrix::ForEachLine(const MatrixBlock& block, int64_t pitch,
+                            const Body& body) const {
+  const Scratch<Run> runs(3 * (block.columns / out_width_ + 2) +
+                          block.columns / pitch + 2);
+  Line line = {runs.data(), 0, pitch, block.rows * pitch};
   for (int64_t tap = 0; tap < taps_; ++tap) {
     // The block's first row of this tap.
     int64_t channel = (block.row - tap + taps_ - 1) / taps_;
     const int64_t end = block.row + block.rows;
     if (channel * taps_ + tap >= end) continue;
-    const int64_t count = FindRuns(tap, block, runs.data());
+    FindRuns(tap, block, &line);
     for (; channel * taps_ + tap < end; ++channel) {
-      body(channel * taps_ + tap - block.row, channel * plane_, runs.data(),
-           count);
+      body(channel * taps_ + tap - block.row, channel * plane_, line);
+    }
+  }
+}
+
+void TapMatrix::GatherRuns(const float* planes, const MatrixBlock& block,
+                           int64_t pitch, float* to) const {
+  ForEachLine(block, pitch, [&](int64_t row, int64_t plane, const Line& line) {
+    const float* from = planes + plane;
+    for (const Run *run = line.runs, *end = run + line.count; run != end;
+         ++run) {
+      float* out = to + row * pitch + run->to;
+      if (run->from < 0) {
+        for (int64_t j = 0; j < run->length; ++j) out[j] = 0;
+      } else if (step_ == 1) {
+        CopyRun(from + run->from, run->length, out);
+      } else {
+        CopySteps(from + run->from, step_, run->length, out);
+      }
+    }
+  });
+}
+
+// All ones for the block's columns that see the input through the tap.
+void TapMatrix::FindMask(int64_t tap, const MatrixBlock& block,
+                         uint32_t* mask) const {
+  const int64_t kernel = inside_.size();
+  const int64_t* places = row_places_.data() + tap / kernel * out_rows_;
+  const Inside& inside = inside_[tap % kernel];
+  int64_t row = block.column / out_width_, column = block.column % out_width_;
+  for (int64_t j = 0; j < block.columns; ++row, column = 0) {
+    for (; column < out_width_ && j < block.columns; ++column, ++j) {
+      const bool sees =
+          places[row] >= 0 && column >= inside.begin && column < inside.end;
+      mask[j] = sees ? ~uint32_t{0} : 0;
+    }
+  }
+}
+
+// Neighbouring columns are neighbours in the plane, wherever a row ends, so
+// rows need no copies of their own: what is padding is masked out.
+void TapMatrix::GatherShifted(const float* planes, const MatrixBlock& block,
+                              int64_t pitch, float* to) const {
+  const int64_t panels = (block.columns + pitch - 1) / pitch;
+  const Scratch<uint32_t> mask(panels * pitch);
+  const Scratch<float> edge(pitch);
+  for (int64_t tap = 0; tap < std::min(taps_, block.row + block.rows); ++tap) {
+    int64_t channel = (block.row - tap + taps_ - 1) / taps_;
+    const int64_t stop = block.row + block.rows;
+    if (channel * taps_ + tap >= stop) continue;
+    std::fill_n(mask.data(), panels * pitch, 0);
+    FindMask(tap, block, mask.data());
+    const int64_t first = block.column + shifts_[tap];
+    for (; channel * taps_ + tap < stop; ++channel) {
+      const float* plane = planes + channel * plane_;
+      float* line = to + (channel * taps_ + tap - block.row) * pitch;
+      for (int64_t panel = 0; panel < panels; ++panel) {
+        const int64_t begin = first + panel * pitch;
+        const float* from = plane + begin;
+        if (begin < 0 || begin + pitch > plane_) {
+          // Not all of it can be read.
+          const int64_t low = std::min(std::max<int64_t>(0, -begin), pitch);
+          const int64_t high = std::max(low, std::min(pitch, plane_ - begin));
+          std::fill_n(edge.data(), pitch, 0.f);
+          std::copy(from + low, from + high, edge.data() + low);
+          from = edge.data();
+        }
+        CopyMasked(from, mask.data() + panel * pitch, pitch,
+                   line + panel * block.rows * pitch);
+      }
     }
   }
 }
 
 void TapMatrix::Gather(const float* planes, const MatrixBlock& block,
                        int64_t pitch, float* to) const {
-  ForEachLine(
-      block, [&](int64_t row, int64_t plane, const Run* runs, int64_t count) {
-        float* line = to + row * pitch;
-        const float* from = planes + plane;
-        const bool whole = count == 1 && runs[0].length == pitch;
-        if (!whole) std::fill_n(line, pitch, 0.f);
-        for (const Run *run = runs, *end = runs + count; run != end; ++run) {
-          if (step_ == 1) {
-            CopyRun(from + run->from, run->length, line + run->to);
-            continue;
-          }
-          for (int64_t j = 0; j < run->length; ++j) {
-            line[run->to + j] = from[run->from + j * step_];
-          }
-        }
-      });
+  if (is_shifted_ && pitch % 4 == 0) {
+    GatherShifted(planes, block, pitch, to);
+  } else {
+    GatherRuns(planes, block, pitch, to);
+  }
 }
 
 void TapMatrix::ScatterAdd(const float* from, const MatrixBlock& block,
                            int64_t pitch, float* planes) const {
-  ForEachLine(
-      block, [&](int64_t row, int64_t plane, const Run* runs, int64_t count) {
-        const float* line = from + row * pitch;
-        float* to = planes + plane;
-        for (const Run *run = runs, *end = runs + count; run != end; ++run) {
-          for (int64_t j = 0; j < run->length; ++j) {
-            to[run->from + j * step_] += line[run->to + j];
-          }
-        }
-      });
+  ForEachLine(block, pitch, [&](int64_t row, int64_t plane, const Line& line) {
+    for (const Run *run = line.runs, *end = run + line.count; run != end;
+         ++run) {
+      if (run->from < 0) continue;
+      const float* values = from + row * pitch + run->to;
+      float* out = planes + plane + run->from;
+      for (int64_t j = 0; j < run->length; ++j) out[j * step_] += values[j];
+    }
+  });
 }
 
 }  // namespace p3d

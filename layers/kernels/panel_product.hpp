@@ -1,0 +1,33 @@
+#ifndef P3D_KERNELS_PANEL_PRODUCT_HPP_
+#define P3D_KERNELS_PANEL_PRODUCT_HPP_
+
+#include <cstdint>
+
+#include "kernels/conv_igemm.hpp"
+
+namespace p3d {
+
+// A matrix product whose right side is one panel, as wide as a micro-kernel's
+// tile at most:
+//
+//   y[r * y_pitch + j] = sum over d of a[r * a_pitch + d] * panel[d * p + j]
+//
+// for r < rows, j < width, d < depth, with p the width in whole vectors. With
+// `add` the sum is added to y.
+struct PanelProduct {
+  const float* a;
+  int64_t a_pitch;
+  int64_t rows;
+  const float* panel;
+  int64_t width;
+  int64_t depth;
+  float* y;
+  int64_t y_pitch;
+  bool add;
+};
+
+void Multiply(const IgemmKernel& kernel, const PanelProduct& product);
+
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_PANEL_PRODUCT_HPP_

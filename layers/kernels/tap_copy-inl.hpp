@@ -1,0 +1,80 @@
+#ifndef P3D_KERNELS_TAP_COPY_INL_HPP_
+#define P3D_KERNELS_TAP_COPY_INL_HPP_
+
+// How short pieces of planes are copied into panels: inlined, with vectors that
+// every compiler has at its baseline.
+
+#include <cstdint>
+#include <cstring>
+
+namespace p3d {
+namespace {
+
+template <int kCount>
+inline void CopyBlock(const float* from, float* to) {
+  std::memcpy(to, from, kCount * sizeof(float));
+}
+
+// Most runs are rows of an image: short, but rarely a whole number of vectors.
+// Then the last vector overlaps the one before.
+inline void CopyRun(const float* from, int64_t length, float* to) {
+  if (length >= 16) {
+    int64_t i = 0;
+    for (; i + 16 <= length; i += 16) CopyBlock<16>(from + i, to + i);
+    if (i < length) CopyBlock<16>(from + length - 16, to + length - 16);
+  } else if (length >= 4) {
+    int64_t i = 0;
+    for (; i + 4 <= length; i += 4) CopyBlock<4>(from + i, to + i);
+    if (i < length) CopyBlock<4>(from + length - 4, to + length - 4);
+  } else {
+    for (int64_t i = 0; i < length; ++i) to[i] = from[i];
+  }
+}
+
+typedef float Float4 __attribute__((vector_size(16)));
+typedef uint32_t Mask4 __attribute__((vector_size(16)));
+
+template <typename Vector>
+inline Vector Load4(const void* from) {
+  Vector v;
+  std::memcpy(&v, from, sizeof(v));
+  return v;
+}
+
+// The first and third value of each of two vectors.
+inline Float4 Evens(Float4 a, Float4 b) {
+#ifdef __clang__
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+#else
+  return __builtin_shuffle(a, b, Mask4{0, 2, 4, 6});
+#endif
+}
+
+// to[j] = from[j * step]
+inline void CopySteps(const float* from, int64_t step, int64_t length,
+                      float* to) {
+  int64_t j = 0;
+  if (step == 2) {
+    // Reads one value beyond those it copies, so not the last ones.
+    for (; j + 4 < length; j += 4) {
+      const Float4 v =
+          Evens(Load4<Float4>(from + 2 * j), Load4<Float4>(from + 2 * j + 4));
+      std::memcpy(to + j, &v, sizeof(v));
+    }
+  }
+  for (; j < length; ++j) to[j] = from[j * step];
+}
+
+// to[j] = from[j] where the mask is all ones, 0 where it is 0; count: of fours.
+inline void CopyMasked(const float* from, const uint32_t* mask, int64_t count,
+                       float* to) {
+  for (int64_t j = 0; j < count; j += 4) {
+    const Mask4 v = Load4<Mask4>(from + j) & Load4<Mask4>(mask + j);
+    std::memcpy(to + j, &v, sizeof(v));
+  }
+}
+
+}  // namespace
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_TAP_COPY_INL_HPP_
