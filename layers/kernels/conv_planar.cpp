@@ -1,5 +1,6 @@
 #include "kernels/conv_planar.hpp"
 
+#include "kernels/conv_planar_gemm.hpp"
 #include "kernels/conv_reference.hpp"
 #include "kernels/error.hpp"
 #include "kernels/thread_pool.hpp"

@@ -52,11 +52,6 @@ template <typename Dtype>
 void PlanarBiasGradient(int64_t num, int64_t num_output, int64_t pixels,
                         const Dtype* dy, Dtype* dbias);
 
-// The float implementation, by micro-kernels of conv_igemm.hpp; null where it
-// cannot do the shape.
-std::unique_ptr<PlanarConv<float>> CreatePlanarGemm(const ConvShape& shape,
-                                                    Isa isa);
-
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_CONV_PLANAR_HPP_

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "kernels/conv_igemm.hpp"
@@ -90,6 +91,10 @@ class PlanarGemm : public PlanarConv<float> {
   const int64_t panels_;        // of one image
   const TapMatrix out_planes_;  // y as a matrix
 };
+
+// Null for shapes that would need absurd tables.
+std::unique_ptr<PlanarConv<float>> CreatePlanarGemm(const ConvShape& shape,
+                                                    Isa isa);
 
 }  // namespace p3d
 
