@@ -31,6 +31,36 @@ void NormalizeCoefficients(int64_t count, const double* mean,
                            const Dtype* bias, Dtype* center, Dtype* scale,
                            Dtype* shift);
 
+// y = slope (x - mean) / deviation + bias, per channel, with coefficients as
+// above. y may be x. With ChannelStatistics before it, a training forward reads
+// x twice and writes y once.
+template <typename Dtype>
+void Normalize(const Geometry& geometry, Order order, const double* mean,
+               const double* deviation, const Dtype* slope, const Dtype* bias,
+               const Dtype* x, Dtype* y);
+
+// The gradients of Normalize where mean and deviation = sqrt(variance + eps)
+// follow x, with t = (x - mean) / deviation and m = num * pixels:
+//
+//   dslope[c] += sum dy t
+//   dbias[c] += sum dy
+//   dx = slope / deviation (dy - 1/m sum dy - t/m sum dy t)
+//
+// summed in double. A null slope stands for 1; a null dslope, dbias or dx is
+// not wanted. dx may be dy, but not x.
+template <typename Dtype>
+void NormalizeBackward(const Geometry& geometry, Order order,
+                       const double* mean, const double* deviation,
+                       const Dtype* slope, const Dtype* x, const Dtype* dy,
+                       Dtype* dslope, Dtype* dbias, Dtype* dx);
+
+// The gradient where they are constants: dx = dy slope / deviation. dx may be
+// dy.
+template <typename Dtype>
+void NormalizeBackwardFrozen(const Geometry& geometry, Order order,
+                             const double* deviation, const Dtype* slope,
+                             const Dtype* dy, Dtype* dx);
+
 // running[c] = momentum * running[c] + weight * batch[c]
 template <typename Dtype>
 void UpdateRunning(int64_t count, double momentum, double weight,

@@ -72,6 +72,22 @@ template <typename Dtype>
 void StochasticPoolMean(const PoolShape& shape, Order order, const Dtype* x,
                         Dtype* y);
 
+// The gradients, which fill dx = 0 + ...; dx never overlaps dy or mask. Results
+// do not depend on the number of threads.
+
+// Of MaxPool and StochasticPool: dx[mask] += dy, and nothing for a mask that
+// names no pixel of the image, as -1 does. Throws Error for images of more
+// pixels than a Dtype can count.
+template <typename Dtype>
+void MaskedPoolBackward(const PoolShape& shape, Order order, const Dtype* mask,
+                        const Dtype* dy, Dtype* dx);
+
+// Of AveragePool: every pixel of the window gets dy / (the size by which
+// AveragePool divided).
+template <typename Dtype>
+void AveragePoolBackward(const PoolShape& shape, Order order, const Dtype* dy,
+                         Dtype* dx);
+
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_POOL_HPP_

@@ -1,4 +1,5 @@
-// Statistics and normalisation of channels against two passes in long double.
+// Statistics and normalisation of channels against two passes in long double,
+// gradients against sums in long double and against differences.
 //
 //   test_bn [--quick]
 
@@ -84,15 +85,11 @@ void TestCase(const Case& test, Order order) {
   for (int64_t c = 0; c < g.channels; ++c) {
     deviation[c] = std::sqrt(variance[c] + 1e-5);
   }
-  std::vector<Dtype> slope(g.channels), bias(g.channels), center(g.channels),
-      scale(g.channels), shift(g.channels), y(g.count());
+  std::vector<Dtype> slope(g.channels), bias(g.channels), y(g.count());
   p3d::FillUniform(12, 0.5, 2, g.channels, slope.data());
   p3d::FillUniform(13, -1, 1, g.channels, bias.data());
-  p3d::NormalizeCoefficients(g.channels, mean.data(), deviation.data(),
-                             slope.data(), bias.data(), center.data(),
-                             scale.data(), shift.data());
-  p3d::ScaleShift(Broadcast::Channels(g, order), center.data(), scale.data(),
-                  shift.data(), x.data(), y.data());
+  p3d::Normalize(g, order, mean.data(), deviation.data(), slope.data(),
+                 bias.data(), x.data(), y.data());
 
   for (int64_t c = 0; c < g.channels; ++c) {
     long double right_mean, right_variance;
@@ -117,6 +114,154 @@ void TestCase(const Case& test, Order order) {
     }
     Expect(worst < 4e-6,
            spot + ": normalised values are off by " + std::to_string(worst));
+  }
+}
+
+// One call of NormalizeBackward and what it gave.
+template <typename Dtype>
+struct Backward {
+  Backward(const Geometry& g, Order order, const std::vector<double>& mean,
+           const std::vector<double>& deviation,
+           const std::vector<Dtype>& slope, const std::vector<Dtype>& x,
+           const std::vector<Dtype>& dy)
+      : dslope(g.channels, 3), dbias(g.channels, 5), dx(g.count()) {
+    p3d::NormalizeBackward(g, order, mean.data(), deviation.data(),
+                           slope.data(), x.data(), dy.data(), dslope.data(),
+                           dbias.data(), dx.data());
+  }
+  std::vector<Dtype> dslope, dbias, dx;
+};
+
+// The formula of the header in long double for one channel; `batch` says
+// whether mean and deviation are those of x. Tolerances are of the largest
+// values that are summed up.
+template <typename Dtype>
+void CheckGradients(const std::string& spot, const Geometry& g, Order order,
+                    int64_t c, double mean, double deviation, Dtype slope,
+                    const std::vector<Dtype>& x, const std::vector<Dtype>& dy,
+                    const Backward<Dtype>& got) {
+  const double digits = sizeof(Dtype) == 4 ? 4e-6 : 1e-11;
+  const long double m = g.num * g.pixels;
+  long double sum = 0, moment = 0, size = 1;
+  for (int64_t n = 0; n < g.num; ++n) {
+    for (int64_t p = 0; p < g.pixels; ++p) {
+      const int64_t at = Offset(g, order, n, c, p);
+      const long double t =
+          (static_cast<long double>(x[at]) - mean) / deviation;
+      sum += dy[at];
+      moment += dy[at] * t;
+      size += std::fabs(dy[at] * t) + std::fabs(dy[at]);
+    }
+  }
+  const auto near = [=](long double a, long double b, long double scale) {
+    return std::fabs(static_cast<double>(a - b)) <=
+           digits * static_cast<double>(scale);
+  };
+  Expect(near(got.dslope[c] - 3, moment, size), spot + ": dslope");
+  Expect(near(got.dbias[c] - 5, sum, size), spot + ": dbias");
+  bool right = true;
+  for (int64_t n = 0; n < g.num; ++n) {
+    for (int64_t p = 0; p < g.pixels; ++p) {
+      const int64_t at = Offset(g, order, n, c, p);
+      const long double t =
+          (static_cast<long double>(x[at]) - mean) / deviation;
+      const long double dx =
+          slope / deviation * (dy[at] - sum / m - t * moment / m);
+      right = right && near(got.dx[at], dx, 8 * slope / deviation);
+    }
+  }
+  Expect(right, spot + ": dx");
+}
+
+template <typename Dtype>
+void TestBackward(const Case& test, Order order, bool batch) {
+  const Geometry& g = test.geometry;
+  std::vector<Dtype> x(g.count()), dy(g.count()), slope(g.channels);
+  p3d::FillGaussian(21, test.mean, 1, g.count(), x.data());
+  p3d::FillGaussian(22, 0.5, 1, g.count(), dy.data());
+  p3d::FillUniform(23, 0.5, 2, g.channels, slope.data());
+  std::vector<double> mean(g.channels, test.mean + 0.25),
+      deviation(g.channels, 1.5);
+  if (batch) {
+    p3d::ChannelStatistics(g, order, x.data(), mean.data(), deviation.data());
+    for (double& d : deviation) d = std::sqrt(d + 1e-2);
+  }
+  const Backward<Dtype> got(g, order, mean, deviation, slope, x, dy);
+  p3d::SetNumThreads(3);
+  const Backward<Dtype> threads(g, order, mean, deviation, slope, x, dy);
+  p3d::SetNumThreads(1);
+  const std::string name =
+      Name(test, order) + (batch ? " backward" : " backward, other statistics");
+  Expect(got.dx == threads.dx && got.dslope == threads.dslope &&
+             got.dbias == threads.dbias,
+         name + ": threads change gradients");
+  for (int64_t c = 0; c < g.channels; ++c) {
+    CheckGradients(name + " channel " + std::to_string(c), g, order, c, mean[c],
+                   deviation[c], slope[c], x, dy, got);
+  }
+  // In place, and nothing but dx.
+  std::vector<Dtype> d(dy);
+  p3d::NormalizeBackward<Dtype>(g, order, mean.data(), deviation.data(),
+                                slope.data(), x.data(), d.data(), nullptr,
+                                nullptr, d.data());
+  Expect(d == got.dx, name + ": in place");
+  p3d::NormalizeBackwardFrozen(g, order, deviation.data(), slope.data(),
+                               dy.data(), d.data());
+  bool right = true;
+  for (int64_t i = 0; i < g.count(); ++i) {
+    const int64_t c =
+        order == Order::kCaffe ? i / g.pixels % g.channels : i % g.channels;
+    right = right && std::fabs(d[i] - dy[i] * slope[c] / deviation[c]) <
+                         1e-6 * std::fabs(dy[i]) * slope[c] / deviation[c];
+  }
+  Expect(right, name + ": frozen");
+}
+
+// sum of weight * y, which depends on x, slope and bias.
+double Loss(const Geometry& g, Order order, const std::vector<double>& slope,
+            const std::vector<double>& bias, const std::vector<double>& x,
+            const std::vector<double>& weight) {
+  std::vector<double> mean(g.channels), deviation(g.channels), y(g.count());
+  p3d::ChannelStatistics(g, order, x.data(), mean.data(), deviation.data());
+  for (double& d : deviation) d = std::sqrt(d + 1e-3);
+  p3d::Normalize(g, order, mean.data(), deviation.data(), slope.data(),
+                 bias.data(), x.data(), y.data());
+  double loss = 0;
+  for (int64_t i = 0; i < g.count(); ++i) loss += weight[i] * y[i];
+  return loss;
+}
+
+// Every gradient against the difference of two forward passes.
+void TestDifferences(const Case& test, Order order) {
+  const Geometry& g = test.geometry;
+  std::vector<double> x(g.count()), weight(g.count()), slope(g.channels),
+      bias(g.channels), mean(g.channels), deviation(g.channels);
+  p3d::FillGaussian(31, test.mean, 1, g.count(), x.data());
+  p3d::FillGaussian(32, 0, 1, g.count(), weight.data());
+  p3d::FillUniform(33, 0.5, 2, g.channels, slope.data());
+  p3d::FillUniform(34, -1, 1, g.channels, bias.data());
+  p3d::ChannelStatistics(g, order, x.data(), mean.data(), deviation.data());
+  for (double& d : deviation) d = std::sqrt(d + 1e-3);
+  const Backward<double> got(g, order, mean, deviation, slope, x, weight);
+  const double step = 1e-5;
+  const auto check = [&](std::vector<double>* values, int64_t i,
+                         double gradient, const char* what) {
+    const double value = (*values)[i];
+    (*values)[i] = value + step;
+    const double above = Loss(g, order, slope, bias, x, weight);
+    (*values)[i] = value - step;
+    const double below = Loss(g, order, slope, bias, x, weight);
+    (*values)[i] = value;
+    const double difference = (above - below) / (2 * step);
+    Expect(std::fabs(difference - gradient) < 1e-5 * (1 + std::fabs(gradient)),
+           Name(test, order) + ": d" + what + "[" + std::to_string(i) +
+               "] is " + std::to_string(gradient) + ", the difference " +
+               std::to_string(difference));
+  };
+  for (int64_t i = 0; i < g.count(); ++i) check(&x, i, got.dx[i], "x");
+  for (int64_t c = 0; c < g.channels; ++c) {
+    check(&slope, c, got.dslope[c] - 3, "slope");
+    check(&bias, c, got.dbias[c] - 5, "bias");
   }
 }
 
@@ -169,6 +314,11 @@ int main(int argc, char** argv) {
     for (Order order : {Order::kCaffe, Order::kChannelsLast}) {
       TestCase<float>(test, order);
       TestCase<double>(test, order);
+      for (bool batch : {true, false}) {
+        TestBackward<float>(test, order, batch);
+        TestBackward<double>(test, order, batch);
+      }
+      if (test.geometry.count() <= 100) TestDifferences(test, order);
     }
   }
   TestRunning();

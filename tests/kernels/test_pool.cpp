@@ -1,4 +1,5 @@
-// Pooling against plain loops over every window.
+// Pooling against plain loops over every window, gradients also against
+// differences.
 //
 //   test_pool ["case"]
 //
@@ -86,6 +87,7 @@ struct Naive {
   double squares = 0;
   double size = 1;
   bool empty = true;
+  std::vector<int64_t> pixels;
 };
 
 // Walks over all taps of the window of output pixel `out` by counting.
@@ -116,6 +118,7 @@ Naive Walk(const PoolShape& shape, const std::vector<double>& plane,
     if (!inside) continue;
     const double value = plane[pixel];
     naive.empty = false;
+    naive.pixels.push_back(pixel);
     naive.sum += value;
     naive.squares += value * value;
     if (value > naive.max) {
@@ -204,6 +207,149 @@ void TestOrder(const std::string& text, const PoolShape& shape, Order order) {
   }
 }
 
+// The gradients by mask and of AVE of one image's channel.
+template <typename Dtype>
+void NaiveGradients(const PoolShape& shape, Order order, int64_t n, int64_t c,
+                    const std::vector<Dtype>& mask,
+                    const std::vector<Dtype>& dy, std::vector<Dtype>* masked,
+                    std::vector<Dtype>* average) {
+  const int64_t in = shape.in_pixels(), out = shape.out_pixels();
+  const std::vector<double> plane(in);
+  for (int64_t p = 0; p < out; ++p) {
+    const int64_t at = Offset(order, shape, out, n, c, p);
+    if (mask[at] >= 0) {
+      const int64_t place = static_cast<int64_t>(mask[at]);
+      (*masked)[Offset(order, shape, in, n, c, place)] += dy[at];
+    }
+    const Naive naive = Walk(shape, plane, p);
+    for (int64_t pixel : naive.pixels) {
+      (*average)[Offset(order, shape, in, n, c, pixel)] +=
+          static_cast<Dtype>(dy[at] / naive.size);
+    }
+  }
+}
+
+// dx of one way of pooling, with sentinels around it.
+template <typename Dtype, typename Action>
+std::vector<Dtype> Gradient(const PoolShape& shape, const std::string& what,
+                            const Action& action) {
+  const int64_t count = shape.num * shape.channels * shape.in_pixels();
+  constexpr int64_t kGuard = 64;
+  std::vector<Dtype> memory(count + 2 * kGuard, Dtype(77));
+  action(memory.data() + kGuard);
+  const bool intact =
+      std::count(memory.begin(), memory.begin() + kGuard, 77) == kGuard &&
+      std::count(memory.end() - kGuard, memory.end(), 77) == kGuard;
+  Expect(intact, what + ": wrote outside");
+  return std::vector<Dtype>(memory.begin() + kGuard, memory.end() - kGuard);
+}
+
+template <typename Dtype>
+void TestBackward(const std::string& text, const PoolShape& shape,
+                  Order order) {
+  const int64_t in = shape.in_pixels(), out = shape.out_pixels();
+  const int64_t tops = shape.num * shape.channels * out;
+  const std::string where =
+      "test_pool \"" + text + "\"" +
+      (order == Order::kCaffe ? " in Caffe's order" : " channels last") +
+      " backward";
+  std::vector<Dtype> x(shape.num * shape.channels * in), y(tops), dy(tops);
+  // Eighths, which add up without rounding in any order.
+  p3d::Random random(6);
+  for (Dtype& value : x) value = static_cast<Dtype>(random.Next() % 9 / 8.0);
+  for (Dtype& value : dy) value = static_cast<Dtype>(random.Next() % 17 / 8.0);
+  std::vector<Dtype> masks[2] = {std::vector<Dtype>(tops),
+                                 std::vector<Dtype>(tops)};
+  p3d::MaxPool(shape, order, x.data(), y.data(), masks[0].data());
+  p3d::StochasticPool(shape, order, 9, x.data(), y.data(), masks[1].data());
+  for (const std::vector<Dtype>& mask : masks) {
+    std::vector<Dtype> masked(x.size()), average(x.size());
+    for (int64_t n = 0; n < shape.num; ++n) {
+      for (int64_t c = 0; c < shape.channels; ++c) {
+        NaiveGradients(shape, order, n, c, mask, dy, &masked, &average);
+      }
+    }
+    for (int threads : {1, 3}) {
+      p3d::SetNumThreads(threads);
+      const std::string what = where + ", threads " + std::to_string(threads);
+      const auto by_mask = Gradient<Dtype>(shape, what, [&](Dtype* dx) {
+        p3d::MaskedPoolBackward(shape, order, mask.data(), dy.data(), dx);
+      });
+      Expect(by_mask == masked, what + ": by mask");
+      const auto shared = Gradient<Dtype>(shape, what, [&](Dtype* dx) {
+        p3d::AveragePoolBackward(shape, order, dy.data(), dx);
+      });
+      Expect(shared == average, what + ": AVE");
+    }
+    p3d::SetNumThreads(1);
+  }
+}
+
+// Every d x against the difference of two forward passes.
+void TestDifferences(const std::string& text, const PoolShape& shape,
+                     Order order) {
+  const int64_t tops = shape.num * shape.channels * shape.out_pixels();
+  std::vector<double> x(shape.num * shape.channels * shape.in_pixels());
+  std::vector<double> y(tops), mask(tops), weight(tops), dx(x.size());
+  p3d::FillGaussian(15, 0, 1, tops, weight.data());
+  p3d::FillGaussian(16, 0, 1, static_cast<int64_t>(x.size()), x.data());
+  for (const bool max : {true, false}) {
+    const auto loss = [&] {
+      if (max) {
+        p3d::MaxPool(shape, order, x.data(), y.data(), mask.data());
+      } else {
+        p3d::AveragePool(shape, order, x.data(), y.data());
+      }
+      double sum = 0;
+      for (int64_t i = 0; i < tops; ++i) sum += weight[i] * y[i];
+      return sum;
+    };
+    loss();
+    if (max) {
+      p3d::MaskedPoolBackward(shape, order, mask.data(), weight.data(),
+                              dx.data());
+    } else {
+      p3d::AveragePoolBackward(shape, order, weight.data(), dx.data());
+    }
+    // A window without values, -FLT_MAX, would swallow all the others.
+    for (int64_t i = 0; i < tops; ++i) {
+      if (max && mask[i] < 0) weight[i] = 0;
+    }
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double value = x[i], step = 1e-6;
+      x[i] = value + step;
+      const double above = loss();
+      x[i] = value - step;
+      const double below = loss();
+      x[i] = value;
+      Expect(std::fabs((above - below) / (2 * step) - dx[i]) < 1e-6,
+             "test_pool \"" + text + "\": the difference for " +
+                 (max ? "MAX" : "AVE") + " at " + std::to_string(i));
+    }
+  }
+}
+
+// Places that no image has, as a caller may have changed them, harm nothing.
+void TestForeignMask() {
+  PoolShape shape;
+  shape.channels = 2;
+  shape.axes = {{4, 1, 1, 0, 0}};
+  p3d::SetPoolOutputs(PoolRounding::kCeil, &shape);
+  const float mask[] = {-1, 4, 1e30f, std::nanf(""), 0, -1e30f, 1, 3};
+  const float dy[] = {1, 1, 1, 1, 1, 1, 1, 1};
+  const auto dx = Gradient<float>(shape, "foreign mask", [&](float* to) {
+    p3d::MaskedPoolBackward(shape, Order::kCaffe, mask, dy, to);
+  });
+  Expect(dx == std::vector<float>({0, 0, 0, 0, 1, 1, 0, 1}), "foreign mask");
+  shape.axes = {{(int64_t{1} << 24) + 1, 1, 1 << 25, 0, 0}};
+  p3d::SetPoolOutputs(PoolRounding::kCeil, &shape);
+  ExpectError(
+      [&] {
+        p3d::MaskedPoolBackward<float>(shape, Order::kCaffe, mask, dy, nullptr);
+      },
+      "cannot count 16777217 pixels", "more pixels than floats");
+}
+
 void TestCase(const std::string& text) {
   PoolRounding rounding;
   PoolShape shape = Parse(text, &rounding);
@@ -218,6 +364,11 @@ void TestCase(const std::string& text) {
   for (Order order : {Order::kCaffe, Order::kChannelsLast}) {
     TestOrder<float>(text, shape, order);
     TestOrder<double>(text, shape, order);
+    TestBackward<float>(text, shape, order);
+    TestBackward<double>(text, shape, order);
+    if (shape.num * shape.channels * shape.in_pixels() < 2000) {
+      TestDifferences(text, shape, order);
+    }
   }
 }
 
@@ -270,5 +421,6 @@ int main(int argc, char** argv) {
   }
   TestProportions();
   TestNotANumber();
+  TestForeignMask();
   return testing::Finish();
 }

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "kernels/affine.hpp"
 #include "kernels/bn.hpp"
 #include "kernels/error.hpp"
 
@@ -31,14 +30,10 @@ void NormalizeChannels(const Moments& moments, double eps, const Dtype* slope,
   for (size_t c = 0; c < channels; ++c) {
     deviation[c] = std::sqrt(moments.variance[c] + eps);
   }
-  std::vector<Dtype> center(channels), scale(channels), shift(channels);
-  NormalizeCoefficients(static_cast<int64_t>(channels), moments.mean.data(),
-                        deviation.data(), slope, bias, center.data(),
-                        scale.data(), shift.data());
   const Order order = bottom->order();
   const Dtype* x = bottom->data(order);
-  ScaleShift(Broadcast::Channels(bottom->geometry(), order), center.data(),
-             scale.data(), shift.data(), x, top->write_data(order));
+  Normalize(bottom->geometry(), order, moments.mean.data(), deviation.data(),
+            slope, bias, x, top->write_data(order));
 }
 
 template <typename Dtype>
