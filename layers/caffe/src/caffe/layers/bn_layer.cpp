@@ -56,6 +56,7 @@ void BNLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
         << "BN '" << this->layer_param_.name() << "' takes 4 blobs: slope, "
         << "bias, running mean, running variance";
   }
+  this->param_propagate_down_.resize(this->blobs_.size(), true);
   FixRates();
 }
 
