@@ -1,9 +1,9 @@
 #include "kernels/pool.hpp"
 
 #include <algorithm>
-#include <cfloat>
 
 #include "kernels/error.hpp"
+#include "kernels/pool_lanes.hpp"
 #include "kernels/pool_rows.hpp"
 #include "kernels/pool_windows.hpp"
 #include "kernels/random.hpp"
@@ -31,21 +31,6 @@ void ForEachWindow(const PoolShape& shape, const Body& body) {
       });
 }
 
-// The maxima of kLanes channels, which stay in registers.
-template <int kLanes, typename Dtype>
-void MaxLanes(const PoolRow& row, const PoolRange& range, int64_t step,
-              const Dtype* x, Dtype* y) {
-  Dtype best[kLanes];
-  for (int i = 0; i < kLanes; ++i) best[i] = static_cast<Dtype>(-FLT_MAX);
-  ForEachPixel(row, range, [&](int64_t pixel) {
-    const Dtype* in = x + pixel * step;
-    for (int i = 0; i < kLanes; ++i) {
-      best[i] = in[i] > best[i] ? in[i] : best[i];
-    }
-  });
-  for (int i = 0; i < kLanes; ++i) y[i] = best[i];
-}
-
 // The sums of kLanes channels, divided by the window's size.
 template <int kLanes, typename Dtype>
 void AverageLanes(const PoolRow& row, const PoolRange& range, int64_t step,
@@ -58,22 +43,6 @@ void AverageLanes(const PoolRow& row, const PoolRange& range, int64_t step,
   const bool empty = row.count == 0 || range.begin >= range.end;
   const double size = empty ? 1 : row.size * range.padded;
   for (int i = 0; i < kLanes; ++i) y[i] = static_cast<Dtype>(sum[i] / size);
-}
-
-template <typename Dtype>
-void MaxAndPlace(const PoolRow& row, const PoolRange& range, int64_t step,
-                 int64_t count, const Dtype* x, Dtype* y, Dtype* mask) {
-  std::fill_n(y, count, static_cast<Dtype>(-FLT_MAX));
-  std::fill_n(mask, count, Dtype(-1));
-  ForEachPixel(row, range, [&](int64_t pixel) {
-    const Dtype* in = x + pixel * step;
-    const Dtype place = static_cast<Dtype>(pixel);
-    for (int64_t c = 0; c < count; ++c) {
-      const bool larger = in[c] > y[c];
-      y[c] = larger ? in[c] : y[c];
-      mask[c] = larger ? place : mask[c];
-    }
-  });
 }
 
 // The pixel where the running sum of one channel reaches `share` of its sum.
@@ -138,17 +107,26 @@ void MaxPool(const PoolShape& any, Order order, const Dtype* x, Dtype* y,
   const PoolShape shape = WithChannelsLast(any, order);
   const int64_t step = shape.channels;
   if (step == 1) return MaxPoolRows(shape, x, y, mask);
-  constexpr int kLanes = 128 / sizeof(Dtype);
+  constexpr int kLanes = 64 / sizeof(Dtype);
   ForEachWindow(shape, [&](const PoolRow& row, const PoolRange& range,
                            int64_t from, int64_t to, int64_t count) {
     const Dtype* in = x + from;
     Dtype* out = y + to;
-    if (mask) return MaxAndPlace(row, range, step, count, in, out, mask + to);
     int64_t c = 0;
-    for (; c + kLanes <= count; c += kLanes) {
-      MaxLanes<kLanes>(row, range, step, in + c, out + c);
+    if (!mask) {
+      for (; c + kLanes <= count; c += kLanes) {
+        MaxLanes<kLanes>(row, range, step, in + c, out + c);
+      }
+      for (; c < count; ++c) MaxLanes<1>(row, range, step, in + c, out + c);
+      return;
     }
-    for (; c < count; ++c) MaxLanes<1>(row, range, step, in + c, out + c);
+    Dtype* place = mask + to;
+    for (; c + kLanes <= count; c += kLanes) {
+      MaxAndPlaceLanes<kLanes>(row, range, step, in + c, out + c, place + c);
+    }
+    for (; c < count; ++c) {
+      MaxAndPlaceLanes<1>(row, range, step, in + c, out + c, place + c);
+    }
   });
 }
 

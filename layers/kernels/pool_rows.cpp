@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cfloat>
+#include <limits>
 
+#include "kernels/pool_lanes.hpp"
 #include "kernels/pool_windows.hpp"
 
 namespace p3d {
@@ -22,57 +24,54 @@ void ForEachColumns(const PoolAxis& axis, const Body& body) {
   }
 }
 
-template <typename Dtype>
-void MaxRow(const PoolRow& row, const PoolAxis& axis, const Dtype* x,
-            Dtype* y) {
-  const bool every = axis.kernel == 1 && axis.stride == 1 && axis.pad == 0;
-  Dtype* best = every ? y : static_cast<Dtype*>(row.line);
-  std::fill_n(best, axis.in, static_cast<Dtype>(-FLT_MAX));
-  for (int64_t r = 0; r < row.count; ++r) {
-    const Dtype* in = x + row.starts[r];
-    for (int64_t p = 0; p < axis.in; ++p) {
-      best[p] = in[p] > best[p] ? in[p] : best[p];
+// best[p] = the largest value of column p and, where wanted, places[p] = its
+// place or -1, for columns from p on, kLanes at a time. Returns the first
+// column that is left.
+template <int kLanes, typename Dtype>
+int64_t MaxColumns(const PoolRow& row, int64_t p, int64_t columns,
+                   const Dtype* x, Dtype* best, Dtype* places) {
+  for (; p + kLanes <= columns; p += kLanes) {
+    if (!places) {
+      MaxLanes<kLanes>(row, PoolRange(p), 1, x, best + p);
+      continue;
+    }
+    Dtype* place = places + p;
+    MaxAndPlaceLanes<kLanes>(row, PoolRange(p), 1, x, best + p, place);
+    for (int i = 0; i < kLanes; ++i) {
+      const Dtype here = place[i] + static_cast<Dtype>(i);
+      place[i] = place[i] < 0 ? Dtype(-1) : here;
     }
   }
-  if (every) return;
-  ForEachColumns(axis, [=](int64_t o, int64_t begin, int64_t end) {
-    Dtype value = static_cast<Dtype>(-FLT_MAX);
-    for (int64_t p = begin; p < end; ++p) {
-      value = best[p] > value ? best[p] : value;
-    }
-    y[o] = value;
-  });
+  return p;
 }
 
 template <typename Dtype>
-void MaxRowAndPlaces(const PoolRow& row, const PoolAxis& axis, const Dtype* x,
-                     Dtype* y, Dtype* mask) {
-  const bool every = axis.kernel == 1 && axis.stride == 1 && axis.pad == 0;
-  Dtype* best = every ? y : static_cast<Dtype*>(row.line);
-  Dtype* places = every ? mask : best + axis.in;
-  std::fill_n(best, axis.in, static_cast<Dtype>(-FLT_MAX));
-  std::fill_n(places, axis.in, Dtype(-1));
-  for (int64_t r = 0; r < row.count; ++r) {
-    const int64_t start = row.starts[r];
-    const Dtype* in = x + start;
-    for (int64_t p = 0; p < axis.in; ++p) {
-      const bool larger = in[p] > best[p];
-      best[p] = larger ? in[p] : best[p];
-      places[p] = larger ? static_cast<Dtype>(start + p) : places[p];
-    }
-  }
-  if (every) return;
+void MaxRow(const PoolRow& row, const PoolAxis& axis, const Dtype* x, Dtype* y,
+            Dtype* mask) {
+  constexpr int kLanes = 64 / sizeof(Dtype);
+  const bool only_columns =
+      axis.kernel == 1 && axis.stride == 1 && axis.pad == 0;
+  Dtype* best = only_columns ? y : static_cast<Dtype*>(row.line);
+  Dtype* places = only_columns ? mask : best + axis.in;
+  if (!mask) places = nullptr;
+  int64_t p = MaxColumns<kLanes>(row, 0, axis.in, x, best, places);
+  MaxColumns<1>(row, p, axis.in, x, best, places);
+  if (only_columns) return;
   ForEachColumns(axis, [=](int64_t o, int64_t begin, int64_t end) {
-    Dtype value = static_cast<Dtype>(-FLT_MAX), place = -1;
-    for (int64_t p = begin; p < end; ++p) {
-      // Of equal values the first in the order of all axes.
-      const bool better =
-          best[p] > value || (best[p] == value && places[p] < place);
-      value = better ? best[p] : value;
-      place = better ? places[p] : place;
+    Dtype value = static_cast<Dtype>(-FLT_MAX);
+    for (int64_t i = begin; i < end; ++i) {
+      value = best[i] > value ? best[i] : value;
     }
     y[o] = value;
-    mask[o] = place;
+    if (!mask) return;
+    // Of equal values the first in the order of all axes.
+    const Dtype none = std::numeric_limits<Dtype>::max();
+    Dtype place = none;
+    for (int64_t i = begin; i < end; ++i) {
+      const Dtype candidate = best[i] == value ? places[i] : none;
+      place = candidate < place ? candidate : place;
+    }
+    mask[o] = begin < end ? place : Dtype(-1);
   });
 }
 
@@ -100,14 +99,10 @@ template <typename Dtype>
 void MaxPoolRows(const PoolShape& shape, const Dtype* x, Dtype* y,
                  Dtype* mask) {
   const PoolAxis& axis = shape.axes.back();
-  ForEachPoolRow(shape,
-                 [&](const PoolRow& row, int64_t from, int64_t to, int64_t) {
-                   if (mask) {
-                     MaxRowAndPlaces(row, axis, x + from, y + to, mask + to);
-                   } else {
-                     MaxRow(row, axis, x + from, y + to);
-                   }
-                 });
+  ForEachPoolRow(
+      shape, [&](const PoolRow& row, int64_t from, int64_t to, int64_t) {
+        MaxRow(row, axis, x + from, y + to, mask ? mask + to : nullptr);
+      });
 }
 
 template <typename Dtype>

@@ -15,6 +15,8 @@ namespace p3d {
 // The part of an axis that window o covers, clipped to the input.
 struct PoolRange {
   PoolRange(const PoolAxis& axis, int64_t o);
+  explicit PoolRange(int64_t column)
+      : begin(column), end(column + 1), padded(1) {}
   int64_t begin, end;
   double padded;  // elements when clipped to the padded input
 };

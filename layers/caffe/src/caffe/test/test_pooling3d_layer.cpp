@@ -445,7 +445,8 @@ TYPED_TEST(Pooling3DLayerTest, TestErrors) {
   }
   Pooling3DLayer<Dtype> layer(right);
   this->tops_.push_back(&this->places_);
-  EXPECT_DEATH(layer.SetUp(this->bottoms_, this->tops_), "produces at most 1 top");
+  EXPECT_DEATH(layer.SetUp(this->bottoms_, this->tops_),
+               "produces at most 1 top");
   this->tops_.pop_back();
   this->bottom_.Reshape(vector<int>(4, 2));
   EXPECT_DEATH(layer.SetUp(this->bottoms_, this->tops_),
