@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "caffe/layer_factory.hpp"
-#include "kernels/error.hpp"
+#include "caffe/util/p3d_error.hpp"
 
 namespace caffe {
 
@@ -13,7 +13,7 @@ void Convolution3DLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
   const int axis = bottom[0]->CanonicalAxisIndex(
       this->layer_param_.convolution_param().axis());
   CHECK_EQ(bottom[0]->num_axes(), axis + 4)
-      << "Convolution3D layer " << this->layer_param_.name() << ": the bottom "
+      << "Convolution3D '" << this->layer_param_.name() << "': the bottom "
       << bottom[0]->shape_string()
       << " needs three spatial axes (length, height, width) behind axis "
       << axis << "; use type: \"Convolution\" for any other number.";
@@ -28,13 +28,9 @@ void Convolution3DLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
     conv_.reset();
     return;
   }
-  try {
+  OrFatal(this->layer_param_, [&] {
     conv_.reset(p3d::PlanarConv<Dtype>::Create(Shape()).release());
-  } catch (const p3d::Error& error) {
-    LOG(FATAL) << "Convolution layer " << this->layer_param_.name()
-               << " with the bottom " << bottom[0]->shape_string() << ": "
-               << error.what();
-  }
+  });
 }
 
 template <typename Dtype>
