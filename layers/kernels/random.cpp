@@ -9,14 +9,6 @@
 namespace p3d {
 namespace {
 
-constexpr uint64_t kStep = 0x9e3779b97f4a7c15;  // 2^64 / golden ratio
-
-uint64_t Mix(uint64_t bits) {
-  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9;
-  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111eb;
-  return bits ^ (bits >> 31);
-}
-
 // ln(x) for x > 0 by ln(m) = 2 artanh((m - 1) / (m + 1)), m in [0.7, 1.42).
 // libm's differs between platforms in the last bit.
 double Log(double x) {
@@ -35,7 +27,7 @@ double Log(double x) {
 // The generator behind NextSeed.
 struct Seeds {
   std::mutex mutex;
-  Random random{std::random_device()() * kStep + std::random_device()()};
+  Random random{std::random_device()() * kRandomStep + std::random_device()()};
 };
 
 Seeds& GlobalSeeds() {
@@ -55,9 +47,9 @@ void ForEachValue(uint64_t seed, int64_t count, const Body& body) {
 
 }  // namespace
 
-uint64_t Random::Next() { return Mix(state_ += kStep); }
+uint64_t Random::Next() { return MixBits(state_ += kRandomStep); }
 
-double Random::Uniform() { return (Next() >> 11) * (1.0 / (1ull << 53)); }
+double Random::Uniform() { return UniformFromBits(Next()); }
 
 double Random::Gaussian() {
   if (has_spare_) {
@@ -84,10 +76,6 @@ void SetRandomSeed(uint64_t seed) {
 uint64_t NextSeed() {
   std::lock_guard<std::mutex> lock(GlobalSeeds().mutex);
   return GlobalSeeds().random.Next();
-}
-
-uint64_t PartSeed(uint64_t seed, uint64_t index) {
-  return Mix(seed ^ Mix(index + kStep));
 }
 
 template <typename Dtype>

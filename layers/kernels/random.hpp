@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "kernels/random_bits.hpp"
+
 namespace p3d {
 
 // Random numbers that are the same on every platform, compiler and number of
@@ -29,9 +31,6 @@ void SetRandomSeed(uint64_t seed);
 // The seed of the next thing that needs random numbers, from any thread. Draw
 // one per use: what is made of it does not depend on when that happens.
 uint64_t NextSeed();
-
-// The seed of part `index` of something large that is made part by part.
-uint64_t PartSeed(uint64_t seed, uint64_t index);
 
 // values[i] uniform in [low, high)
 template <typename Dtype>

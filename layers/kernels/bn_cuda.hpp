@@ -1,0 +1,58 @@
+#ifndef P3D_KERNELS_BN_CUDA_HPP_
+#define P3D_KERNELS_BN_CUDA_HPP_
+
+#include <cstdint>
+
+#include "kernels/order.hpp"
+
+struct CUstream_st;  // a cudaStream_t is a pointer to it
+
+namespace p3d {
+namespace cuda {
+
+// The functions of bn.hpp on a GPU, for blobs in Caffe's order: the same
+// formulas, also with sums in double. Those are added up in one order always,
+// though not in the CPU's. Arrays lie in device memory. Each call is put into
+// the stream and not waited for; what cannot be launched throws Error.
+//
+// `scratch` is memory for the length of a call: BnScratchSize doubles.
+int64_t BnScratchSize(const Geometry& geometry);
+
+template <typename Dtype>
+void ChannelStatistics(CUstream_st* stream, const Geometry& geometry,
+                       const Dtype* x, double* scratch, double* mean,
+                       double* variance);
+
+template <typename Dtype>
+void Normalize(CUstream_st* stream, const Geometry& geometry,
+               const double* mean, const double* deviation, const Dtype* slope,
+               const Dtype* bias, const Dtype* x, double* scratch, Dtype* y);
+
+template <typename Dtype>
+void NormalizeBackward(CUstream_st* stream, const Geometry& geometry,
+                       const double* mean, const double* deviation,
+                       const Dtype* slope, const Dtype* x, const Dtype* dy,
+                       double* scratch, Dtype* dslope, Dtype* dbias, Dtype* dx);
+
+template <typename Dtype>
+void NormalizeBackwardFrozen(CUstream_st* stream, const Geometry& geometry,
+                             const double* deviation, const Dtype* slope,
+                             const Dtype* dy, double* scratch, Dtype* dx);
+
+template <typename Dtype>
+void UpdateRunning(CUstream_st* stream, int64_t count, double momentum,
+                   double weight, const double* batch, Dtype* running);
+
+// What Normalize takes, from statistics of either type:
+//
+//   center[c] = mean[c], deviation[c] = sqrt(variance[c] + eps)
+//
+// The results may be the arguments.
+template <typename Dtype>
+void Moments(CUstream_st* stream, int64_t count, double eps, const Dtype* mean,
+             const Dtype* variance, double* center, double* deviation);
+
+}  // namespace cuda
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_BN_CUDA_HPP_

@@ -1,0 +1,198 @@
+#ifndef P3D_KERNELS_CUDA_LAUNCH_HPP_
+#define P3D_KERNELS_CUDA_LAUNCH_HPP_
+
+// How the .cu files of the kernels reach the GPU. A kernel is a small struct
+// whose operator() does one element, one row or one thread's share; the
+// functions below run it everywhere. They return without waiting.
+//
+// Another compiler than nvcc turns them into loops over the same threads in
+// host memory: so a .cu file can be included into a test and compared with the
+// CPU kernel beside it where there is no GPU.
+
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/affine.hpp"
+#include "kernels/error.hpp"
+#include "kernels/host_device.hpp"
+
+#ifdef __CUDACC__
+#include <cuda_runtime.h>
+#endif
+
+struct CUstream_st;  // a cudaStream_t is a pointer to it
+
+namespace p3d {
+namespace cuda {
+
+constexpr int kThreads = 256;      // in a block
+constexpr int64_t kBlocks = 4096;  // at most; their threads take several items
+
+// a / b for a >= 0 and b > 0. The division of 64-bit integers is a long
+// subroutine on GPUs; nearly all quotients fit into 32.
+P3D_HOST_DEVICE inline int64_t Quotient(int64_t a, int64_t b) {
+  if (((a | b) >> 32) != 0) return a / b;
+  return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
+}
+
+P3D_HOST_DEVICE inline int64_t Smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+P3D_HOST_DEVICE inline int64_t Larger(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+
+// Two sums that are taken in one pass.
+struct Pair {
+  double first;
+  double second;
+  P3D_HOST_DEVICE void operator+=(const Pair& other) {
+    first += other.first;
+    second += other.second;
+  }
+};
+
+namespace detail {
+
+#ifdef __CUDACC__
+
+// Throws for a launch that failed, or for work that failed before it.
+inline void CheckLaunch(const char* kernel) {
+  const cudaError_t error = cudaGetLastError();
+  Check(error == cudaSuccess, "the CUDA kernel ", kernel,
+        " was not launched: ", cudaGetErrorString(error), " (",
+        cudaGetErrorName(error), ")");
+}
+
+template <typename Threads>
+__global__ void __launch_bounds__(kThreads) RunThreads(Threads threads) {
+  threads(int64_t{blockIdx.x} * blockDim.x + threadIdx.x,
+          int64_t{gridDim.x} * blockDim.x);
+}
+
+template <typename Rows>
+__global__ void __launch_bounds__(kThreads) RunRows(int64_t count, Rows rows) {
+  __shared__ Pair sums[kThreads];
+  const int lane = threadIdx.x;
+  for (int64_t row = blockIdx.x; row < count; row += gridDim.x) {
+    sums[lane] = rows.Sum(row, lane);
+    __syncthreads();
+    for (int half = kThreads / 2; half > 0; half /= 2) {
+      if (lane < half) sums[lane] += sums[lane + half];
+      __syncthreads();
+    }
+    if (lane == 0) rows.Store(row, sums[0]);
+    __syncthreads();
+  }
+}
+
+template <typename Threads>
+void LaunchThreads(CUstream_st* stream, const char* kernel, int64_t items,
+                   const Threads& threads) {
+  const int64_t blocks = std::min((items + kThreads - 1) / kThreads, kBlocks);
+  RunThreads<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(threads);
+  CheckLaunch(kernel);
+}
+
+template <typename Rows>
+void LaunchRows(CUstream_st* stream, const char* kernel, int64_t count,
+                const Rows& rows) {
+  const int64_t blocks = std::min(count, kBlocks);
+  RunRows<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(count, rows);
+  CheckLaunch(kernel);
+}
+
+#else  // as loops on the host
+
+template <typename Threads>
+void LaunchThreads(CUstream_st*, const char*, int64_t items,
+                   const Threads& threads) {
+  const int64_t count = std::min<int64_t>(items, 3 * kThreads);
+  for (int64_t thread = 0; thread < count; ++thread) threads(thread, count);
+}
+
+template <typename Rows>
+void LaunchRows(CUstream_st*, const char*, int64_t count, const Rows& rows) {
+  for (int64_t row = 0; row < count; ++row) {
+    Pair sums[kThreads];
+    for (int lane = 0; lane < kThreads; ++lane)
+      sums[lane] = rows.Sum(row, lane);
+    for (int half = kThreads / 2; half > 0; half /= 2) {
+      for (int lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+    }
+    rows.Store(row, sums[0]);
+  }
+}
+
+#endif  // __CUDACC__
+
+template <typename Body>
+struct EachItem {
+  int64_t count;
+  Body body;
+  P3D_HOST_DEVICE void operator()(int64_t first, int64_t step) const {
+    for (int64_t i = first; i < count; i += step) body(i);
+  }
+};
+
+// Carries (d, place within the inner axis) along instead of dividing for it.
+template <typename Body>
+struct EachValue {
+  Broadcast shape;
+  int64_t count;
+  Body body;
+  P3D_HOST_DEVICE void operator()(int64_t first, int64_t step) const {
+    const int64_t row = Quotient(first, shape.inner);
+    const int64_t rows = Quotient(step, shape.inner);
+    int64_t place = first - row * shape.inner;
+    int64_t d = row - Quotient(row, shape.dim) * shape.dim;
+    const int64_t places = step - rows * shape.inner;
+    const int64_t ds = rows - Quotient(rows, shape.dim) * shape.dim;
+    for (int64_t i = first; i < count; i += step) {
+      body(i, d);
+      place += places;
+      d += ds;
+      if (place >= shape.inner) {
+        place -= shape.inner;
+        ++d;
+      }
+      if (d >= shape.dim) d -= shape.dim;
+    }
+  }
+};
+
+}  // namespace detail
+
+// body(i) for every i in [0, count). `kernel` is its name in an error.
+template <typename Body>
+void ForEach(CUstream_st* stream, const char* kernel, int64_t count,
+             const Body& body) {
+  if (count <= 0) return;
+  detail::LaunchThreads(stream, kernel, count,
+                        detail::EachItem<Body>{count, body});
+}
+
+// body(i, d) for every value x[o, d, inner] at place i.
+template <typename Body>
+void ForEachValue(CUstream_st* stream, const char* kernel,
+                  const Broadcast& shape, const Body& body) {
+  const int64_t count = shape.count();
+  if (count <= 0) return;
+  detail::LaunchThreads(stream, kernel, count,
+                        detail::EachValue<Body>{shape, count, body});
+}
+
+// rows.Store(row, sum of rows.Sum(row, lane) over the lanes [0, kThreads)) for
+// every row in [0, count). The order of the additions is always the same.
+template <typename Rows>
+void SumRows(CUstream_st* stream, const char* kernel, int64_t count,
+             const Rows& rows) {
+  if (count <= 0) return;
+  detail::LaunchRows(stream, kernel, count, rows);
+}
+
+}  // namespace cuda
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_CUDA_LAUNCH_HPP_

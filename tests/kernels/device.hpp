@@ -1,0 +1,78 @@
+#ifndef P3D_TESTS_KERNELS_DEVICE_HPP_
+#define P3D_TESTS_KERNELS_DEVICE_HPP_
+
+// Memory for the kernels in the .cu files. The test programs of those include
+// them, so that one source serves twice: compiled by nvcc (-x cu) it tests the
+// GPU; by another compiler the same arithmetic, as loops on the host.
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "kernels/cuda_launch.hpp"
+
+namespace testing {
+
+#ifdef __CUDACC__
+
+// Throws for a call of CUDA's that failed, be it what went before.
+inline void CheckCuda(cudaError_t error, const char* call) {
+  p3d::Check(error == cudaSuccess, call, ": ", cudaGetErrorString(error));
+}
+
+inline void* Allocate(size_t bytes) {
+  void* memory = nullptr;
+  CheckCuda(cudaMalloc(&memory, bytes), "cudaMalloc");
+  return memory;
+}
+inline void Release(void* memory) { cudaFree(memory); }
+inline void Copy(void* to, const void* from, size_t bytes) {
+  CheckCuda(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "cudaMemcpy");
+}
+
+#else
+
+inline void* Allocate(size_t bytes) { return ::operator new(bytes); }
+inline void Release(void* memory) { ::operator delete(memory); }
+inline void Copy(void* to, const void* from, size_t bytes) {
+  std::memcpy(to, from, bytes);
+}
+
+#endif
+
+// An array in the memory that kernels see, 0xff (NaN) where nothing was
+// written.
+template <typename T>
+class Device {
+ public:
+  explicit Device(int64_t count) : Device(std::vector<T>(count)) {
+    std::vector<T> blank(count_);
+    std::memset(blank.data(), 0xff, bytes());
+    Copy(memory_, blank.data(), bytes());
+  }
+  explicit Device(const std::vector<T>& values)
+      : count_(values.size()), memory_(Allocate(bytes())) {
+    Copy(memory_, values.data(), bytes());
+  }
+  ~Device() { Release(memory_); }
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  T* get() const { return static_cast<T*>(memory_); }
+  // Waits for the kernels.
+  std::vector<T> values() const {
+    std::vector<T> result(count_);
+    Copy(result.data(), memory_, bytes());
+    return result;
+  }
+
+ private:
+  size_t bytes() const { return count_ * sizeof(T); }
+  size_t count_;
+  void* memory_;
+};
+
+}  // namespace testing
+
+#endif  // P3D_TESTS_KERNELS_DEVICE_HPP_
