@@ -1,0 +1,163 @@
+"""Compiles CUDA sources for every architecture that we name, without a GPU.
+
+The compiler is the nvcc on the PATH if it knows the architectures, else the one that PyPI has.
+Libraries' headers come from PyPI as well. What was fetched and what did compile is remembered in
+$P3D_CUDA_CACHE, or else caffe-p3d/cuda in $XDG_CACHE_HOME or ~/.cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from pathlib import Path
+
+import pytest
+
+ARCHITECTURES = ("75", "80", "86", "90", "100", "120")
+OLDEST = (12, 8)  # the first nvcc that knows them all
+INCLUDE = re.compile(rb'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)
+
+COMPILER = (
+    "nvidia-cuda-nvcc==13.5.37",
+    "nvidia-nvvm==13.5.37",
+    "nvidia-cuda-crt==13.5.37",
+    "nvidia-cuda-runtime==13.5.37",
+)
+HEADERS = {
+    "cublas": "nvidia-cublas==13.10.0.20",
+    "curand": "nvidia-curand==10.4.5.25",
+    "cudnn8": "nvidia-cudnn-cu12==8.9.7.29",
+    "cudnn9": "nvidia-cudnn-cu13==9.28.1.4",
+}
+
+
+def compile_cuda(
+    sources: Iterable[Path],
+    include_dirs: Sequence[Path],
+    defines: Sequence[str] = (),
+    archs: Sequence[str] = ARCHITECTURES,
+    options: Sequence[str] = (),
+) -> None:
+    """Compiles each source for each architecture and PTX of the last; asserts that all succeed.
+
+    Skips the calling test where no nvcc can be had. A source that compiled before with the same
+    compiler, options and contents, also of what it includes from `include_dirs`, is not compiled
+    again.
+    """
+    nvcc = find_nvcc()
+    targets = [f"arch=compute_{arch},code=sm_{arch}" for arch in archs]
+    targets.append(f"arch=compute_{archs[-1]},code=compute_{archs[-1]}")
+    flags = [*(f"-gencode={target}" for target in targets), *(f"-D{name}" for name in defines)]
+    flags += options
+    job = partial(_compile, nvcc, include_dirs, flags)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        done = list(pool.map(job, sources))
+    failures = [text for text in done if text]
+    assert not failures, "\n".join(failures)
+
+
+def headers(name: str) -> Path:
+    """The folder with a library's headers; skips the calling test where PyPI has none for us."""
+    root = _fetch((HEADERS[name],), headers_only=True)
+    found = sorted(root.glob("nvidia/*/include"))
+    assert found, f"{HEADERS[name]} has no headers any more"
+    return found[0]
+
+
+@cache
+def find_nvcc() -> Path:
+    """An nvcc that knows the architectures; skips the calling test where there is none."""
+    found = shutil.which("nvcc")
+    if found:
+        release = re.search(r"release (\d+)\.(\d+)", _version(Path(found)))
+        if release and tuple(map(int, release.groups())) >= OLDEST:
+            return Path(found)
+    if not (shutil.which("g++") or shutil.which("c++")):
+        pytest.skip("CUDA SKIPPED: nvcc needs a C++ compiler on the PATH")
+    nvcc = next(_fetch(COMPILER, headers_only=False).glob("nvidia/*/bin/nvcc"))
+    for program in [*nvcc.parent.iterdir(), *nvcc.parents[1].glob("nvvm/bin/*")]:
+        program.chmod(0o755)  # which zip files do not say
+    return nvcc
+
+
+def _compile(nvcc: Path, include_dirs: Sequence[Path], flags: Sequence[str], source: Path) -> str:
+    """What the compiler complains about, or nothing."""
+    key = _fingerprint(source, include_dirs, [_version(nvcc), *flags])
+    mark = _cache() / "compiled" / f"{source.name}-{key}"
+    if mark.exists():
+        return ""
+    includes = [f"-I{folder}" for folder in include_dirs]
+    with tempfile.TemporaryDirectory() as work:
+        output = ["-c", str(source), "-o", str(Path(work, "out.o"))]
+        command = [str(nvcc), *flags, *includes, *output]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    return ""
+
+
+def _fingerprint(source: Path, include_dirs: Sequence[Path], texts: Iterable[str]) -> str:
+    """Of the texts, the source and what it includes from the folders, wherever those lie."""
+    digest = hashlib.sha256("\0".join(texts).encode())
+    waiting, seen = [source], {source}
+    while waiting:
+        file = waiting.pop()
+        content = file.read_bytes()
+        digest.update(hashlib.sha256(content).digest())
+        for name in INCLUDE.findall(content):
+            for folder in [file.parent, *include_dirs]:
+                path = folder / os.fsdecode(name)
+                if path.is_file() and path not in seen:
+                    seen.add(path)
+                    waiting.append(path)
+    return digest.hexdigest()[:32]
+
+
+@cache
+def _version(nvcc: Path) -> str:
+    done = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+def _cache() -> Path:
+    own = os.environ.get("P3D_CUDA_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(own) if own else Path(base, "caffe-p3d", "cuda")
+
+
+@cache
+def _fetch(requirements: tuple[str, ...], headers_only: bool) -> Path:
+    """The folder into which wheels were unpacked; skips the calling test where pip gets none."""
+    name = hashlib.sha256(" ".join(requirements).encode()).hexdigest()[:8]
+    folder = _cache() / f"{requirements[0].replace('==', '-')}-{name}"
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--retries=1"]
+        command = [*pip, "--only-binary=:all:", "--dest", work, *requirements]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            why = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+            pytest.skip(f"CUDA SKIPPED: pip cannot fetch {', '.join(requirements)}: {why}")
+        unpacked = Path(work, "unpacked")
+        for wheel in Path(work).glob("*.whl"):
+            with zipfile.ZipFile(wheel) as archive:
+                names = archive.namelist()
+                archive.extractall(
+                    unpacked, [n for n in names if "/include/" in n or not headers_only]
+                )
+        if not folder.exists():
+            unpacked.rename(folder)
+    return folder
