@@ -1,8 +1,10 @@
+#include "kernels/bn_cuda.hpp"
+
+// The header that this file implements comes first.
 #include <algorithm>
 #include <cmath>
 
 #include "kernels/affine.hpp"
-#include "kernels/bn_cuda.hpp"
 #include "kernels/cuda_launch.hpp"
 
 namespace p3d {

@@ -1,9 +1,11 @@
+#include "kernels/pool_cuda.hpp"
+
+// The header that this file implements comes first.
 #include <cfloat>
 #include <limits>
 
 #include "kernels/cuda_launch.hpp"
 #include "kernels/error.hpp"
-#include "kernels/pool_cuda.hpp"
 #include "kernels/random_bits.hpp"
 
 namespace p3d {

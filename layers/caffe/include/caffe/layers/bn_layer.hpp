@@ -6,6 +6,7 @@
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "kernels/order.hpp"
 
 namespace caffe {
 
@@ -83,6 +84,10 @@ class BNLayer : public Layer<Dtype> {
   Blob<double> deviation_;
   /// The bottom before Forward, if it is in place and not frozen.
   Blob<Dtype> bottom_copy_;
+  /// Of the current bottom.
+  p3d::Geometry geometry_;
+  /// Partial sums on the GPU, for the length of a pass.
+  Blob<double> scratch_;
 
  private:
   void FillBlobs(int channels);

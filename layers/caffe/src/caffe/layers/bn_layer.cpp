@@ -16,15 +16,6 @@ using p3d::Order;
 namespace {
 
 template <typename Dtype>
-p3d::Geometry GeometryOf(const Blob<Dtype>& blob) {
-  p3d::Geometry geometry;
-  geometry.num = blob.shape(0);
-  geometry.channels = blob.shape(1);
-  geometry.pixels = blob.count(2);
-  return geometry;
-}
-
-template <typename Dtype>
 void Fill(const FillerParameter& param, Blob<Dtype>* blob) {
   shared_ptr<Filler<Dtype> > filler(GetFiller<Dtype>(param));
   filler->Fill(blob);
@@ -99,6 +90,9 @@ void BNLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
   CHECK(!learning() || bottom[0]->count() > 0)
       << "BN '" << this->layer_param_.name() << "' cannot take statistics of "
       << "a bottom without values, its shape is " << bottom[0]->shape_string();
+  geometry_.num = bottom[0]->shape(0);
+  geometry_.channels = bottom[0]->shape(1);
+  geometry_.pixels = bottom[0]->count(2);
   top[0]->ReshapeLike(*bottom[0]);
   const vector<int> channels(1, bottom[0]->shape(1));
   mean_.Reshape(channels);
@@ -109,14 +103,13 @@ void BNLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
 template <typename Dtype>
 void BNLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
                                  const vector<Blob<Dtype>*>& top) {
-  const p3d::Geometry geometry = GeometryOf(*bottom[0]);
   const int channels = bottom[0]->shape(1);
   const Dtype* x = bottom[0]->cpu_data();
   double* mean = mean_.mutable_cpu_data();
   double* deviation = deviation_.mutable_cpu_data();
   OrFatal(this->layer_param_, [&] {
     if (learning()) {
-      p3d::ChannelStatistics(geometry, Order::kCaffe, x, mean, deviation);
+      p3d::ChannelStatistics(geometry_, Order::kCaffe, x, mean, deviation);
       p3d::UpdateRunning(channels, momentum_, 1 - momentum_, mean,
                          this->blobs_[2]->mutable_cpu_data());
       p3d::UpdateRunning(channels, momentum_, 1 - momentum_, deviation,
@@ -131,7 +124,7 @@ void BNLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
     if (bottom[0] == top[0] && !frozen_) {
       caffe_copy(bottom[0]->count(), x, bottom_copy_.mutable_cpu_data());
     }
-    p3d::Normalize(geometry, Order::kCaffe, mean, deviation,
+    p3d::Normalize(geometry_, Order::kCaffe, mean, deviation,
                    this->blobs_[0]->cpu_data(), this->blobs_[1]->cpu_data(), x,
                    top[0]->mutable_cpu_data());
   });
@@ -141,7 +134,6 @@ template <typename Dtype>
 void BNLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
                                   const vector<bool>& propagate_down,
                                   const vector<Blob<Dtype>*>& bottom) {
-  const p3d::Geometry geometry = GeometryOf(*bottom[0]);
   const double* deviation = deviation_.cpu_data();
   const Dtype* slope = this->blobs_[0]->cpu_data();
   const Dtype* dy = top[0]->cpu_diff();
@@ -149,13 +141,13 @@ void BNLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
   OrFatal(this->layer_param_, [&] {
     if (frozen_) {
       if (!dx) return;
-      p3d::NormalizeBackwardFrozen(geometry, Order::kCaffe, deviation, slope,
+      p3d::NormalizeBackwardFrozen(geometry_, Order::kCaffe, deviation, slope,
                                    dy, dx);
       return;
     }
     const Blob<Dtype>& x = bottom[0] == top[0] ? bottom_copy_ : *bottom[0];
     p3d::NormalizeBackward(
-        geometry, Order::kCaffe, mean_.cpu_data(), deviation, slope,
+        geometry_, Order::kCaffe, mean_.cpu_data(), deviation, slope,
         x.cpu_data(), dy,
         this->param_propagate_down_[0] ? this->blobs_[0]->mutable_cpu_diff()
                                        : NULL,
