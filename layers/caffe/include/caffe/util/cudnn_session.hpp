@@ -21,8 +21,7 @@ class CudnnTrialMemory {
   static size_t Budget();
 
  private:
-  CudnnTrialMemory(const CudnnTrialMemory&);
-  CudnnTrialMemory& operator=(const CudnnTrialMemory&);
+  CudnnTrialMemory(const CudnnTrialMemory&) = delete;
   void* data_;
   size_t size_;
 };
@@ -43,8 +42,7 @@ class CudnnSession {
   void* Workspace(size_t bytes);
 
  private:
-  CudnnSession(const CudnnSession&);
-  CudnnSession& operator=(const CudnnSession&);
+  CudnnSession(const CudnnSession&) = delete;
   cudnnHandle_t handle_;
   void* workspace_;
   size_t workspace_size_;

@@ -4,8 +4,6 @@
 #include <map>
 #include <vector>
 
-#include "caffe/common.hpp"
-#include "caffe/util/cudnn.hpp"
 #include "caffe/util/cudnn_session.hpp"
 #include "kernels/conv_fold.hpp"
 
@@ -62,29 +60,27 @@ class Direction {
   size_t bytes_ = 0;
 };
 
-// One shape's descriptors and algorithms. `one` and `zero` are of the type.
+// One shape's descriptors and algorithms; one and zero are numbers of `type`.
 class Plan {
  public:
-  Plan(const p3d::ConvShape& shape, cudnnDataType_t type);
+  Plan(const p3d::ConvShape& shape, cudnnDataType_t type, const void* one,
+       const void* zero);
   ~Plan();
 
-  bool Forward(const void* one, const void* zero, const void* x,
-               const void* weights, const void* bias, void* y);
-  bool BackwardData(const void* one, const void* zero, const void* dy,
-                    const void* weights, void* dx);
-  bool BackwardWeights(const void* one, const void* dy, const void* x,
-                       void* dweights);
-  bool BackwardBias(const void* one, const void* dy, void* dbias);
+  bool Forward(const void* x, const void* weights, const void* bias, void* y);
+  bool BackwardData(const void* dy, const void* weights, void* dx);
+  bool BackwardWeights(const void* dy, const void* x, void* dweights);
+  bool BackwardBias(const void* dy, void* dbias);
 
  private:
   bool SetDescriptors(const p3d::ConvShape& shape);
   bool SetTensor(int64_t num, int64_t channels, const vector<int>& pixels,
                  cudnnTensorDescriptor_t descriptor);
 
-  Plan(const Plan&);
-  Plan& operator=(const Plan&);
+  Plan(const Plan&) = delete;
 
   const cudnnDataType_t type_;
+  const void *const one_, *const zero_;
   const size_t weight_bytes_;
   cudnnMathType_t math_;
   bool possible_;
@@ -99,8 +95,11 @@ class Plan {
       backward_weights_;
 };
 
-Plan::Plan(const p3d::ConvShape& shape, cudnnDataType_t type)
+Plan::Plan(const p3d::ConvShape& shape, cudnnDataType_t type, const void* one,
+           const void* zero)
     : type_(type),
+      one_(one),
+      zero_(zero),
       weight_bytes_(shape.weight_count() * (type == CUDNN_DATA_DOUBLE ? 8 : 4)),
       math_(CUDNN_DEFAULT_MATH) {
 #if CUDNN_VERSION >= 8000
@@ -124,9 +123,8 @@ Plan::~Plan() {
 
 bool Plan::SetTensor(int64_t num, int64_t channels, const vector<int>& pixels,
                      cudnnTensorDescriptor_t descriptor) {
-  vector<int> sizes(pixels);
-  sizes.insert(sizes.begin(), channels);
-  sizes.insert(sizes.begin(), num);
+  vector<int> sizes = {static_cast<int>(num), static_cast<int>(channels)};
+  sizes.insert(sizes.end(), pixels.begin(), pixels.end());
   vector<int> strides(sizes.size(), 1);
   for (int i = sizes.size() - 1; i > 0; --i) {
     strides[i - 1] = strides[i] * sizes[i];
@@ -162,8 +160,8 @@ bool Plan::SetDescriptors(const p3d::ConvShape& shape) {
          Done(cudnnSetConvolutionMathType(conv_, math_));
 }
 
-bool Plan::Forward(const void* one, const void* zero, const void* x,
-                   const void* weights, const void* bias, void* y) {
+bool Plan::Forward(const void* x, const void* weights, const void* bias,
+                   void* y) {
   const cudnnHandle_t handle = CudnnSession::Get().handle();
   const auto find = [&](int most, int* count,
                         cudnnConvolutionFwdAlgoPerf_t* results, void* memory,
@@ -178,16 +176,15 @@ bool Plan::Forward(const void* one, const void* zero, const void* x,
   };
   if (!possible_ || !forward_.Choose(math_, find, size)) return false;
   CUDNN_CHECK(cudnnConvolutionForward(
-      handle, one, x_, x, weights_, weights, conv_, forward_.algorithm(),
-      forward_.workspace(), forward_.bytes(), zero, y_, y));
+      handle, one_, x_, x, weights_, weights, conv_, forward_.algorithm(),
+      forward_.workspace(), forward_.bytes(), zero_, y_, y));
   if (bias) {
-    CUDNN_CHECK(cudnnAddTensor(handle, one, bias_, bias, one, y_, y));
+    CUDNN_CHECK(cudnnAddTensor(handle, one_, bias_, bias, one_, y_, y));
   }
   return true;
 }
 
-bool Plan::BackwardData(const void* one, const void* zero, const void* dy,
-                        const void* weights, void* dx) {
+bool Plan::BackwardData(const void* dy, const void* weights, void* dx) {
   const cudnnHandle_t handle = CudnnSession::Get().handle();
   const auto find = [&](int most, int* count,
                         cudnnConvolutionBwdDataAlgoPerf_t* results,
@@ -203,13 +200,13 @@ bool Plan::BackwardData(const void* one, const void* zero, const void* dy,
   };
   if (!possible_ || !backward_data_.Choose(math_, find, size)) return false;
   CUDNN_CHECK(cudnnConvolutionBackwardData(
-      handle, one, weights_, weights, y_, dy, conv_, backward_data_.algorithm(),
-      backward_data_.workspace(), backward_data_.bytes(), zero, x_, dx));
+      handle, one_, weights_, weights, y_, dy, conv_,
+      backward_data_.algorithm(), backward_data_.workspace(),
+      backward_data_.bytes(), zero_, x_, dx));
   return true;
 }
 
-bool Plan::BackwardWeights(const void* one, const void* dy, const void* x,
-                           void* dweights) {
+bool Plan::BackwardWeights(const void* dy, const void* x, void* dweights) {
   const cudnnHandle_t handle = CudnnSession::Get().handle();
   // Trials overwrite the gradient, which is to be added to: they get another.
   const auto find = [&](int most, int* count,
@@ -228,16 +225,16 @@ bool Plan::BackwardWeights(const void* one, const void* dy, const void* x,
   };
   if (!possible_ || !backward_weights_.Choose(math_, find, size)) return false;
   CUDNN_CHECK(cudnnConvolutionBackwardFilter(
-      handle, one, x_, x, y_, dy, conv_, backward_weights_.algorithm(),
-      backward_weights_.workspace(), backward_weights_.bytes(), one, weights_,
+      handle, one_, x_, x, y_, dy, conv_, backward_weights_.algorithm(),
+      backward_weights_.workspace(), backward_weights_.bytes(), one_, weights_,
       dweights));
   return true;
 }
 
-bool Plan::BackwardBias(const void* one, const void* dy, void* dbias) {
+bool Plan::BackwardBias(const void* dy, void* dbias) {
   return possible_ &&
-         Done(cudnnConvolutionBackwardBias(CudnnSession::Get().handle(), one,
-                                           y_, dy, one, bias_, dbias));
+         Done(cudnnConvolutionBackwardBias(CudnnSession::Get().handle(), one_,
+                                           y_, dy, one_, bias_, dbias));
 }
 
 // This thread's for the current GPU.
@@ -253,7 +250,8 @@ Plan& PlanFor(const p3d::ConvShape& shape) {
                            axis.pad_begin, axis.pad_end});
   }
   shared_ptr<Plan>& plan = plans[key];
-  if (!plan) plan.reset(new Plan(shape, cudnn::dataType<Dtype>::type));
+  using Type = cudnn::dataType<Dtype>;
+  if (!plan) plan.reset(new Plan(shape, Type::type, Type::one, Type::zero));
   return *plan;
 }
 
@@ -262,31 +260,25 @@ Plan& PlanFor(const p3d::ConvShape& shape) {
 template <typename Dtype>
 bool CudnnConvForward(const p3d::ConvShape& shape, const Dtype* x,
                       const Dtype* weights, const Dtype* bias, Dtype* y) {
-  typedef cudnn::dataType<Dtype> Type;
-  return PlanFor<Dtype>(shape).Forward(Type::one, Type::zero, x, weights, bias,
-                                       y);
+  return PlanFor<Dtype>(shape).Forward(x, weights, bias, y);
 }
 
 template <typename Dtype>
 bool CudnnConvBackwardData(const p3d::ConvShape& shape, const Dtype* dy,
                            const Dtype* weights, Dtype* dx) {
-  typedef cudnn::dataType<Dtype> Type;
-  return PlanFor<Dtype>(shape).BackwardData(Type::one, Type::zero, dy, weights,
-                                            dx);
+  return PlanFor<Dtype>(shape).BackwardData(dy, weights, dx);
 }
 
 template <typename Dtype>
 bool CudnnConvBackwardWeights(const p3d::ConvShape& shape, const Dtype* dy,
                               const Dtype* x, Dtype* dweights) {
-  return PlanFor<Dtype>(shape).BackwardWeights(cudnn::dataType<Dtype>::one, dy,
-                                               x, dweights);
+  return PlanFor<Dtype>(shape).BackwardWeights(dy, x, dweights);
 }
 
 template <typename Dtype>
 bool CudnnConvBackwardBias(const p3d::ConvShape& shape, const Dtype* dy,
                            Dtype* dbias) {
-  return PlanFor<Dtype>(shape).BackwardBias(cudnn::dataType<Dtype>::one, dy,
-                                            dbias);
+  return PlanFor<Dtype>(shape).BackwardBias(dy, dbias);
 }
 
 #define P3D_INSTANTIATE(Dtype)                                                \
