@@ -1,0 +1,41 @@
+"""A tree as it is going to be, before anything is written."""
+
+from __future__ import annotations
+
+from .text import Change, edit
+from .tree import Tree
+
+
+class Draft:
+    """Reads through to the tree; keeps what is changed."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.notes: list[str] = []
+        self.copies: set[str] = set()  # files that are ours as a whole
+        self._new: dict[str, bytes | None] = {}
+
+    def read(self, name: str) -> bytes | None:
+        return self._new[name] if name in self._new else self.tree.read(name)
+
+    def text(self, name: str) -> str:
+        return (self.read(name) or b"").decode("latin-1").replace("\r\n", "\n")
+
+    def edit(self, name: str, change: Change) -> None:
+        """Changes a file's text; a file that is not there stays so."""
+        old = self.read(name)
+        if old is not None:
+            self._new[name] = edit(old, change)
+
+    def put(self, name: str, data: bytes) -> None:
+        self._new[name] = data
+        self.copies.add(name)
+
+    def remove(self, name: str) -> None:
+        self._new[name] = None
+
+    def changes(self) -> dict[str, bytes | None]:
+        """The files that differ from the tree's, in order; None for those to be removed."""
+        return {
+            name: data for name, data in sorted(self._new.items()) if data != self.tree.read(name)
+        }

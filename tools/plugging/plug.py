@@ -1,0 +1,57 @@
+"""The whole plug-in as changes of a draft."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import factory, files
+from .draft import Draft
+from .proto_merge import merge
+from .refusal import Refusal
+from .rivals import make_room
+from .tree import FACTORY, PROTO
+
+#: The folder of the layers in this repository.
+LAYERS = Path(__file__).resolve().parents[2] / "layers"
+
+
+def plug(draft: Draft, replace: list[str], layers: Path | None = None) -> None:
+    """Adds the layers to a tree.
+
+    replace  layer types to take from other layers of the tree
+    layers   the folder that has them, if not this repository's
+
+    Raises Refusal where that cannot be done.
+    """
+    layers = layers or LAYERS
+    fragment = (layers / "caffe" / "proto" / "p3d.proto").read_text()
+    merged = merge(draft.text(PROTO), fragment, PROTO)
+    draft.edit(PROTO, lambda _: merged.text)
+    draft.notes += merged.notes
+    copies = files.collect(layers)
+    insertion = (layers / "caffe" / "factory.txt").read_text()
+    copies["factory"] = insertion  # it names a class and a header that may have to be renamed
+    copies = make_room(draft, copies, replace)
+    insertion = copies.pop("factory")
+    draft.edit(FACTORY, lambda text: factory.extend(text, insertion, FACTORY))
+    for name, text in copies.items():
+        draft.put(name, text.encode())
+    _remove_stale(draft)
+    _check_cmake(draft)
+
+
+def _remove_stale(draft: Draft) -> None:
+    """Copies of an older version that this one no longer has."""
+    for name in draft.tree.sources("include", "src"):
+        if name not in draft.copies and draft.text(name).startswith(files.STAMP):
+            draft.remove(name)
+
+
+def _check_cmake(draft: Draft) -> None:
+    text = draft.text("cmake/Targets.cmake")
+    if text and "file(GLOB_RECURSE srcs" not in text:
+        raise Refusal(
+            "cmake/Targets.cmake does not collect the sources of all folders under src/caffe "
+            "(`file(GLOB_RECURSE srcs ${root}/src/caffe/*.cpp)`), so CMake would miss "
+            "src/caffe/p3d. Merge upstream's cmake/Targets.cmake first."
+        )
