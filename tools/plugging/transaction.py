@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
-from typing import Dict, Optional
+from types import MappingProxyType
+from typing import Dict, Mapping, Optional, Sequence
 
 from . import disk
 from .journal import Entry, Journal, digest, hash_of
@@ -54,15 +56,22 @@ def apply(tree: Tree, changes: Changes) -> None:
     _rebase(journal)
     made = _folders(tree, changes)
     journal.made += [name for name in made if name not in journal.made]
-    _perform(journal, changes, made, {})
-    _commit(journal)
+    _perform(journal, changes, made=made)
 
 
-def _perform(journal: Journal, changes: Changes, made: list[str], modes: dict[str, int]) -> None:
-    """Writes ahead what is going to be done, then does it.
+def _perform(
+    journal: Journal,
+    changes: Changes,
+    *,
+    made: Sequence[str] = (),
+    modes: Mapping[str, int] = MappingProxyType({}),
+    forget: bool = False,
+) -> None:
+    """Writes ahead what is going to be done, does it, then says in the journal that it is done.
 
-    made   folders to be made
-    modes  of files, where they are not to keep the one that they have
+    made    folders to be made
+    modes   of files, where they are not to keep the one that they have
+    forget  there will be nothing to undo
     """
     tree = journal.tree
     try:
@@ -76,11 +85,17 @@ def _perform(journal: Journal, changes: Changes, made: list[str], modes: dict[st
             else:
                 mode = modes.get(name) or journal.pending[name].mode
                 disk.write(tree.path(name), data, mode or None)
+        journal.files = {} if forget else _files_after(journal)
+        journal.pending = {}
+        journal.save()
     except (OSError, KeyboardInterrupt) as error:
         recover(tree)
         if isinstance(error, KeyboardInterrupt):
             raise
         raise Refusal(f"{error}. The tree is as it was.") from error
+    with contextlib.suppress(OSError):  # what is left over is removed by the next run
+        journal.prune()
+        journal.close()
 
 
 def _begin(journal: Journal, name: str, data: bytes | None) -> Entry:
@@ -104,17 +119,14 @@ def _folders(tree: Tree, changes: Changes) -> list[str]:
     return sorted(found)
 
 
-def _commit(journal: Journal, keep: bool = True) -> None:
-    """What was pending is done; with `keep` it can be undone."""
-    for name, entry in journal.pending.items() if keep else ():
-        first = journal.files.get(name, entry)
-        journal.files[name] = Entry(first.before, first.mode, entry.after)
+def _files_after(journal: Journal) -> dict[str, Entry]:
+    files = dict(journal.files)
+    for name, entry in journal.pending.items():
+        first = files.get(name, entry)
+        files[name] = Entry(first.before, first.mode, entry.after)
         if first.before == entry.after:
-            del journal.files[name]
-    journal.pending = {}
-    journal.save()
-    journal.prune()
-    journal.close()
+            del files[name]
+    return files
 
 
 def _rebase(journal: Journal) -> None:
@@ -201,7 +213,6 @@ def undo(tree: Tree, force: bool = False) -> list[str]:
         changes[f"{name}.changed"] = tree.path(name).read_bytes()
         notes.append(f"{name}.changed: what you had made of {name}")
     check_writable(tree, changes)
-    _perform(journal, changes, [], {name: entry.mode for name, entry in journal.files.items()})
-    journal.files = {}
-    _commit(journal, keep=False)
+    modes = {name: entry.mode for name, entry in journal.files.items()}
+    _perform(journal, changes, modes=modes, forget=True)
     return notes

@@ -1,0 +1,74 @@
+"""tools/plugging/files.py: what is copied."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from caffe_trees import write_layers
+from plugging.files import STAMP, collect, disabled, renamed
+
+LAYERS = Path(__file__).parents[2] / "layers"
+
+
+@pytest.fixture
+def copies(tmp_path):
+    return collect(write_layers(tmp_path))
+
+
+def test_the_closure(copies):
+    kernels = {name for name in copies if "/p3d/" in name}
+    assert kernels == {
+        *(
+            f"include/caffe/p3d/{n}.hpp"
+            for n in ("bn", "pool", "conv", "igemm", "igemm-inl", "ranges")
+        ),
+        *(
+            f"src/caffe/p3d/{n}"
+            for n in ("bn.cpp", "bn.cu", "pool.cpp", "conv.cpp", "igemm_avx2.cpp")
+        ),
+    }
+    assert "src/caffe/test/test_bn_layer.cpp" in copies
+
+
+def test_includes_lead_to_the_copies(copies):
+    for name, text in copies.items():
+        assert text.startswith(STAMP), name
+        assert "kernels/" not in text, name
+        for header in re.findall(r'#include "caffe/p3d/(.+)"', text):
+            assert f"include/caffe/p3d/{header}" in copies, name
+
+
+def test_other_names(copies):
+    other = renamed(copies, "Convolution3D", "convolution3d_layer")
+    assert len(other) == len(copies)
+    header = other["include/caffe/layers/p3d_convolution3d_layer.hpp"]
+    assert "class P3DConvolution3DLayer :" in header
+    assert header.count("CAFFE_P3D_CONVOLUTION3D_LAYER_HPP_") == 2
+    source = other["src/caffe/layers/p3d_convolution3d_layer.cpp"]
+    assert '#include "caffe/layers/p3d_convolution3d_layer.hpp"' in source
+    assert "INSTANTIATE_CLASS(P3DConvolution3DLayer);" in source
+    assert "REGISTER_LAYER_CLASS(Convolution3D);" in source
+    assert "P3DConvolution3DLayerTest" in other["src/caffe/test/test_p3d_convolution3d_layer.cpp"]
+    assert other["src/caffe/layers/bn_layer.cpp"] == copies["src/caffe/layers/bn_layer.cpp"]
+
+
+def test_registrations_are_made_comments():
+    text = (
+        "REGISTER_LAYER_CLASS(BN);\n// REGISTER_LAYER_CLASS(BN);\nREGISTER_LAYER_CLASS(BNLL);\n"
+        "  REGISTER_LAYER_CREATOR(BN,\n    GetBN);\n"
+    )
+    expected = (
+        "// caffe-p3d: REGISTER_LAYER_CLASS(BN);\n// REGISTER_LAYER_CLASS(BN);\n"
+        "REGISTER_LAYER_CLASS(BNLL);\n  // caffe-p3d: REGISTER_LAYER_CREATOR(BN, GetBN);\n"
+    )
+    assert disabled(text, "BN") == expected
+    assert disabled(expected, "BN") == expected
+
+
+def test_this_repository_s_layers():
+    """Every kernel that the real layers include is there, and they include no other folder."""
+    for name, text in collect(LAYERS).items():
+        for header in re.findall(r'^#include "(.+)"', text, re.MULTILINE):
+            assert header.startswith(("caffe/", "gtest/", "google/")), f"{name}: {header}"
