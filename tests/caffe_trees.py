@@ -142,7 +142,8 @@ REGISTER_LAYER_CREATOR(BN,
         },
     ),
     "published": (
-        "  optional BNParameter bn_param = 150;\n  optional Pooling3DParameter pooling3d_param = 151;\n",
+        "  optional BNParameter bn_param = 150;\n"
+        "  optional Pooling3DParameter pooling3d_param = 151;\n",
         BN_MESSAGE + POOLING_MESSAGE,
         "REGISTER_LAYER_CLASS(BN);\n",
         {
@@ -150,7 +151,7 @@ REGISTER_LAYER_CREATOR(BN,
             "src/caffe/layers/bn_layer.cpp": "frozen_ = this->layer_param_.bn_param().frozen();\n"
             "width_ = bottom[0]->count(2);\n",
             "src/caffe/layers/bn_layer.cu": "published\n",
-            "src/caffe/video_layers/pooling3d_layer.cpp": "p = this->layer_param_.pooling3d_param();\n"
+            "src/caffe/video_layers/pooling3d_layer.cpp": "p = layer_param_.pooling3d_param();\n"
             "kernel_l_ = p.kernel_l();\nREGISTER_LAYER_CLASS(Pooling3D);\n",
         },
     ),

@@ -227,7 +227,9 @@ def test_a_tree_of_another_user(monkeypatch):
         tree = write_tree(Path(folder) / "tree")
         (tree / "src/caffe/layer_factory.cpp").chmod(0o644)
         before = snapshot(tree)
-        assert as_nobody([str(tree)]).startswith(f"1 plug_into_caffe: No permission to write in {tree}")
+        assert as_nobody([str(tree)]).startswith(
+            f"1 plug_into_caffe: No permission to write in {tree}"
+        )
         assert snapshot(tree) == before
 
 

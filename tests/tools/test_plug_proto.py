@@ -1,4 +1,4 @@
-"""tools/plugging/proto_merge.py: what a fork has is kept or refused, and protoc reads the result."""
+"""tools/plugging/proto_merge.py: what a fork has is kept or refused; protoc reads the result."""
 
 from __future__ import annotations
 
