@@ -151,6 +151,7 @@ REGISTER_LAYER_CREATOR(BN,
             "src/caffe/layers/bn_layer.cpp": "frozen_ = this->layer_param_.bn_param().frozen();\n"
             "width_ = bottom[0]->count(2);\n",
             "src/caffe/layers/bn_layer.cu": "published\n",
+            "src/caffe/test/test_bn_layer.cpp": "a fork's test\n",
             "src/caffe/video_layers/pooling3d_layer.cpp": "p = layer_param_.pooling3d_param();\n"
             "kernel_l_ = p.kernel_l();\nREGISTER_LAYER_CLASS(Pooling3D);\n",
         },

@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import plug_into_caffe
 import pytest
+from caffe_trees import write_tree
 from video.drawn import write_video
 
 import p3d.caffe as caffe
@@ -43,7 +45,9 @@ print(net.forward()["prob"].argmax())
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a reader has: a clone's prototxts, weights of the released name, videos, a script."""
     folder = tmp_path_factory.mktemp("reader")
-    (folder / "prototxt").symlink_to(ROOT / "prototxt")
+    for name in ("prototxt", "tools"):
+        (folder / name).symlink_to(ROOT / name)
+    plug_into_caffe.main([str(write_tree(folder / "caffe"))])
     net = caffe.Net(models.prototxt("p3d199-kinetics"), caffe.TEST)
     random_weights.write(net, folder / WEIGHTS)
     write_video(folder / "talk.mp4", 40, 120, 160)

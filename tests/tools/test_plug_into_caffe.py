@@ -183,6 +183,11 @@ BAD = {
         lambda tree: (tree / "src/caffe/p3d").write_text(""),
         "src/caffe/p3d is in the way: it is no folder",
     ),
+    "a file of ours by chance": (
+        lambda tree: (tree / "src/caffe/p3d").mkdir()
+        or (tree / "src/caffe/p3d/bn.cpp").write_text("int Mine();\n"),
+        r"src/caffe/p3d/bn\.cpp is there already",
+    ),
     "nothing of a Caffe": (
         lambda tree: (tree / PROTO).unlink(),
         r"is no Caffe source tree: it has no src/caffe/proto/caffe\.proto",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .files import is_ours
+from .journal import Journal, hash_of
 from .text import Change, edit
 from .tree import Tree
 
@@ -13,6 +15,7 @@ class Draft:
         self.tree = tree
         self.notes: list[str] = []
         self.copies: set[str] = set()  # files that are ours as a whole
+        self._journal = Journal(tree)
         self._new: dict[str, bytes | None] = {}
 
     def read(self, name: str) -> bytes | None:
@@ -20,6 +23,13 @@ class Draft:
 
     def text(self, name: str) -> str:
         return (self.read(name) or b"").decode("latin-1").replace("\r\n", "\n")
+
+    def is_ours(self, name: str) -> bool:
+        """Whether this tool wrote a file as a whole, whatever a person made of it since."""
+        entry = self._journal.files.get(name)
+        if entry is not None and entry.after is not None and name not in self._new:
+            return hash_of(self.tree.path(name)) != entry.before
+        return is_ours(self.text(name))
 
     def edit(self, name: str, change: Change) -> None:
         """Changes a file's text; a file that is not there stays so."""

@@ -35,6 +35,8 @@ def plug(draft: Draft, replace: list[str], layers: Path | None = None) -> None:
     insertion = copies.pop("factory")
     draft.edit(FACTORY, lambda text: factory.extend(text, insertion, FACTORY))
     for name, text in copies.items():
+        if draft.read(name) is not None and not draft.is_ours(name):
+            raise Refusal(f"{name} is there already, and not ours. Rename it, then try again.")
         draft.put(name, text.encode())
     _remove_stale(draft)
     _check_cmake(draft)

@@ -15,10 +15,11 @@ A class or a file that is in the way but not registered only makes ours take oth
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Callable, NamedTuple
 
 from .draft import Draft
-from .files import FORWARD, disabled, is_ours, renamed, unregistered
+from .files import FORWARD, disabled, renamed, unregistered
 from .refusal import Refusal
 from .text import without_comments
 from .tree import registered
@@ -59,7 +60,7 @@ def make_room(draft: Draft, copies: dict[str, str], replace: list[str]) -> dict[
     """
     types = registered(draft.tree)
     for layer in LAYERS:
-        rivals = [name for name in types.get(layer.type, {}) if not is_ours(draft.text(name))]
+        rivals = [name for name in types.get(layer.type, {}) if not draft.is_ours(name)]
         in_the_way = _in_the_way(draft, layer)
         if not rivals and not in_the_way:
             continue
@@ -71,7 +72,7 @@ def make_room(draft: Draft, copies: dict[str, str], replace: list[str]) -> dict[
             continue
         if layer.type in replace:
             for name in rivals:
-                draft.edit(name, lambda text, layer=layer: disabled(text, layer.type))
+                draft.edit(name, partial(disabled, type_name=layer.type))
             draft.notes.append(
                 f"{layer.type} is ours now; the one in {', '.join(rivals)} is compiled but has no "
                 "type. Nets that were trained with it may not load"
@@ -99,11 +100,12 @@ def _question(layer: Layer, name: str, line: int) -> str:
 def _in_the_way(draft: Draft, layer: Layer) -> list[str]:
     """Files of the tree that declare our class or have our files' names."""
     names = tuple(f"/{layer.stem}{suffix}" for suffix in (".hpp", ".cpp", ".cu"))
+    names += (f"/test_{layer.stem}.cpp",)
     found = []
     for name in draft.tree.sources("include", "src"):
         text = draft.text(name)
         declares = f"class {layer.type}Layer" in text and _declares(_code(draft, name), layer)
-        if not is_ours(text) and (declares or name.endswith(names)):
+        if not draft.is_ours(name) and (declares or name.endswith(names)):
             found.append(name)
     return found
 
@@ -131,5 +133,5 @@ def _give_way(draft: Draft, layer: Layer, rivals: list[str], files: list[str]) -
             )
     for name in rivals:
         if name not in files:
-            draft.edit(name, lambda text: disabled(text, layer.type))
+            draft.edit(name, partial(disabled, type_name=layer.type))
     draft.notes.append(f"the published {layer.type} in {', '.join(files)} gives way to ours")

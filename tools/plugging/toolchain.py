@@ -34,7 +34,7 @@ def check(tree: Tree) -> int:
             print(f"{'':14}  {finding.fault}\n{'':14}  -> {finding.cure}")
     print("\nOptions that suit this machine:")
     print("  cmake .. " + " ".join(f.cmake for f in findings if f.cmake))
-    print("  Makefile.config: " + "; ".join(f.config for f in findings if f.config))
+    print("or in Makefile.config\n  " + "\n  ".join(f.config for f in findings if f.config))
     faults = sum(bool(finding.fault) for finding in findings)
     print(f"\n{faults or 'Nothing'} would fail.")
     return 1 if faults else 0
@@ -135,6 +135,16 @@ def _library(name: str, header: str, package: str, cmake: str = "", config: str 
     return probe
 
 
+def _hdf5(tree: Tree) -> Finding:
+    if not has_header("hdf5.h"):
+        return _missing("HDF5", "libhdf5-dev")
+    folder = f"/usr/lib/{output(compiler(), '-print-multiarch').strip()}/hdf5/serial"
+    if not os.path.isdir(folder):
+        return Finding("HDF5", "there")
+    config = f"INCLUDE_DIRS += /usr/include/hdf5/serial\n  LIBRARY_DIRS += {folder}"
+    return Finding("HDF5", "there", config=config)
+
+
 def _opencv(tree: Tree) -> Finding:
     value = macros("opencv2/core/version.hpp", "CV_VERSION_MAJOR", "CV_VERSION_MINOR")
     if not value:
@@ -144,7 +154,7 @@ def _opencv(tree: Tree) -> Finding:
     if version(text) >= (4,) and _needs(tree, "opencv-constants"):
         fault = "CV_LOAD_IMAGE_* are gone"
         return Finding("OpenCV", text, fault, "--modernize (opencv-constants), or USE_OPENCV off")
-    return Finding("OpenCV", text, config="OPENCV_VERSION := 3; USE_PKG_CONFIG := 1")
+    return Finding("OpenCV", text, config="OPENCV_VERSION := 3\n  USE_PKG_CONFIG := 1")
 
 
 def _cuda(tree: Tree) -> Finding:
@@ -222,7 +232,7 @@ _PROBES: list[Probe] = [
     _blas,
     _library("glog", "glog/logging.h", "libgoogle-glog-dev"),
     _library("gflags", "gflags/gflags.h", "libgflags-dev"),
-    _library("HDF5", "hdf5.h", "libhdf5-dev"),
+    _hdf5,
     _opencv,
     _library("LevelDB", "leveldb/db.h", "libleveldb-dev", "-DUSE_LEVELDB=OFF", "USE_LEVELDB := 0"),
     _library("LMDB", "lmdb.h", "liblmdb-dev", "-DUSE_LMDB=OFF", "USE_LMDB := 0"),

@@ -156,8 +156,9 @@ def recover(tree: Tree) -> bool:
     """
     journal = Journal(tree)
     if not journal.exists:
+        begun = journal.folder.exists()
         shutil.rmtree(str(journal.folder), ignore_errors=True)
-        return False
+        return begun
     begun = bool(journal.pending)
     for name, entry in journal.pending.items():
         path = tree.path(name)

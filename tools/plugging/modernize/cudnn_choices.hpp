@@ -7,25 +7,24 @@ enum {
   CUDNN_CONVOLUTION_BWD_DATA_SPECIFY_WORKSPACE_LIMIT
 };
 
-#define CAFFE_CUDNN_CHOICE(Pass, Algo, A, B, C, D)                         \
-  inline cudnnStatus_t cudnnGetConvolution##Pass##Algorithm(               \
-      cudnnHandle_t handle, A a, B b, C c, D d, int, size_t limit,         \
-      cudnnConvolution##Algo##_t* algo) {                                  \
-    const int kMost = 16;                                                  \
-    cudnnConvolution##Algo##Perf_t found[kMost];                           \
-    int count = 0;                                                         \
-    const cudnnStatus_t status =                                           \
-        cudnnGetConvolution##Pass##Algorithm_v7(handle, a, b, c, d, kMost, \
-                                                &count, found);            \
-    if (status != CUDNN_STATUS_SUCCESS) return status;                     \
-    for (int i = 0; i < count; ++i) {                                      \
-      if (found[i].status == CUDNN_STATUS_SUCCESS &&                       \
-          found[i].memory <= limit) {                                      \
-        *algo = found[i].algo;                                             \
-        return CUDNN_STATUS_SUCCESS;                                       \
-      }                                                                    \
-    }                                                                      \
-    return CUDNN_STATUS_NOT_SUPPORTED;                                     \
+#define CAFFE_CUDNN_CHOICE(Pass, Algo, A, B, C, D)                        \
+  inline cudnnStatus_t cudnnGetConvolution##Pass##Algorithm(              \
+      cudnnHandle_t handle, A a, B b, C c, D d, int, size_t limit,        \
+      cudnnConvolution##Algo##_t* algo) {                                 \
+    const int kMost = 16;                                                 \
+    cudnnConvolution##Algo##Perf_t found[kMost];                          \
+    int count = 0;                                                        \
+    const cudnnStatus_t status = cudnnGetConvolution##Pass##Algorithm_v7( \
+        handle, a, b, c, d, kMost, &count, found);                        \
+    if (status != CUDNN_STATUS_SUCCESS) return status;                    \
+    for (int i = 0; i < count; ++i) {                                     \
+      if (found[i].status == CUDNN_STATUS_SUCCESS &&                      \
+          found[i].memory <= limit) {                                     \
+        *algo = found[i].algo;                                            \
+        return CUDNN_STATUS_SUCCESS;                                      \
+      }                                                                   \
+    }                                                                     \
+    return CUDNN_STATUS_NOT_SUPPORTED;                                    \
   }
 
 CAFFE_CUDNN_CHOICE(Forward, FwdAlgo, cudnnTensorDescriptor_t,
