@@ -96,8 +96,10 @@ CASES = [
     (
         "pycaffe",
         "python/caffe/io.py",
-        "io.imread(filename, as_grey=not color)\ndatum.data = arr.tostring()\n",
-        "io.imread(filename, as_gray=not color)\ndatum.data = arr.tobytes()\n",
+        "io.imread(filename, as_grey=not color)\ndatum.data = arr.tostring()\n"
+        "np.fromstring(datum.data, dtype=np.uint8).reshape(\n",
+        "io.imread(filename, as_gray=not color)\ndatum.data = arr.tobytes()\n"
+        "np.frombuffer(datum.data, dtype=np.uint8).copy().reshape(\n",
     ),
     (
         "pycaffe",

@@ -56,6 +56,9 @@ def _config(text: str) -> str:
 
 def _io(text: str) -> str:
     text = re.sub(r"\bas_grey=", "as_gray=", text)
+    text = re.sub(
+        r"\bnp\.fromstring\((\w+\.data, dtype=[\w.]+)\)", r"np.frombuffer(\1).copy()", text
+    )
     return text.replace(".tostring()", ".tobytes()")
 
 
@@ -101,8 +104,9 @@ EDITS = [
     Edit(
         id="pycaffe",
         needed_by="scikit-image >= 0.17, NumPy >= 2.3, Python >= 3.12",
-        reason="as_grey became as_gray, tostring became tobytes, unittest lost assertEquals",
-        tested="pycaffe's tests with NumPy 1.24 and 2 on Python 3.11",
+        reason="as_grey became as_gray, tostring and fromstring became tobytes and frombuffer, "
+        "assertEquals became assertEqual",
+        tested="pycaffe's tests with NumPy 1.24 and 2.4 and scikit-image 0.26 on Python 3.11",
         changes={
             "python/caffe/io.py": _io,
             **{f"python/caffe/test/{name}": _unittest for name in _TESTS},
