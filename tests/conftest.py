@@ -1,5 +1,19 @@
 """What tests of several rooms share."""
 
+from __future__ import annotations
+
+import pytest
 from real_video import real_video
 
-__all__ = ["real_video"]
+from p3d.caffe.backend import current
+
+__all__ = ["backend", "real_video"]
+
+
+@pytest.fixture(autouse=True)
+def backend(request: pytest.FixtureRequest) -> str:
+    """What runs nets: embedded, or what P3D_BACKEND says (see upstream/test_same_tests.py)."""
+    name = current()
+    if name != "embedded" and request.node.get_closest_marker("embedded"):
+        pytest.skip("what only the embedded engine promises")
+    return name

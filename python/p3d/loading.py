@@ -55,7 +55,11 @@ def load_net(
     from p3d import caffe
 
     loaded = caffe.Net(found.prototxt, caffe.TEST, weights=weights, relax_reshape=relax_reshape)
-    about = {"net": found.name, "weights": os.path.abspath(weights)}
+    about = {
+        "net": found.name,
+        "weights": os.path.abspath(weights),
+        "backend": caffe.backend.current(),
+    }
     names = None if labels is None else label_lists.load(labels)
     return Loaded(loaded, names, about, _unfilled(loaded, weights))
 

@@ -61,7 +61,7 @@ def make(
             net.blobs[name].reshape(batch, *net.blobs[name].shape[1:])
         net.reshape()
     if layer_by_layer:
-        net._net.set_planning(False)
+        net.run_by_layer()
     return net
 
 

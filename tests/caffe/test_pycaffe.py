@@ -99,6 +99,7 @@ def test_random_seed_repeats_fillers() -> None:
     assert np.abs(weights[0]).max() > 0
 
 
+@pytest.mark.embedded
 def test_scripts_for_a_gpu_run_on_the_cpu_with_one_warning(caplog) -> None:
     mode._no_gpu.cache_clear()
     caffe.set_device(0)
@@ -125,6 +126,7 @@ def test_timer() -> None:
     assert timer.ms >= 0
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("stated", ["caffe", "p3d.caffe"])
 def test_submodules(stated: str) -> None:
     script = f"""
@@ -187,6 +189,8 @@ def test_level_and_stages() -> None:
     text = IMAGE_NET + (
         'layer { name: "extra" type: "ReLU" bottom: "fc" top: "extra" '
         'include { stage: "deploy" min_level: 2 } }'
+        'layer { name: "more" type: "ReLU" bottom: "extra" top: "more" '
+        'include { stage: "deploy" min_level: 2 } }'
     )
     assert "extra" not in caffe.Net(text, caffe.TEST).blobs
     assert "extra" not in caffe.Net(text, caffe.TEST, level=2).blobs
@@ -224,7 +228,7 @@ def test_names(net: caffe.Net) -> None:
     assert net.top_names["prob"] == ["prob"]
     assert [net._blob_names[i] for i in net._top_ids(1)] == ["conv1"]
     assert [net._blob_names[i] for i in net._bottom_ids(1)] == ["data"]
-    assert [net._blob_names[i] for i in net._inputs + net._outputs] == ["data", "prob"]
+    assert [net._blob_names[i] for i in [*net._inputs, *net._outputs]] == ["data", "prob"]
     assert net.layer_dict["conv1"].type == "Convolution"
     assert len(net.layers) == len(net._layer_names)
     assert list(net.blobs)[:2] == ["data", "conv1"]
@@ -373,6 +377,11 @@ def test_blob_attributes() -> None:
     assert blob.data.dtype == np.float32
     assert blob.data.flags.writeable
     assert blob.diff.shape == (2, 3, 6, 5)
+
+
+@pytest.mark.embedded
+def test_reshape_checks_the_shape() -> None:
+    blob = caffe.Net(IMAGE_NET, caffe.TEST).blobs["data"]
     with pytest.raises(TypeError):
         blob.reshape(shape=(1, 3, 6, 5))
     with pytest.raises(RuntimeError, match="-1"):
@@ -381,6 +390,7 @@ def test_blob_attributes() -> None:
         blob.reshape(1 << 20, 1 << 20)
 
 
+@pytest.mark.embedded
 def test_legacy_accessors_raise_beyond_four_axes(net: caffe.Net) -> None:
     for name in ("num", "channels", "height", "width"):
         with pytest.raises(RuntimeError, match=r"\.shape"):
@@ -389,7 +399,7 @@ def test_legacy_accessors_raise_beyond_four_axes(net: caffe.Net) -> None:
 
 def test_param_lists(net: caffe.Net) -> None:
     blobs = net.params["bn_conv1"]
-    assert blobs[-1].shape == (1, 8)
+    assert tuple(blobs[-1].shape) == (1, 8)
     assert len(blobs[1:3]) == 2
     assert [b.count for b in blobs] == [8] * 4
     blobs_of_layer = net.layer_dict["bn_conv1"].blobs
@@ -462,6 +472,7 @@ def test_python_layer(python_net) -> None:
     np.testing.assert_allclose(net.blobs["own"].data, 2.5 * net.blobs["conv"].data - 1, rtol=1e-5)
 
 
+@pytest.mark.embedded
 def test_python_layer_errors_pass_through(python_net) -> None:
     net = python_net("Broken")
     with pytest.raises(KeyError, match="the layer's own error"):

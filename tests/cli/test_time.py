@@ -35,6 +35,7 @@ def run(capsys, *arguments):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.embedded
 def test_steps_are_the_net_in_order(capsys):
     data = run(capsys, NET, "--weights", WEIGHTS, "--threads", "1")
     names = [step["name"].split()[0] for step in data["steps"]]
@@ -67,6 +68,7 @@ def test_batch_counts_every_clip(capsys):
     assert three["total"]["macs"] == 3 * one["total"]["macs"]
 
 
+@pytest.mark.embedded
 def test_layer_by_layer(capsys):
     fused, single = run(capsys, NET), run(capsys, NET, "--layers")
     assert single["planned"] is False
@@ -76,6 +78,7 @@ def test_layer_by_layer(capsys):
     assert single["total"]["macs"] == fused["total"]["macs"]
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("isa", _core.isa_names())
 def test_instruction_sets(isa, capsys):
     data = run(capsys, NET, "-isa", isa)

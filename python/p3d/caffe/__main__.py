@@ -1,4 +1,5 @@
-"""``python -m p3d.caffe script.py ...`` runs a pycaffe script on the embedded engine."""
+"""``python -m p3d.caffe script.py ...`` runs a pycaffe script on the embedded engine, or with
+P3D_BACKEND=upstream on a real Caffe."""
 
 from __future__ import annotations
 

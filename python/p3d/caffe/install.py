@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
+from p3d.caffe import backend
 from p3d.error import Error
 
 _SUBMODULES = (
@@ -23,8 +24,13 @@ _SUBMODULES = (
 def install() -> None:
     """From here on ``import caffe``, ``from caffe.proto import caffe_pb2`` ... give p3d.caffe.
 
+    With the backend upstream they give the real Caffe, as they do anyway.
+
     Raises Error if another caffe has been imported already.
     """
+    if backend.current() == "upstream":
+        backend.interface()
+        return
     caffe = importlib.import_module("p3d.caffe")
     present = sys.modules.get("caffe")
     if present not in (None, caffe):

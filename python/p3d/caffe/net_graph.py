@@ -19,13 +19,14 @@ MAX_BLOB_USES = 200_000
 
 
 def prepare(net: Any, phase: int, level: int = 0, stages: Sequence[str] = ()) -> Any:
-    """A new NetParameter with the layers that exist in this phase, level and stages.
+    """A new NetParameter with the layers that exist in this phase, level and stages, of the
+    class of `net`.
 
     Every layer has its phase set, and a blob that several layers read goes through a Split
     layer, with the names that Caffe gives. Raises Error for bottoms that no layer
     produces, tops produced twice, contradictory rules and layers without a type.
     """
-    state = caffe_pb2.NetState()
+    state = type(net.state)()
     state.CopyFrom(net.state)
     state.phase = phase
     state.level = level
@@ -45,7 +46,7 @@ def prepare(net: Any, phase: int, level: int = 0, stages: Sequence[str] = ()) ->
         raise Error(f"the net names more than {MAX_BLOB_USES} bottoms and tops")
     for layer in filtered:
         _check_layer(layer)
-    prepared = caffe_pb2.NetParameter()
+    prepared = type(net)()
     for field, value in net.ListFields():
         if field.name in ("name", "force_backward", "debug_info"):
             setattr(prepared, field.name, value)
@@ -92,8 +93,7 @@ def _check_layer(layer: Any) -> None:
             f"layer '{name}' has {len(layer.propagate_down)} propagate_down for "
             f"{len(layer.bottom)} bottoms; give one for each or none"
         )
-    clip = layer.clip_param
-    if layer.type == "Clip" and not (clip.HasField("min") and clip.HasField("max")):
+    if layer.type == "Clip" and not all(map(layer.clip_param.HasField, ("min", "max"))):
         raise Error(f"layer '{name}': clip_param needs both min and max")
 
 
@@ -113,14 +113,13 @@ def _insert_splits(layers: Sequence[Any], left_out: Sequence[Any], prepared: Any
                 next_split[source] += 1
         for j, blob in enumerate(layer.top):
             if uses[i, j] > 1:
-                split = _split_layer(layer.name, blob, j, uses[i, j])
+                split = _add_split(prepared, layer.name, blob, j, uses[i, j])
                 loss_weight = layer.loss_weight[j] if j < len(layer.loss_weight) else 0
                 if loss_weight:
                     # The first of the split blobs stands for the loss from here on.
                     split.loss_weight.extend([loss_weight] + [0] * (uses[i, j] - 1))
                     del copy.loss_weight[:]
                     next_split[i, j] += 1
-                prepared.layer.append(split)
 
 
 def _find_sources(
@@ -167,11 +166,10 @@ def _split_prefix(layer: str, blob: str, top: int) -> str:
     return f"{blob}_{layer}_{top}_split"
 
 
-def _split_layer(layer: str, blob: str, top: int, count: int) -> Any:
+def _add_split(net: Any, layer: str, blob: str, top: int, count: int) -> Any:
     prefix = _split_prefix(layer, blob, top)
-    return caffe_pb2.LayerParameter(
-        name=prefix, type="Split", bottom=[blob], top=[f"{prefix}_{k}" for k in range(count)]
-    )
+    tops = [f"{prefix}_{k}" for k in range(count)]
+    return net.layer.add(name=prefix, type="Split", bottom=[blob], top=tops)
 
 
 def _check_tops(net: Any) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .proto.caffe_pb2 import TEST
-from .pycaffe import Net
+from p3d.caffe import TEST, Net  # the backend's, from here on
+
 from .transformer import Transformer
 
 

@@ -52,9 +52,14 @@ def read_net(path: str | os.PathLike[str]) -> Any:
     return parse_net(read_text(path), os.fspath(path))
 
 
-def parse_net(text: str, origin: str = "prototxt") -> Any:
-    """The NetParameter in `text`, brought to today's format; `origin` names it in errors."""
-    net = parse_message(text, caffe_pb2.NetParameter, origin)
+def parse_net(
+    text: str, origin: str = "prototxt", message_class: Any = caffe_pb2.NetParameter
+) -> Any:
+    """The NetParameter in `text`, brought to today's format; `origin` names it in errors.
+
+    message_class: NetParameter of another caffe_pb2, such as that of a Caffe with more layers.
+    """
+    net = parse_message(text, message_class, origin)
     if not (net.layer or net.layers or net.input):
         raise Error(f"{origin} holds no layer; a net is a list of `layer {{ ... }}` blocks")
     upgrade_net(net, origin)
@@ -80,7 +85,7 @@ def parse_message(text: str, message_class: Any, origin: str = "prototxt") -> An
     try:
         text_format.Parse(text, message)
     except text_format.ParseError as error:
-        raise Error(_explain(error, text, origin)) from None
+        raise Error(_explain(error, text, origin, message_class.DESCRIPTOR.file)) from None
     return message
 
 
@@ -126,7 +131,7 @@ def _without_surrogates(text: str, origin: str) -> str:
     return "\n".join(lines)
 
 
-def _explain(error: text_format.ParseError, text: str, origin: str) -> str:
+def _explain(error: text_format.ParseError, text: str, origin: str, schema: Any) -> str:
     """One sentence for a person from what text_format says ("LINE:COLUMN : reason")."""
     place = re.match(r"(\d+):\d+ : ", str(error))
     if not place:
@@ -138,14 +143,17 @@ def _explain(error: text_format.ParseError, text: str, origin: str) -> str:
     for pattern, explain in _REASONS:
         match = re.fullmatch(pattern, reason, re.DOTALL)
         if match:
-            return f"{where}: {explain(*match.groups())}"
+            return f"{where}: {explain(schema, *match.groups())}"
     return f"{where}: {shorten(reason, 200)}"
 
 
-def _unknown_field(kind: str, name: str) -> str:
-    fields = caffe_pb2.DESCRIPTOR.message_types_by_name[kind].fields
+def _unknown_field(schema: Any, kind: str, name: str) -> str:
+    fields = schema.message_types_by_name[kind].fields
     fault = f"{kind} has no field '{shorten(name)}'"
-    if kind == "NetParameter" and name in caffe_pb2.SolverParameter.DESCRIPTOR.fields_by_name:
+    if (
+        kind == "NetParameter"
+        and name in schema.message_types_by_name["SolverParameter"].fields_by_name
+    ):
         return fault + "; it is one of a solver: give the solver's net instead"
     owners = [
         field.name
@@ -157,11 +165,11 @@ def _unknown_field(kind: str, name: str) -> str:
     return fault + did_you_mean(name, [field.name for field in fields])
 
 
-def _unknown_value(kind: str, name: str) -> str:
+def _unknown_value(schema: Any, kind: str, name: str) -> str:
     *outer, enum = kind.split(".")
-    scope: Any = caffe_pb2.DESCRIPTOR
+    scope = schema
     if outer:
-        scope = scope.message_types_by_name[outer[0]]
+        scope = schema.message_types_by_name[outer[0]]
     names = list(scope.enum_types_by_name[enum].values_by_name)
     return f"{enum} has no value {shorten(name)}; it has {', '.join(names)}"
 
@@ -171,15 +179,15 @@ _REASONS: list[tuple[str, Callable[..., str]]] = [
     (r'Enum type "caffe\.([\w.]+)" has no value (?:named|with number) (.*)', _unknown_value),
     (
         r'Message type "caffe\.(\w+)" should not have multiple "(\w+)" fields',
-        lambda kind, name: f"{kind} takes `{name}` only once",
+        lambda _, kind, name: f"{kind} takes `{name}` only once",
     ),
-    (r'Expected "([}>])"', lambda end: f"a block is not closed; a `{end}` is missing"),
+    (r'Expected "([}>])"', lambda _, end: f"a block is not closed; a `{end}` is missing"),
     (
         r"Expected string but found: (.*)",
-        lambda found: f"expected text in quotes, not {found[:80]}",
+        lambda _, found: f"expected text in quotes, not {found[:80]}",
     ),
     (
         r".*(?:surrogates not allowed|can't decode byte).*",
-        lambda: "text that is not UTF-8; save the file as UTF-8",
+        lambda _: "text that is not UTF-8; save the file as UTF-8",
     ),
 ]

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from p3d import _core
-from p3d.caffe import infogain, prototxt, weights
-from p3d.caffe.proto import caffe_pb2
-from p3d.caffe.proto.caffe_pb2 import TEST, TRAIN
+from p3d.caffe import infogain, net_file, prototxt, weights
 from p3d.caffe.python_layer import BlobVec
 from p3d.caffe.relax import relax_reshape as relax
 from p3d.error import Error
@@ -33,6 +31,7 @@ class Net:
 
     relax_reshape: Reshape layers that fix height and width (as in the released P3D files)
     take them from the input instead, so that other crops run.
+    origin: what to call the net in errors; by default its file.
 
     Raises RuntimeError with the file, the layer, the value and the cure.
     """
@@ -46,9 +45,11 @@ class Net:
         stages: Sequence[str] | None = None,
         weights: str | os.PathLike[str] | None = None,
         relax_reshape: bool = False,
+        origin: str | None = None,
     ) -> None:
-        weights, phase, level, stages = _arguments(args, weights, phase, level, stages)
-        param, self._origin = _load(network_file)
+        weights, phase, level, stages = net_file.arguments(args, weights, phase, level, stages)
+        param, named = net_file.load(network_file)
+        self._origin = origin or named
         if relax_reshape:
             relax(param)
         self.param = prototxt.prepare(param, phase, level, stages or ())
@@ -263,6 +264,15 @@ class Net:
         """Call hook(layer index) after each layer; the net then runs layer by layer."""
         self._net.after_forward(hook)
 
+    @property
+    def planned(self) -> bool:
+        """Whether several layers run as one step, as the last forward did."""
+        return self._net.planned
+
+    def run_by_layer(self) -> None:
+        """From here on each layer runs on its own; nothing is fused."""
+        self._net.set_planning(False)
+
     def profile(self) -> list[dict[str, Any]]:
         """One forward; per step its layers, type, kernel, multiplications and milliseconds."""
         return self._net.profile()
@@ -340,40 +350,3 @@ class _relax_hint:
 @functools.cache
 def _log_engine() -> None:
     log.info("engine: %s kernels, %d threads", _core.isa(), _core.num_threads())
-
-
-def _load(network: Any) -> tuple[Any, str]:
-    """(NetParameter, what to call it in errors) from a path, a prototxt's text or a message."""
-    if isinstance(network, caffe_pb2.NetParameter):
-        param = caffe_pb2.NetParameter()
-        param.CopyFrom(network)
-        return param, param.name or "net"
-    if isinstance(network, str) and ("{" in network or "\n" in network):
-        return prototxt.parse_net(network), "prototxt"
-    return prototxt.read_net(network), os.fspath(network)
-
-
-def _arguments(
-    args: tuple[Any, ...],
-    weights: Any,
-    phase: int | None,
-    level: int,
-    stages: Sequence[str] | None,
-) -> tuple[Any, int, int, Sequence[str] | None]:
-    """Sort out pycaffe's two positional forms: (phase, ...) and (weights, phase)."""
-    rest = list(args)
-    if rest and isinstance(rest[0], str | os.PathLike):
-        weights = rest.pop(0)
-    names = ["phase", "level", "stages", "weights"]
-    given = dict(zip(names, rest, strict=False))
-    if len(rest) > len(names):
-        raise TypeError(f"Net takes a file, phase, level, stages and weights, not {len(args) + 1}")
-    phase = given.get("phase", phase)
-    if phase not in (TRAIN, TEST):
-        raise TypeError(f"phase must be caffe.TRAIN or caffe.TEST, not {phase!r}")
-    return (
-        given.get("weights", weights),
-        int(phase),
-        given.get("level", level),
-        given.get("stages", stages),
-    )

@@ -156,7 +156,7 @@ def upgrade_net(net: Any, origin: str) -> None:
 
 def _upgrade_v0_layers(net: Any, origin: str) -> None:
     """V0 -> V1. A padding layer becomes the `pad` of the layer that reads it."""
-    upgraded = caffe_pb2.NetParameter()
+    upgraded = type(net)()
     padding: dict[str, Any] = {}  # top of a padding layer -> that layer
     for outer in net.layers:
         if outer.layer.type == "padding":
@@ -271,7 +271,7 @@ def _upgrade_input(net: Any, origin: str) -> None:
     """`input:` names with sizes become an Input layer at the top of the net. Names without
     any sizes, as old caffemodels have them, are dropped."""
     if net.input_shape or net.input_dim:
-        layers = caffe_pb2.NetParameter()
+        layers = type(net)()
         layer = layers.layer.add(name="input", type="Input", top=net.input)
         for shape in _input_shapes(net, origin):
             layer.input_param.shape.add(dim=shape)

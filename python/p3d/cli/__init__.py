@@ -35,13 +35,15 @@ examples:
   p3d extract some.mp4 --weights p3d_resnet_kinetics_iter_190000.caffemodel --out features
   p3d extract --help                         all about one verb
 
-Long options work with one dash too, as in Caffe: -weights W is --weights W.
+Long options work with one dash too, as in Caffe: -weights W is --weights W. Every verb takes
+--backend upstream (or P3D_BACKEND=upstream): nets then run on the `import caffe` of a real Caffe
+with our layers.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs ``p3d`` with these arguments (``sys.argv`` by default); returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = _backend_last(list(sys.argv[1:] if argv is None else argv))
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
     verb = arguments[0] if arguments else "--help"
@@ -67,7 +69,21 @@ def verbs() -> list[str]:
 def _run(verb: str, arguments: list[str]) -> int:
     module = importlib.import_module(f"{__name__}.{verb}")
     parser = _parser(verb, module)
-    return module.run(parser.parse_args(_two_dashes(parser, arguments))) or 0
+    args = parser.parse_args(_two_dashes(parser, arguments))
+    if args.backend is not None:
+        from p3d.caffe import backend
+
+        backend.choose(args.backend)
+    return module.run(args) or 0
+
+
+def _backend_last(arguments: list[str]) -> list[str]:
+    """``p3d --backend B verb ...`` is ``p3d verb ... --backend B``."""
+    match = re.fullmatch(r"--?backend(=.*)?", arguments[0]) if arguments else None
+    if match is None:
+        return arguments
+    count = 1 if match[1] else 2
+    return [*arguments[count : count + 1], *arguments[:count], *arguments[count + 1 :]]
 
 
 def _parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
@@ -79,6 +95,9 @@ def _parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
+    parser.add_argument(
+        "--backend", choices=("embedded", "upstream"), help="what runs nets (default: embedded)"
+    )
     return parser
 
 

@@ -154,9 +154,9 @@ def _extractor(args: argparse.Namespace) -> Any:
     if args.format == "npy" and len(blobs) > 1:
         raise Error(f"a .npy file holds one blob, not {len(blobs)}: leave --format away")
     if args.threads is not None:
-        from p3d import _core
+        from p3d.caffe import backend
 
-        _core.set_num_threads(args.threads)
+        backend.set_num_threads(args.threads)
     return Extractor(
         args.weights,
         args.net,

@@ -40,12 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from p3d import _core, timing
+    from p3d.caffe import backend
+    from p3d.error import Error
     from p3d.export.sources import net_text
 
+    if args.isa and backend.current() != "embedded":
+        raise Error("--isa is for the embedded engine: with a real Caffe set P3D_ISA before")
     if args.isa:
         _core.set_isa(args.isa)
     if args.threads:
-        _core.set_num_threads(args.threads)
+        backend.set_num_threads(args.threads)
     wanted = args.net or args.model or (None if args.weights else "p3d199-kinetics")
     name, text = net_text(args.weights, wanted)
     net = timing.make(text, args.weights, batch=args.batch, layer_by_layer=args.layers)
@@ -72,6 +76,7 @@ def _data(args: argparse.Namespace, name: str, net: Any, report: Any, peak: floa
     from statistics import median
 
     from p3d import _core
+    from p3d.caffe import backend
     from p3d.timing import group, total
 
     def rows(steps: list[Any]) -> list[dict[str, Any]]:
@@ -91,7 +96,9 @@ def _data(args: argparse.Namespace, name: str, net: Any, report: Any, peak: floa
         "net": name,
         "weights": args.weights or "random",
         "inputs": {blob: list(net.blobs[blob].shape) for blob in net.inputs},
-        "planned": net._net.planned,
+        "backend": backend.current(),
+        "runs_on": backend.interface().describe(),
+        "planned": net.planned,
         "threads": _core.num_threads(),
         "isa": _core.isa(),
         "peak_gflops": peak,
@@ -109,7 +116,7 @@ def _lines(data: Any) -> Iterator[str]:
     shapes = ", ".join(f"{n} {'x'.join(map(str, s))}" for n, s in data["inputs"].items())
     yield f"{data['net']}, {data['weights']} weights, {shapes}"
     yield (
-        f"{data['threads']} threads, {data['isa']}, {data['peak_gflops']:.0f} GFLOP/s peak, "
+        f"{data['runs_on']}, {data['peak_gflops']:.0f} GFLOP/s peak, "
         + ("inference plan" if data["planned"] else "layer by layer")
         + f", {data['iterations']} iterations"
     )

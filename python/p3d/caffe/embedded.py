@@ -1,0 +1,48 @@
+"""The backend "embedded" (see backend.py): pycaffe's names on the engine of this package."""
+
+from __future__ import annotations
+
+from p3d import _core
+from p3d.caffe.mode import (
+    Timer,
+    has_nccl,
+    init_log,
+    layer_type_list,
+    log,
+    set_device,
+    set_mode_cpu,
+    set_mode_gpu,
+    set_multiprocess,
+    set_random_seed,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
+)
+from p3d.caffe.pycaffe import Net
+from p3d.caffe.python_layer import Layer
+
+__all__ = [
+    "Layer",
+    "Net",
+    "Timer",
+    "describe",
+    "has_nccl",
+    "init_log",
+    "layer_type_list",
+    "log",
+    "set_device",
+    "set_mode_cpu",
+    "set_mode_gpu",
+    "set_multiprocess",
+    "set_random_seed",
+    "set_solver_count",
+    "set_solver_rank",
+    "solver_count",
+    "solver_rank",
+]
+
+
+def describe() -> str:
+    """What runs the nets."""
+    return f"{_core.num_threads()} threads, {_core.isa()}"
