@@ -116,17 +116,19 @@ void ForEachValue(const Geometry& g, Order order, const Body& body) {
                  });
 }
 
-// dx = gain dy + (x - center) tilt + shift, per channel.
+// dx = (dy - average) gain + (x - center) tilt + shift, per channel: what
+// cancels is subtracted before it is multiplied.
 template <typename Dtype>
 struct BackwardCoefficients {
   explicit BackwardCoefficients(int64_t channels)
-      : memory(4 * channels),
+      : memory(5 * channels),
         center(memory.data()),
-        gain(center + channels),
+        average(center + channels),
+        gain(average + channels),
         tilt(gain + channels),
         shift(tilt + channels) {}
   Scratch<Dtype> memory;
-  Dtype *center, *gain, *tilt, *shift;
+  Dtype *center, *average, *gain, *tilt, *shift;
 };
 
 }  // namespace
@@ -208,15 +210,16 @@ void NormalizeBackward(const Geometry& g, Order order, const double* mean,
     by.center[c] = static_cast<Dtype>(mean[c]);
     by.gain[c] = static_cast<Dtype>(gain);
     by.tilt[c] = static_cast<Dtype>(tilt);
-    by.shift[c] = static_cast<Dtype>(-gain * sum[c] / m -
+    by.average[c] = static_cast<Dtype>(sum[c] / m);
+    by.shift[c] = static_cast<Dtype>(-gain * (sum[c] / m - by.average[c]) -
                                      tilt * (mean[c] - by.center[c]));
   }
   if (!dx) return;
   ForEachValue(g, order, [&](int64_t c) {
-    const Dtype center = by.center[c], gain = by.gain[c], tilt = by.tilt[c],
-                shift = by.shift[c];
+    const Dtype center = by.center[c], average = by.average[c],
+                gain = by.gain[c], tilt = by.tilt[c], shift = by.shift[c];
     return [=](int64_t i) {
-      dx[i] = gain * dy[i] + ((x[i] - center) * tilt + shift);
+      dx[i] = (dy[i] - average) * gain + ((x[i] - center) * tilt + shift);
     };
   });
 }
