@@ -25,6 +25,7 @@ Exit codes: 0 all well, 1 refused or something would fail (the message says what
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from plugging import report
@@ -47,6 +48,9 @@ def main(argv: list[str] | None = None) -> int:
         return _run(args)
     except Refusal as refusal:
         print(f"plug_into_caffe: {refusal}", file=sys.stderr)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"plug_into_caffe: {error}. Nothing was changed.", file=sys.stderr)
     return 1

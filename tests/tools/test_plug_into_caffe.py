@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -86,6 +87,24 @@ def test_the_diff_is_what_happens(run, tree, tmp_path):
     shutil.rmtree(tree / FOLDER)
     hashes = [{n: h for n, (_, h) in snapshot(t).items() if h} for t in (tree, copy)]
     assert hashes[0] == hashes[1]
+
+
+def test_a_reader_that_stops(tree, layers):
+    """As in `... | head`: no traceback, and no claim that nothing was changed."""
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r})\n"
+        "from pathlib import Path; from plugging import plug; import plug_into_caffe\n"
+        f"plug.LAYERS = Path({str(layers)!r})\n"
+        f"sys.exit(plug_into_caffe.main([{str(tree)!r}]))"
+    )
+    receiver, sender = os.pipe()
+    os.close(receiver)
+    done = subprocess.run(
+        [sys.executable, "-u", "-c", program], stdout=sender, stderr=subprocess.PIPE, text=True
+    )
+    os.close(sender)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tree / "src/caffe/layers/bn_layer.cpp").exists()
 
 
 def test_modernizing_alone_and_together(run, tree):
