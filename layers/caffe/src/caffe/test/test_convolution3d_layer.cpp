@@ -1,3 +1,4 @@
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "caffe/layers/convolution_by_axes_layer.hpp"
 #include "caffe/test/test_caffe_main.hpp"
 #include "caffe/test/test_gradient_check_util.hpp"
+#include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 
 namespace caffe {
