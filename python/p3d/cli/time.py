@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from p3d.export.sources import net_text
 
     if args.isa and backend.current() != "embedded":
-        raise Error("--isa is for the embedded engine: with a real Caffe set P3D_ISA before")
+        raise Error(f"--isa {args.isa} is for the embedded engine: for upstream set P3D_ISA")
     if args.isa:
         _core.set_isa(args.isa)
     if args.threads:
