@@ -10,6 +10,7 @@ from p3d import Error
 from p3d.video import preprocess
 from p3d.video.clips import ClipReader, open_video
 from p3d.video.recipe import RECIPES, Recipe
+from p3d.video.source import Position
 
 
 class Numbers:
@@ -24,12 +25,13 @@ class Numbers:
         self.passes = 0
         self.converted = 0
 
-    def estimate(self) -> int:
+    def estimate(self, alive=lambda: None) -> int:
         return self.guess
 
     def frames(self, wanted):
         self.passes += 1
         for index in range(self.count):
+            self.position = Position(index, index / 25)
             self.converted += wanted(index)
             yield np.full((8, 8, 3), index % 256, np.uint8) if wanted(index) else None
 
@@ -78,7 +80,7 @@ def test_a_source_that_never_agrees_with_itself_is_an_error():
 
 def test_long_videos_need_no_more_memory(monkeypatch):
     held = []
-    real = preprocess.to_clip
+    real = preprocess.planes
 
     class Watched(Recipe):
         alive = 0
@@ -96,11 +98,11 @@ def test_long_videos_need_no_more_memory(monkeypatch):
         def __del__(self):
             Picture.alive -= 1
 
-    def to_clip(pictures, mean):
+    def planes(pictures):
         held.append(Picture.alive)
-        return real([picture.frame for picture in pictures], mean)
+        return real([picture.frame for picture in pictures])
 
-    monkeypatch.setattr(preprocess, "to_clip", to_clip)
+    monkeypatch.setattr(preprocess, "planes", planes)
     source = Numbers(3000)
     assert sum(1 for _ in ClipReader(source, Watched("watched", size=8, crop=8))) == 20
     assert max(held) <= 17
