@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -24,10 +25,11 @@ class Stored(NamedTuple):
         blobs = list(self.meta["blobs"])
         try:
             if os.path.exists(f"{self.base}.npz"):
-                with np.load(f"{self.base}.npz", allow_pickle=False) as file:
-                    return {blob: file[blob] for blob in blobs}
+                with open(f"{self.base}.npz", "rb") as file:
+                    stored = np.load(file, allow_pickle=False)
+                    return {blob: stored[blob] for blob in blobs}
             return {blobs[0]: np.load(f"{self.base}.npy", allow_pickle=False)}
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise Error(f"{self.base}: damaged ({error}); run p3d extract once more") from error
 
     def scores(self) -> np.ndarray:

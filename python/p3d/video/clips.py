@@ -14,7 +14,7 @@ import numpy as np
 from p3d.error import Error
 from p3d.video import frames, jpegs, preprocess
 from p3d.video.decode import VideoFile
-from p3d.video.recipe import Recipe
+from p3d.video.recipe import Recipe, recipe_named
 from p3d.video.resampled import Resampled
 from p3d.video.source import Alive, Position, Source
 
@@ -42,6 +42,47 @@ def open_video(path: str | os.PathLike[str], modality: str = "frame") -> Source:
     return VideoFile(path)
 
 
+class SeenClip(NamedTuple):
+    """A clip of a video as a net sees it.
+
+    number, crop  of the clip and of its crop, from 0
+    frame, time   of its first frame: counted in the file, and in seconds where they are known
+    values        float32 (c, l, h, w), the mean subtracted
+    """
+
+    number: int
+    crop: int
+    frame: int
+    time: float | None
+    values: np.ndarray
+
+
+def clips(
+    video: str | os.PathLike[str],
+    recipe: str | Recipe = "author20",
+    *,
+    modality: str = "frame",
+    crop: int | None = None,
+    size: int | tuple[int, int] | None = None,
+    **changes: Any,
+) -> Iterator[SeenClip]:
+    """The clips of a video, one after the other, in memory that does not grow with its length.
+
+        for clip in p3d.clips("some.mp4", stride=8):
+            net.blobs["data"].data[0] = clip.values
+
+    `changes` are fields of the recipe: stride, clips, length, fps, crops, short.
+    """
+    chosen = recipe_named(recipe, **changes)
+    if crop or size:
+        chosen = chosen.at(crop=crop, size=size)
+    reader = ClipReader(open_video(video, modality), chosen, count=True)
+    for index, values in reader:
+        number, view = divmod(index, chosen.views)
+        where = reader.position(number)
+        yield SeenClip(number, view, where.frame, where.time, values)
+
+
 class ClipReader:
     """Iterates over (index, clip) of one video; a clip is float32 (c, l, h, w).
 
@@ -55,12 +96,18 @@ class ClipReader:
     and as bytes.
     """
 
-    def __init__(self, source: Source, recipe: Recipe, alive: Alive = lambda: None) -> None:
-        """`alive` is called for every frame, wanted or not."""
+    def __init__(
+        self, source: Source, recipe: Recipe, alive: Alive = lambda: None, count: bool = False
+    ) -> None:
+        """`alive` is called for every frame, wanted or not.
+
+        With `count` frames are counted by decoding where clips depend on their number, so that no
+        clip comes twice.
+        """
         self.source = source if recipe.fps is None else Resampled(source, recipe.fps)
         self.recipe = recipe
         self.frames = 0  # the true number, known at the end
-        self._alive = alive
+        self._alive, self._count = alive, count
         self._starts = array("q")  # of the clips so far: frame in the file
         self._times = array("d")  # and second; nan where it is not known
 
@@ -70,7 +117,11 @@ class ClipReader:
 
     def pixels(self) -> Iterator[tuple[int, np.ndarray]]:
         """The same as bytes, before the mean is subtracted: uint8 (c, l, h, w)."""
-        believed = self.source.estimate(self._alive) if self.recipe.needs_count else None
+        believed = None
+        if self.recipe.needs_count and self._count:
+            believed = sum(1 for _ in self.source.frames(lambda _: False))
+        elif self.recipe.needs_count:
+            believed = self.source.estimate(self._alive)
         for _ in range(3):
             yield from self._read(believed)
             if believed is None or self.frames == believed:
@@ -105,6 +156,11 @@ class ClipReader:
             "channels": preprocess.CHANNELS[modality],
             "mean": list(preprocess.MEAN[modality]),
         }
+
+    def position(self, clip: int) -> Position:
+        """That of the first frame of a clip that was given."""
+        time = self._times[clip]
+        return Position(self._starts[clip], None if np.isnan(time) else time)
 
     def _read(self, believed: int | None) -> Iterator[tuple[int, np.ndarray]]:
         """One pass that takes `believed` for the number of frames and sets `self.frames`."""
