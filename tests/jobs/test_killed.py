@@ -88,12 +88,16 @@ def test_killed_at_every_call_that_changes_the_disk(undisturbed, tmp_path):
     calls = int(tally.read_text())
     assert calls > 40
     chosen = np.unique(np.linspace(1, calls, min(CALLS, calls)).astype(int))
+    killed = 0
     for call in map(int, chosen):
         out = tmp_path / f"at{call}"
         die = _DIE.format(last=call, tally=str(tally))
         done = extract(source, out, "--blobs", "pool5,prob", before=die, code=None)
-        assert done.returncode == -signal.SIGKILL, f"call {call} of {calls}: {done.stderr}"
+        # How many calls a run makes depends a little on time: the last ones may not come.
+        assert done.returncode in (0, -signal.SIGKILL), f"call {call} of {calls}: {done.stderr}"
+        killed += done.returncode != 0
         resume(source, truth, out)
+    assert killed > 0.9 * len(chosen)
 
 
 def test_killed_at_random_moments(undisturbed, tmp_path):

@@ -10,6 +10,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from p3d.cli._extract_arguments import add_arguments
+
+__all__ = ["EXAMPLES", "HELP", "add_arguments", "run"]
+
 HELP = "videos, frames or flow images to P3D features"
 EXAMPLES = """\
 examples:
@@ -28,140 +32,6 @@ The same command again does what is missing: what is complete, and made of the s
 same recipe with the same weights, is left alone, what is damaged or different is made again.
 Videos that cannot be read are in OUT/failed.jsonl with the reason, and the exit code is 1.
 """
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "videos",
-        nargs="*",
-        metavar="VIDEO_OR_LIST",
-        help="a video; a folder of numbered frames, or of flow_x_* and flow_y_* images; a pattern "
-        "like frames/img_%%05d.jpg; HDF5 of JPEG images; clips as .npy; a folder of such; a "
-        "quoted glob; a .txt or .csv list, - for one on standard input",
-    )
-    parser.add_argument("--weights", required=True, metavar="W", help=".caffemodel(.h5)")
-    parser.add_argument(
-        "--out", default="features", metavar="DIR", help="where to write (default: features)"
-    )
-    _add_net_arguments(parser.add_argument_group("net"))
-    _add_clip_arguments(parser.add_argument_group("clips"))
-    _add_output_arguments(parser.add_argument_group("output"))
-    _add_run_arguments(parser.add_argument_group("run"))
-
-
-def _add_net_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--net",
-        metavar="NAME|FILE",
-        help="a net of `p3d models`, or a prototxt (default: told from the weights)",
-    )
-    group.add_argument(
-        "--blobs", default="pool5", metavar="A,B", help="which blobs to keep (default: pool5)"
-    )
-    group.add_argument("--batch", type=int, default=4, metavar="N", help="clips at once (4)")
-    group.add_argument("--threads", type=int, metavar="N", help="of the net (default: all cores)")
-    group.add_argument(
-        "--relax-reshape",
-        action="store_true",
-        help="let a prototxt with a fixed Reshape, such as the released ones, take any crop",
-    )
-
-
-def _add_clip_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--recipe",
-        default="author20",
-        metavar="NAME",
-        help="author20 (default): short edge 162, centre crop 160, 20 clips of 16 frames evenly "
-        "over the video; squash: 182x242, the same crop and clips",
-    )
-    group.add_argument("--stride", type=int, metavar="N", help="a clip every N frames instead")
-    group.add_argument(
-        "--clips", type=int, metavar="N", help="N clips, from the first to the last possible one"
-    )
-    group.add_argument(
-        "--length",
-        type=int,
-        metavar="N",
-        help="frames of a clip (the net's: 16); over 16 res5 becomes 3-D, with the same weights",
-    )
-    group.add_argument(
-        "--fps", type=float, metavar="F", help="take frames at this rate (default: every frame)"
-    )
-    group.add_argument(
-        "--short",
-        choices=("loop", "repeat-last", "error"),
-        help="what follows the last frame of a video shorter than a clip (default: the first)",
-    )
-    group.add_argument("--crop", type=int, metavar="N", help="pixels on a side (the net's: 160)")
-    group.add_argument(
-        "--crops",
-        choices=("centre", "five", "ten", "full"),
-        help="five: the corners and the centre; ten: these and their mirror images, an axis of "
-        "the array after the clips; full: the whole frame (default: centre)",
-    )
-    group.add_argument(
-        "--size",
-        type=_size,
-        metavar="N|HxW",
-        help="short edge, or height x width, before the crop (default: the recipe's)",
-    )
-
-
-def _add_output_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--format", choices=("npy", "npz"), help="default: npy for one blob, npz for several"
-    )
-    group.add_argument(
-        "--pool",
-        choices=("keep", "avg", "max"),
-        default="keep",
-        help="one array per video, the mean or the maximum over its clips (default: keep them)",
-    )
-    group.add_argument("--l2", action="store_true", help="scale every array to length 1")
-    group.add_argument("--float16", action="store_true", help="half the bytes")
-    group.add_argument("--root", metavar="DIR", help="name outputs after their paths below DIR")
-    group.add_argument(
-        "--overwrite", action="store_true", help="replace features of other videos in OUT"
-    )
-    group.add_argument(
-        "--labels",
-        metavar="FILE",
-        help="class names, one per line (default: told from the weights)",
-    )
-    group.add_argument(
-        "--top",
-        type=int,
-        default=5,
-        metavar="K",
-        help="with blob prob, print and note the K likeliest classes of each video (5)",
-    )
-
-
-def _add_run_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--dry-run", action="store_true", help="only tell what would be done")
-    group.add_argument(
-        "--check-videos", action="store_true", help="only decode, and tell what is damaged"
-    )
-    group.add_argument(
-        "--retry-failed", action="store_true", help="only the videos in OUT/failed.jsonl"
-    )
-    group.add_argument("--json", action="store_true", help="progress as lines of JSON")
-    group.add_argument(
-        "--shard",
-        metavar="I/N",
-        help="only part I of N, for jobs that know nothing of each other",
-    )
-    group.add_argument(
-        "--decoders", type=int, metavar="N", help="processes that decode (default: by the cores)"
-    )
-    group.add_argument(
-        "--timeout",
-        type=float,
-        default=60.0,
-        metavar="S",
-        help="seconds without a new frame after which a decoder is ended (60)",
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -185,55 +55,61 @@ def run(args: argparse.Namespace) -> int:
             found = inputs.items(args.videos, args.root)
         return found if part is None else shard.part(found, part)
 
+    if args.dry_run:
+        return _tell(_runner(args, extractor, None), items())
     if total is not None and part is not None:
         total = sum(1 for _ in items())
     report = (JsonReport if args.json else Report)("extract", total)
     with contextlib.closing(report), contextlib.closing(extractor), _sigterm_as_ctrl_c():
         if args.check_videos:
             return _check(extractor, items(), report)
-        return _extract(args, extractor, items(), report)
+        if args.dask:
+            return _over_dask(args, items(), report)
+        return _here(_runner(args, extractor, report), args.out, items(), report)
 
 
-def _extract(args: argparse.Namespace, extractor: Any, items: Iterable[Any], report: Any) -> int:
-    from p3d.jobs import failures
-    from p3d.jobs.output import Output
-    from p3d.jobs.runner import Runner
-
-    several = len(extractor.blobs) > 1
-    kind = args.format or ("npz" if several else "npy")
-    output = Output(kind=kind, pool=args.pool, l2=args.l2, half=args.float16, top=args.top)
-    failed = failures.Failures(failures.path_of(args.out, args.shard))
-    runner = Runner(extractor, output, args.out, failed, report, args.overwrite)
-    if args.dry_run:
-        return _tell(runner, items)
+def _here(runner: Any, out: str, items: Iterable[Any], report: Any) -> int:
     try:
-        summary = runner.run(items)
-    except KeyboardInterrupt:
-        report.summary(runner.summary.text(args.out), runner.summary.numbers())
-        raise
+        runner.run(items)
+    finally:  # Ctrl-C, too, is told how far it came
+        report.summary(runner.summary.text(out), runner.summary.numbers())
+    return 1 if runner.summary.failed else 0
+
+
+def _over_dask(args: argparse.Namespace, items: Iterable[Any], report: Any) -> int:
+    from p3d import _core
+    from p3d.jobs import failures, over_dask
+
+    with over_dask.connect(args.dask, args.threads or _core.num_threads()) as (client, threads):
+        settings = over_dask.Settings(
+            extractor=_options(args),
+            output=_output(args),
+            out=os.path.abspath(args.out),
+            overwrite=args.overwrite,
+            threads=args.threads if threads is None else threads,
+        )
+        failed = failures.Failures(failures.path_of(args.out, args.shard))
+        summary = over_dask.run(client, settings, items, failed, report)
     report.summary(summary.text(args.out), summary.numbers())
     return 1 if summary.failed else 0
 
 
 def _tell(runner: Any, items: Iterable[Any]) -> int:
-    """--dry-run: a line per video, the state, the video and where it goes."""
+    """--dry-run: a line per video, its state, the video and where it goes."""
     from p3d.error import Error
 
-    counts = {"todo": 0, "done": 0, "taken": 0}
+    counts = {"todo": 0, "done": 0, "taken": 0, "missing": 0}
     for item in items:
         try:
             state = runner.state(item)
         except Error:
             state = "taken"
-        missing = (
-            ""
-            if state == "done" or os.path.exists(item.path) or "%" in item.path
-            else ("  (there is no such file)")
-        )
+        if state == "todo" and not os.path.exists(item.path) and "%" not in item.path:
+            state = "missing"
         counts[state] += 1
-        print(f"{state}  {item.path} -> {item.name}{missing}")
+        print(f"{state:8}{item.path} -> {item.name}")
     print(", ".join(f"{number} {state}" for state, number in counts.items()))
-    return 1 if counts["taken"] else 0
+    return 1 if counts["taken"] + counts["missing"] else 0
 
 
 def _check(extractor: Any, items: Iterable[Any], report: Any) -> int:
@@ -254,8 +130,27 @@ def _check(extractor: Any, items: Iterable[Any], report: Any) -> int:
         else:
             good += 1
             report.done(item, {})
-    report.summary(f"{good} videos can be decoded, {bad} cannot", {"good": good, "bad": bad})
+    report.summary(f"{good} can be decoded, {bad} cannot", {"good": good, "bad": bad})
     return 1 if bad else 0
+
+
+def _runner(args: argparse.Namespace, extractor: Any, report: Any) -> Any:
+    from p3d.jobs import failures
+    from p3d.jobs.runner import Runner
+
+    failed = failures.Failures(failures.path_of(args.out, args.shard))
+    return Runner(extractor, _output(args), args.out, failed, report, args.overwrite)
+
+
+def _output(args: argparse.Namespace) -> Any:
+    from p3d.jobs.output import Output
+
+    kind = args.format or ("npz" if len(_blobs(args)) > 1 else "npy")
+    return Output(kind=kind, pool=args.pool, l2=args.l2, half=args.float16, top=args.top)
+
+
+def _blobs(args: argparse.Namespace) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in args.blobs.split(",") if name.strip()))
 
 
 def _extractor(args: argparse.Namespace) -> Any:
@@ -263,31 +158,29 @@ def _extractor(args: argparse.Namespace) -> Any:
     from p3d.error import Error
     from p3d.extractor import Extractor
 
-    blobs = [name.strip() for name in args.blobs.split(",") if name.strip()]
-    if args.format == "npy" and len(blobs) > 1:
-        raise Error(f"a .npy file holds one blob, not {len(blobs)}: leave --format away")
+    if args.format == "npy" and len(_blobs(args)) > 1:
+        raise Error(f"a .npy file holds one blob, not {len(_blobs(args))}: leave --format away")
     if args.threads is not None:
         _core.set_num_threads(args.threads)
-    decoders = args.decoders if args.decoders is not None else min(4, 1 + _core.num_threads() // 4)
-    return Extractor(
-        args.weights,
-        args.net,
-        blobs,
-        args.recipe,
-        stride=args.stride,
-        clips=args.clips,
-        fps=args.fps,
-        length=args.length,
-        crops=args.crops,
-        short=args.short,
-        batch=args.batch,
-        crop=args.crop,
-        size=args.size,
-        labels=args.labels,
-        relax_reshape=args.relax_reshape,
-        decoders=decoders,
-        timeout=args.timeout,
-    )
+    return Extractor(**_options(args))
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of Extractor; files by absolute paths, so that they mean the same elsewhere."""
+    from p3d import _core
+
+    same = ("recipe", "stride", "clips", "fps", "length", "crops", "short", "batch", "crop", "size")
+    usual = min(4, 1 + _core.num_threads() // 4)
+    return {
+        **{name: getattr(args, name) for name in (*same, "relax_reshape", "timeout")},
+        **{name: _absolute(getattr(args, name)) for name in ("weights", "net", "labels")},
+        "blobs": _blobs(args),
+        "decoders": usual if args.decoders is None else args.decoders,
+    }
+
+
+def _absolute(path: str | None) -> str | None:
+    return os.path.abspath(path) if path is not None and os.path.exists(path) else path
 
 
 @contextlib.contextmanager
@@ -301,8 +194,3 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _size(text: str) -> int | tuple[int, int]:
-    height, x, width = text.partition("x")
-    return (int(height), int(width)) if x else int(height)

@@ -30,8 +30,8 @@ def path_of(out: str, shard: str | None = None) -> str:
 def items(out: str, shard: str | None = None) -> Iterator[Item]:
     """The videos that failed; without a shard those of all of them. Some may come twice."""
     files = [path_of(out, shard)] if shard else sorted(glob.glob(_every(out)))
-    for file in files:
-        for line in _lines(file):
+    for file, end in [(file, _size(file)) for file in files]:
+        for line in _lines(file, end):  # what fails again meanwhile is no news
             with contextlib.suppress(ValueError, KeyError, TypeError):  # a line that was cut off
                 failure = json.loads(line)
                 yield Item(failure["video"], failure["name"])
@@ -45,7 +45,7 @@ class Failures:
         self.count = 0
         self._old = np.unique(np.fromiter(map(_key, _lines(path)), np.uint64))
         self._tried = np.zeros(self._old.shape, bool)
-        self._end = os.path.getsize(path) if os.path.exists(path) else 0
+        self._end = _size(path)
 
     def add(self, item: Item, error: str) -> None:
         """Appends a line."""
@@ -85,9 +85,19 @@ def _every(out: str) -> str:
     return os.path.join(glob.escape(out), "failed*.jsonl")
 
 
-def _lines(path: str) -> Iterator[bytes]:
+def _lines(path: str, end: int | None = None) -> Iterator[bytes]:
+    """The lines of a file, if there is one, that begin before byte `end`."""
+    at = 0
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-        yield from file
+        for line in file:
+            if end is not None and at >= end:
+                return
+            at += len(line)
+            yield line
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 def _key(line: bytes) -> int:

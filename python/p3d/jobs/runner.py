@@ -53,8 +53,14 @@ class Runner:
         self._given = 0
         self.summary = Summary()
 
-    def run(self, items: Iterable[Item]) -> Summary:
-        """All of them, in the order in which they come through; Ctrl-C ends between two clips."""
+    def run(self, items: Iterable[Item], report: Report | None = None) -> Summary:
+        """All of them, in the order in which they come through; Ctrl-C ends between two clips.
+
+        A runner may run again, and tell another `report`.
+        """
+        self._report = report or self._report
+        self._given = 0
+        self.summary = Summary()
         self.summary.start()
         writing = Writing(self._take)
         stream = self._extractor.stream(self._videos(items), self._count)
@@ -68,8 +74,11 @@ class Runner:
             finally:
                 for job in self._jobs.values():  # the rest of an interrupted run
                     job.result.abandon()
+                self._jobs.clear()
+                self._begun.clear()
                 self._failures.close()
-                self.summary.end(self._extractor, writing.waited)
+                stages = {**self._extractor.seconds, "waiting for the disk": writing.waited}
+                self.summary.end(stages, self._extractor.decoding_seconds)
         return self.summary
 
     def state(self, item: Item) -> str:

@@ -22,10 +22,9 @@ class Summary:
     def start(self) -> None:
         self._start = time.perf_counter()
 
-    def end(self, extractor: Any, waited: float) -> None:
+    def end(self, stages: dict[str, float], decoding: float) -> None:
         self.seconds = time.perf_counter() - self._start
-        self.stages = {**extractor.seconds, "waiting for the disk": waited}
-        self.decoding = extractor.decoding_seconds
+        self.stages, self.decoding = stages, decoding
 
     def text(self, out: str) -> str:
         """One line for people."""
@@ -34,7 +33,7 @@ class Summary:
             f"{self.done} video{'s' * (self.done != 1)}, {self.clips} clips in {self.seconds:.1f} s"
             f" ({self.clips / seconds:.1f} clips/s, {self.done / seconds:.2f} videos/s"
         )
-        if self.clips:
+        if self.clips and self.stages:
             shares = (f"{name} {100 * s / seconds:.0f} %" for name, s in self.stages.items())
             line += f"; {', '.join(shares)}; decoders {100 * self.decoding / seconds:.0f} % beside"
         line += f") -> {out}"
