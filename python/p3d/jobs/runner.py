@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from p3d.atomic import sweep
@@ -19,6 +20,8 @@ from p3d.jobs.result import Result
 from p3d.jobs.summary import Summary
 from p3d.jobs.writing import Writing
 from p3d.video.inputs import Item
+
+_REMEMBERED = 4096  # folders that were cleaned already
 
 
 class _Job(NamedTuple):
@@ -49,7 +52,7 @@ class Runner:
         self._lock = threading.Lock()
         self._jobs: dict[int, _Job] = {}  # by their number in the stream
         self._begun: dict[str, str] = {}  # name -> path of those
-        self._swept = ""  # the folder that was cleaned last
+        self._sweep = lru_cache(_REMEMBERED)(sweep)  # a folder once
         self._given = 0
         self.summary = Summary()
 
@@ -93,6 +96,7 @@ class Runner:
     def _videos(self, items: Iterable[Item]) -> Iterator[str]:
         """The videos to read; those that are complete, or cannot be, are told and left out."""
         for item in items:
+            self._sweep(os.path.dirname(os.path.join(self._out, item.name)))
             try:
                 with self._lock:
                     owner = self._begun.get(item.name)
@@ -108,10 +112,6 @@ class Runner:
 
     def _begin(self, item: Item) -> str:
         base = os.path.join(self._out, item.name)
-        folder = os.path.dirname(base)
-        if folder != self._swept:
-            self._swept = folder
-            sweep(folder)
         extractor = self._extractor
         result = Result(base, self._output, extractor.recipe.views, extractor.labels)
         with self._lock:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from typing import NamedTuple
 
+import numpy as np
+
+from p3d.error import Error
 from p3d.video.ahead import ahead
 from p3d.video.decoder import TIMEOUT, Decoder
 from p3d.video.reading import Clip, End, Reading, read
@@ -17,7 +21,9 @@ class Decoders:
     """`count` child processes, each with a video of its own; 0 decodes here, without a watchdog."""
 
     def __init__(self, count: int, timeout: float = TIMEOUT) -> None:
-        self._decoders = [Decoder(timeout) for _ in range(count)]
+        if count < 0 or timeout <= 0:
+            raise Error(f"{count} decoders, {timeout} s for a frame: take 0 or more, and some time")
+        self._decoders = [Decoder(timeout) for _ in range(count if sys.executable else 0)]
 
     def events(
         self, readings: Iterable[Reading], depth: int
@@ -71,5 +77,9 @@ class _Feed:
 
 def _events(feed: _Feed, decoder: Decoder | None) -> Iterator[tuple[int, Clip | End]]:
     for number, reading in feed:
-        for event in read(reading) if decoder is None else decoder.read(reading):
+        if decoder is None or isinstance(reading.video, np.ndarray):
+            events = read(reading)
+        else:
+            events = decoder.read(reading)
+        for event in events:
             yield number, event
