@@ -10,6 +10,7 @@ from typing import IO
 import numpy as np
 
 from p3d.atomic import NewFile
+from p3d.error import Error
 
 _HEADER = 256  # bytes; the shape is known, and filled in, at the end
 
@@ -28,7 +29,10 @@ class RowFile:
             self.new.file.write(bytes(_HEADER))
             self._row = np.empty_like(row)
         if (row.shape, row.dtype) != (self._row.shape, self._row.dtype):
-            raise ValueError(f"rows of {self._row.shape} and {row.shape} in one array")
+            raise Error(
+                f"a row has shape {row.shape}, the ones before it {self._row.shape}: frames change "
+                "their size within the video"
+            )
         self.new.file.write(np.ascontiguousarray(row).data.cast("B") if row.size else b"")
         self.count += 1
 

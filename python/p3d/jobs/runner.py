@@ -133,7 +133,7 @@ class Runner:
                 raise event.result
             meta = {**event.result, "stamp": job.stamp, "made_by": self._made}
             meta = job.result.finish(meta)
-        except (Error, OSError, MemoryError) as error:
+        except Exception as error:  # whatever it is, it is this video's, and the others go on
             self._end(event.video)
             self._fail(job.item, error)
         else:
@@ -156,6 +156,8 @@ class Runner:
 
     def _fail(self, item: Item, error: BaseException) -> None:
         text = " ".join(str(error).split()) or type(error).__name__
+        if not isinstance(error, Error | OSError | MemoryError):
+            text = f"{type(error).__name__}: {text}"
         if item.path not in text:
             text = f"{item.path}: {text}"
         with self._lock:
