@@ -59,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
         return _tell(_runner(args, extractor, None), items())
     if total is not None and part is not None:
         total = sum(1 for _ in items())
-    report = (JsonReport if args.json else Report)("extract", total)
+    recipe = extractor.recipe
+    each = recipe.clips * recipe.views if recipe.needs_count and not args.check_videos else None
+    report = (JsonReport if args.json else Report)("extract", total, each)
     with contextlib.closing(report), contextlib.closing(extractor), _sigterm_as_ctrl_c():
         if args.check_videos:
             return _check(extractor, items(), report)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from p3d.error import Error
-from p3d.video import decode, frames, jpegs
+from p3d.video import decode, frames
 from p3d.video.lists import Entry, entries
 
 STDIN = "-"
@@ -142,7 +142,7 @@ def _below(folder: str) -> Iterator[_Found]:
         raise Error(f"{folder}: there are no videos and no numbered frames in it")
 
 
-_VIDEOS = (*decode.EXTENSIONS, *jpegs.EXTENSIONS)
+_VIDEOS = (*decode.EXTENSIONS, ".hdf5")  # a .h5 in a folder may be anything
 
 
 def _is_frames(folder: str) -> bool:
@@ -180,7 +180,7 @@ def _relative(path: str, root: str) -> str:
 
 def _stem(name: str) -> str:
     stem, extension = os.path.splitext(name)
-    return stem if extension.lower() in (*_VIDEOS, ".npy") else name
+    return stem if extension.lower() in (*_VIDEOS, ".h5", ".npy") else name
 
 
 def _hash(name: str) -> int:
