@@ -11,6 +11,7 @@ from typing import NamedTuple
 from p3d.error import Error
 
 _NAMES = ("name", "output", "feature_path", "feature", "features")
+_NUMBER = re.compile(r"\s+-?\d+$")
 _VIDEOS = ("video_path", "video", "path", "file", "filename", "input")
 
 
@@ -60,9 +61,10 @@ def _is_header(first: str, file: str) -> bool:
 def _without_numbers(line: str, file: str) -> str:
     """`path start label` or `path label` without the numbers; a file may end in them itself."""
     for _ in range(2):
-        if os.path.exists(_found(line, file)):
+        numbered = _NUMBER.search(line)
+        if numbered is None or os.path.exists(_found(line, file)):
             break
-        line = re.sub(r"\s+-?\d+$", "", line)
+        line = line[: numbered.start()]
     return line
 
 
