@@ -123,6 +123,7 @@ def test_equal_names_are_refused_before_anything_is_done(capsys):
         (["--recipe", "tsn"], "no recipe 'tsn'"),
         (["--crop", "64", "--size", "48x80"], "does not fit"),
         (["--out", "a.mp4"], "--out a.mp4 is a file"),
+        (["--out", "a.mp4/features"], "a.mp4/features"),
     ],
 )
 def test_wrong_options_are_one_line(arguments, message, capsys):

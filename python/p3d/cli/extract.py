@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _here(runner: Any, out: str, items: Iterable[Any], report: Any) -> int:
+    os.makedirs(out, exist_ok=True)  # one line if that fails, instead of one per video
     try:
         runner.run(items)
     finally:  # Ctrl-C, too, is told how far it came
