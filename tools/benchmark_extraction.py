@@ -75,6 +75,7 @@ def _start(make: Callable[[Job], Any], job: Job) -> Any:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     context.Process(target=extraction.serve, args=(there, make, job), daemon=True).start()
+    there.close()  # so that its end is seen here
     return here
 
 
@@ -82,7 +83,11 @@ def _run(pipe: Any, videos: str, out: str) -> float:
     """Seconds of one extraction."""
     shutil.rmtree(out, ignore_errors=True)
     pipe.send((videos, out))
-    seconds: float = pipe.recv()
+    try:
+        answer = pipe.recv()
+    except EOFError:
+        raise SystemExit("a system's process ended; what it said is above") from None
+    seconds: float = answer
     return seconds
 
 
