@@ -67,6 +67,7 @@ def load_net(
         "net_sha256": _sha256_of_net(found.prototxt),
         "weights": os.path.abspath(weights),
         "weights_sha256": sha256(weights),
+        "backend": caffe.backend.current(),
     }
     names = None if labels is None else label_lists.load(labels)
     return Loaded(loaded, names, about, _unfilled(loaded, weights))

@@ -81,6 +81,7 @@ def _here(runner: Any, out: str, items: Iterable[Any], report: Any) -> int:
 
 def _over_dask(args: argparse.Namespace, items: Iterable[Any], report: Any) -> int:
     from p3d import _core
+    from p3d.caffe import backend
     from p3d.jobs import failures, over_dask
 
     with over_dask.connect(args.dask, args.threads or _core.num_threads()) as (client, threads):
@@ -90,6 +91,7 @@ def _over_dask(args: argparse.Namespace, items: Iterable[Any], report: Any) -> i
             out=os.path.abspath(args.out),
             overwrite=args.overwrite,
             threads=args.threads if threads is None else threads,
+            backend=backend.current(),
         )
         failed = failures.Failures(failures.path_of(args.out, args.shard))
         summary = over_dask.run(client, settings, items, failed, report)
@@ -157,14 +159,14 @@ def _blobs(args: argparse.Namespace) -> list[str]:
 
 
 def _extractor(args: argparse.Namespace) -> Any:
-    from p3d import _core
+    from p3d.caffe import backend
     from p3d.error import Error
     from p3d.extractor import Extractor
 
     if args.format == "npy" and len(_blobs(args)) > 1:
         raise Error(f"a .npy file holds one blob, not {len(_blobs(args))}: leave --format away")
     if args.threads is not None:
-        _core.set_num_threads(args.threads)
+        backend.set_num_threads(args.threads)
     return Extractor(**_options(args))
 
 

@@ -40,6 +40,7 @@ class Settings:
     out: str
     overwrite: bool = False
     threads: int | None = None
+    backend: str = "embedded"  # see p3d.caffe.backend
 
 
 @dataclass
@@ -93,11 +94,13 @@ def extract_group(settings: Settings, items: list[Item]) -> Outcome:
 
 
 def _runner(settings: Settings) -> Runner:
-    from p3d import _core
+    from p3d.caffe import backend
     from p3d.extractor import Extractor
 
+    if backend.current() != settings.backend:
+        backend.choose(settings.backend)
     if settings.threads is not None:
-        _core.set_num_threads(settings.threads)
+        backend.set_num_threads(settings.threads)
     extractor = Extractor(**settings.extractor)
     return Runner(
         extractor, settings.output, settings.out, _Unnoted(), Outcome(), settings.overwrite
