@@ -13,7 +13,7 @@ from video.drawn import write_video
 GOLDEN = Path(__file__).parents[1] / "golden" / "tiny"
 NET = ["--net", str(GOLDEN / "tiny.prototxt"), "--weights", str(GOLDEN / "tiny_seeded.caffemodel")]
 
-# Saves itself from its parent's environment: what is run is the package that the tests import.
+# What runs is the package that the tests import, whatever the environment says.
 _MAIN = """
 import sys
 sys.path[:] = {path!r}
