@@ -50,7 +50,7 @@ class RowFile:
         start = b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little")
         self.new.file.seek(0)
         self.new.file.write(start + text.encode().ljust(_HEADER - 11) + b"\n")
-        self.new.sync()
+        self.new.file.flush()
         return shape
 
     def copy_to(self, file: IO[bytes]) -> None:
