@@ -217,3 +217,13 @@ def test_the_three_lines_leave_no_warning(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert p3d.Extractor(net=FakeNet(), **SMALL).extract(str(path))["pool5"].any()
+
+
+def test_leaving_early_does_not_wait_for_videos_that_may_not_come_in_yet(tmp_path):
+    """More videos than are let in at once, and a consumer that leaves after the first."""
+    path = write_video(tmp_path / "a.mp4", 18)
+    extractor = Extractor(net=FakeNet(), batch=1, clips=1, decoders=0, **SMALL)
+    results = extractor.extract_many([path] * 500)
+    next(results)
+    results.close()
+    assert not [t for t in threading.enumerate() if t.name == "p3d-decode"]

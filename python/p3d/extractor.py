@@ -137,7 +137,7 @@ class Extractor:
         ready: dict[int, Features | Exception] = {}
         gate = Gate(videos, self.batch + 2 * self._decoders.count)
         stream = self.stream(gate, on_clips)
-        with contextlib.closing(gate), contextlib.closing(stream):
+        with contextlib.closing(stream), contextlib.closing(gate):
             for event in stream:
                 if isinstance(event, Row):
                     if event.number == 0:
