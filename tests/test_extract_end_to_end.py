@@ -12,7 +12,7 @@ import pytest
 from plain_clip import plain_clip
 
 import p3d
-from p3d import caffe, cli, demo
+from p3d import caffe, cli, demo, models
 
 GOLDEN = Path(__file__).parent / "golden" / "tiny"
 TINY = ["--net", str(GOLDEN / "tiny.prototxt"), "--weights", str(GOLDEN / "tiny_seeded.caffemodel")]
@@ -126,6 +126,19 @@ def test_net_modality_and_labels_are_told_from_the_weights(tmp_path, p3d63, real
         assert features.meta["net"] == weights
         assert extractor.top(features, 1)[0][0] in extractor.labels
         assert extractor.labels[0] == "abseiling"
+
+
+@pytest.mark.parametrize("length", [8, 32])
+def test_other_lengths_need_no_prototxt(tmp_path, p3d63, real_video, length):
+    options = ["--length", str(length), "--clips", "2", "--crop", "32", "--size", "34"]
+    weights = ["--weights", str(p3d63 / "p3d63-kinetics.caffemodel"), "--out", str(tmp_path)]
+    assert cli.main(["extract", str(real_video), *weights, *options]) == 0
+    text = models.prototxt("p3d63-kinetics", length=length, any_length=length > 16, crop=32)
+    net = caffe.Net(text, caffe.TEST, weights=str(p3d63 / "p3d63-kinetics.caffemodel"))
+    for clip in p3d.clips(real_video, length=length, clips=2, crop=32, size=34):
+        net.blobs["data"].data[...] = clip.values
+        expected = net.forward(blobs=["pool5"])["pool5"][0].ravel()
+        close(np.load(tmp_path / "bikes.npy")[clip.number], expected)
 
 
 def test_flow_weights_and_videos_do_not_mix(tmp_path, p3d63, real_video, capsys):

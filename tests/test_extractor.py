@@ -46,7 +46,8 @@ def test_one_row_per_clip_whatever_the_batch(tmp_path, batch):
 
 
 @pytest.mark.parametrize("batch", [3, 4, 7])
-def test_many_videos_share_batches_and_bad_ones_do_not_stop_the_rest(tmp_path, batch):
+def test_many_videos_share_batches_and_bad_ones_do_not_stop_the_rest(tmp_path, batch, monkeypatch):
+    monkeypatch.setattr("p3d.video.decoding._IDLE", 60)  # a busy machine makes no smaller batches
     good = [write_video(tmp_path / f"{i}.mp4", 18 + 9 * i, 40 * i) for i in range(4)]
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"not a video")
@@ -84,8 +85,8 @@ def test_results_come_as_soon_as_the_last_clip_ran(tmp_path):
 
 def test_a_wrong_estimate_leaves_no_trace(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.mp4", 40)
-    monkeypatch.setattr("p3d.video.decode.VideoFile.estimate", lambda self: 38)
-    features = Extractor(net=FakeNet(), batch=3, **SMALL).extract(path)
+    monkeypatch.setattr("p3d.video.decode.VideoFile.estimate", lambda self, alive: 38)
+    features = Extractor(net=FakeNet(), batch=3, decoders=0, **SMALL).extract(path)
     np.testing.assert_array_equal(features["pool5"], expected(path))
     assert features.meta["frames"] == 40
 
@@ -216,3 +217,13 @@ def test_the_three_lines_leave_no_warning(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert p3d.Extractor(net=FakeNet(), **SMALL).extract(str(path))["pool5"].any()
+
+
+def test_leaving_early_does_not_wait_for_videos_that_may_not_come_in_yet(tmp_path):
+    """More videos than are let in at once, and a consumer that leaves after the first."""
+    path = write_video(tmp_path / "a.mp4", 18)
+    extractor = Extractor(net=FakeNet(), batch=1, clips=1, decoders=0, **SMALL)
+    results = extractor.extract_many([path] * 500)
+    next(results)
+    results.close()
+    assert not [t for t in threading.enumerate() if t.name == "p3d-decode"]

@@ -61,14 +61,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, command: list[str]) -> str:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": path, "W": WEIGHTS},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
 def test_there_is_something_to_run() -> None:
-    assert len(COMMANDS) >= 8
+    assert len(COMMANDS) >= 20
     assert len(PROGRAMS) >= 2
 
 
@@ -77,7 +81,7 @@ def test_command(folder: Path, command: str) -> None:
     run(folder, ["bash", "-c", command])
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=["extractor", "pycaffe"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=["extractor", "clips", "pycaffe"])
 def test_program(folder: Path, program: str) -> None:
     run(folder, [sys.executable, "-c", program])
 

@@ -39,21 +39,3 @@ def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises((Error, OSError)):
         saving.save(str(tmp_path / "file" / "a"), {"pool5": POOL5}, {})
-
-
-def test_own_features_are_replaced_and_others_are_not(tmp_path):
-    base = str(tmp_path / "a")
-    saving.check_free(base, "/v/a.mp4")
-    saving.save(base, {"pool5": POOL5}, {"video": "/v/a.mp4"})
-    saving.check_free(base, "/v/a.mp4")
-    with pytest.raises(Error, match=r"/w/a\.mp4: its features would overwrite those of /v/a\.mp4"):
-        saving.check_free(base, "/w/a.mp4")
-
-
-@pytest.mark.parametrize("beside", [None, "", "[1]", '{"x": 1}', "\xff"])
-def test_files_of_unknown_origin_are_not_replaced(tmp_path, beside):
-    (tmp_path / "a.npz").write_bytes(b"")
-    if beside is not None:
-        (tmp_path / "a.json").write_text(beside, encoding="latin-1")
-    with pytest.raises(Error, match="of unknown origin"):
-        saving.check_free(str(tmp_path / "a"), "/v/a.mp4")

@@ -10,15 +10,17 @@ from p3d.error import Error
 if TYPE_CHECKING:
     from p3d.extractor import Extractor, Features
     from p3d.input_check import check_input
+    from p3d.video.clips import clips
 
 __version__ = "0.1.0"
-__all__ = ["Error", "Extractor", "Features", "__version__", "check_input"]
+__all__ = ["Error", "Extractor", "Features", "__version__", "check_input", "clips"]
 
 # Imported when they are asked for: `import p3d` and `p3d --help` stay fast.
 _LATER = {
     "Extractor": "p3d.extractor",
     "Features": "p3d.extractor",
     "check_input": "p3d.input_check",
+    "clips": "p3d.video.clips",
 }
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,33 +14,92 @@ from typing import IO, Any
 
 from p3d.error import Error
 
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+
+
+class NewFile:
+    """A file in the making, beside what will be its place: `commit` puts it there.
+
+    It is locked while its process lives, so that `sweep` can tell it from what a killed process
+    left. `mode` is "wb", "w+b", or "w" for text in UTF-8. A place that cannot be written is a
+    p3d.Error.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], mode: str = "wb") -> None:
+        self.path = Path(path)
+        name = f".{self.path.name[:64]}.{secrets.token_hex(4)}.tmp"
+        self._temporary = self.path.parent / name
+        try:
+            handle = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except OSError as error:
+            raise Error(f"cannot write {self.path}: {error.strerror}") from error
+        with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        encoding = None if "b" in mode else "utf-8"
+        self.file: IO[Any] = open(handle, mode, encoding=encoding)  # noqa: SIM115
+
+    def sync(self) -> None:
+        """Has the content on the disk."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+    def commit(self) -> None:
+        """Makes it `path`, whole and durable."""
+        try:
+            self.sync()
+            os.replace(self._temporary, self.path)
+            _sync_folder(self.path.parent)
+        except OSError as error:
+            raise Error(f"cannot write {self.path}: {error.strerror}") from error
+        finally:
+            self.file.close()
+
+    def abandon(self) -> None:
+        """Leaves nothing of it."""
+        with contextlib.suppress(OSError):  # what a full disk could not take any more
+            self.file.close()
+        self._temporary.unlink(missing_ok=True)
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
     """A new file that becomes `path` when the block ends well; otherwise `path` is as before.
 
-    It is written under a temporary name in the same directory, flushed to disk and renamed. `mode`
-    is "wb", "w+b", or "w" for text in UTF-8. A place that cannot be written is a p3d.Error.
+    It is written under a temporary name in the same directory, flushed to disk and renamed. For
+    `mode` and errors see NewFile.
     """
-    target = Path(path)
-    temporary = target.parent / f".{target.name[:64]}.{secrets.token_hex(4)}.tmp"
+    new = NewFile(path, mode)
     try:
-        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    except OSError as error:
-        raise Error(f"cannot write {target}: {error.strerror}") from error
-    try:
-        with open(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        _rename(temporary, target)
+        yield new.file
+        new.commit()
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        new.abandon()
         raise
 
 
-def _rename(temporary: Path, target: Path) -> None:
-    try:
-        os.replace(temporary, target)
-    except OSError as error:
-        raise Error(f"cannot write {target}: {error.strerror}") from error
+def sweep(folder: str | os.PathLike[str]) -> None:
+    """Removes the files in the making that killed processes left in a folder."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _TEMPORARY.fullmatch(entry.name):
+                _remove_if_orphaned(entry.path)
+
+
+def _remove_if_orphaned(path: str) -> None:
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDWR)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+        finally:
+            os.close(handle)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Has a rename on the disk; not every file system can, or has to."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

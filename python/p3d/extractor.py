@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 import p3d
+from p3d.clip_net import ClipNet
 from p3d.error import Error
+from p3d.labels import best
 from p3d.loading import check_filled, load_net
-from p3d.video.ahead import ahead
-from p3d.video.arrays import ClipArray
-from p3d.video.clips import ClipReader, open_video
+from p3d.video.decoder import TIMEOUT
+from p3d.video.decoding import Decoders
+from p3d.video.gate import Gate
+from p3d.video.reading import Clip, End, Reading
 from p3d.video.recipe import Recipe, recipe_named
 
 Video = str | os.PathLike[str] | np.ndarray
 
 
 class Features(dict[str, np.ndarray]):
-    """Blob name -> float32 array (clips, ...) of one video.
+    """Blob name -> float32 array (clips, ...) of one video; with several crops (clips, crops, ...).
 
     Axes of size 1 at the end are dropped: pool5 of P3D-199 is (20, 2048). `meta` tells how they
     were made (frames, where clips start, recipe, mean, net...), ready for JSON.
     """
 
     meta: dict[str, Any]
+
+
+class Row(NamedTuple):
+    """What the net says of one view of a clip; number 0 starts its video, or starts it afresh."""
+
+    video: int
+    number: int
+    values: dict[str, np.ndarray]
+
+
+class Done(NamedTuple):
+    """A video is at its end: its meta, or what went wrong."""
+
+    video: int
+    result: dict[str, Any] | Exception
 
 
 class Extractor:
@@ -45,11 +62,15 @@ class Extractor:
              or a net that is loaded already: anything with the interface of pycaffe's Net
     blobs    which blobs to keep
     recipe   "author20", "squash", or a Recipe of your own
+    stride, clips, fps, length, crops, short  change the recipe, see p3d.video.Recipe: `stride`
+             makes a clip every so many frames, `clips` so many of every video
     batch    clips per forward
     crop     pixels on a side; by default what the net was written for
     size     short edge, or (h, w), to which frames are resized before they are cropped
     labels   class names: a file, or a list of the package; by default those of the weights
     relax_reshape  lets released prototxts, which are written for a crop of 160, take any crop
+    decoders  child processes that decode, so that no file can hurt this one; 0 decodes here
+    timeout  seconds without a new frame after which a decoder is ended, and its video an error
 
     Raises p3d.Error (a RuntimeError) with the file, the value and the cure.
     """
@@ -61,26 +82,41 @@ class Extractor:
         blobs: Sequence[str] = ("pool5",),
         recipe: str | Recipe = "author20",
         *,
+        stride: int | None = None,
+        clips: int | None = None,
+        fps: float | None = None,
+        length: int | None = None,
+        crops: str | None = None,
+        short: str | None = None,
         batch: int = 4,
         crop: int | None = None,
         size: int | tuple[int, int] | None = None,
         labels: str | os.PathLike[str] | None = None,
         relax_reshape: bool = False,
+        decoders: int = 1,
+        timeout: float = TIMEOUT,
     ) -> None:
         if batch < 1:
             raise Error(f"a batch of {batch} clips is not possible: take 1 or more")
-        chosen = recipe_named(recipe)
-        loaded = load_net(weights, net, labels=labels, relax_reshape=relax_reshape)
-        self.net, self.labels, self._about = loaded.net, loaded.labels, loaded.about
+        chosen = recipe_named(
+            recipe, stride=stride, clips=clips, fps=fps, crops=crops, short=short, length=length
+        )
+        loaded = load_net(weights, net, labels=labels, relax_reshape=relax_reshape, length=length)
+        self.net, self.labels, self.about = loaded.net, loaded.labels, loaded.about
         self.batch = batch
-        self.blobs = _known_blobs(blobs, list(self.net.blobs))
+        self._clip_net = net_of_clips = ClipNet(self.net, blobs)
+        self.blobs, self.modality = net_of_clips.blobs, net_of_clips.modality
         check_filled(loaded, self.blobs)
-        self._input, channels, length, side = _clip_input(self.net)
-        self.modality = {2: "flow", 3: "frame"}[channels]
-        if chosen is not recipe or crop or size:
-            chosen = chosen.at(crop=crop or side, length=length, size=size)
+        if labels is not None and self.labels is not None:
+            _check_labels(self.labels, net_of_clips.classes())
+        if not isinstance(recipe, Recipe) or crop or size:
+            chosen = chosen.at(
+                crop=crop or net_of_clips.side, length=length or net_of_clips.length, size=size
+            )
         self.recipe = chosen
-        self._shape = (channels, chosen.length, chosen.crop, chosen.crop)
+        self._shape = (net_of_clips.channels, chosen.length, chosen.crop, chosen.crop)
+        self._decoders = Decoders(decoders, timeout)
+        self.seconds = {"net": 0.0, "waiting for frames": 0.0}
 
     def extract(self, video: Video) -> Features:
         """The features of one video: a file, a folder of frames or flow images, or an array."""
@@ -97,132 +133,133 @@ class Extractor:
         The next clips are decoded while the net runs, and clips of several videos may share a
         batch. `on_clips` is called with the number of clips after every forward.
         """
-        waiting: list[_Clip] = []  # for the next forward
-        ended: deque[_End] = deque()  # videos that are read to the end
-        rows: _Rows = defaultdict(dict)
+        rows: dict[int, list[dict[str, np.ndarray]]] = {}
+        ready: dict[int, Features | Exception] = {}
+        gate = Gate(videos, self.batch + 2 * self._decoders.count)
+        stream = self.stream(gate, on_clips)
+        with contextlib.closing(stream), contextlib.closing(gate):
+            for event in stream:
+                if isinstance(event, Row):
+                    if event.number == 0:
+                        rows[event.video] = []
+                    rows[event.video].append(event.values)
+                    continue
+                ready[event.video] = self._features(event.result, rows.pop(event.video, []))
+                while (result := ready.pop(gate.yielded, None)) is not None:
+                    gate.release()
+                    yield result
 
-        def run() -> None:
-            for one, row in zip(waiting, self._forward([c.values for c in waiting]), strict=True):
-                rows[one.video][one.clip] = row
+    def stream(
+        self, videos: Iterable[Video], on_clips: Callable[[int], object] = lambda count: None
+    ) -> Generator[Row | Done, None, None]:
+        """Rows as the net makes them, and the ends of videos, counted from 0.
+
+        Rows of one video come in order, its end after them; those of several videos may mix.
+        Memory does not grow with the length of videos or with their number.
+        """
+        waiting: list[tuple[int, Clip]] = []  # for the next forward
+        ended: list[Done] = []  # but with clips among those that wait
+
+        def run() -> Iterator[Row | Done]:
+            start = time.perf_counter()
+            results = (
+                self._clip_net.forward([clip.values for _, clip in waiting]) if waiting else []
+            )
+            self.seconds["net"] += time.perf_counter() - start
             on_clips(len(waiting))
+            for (video, clip), values in zip(waiting, results, strict=True):
+                yield Row(video, clip.number, values)
             waiting.clear()
+            yield from ended
+            ended.clear()
 
-        with contextlib.closing(ahead(self._events(videos), self.batch)) as events:
-            for event in events:
-                if isinstance(event, _End):
-                    ended.append(event)
+        readings = (self._reading(video) for video in videos)
+        events = self._decoders.events(readings, self.batch)
+        with contextlib.closing(events):
+            for video, event in self._timed(events):
+                if event is None:  # nothing comes: those who wait for the rest get it
+                    if ended:
+                        yield from run()
+                elif isinstance(event, Clip):
+                    if waiting and waiting[0][1].values.shape != event.values.shape:
+                        yield from run()
+                    waiting.append((video, event))
+                    if len(waiting) == self.batch:
+                        yield from run()
                 else:
-                    waiting.append(event)
-                if len(waiting) == self.batch:
-                    run()
-                while ended and (not waiting or waiting[0].video > ended[0].video):
-                    yield self._finish(ended.popleft(), rows)
-        if waiting:
-            run()
-        for end in ended:
-            yield self._finish(end, rows)
+                    done = Done(video, self._meta(event.result))
+                    if any(number == video for number, _ in waiting):
+                        ended.append(done)
+                    else:
+                        yield done
+        yield from run()
+
+    def check(self, videos: Iterable[Video]) -> Generator[Done, None, None]:
+        """Decodes every frame and runs no net: the record of each video, or what is wrong."""
+        one = Recipe("check", size=16, crop=16, length=1, clips=1, sampling="even")
+        readings = (self._reading(video)._replace(recipe=one) for video in videos)
+        with contextlib.closing(self._decoders.events(readings, self.batch)) as events:
+            for video, event in self._timed(events):
+                if isinstance(event, End):
+                    yield Done(video, event.result)
 
     def top(self, features: Features, k: int = 5) -> list[tuple[str, float]]:
-        """The likeliest classes of a video: blob "prob", averaged over its clips."""
+        """The likeliest classes of a video: blob "prob", averaged over its clips and crops."""
         if "prob" not in features:
             raise Error('classes come from the blob "prob": extract that too')
-        mean = features["prob"].reshape(len(features["prob"]), -1).mean(axis=0)
-        names = self.labels or [f"class {index}" for index in range(len(mean))]
-        if len(names) != len(mean):
-            raise Error(f"there are {len(names)} class names for {len(mean)} outputs of the net")
-        return [(names[i], float(mean[i])) for i in np.argsort(-mean, kind="stable")[:k]]
+        prob = features["prob"]
+        return best(prob.reshape(-1, prob.shape[-1]).mean(axis=0), self.labels, k)
 
-    def _events(self, videos: Iterable[Video]) -> Iterator[_Clip | _End]:
-        """Runs in the decoding thread: every clip of every video, and every video's end."""
-        for number, video in enumerate(videos):
+    @property
+    def decoding_seconds(self) -> float:
+        """Seconds that child processes worked, all together."""
+        return self._decoders.busy
+
+    def close(self) -> None:
+        """Ends the decoders; they start again when they are needed."""
+        self._decoders.stop()
+
+    def _reading(self, video: Video) -> Reading:
+        source = video if isinstance(video, np.ndarray) else os.fspath(video)
+        return Reading(source, self.modality, self.recipe, self._shape)
+
+    def _timed(
+        self, events: Iterator[tuple[int, Clip | End] | None]
+    ) -> Iterator[tuple[int, Clip | End | None]]:
+        """The events, and notes how long they were waited for; (-1, None) when nothing came."""
+        while True:
+            start = time.perf_counter()
             try:
-                reader = self._open(video)
-                for index, clip in reader:
-                    yield _Clip(number, index, clip)
-                yield _End(number, reader.record())
-            except (Error, OSError, MemoryError, cv2.error) as error:
-                yield _End(number, error)
+                event = next(events)
+            except StopIteration:
+                return
+            finally:
+                self.seconds["waiting for frames"] += time.perf_counter() - start
+            yield event or (-1, None)
 
-    def _open(self, video: Video) -> ClipReader | ClipArray:
-        if isinstance(video, np.ndarray) or os.fspath(video).endswith(".npy"):
-            return ClipArray(video, self._shape)
-        return ClipReader(open_video(video, self.modality), self.recipe)
+    def _meta(self, result: dict[str, Any] | Exception) -> dict[str, Any] | Exception:
+        if isinstance(result, Exception):
+            return result
+        versions = {"caffe-p3d": p3d.__version__, "opencv": cv2.__version__}
+        return {**result, **self.about, "versions": versions}
 
-    def _forward(self, clips: list[np.ndarray]) -> list[dict[str, np.ndarray]]:
-        """Runs the net once; per clip, blob name -> a copy of its row."""
-        data = self.net.blobs[self._input]
-        if tuple(data.shape) != (len(clips), *self._shape):
-            data.reshape(len(clips), *self._shape)
-            self.net.reshape()
-        for row, clip in zip(data.data, clips, strict=True):
-            row[...] = clip
-        tops = self.net.forward(blobs=list(self.blobs))
+    def _features(
+        self, result: dict[str, Any] | Exception, rows: list[dict[str, np.ndarray]]
+    ) -> Features | Exception:
+        if isinstance(result, Exception):
+            return result
+        features = Features()
+        views = self.recipe.views
         for name in self.blobs:
-            if tops[name].shape[:1] != (len(clips),):
-                raise Error(f"blob '{name}' is {tops[name].shape}: its first axis is not the clips")
-        return [{name: tops[name][i].copy() for name in self.blobs} for i in range(len(clips))]
-
-    def _finish(self, end: _End, rows: _Rows) -> Features | Exception:
-        clips = rows.pop(end.video, {})
-        if isinstance(end.result, Exception):
-            return end.result
-        order = sorted(clips)
-        features = Features(
-            (name, _without_trailing_ones(np.stack([clips[i][name] for i in order])))
-            for name in self.blobs
-        )
-        features.meta = {
-            **end.result,
-            **self._about,
-            "blobs": {name: list(array.shape) for name, array in features.items()},
-            "versions": {"caffe-p3d": p3d.__version__, "opencv": cv2.__version__},
-        }
+            stacked = np.stack([row[name] for row in rows])
+            shape = (-1, views) if views > 1 and "recipe" in result else (-1,)
+            features[name] = stacked.reshape(*shape, *stacked.shape[1:])
+        shapes = {name: list(array.shape) for name, array in features.items()}
+        features.meta = {**result, "blobs": shapes}
         return features
 
 
-class _Clip(NamedTuple):
-    """A clip of a video, both counted from 0."""
-
-    video: int
-    clip: int
-    values: np.ndarray
-
-
-class _End(NamedTuple):
-    """A video is read to its end: the record of its reader, or what went wrong."""
-
-    video: int
-    result: dict[str, Any] | Exception
-
-
-_Rows = dict[int, dict[int, dict[str, np.ndarray]]]  # video -> clip -> blob -> row
-
-
-def _clip_input(net: Any) -> tuple[str, int, int, int]:
-    """Name, channels, length and (shorter) side of the net's input for clips."""
-    shapes = {name: tuple(net.blobs[name].shape) for name in net.inputs}
-    for name, shape in shapes.items():
-        if len(shape) == 5 and shape[1] in (2, 3):
-            return name, shape[1], shape[2], min(shape[3:])
-    raise Error(
-        f"the net has no input for clips: (n, c, l, h, w) with c = 3 for frames or 2 for flow; "
-        f"its inputs are {shapes}"
-    )
-
-
-def _known_blobs(wanted: Sequence[str], known: list[str]) -> tuple[str, ...]:
-    wanted = (wanted,) if isinstance(wanted, str) else tuple(dict.fromkeys(wanted))
-    for name in wanted:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=3) or known[-3:]
-            raise Error(f"the net has no blob '{name}'; it has {', '.join(close)}, ...")
-    if not wanted:
-        raise Error("no blob was asked for: name one or more, such as pool5")
-    return wanted
-
-
-def _without_trailing_ones(array: np.ndarray) -> np.ndarray:
-    shape = list(array.shape)
-    while len(shape) > 2 and shape[-1] == 1:
-        shape.pop()
-    return array.reshape(shape)
+def _check_labels(names: Sequence[str], classes: int | None) -> None:
+    """Names that a person gives have to be as many as the classes of the net."""
+    if classes not in (None, len(names)):
+        raise Error(f"there are {len(names)} class names for {classes} outputs of the net")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,6 +13,9 @@ from p3d import models
 from p3d.error import Error
 
 Path = str | os.PathLike[str]
+
+PUBLISHED_LENGTH = 16
+"""Frames of a clip of the published nets, the most that their 2-D res5 can see."""
 
 
 class Loaded(NamedTuple):
@@ -37,10 +41,12 @@ def load_net(
     *,
     labels: Path | None = None,
     relax_reshape: bool = False,
+    length: int | None = None,
 ) -> Loaded:
     """Loads `weights` into `net`: a prototxt, a name of `p3d.models`, a net, or None for the fit.
 
-    `labels` is a file or the name of a list; None takes the list that belongs to the weights.
+    `labels` is a file or the name of a list; None takes the list that belongs to the weights. Nets
+    of `p3d.models` are made for clips of `length` frames (None: as published).
     """
     if net is not None and not isinstance(net, str | os.PathLike):
         names = None if labels is None else label_lists.load(labels)
@@ -48,7 +54,8 @@ def load_net(
     if weights is None:
         raise Error("weights are missing: name a .caffemodel (or .caffemodel.h5)")
     weights = os.fspath(weights)
-    found = find_net(weights, net)
+    options = {} if length is None or _is_file(net) else _for_length(length)
+    found = find_net(weights, net, **options)
     if labels is None and found.fit is not None:
         labels = found.fit.labels
 
@@ -57,7 +64,9 @@ def load_net(
     loaded = caffe.Net(found.prototxt, caffe.TEST, weights=weights, relax_reshape=relax_reshape)
     about = {
         "net": found.name,
+        "net_sha256": _sha256_of_net(found.prototxt),
         "weights": os.path.abspath(weights),
+        "weights_sha256": sha256(weights),
         "backend": caffe.backend.current(),
     }
     names = None if labels is None else label_lists.load(labels)
@@ -92,7 +101,7 @@ def find_net(weights: Path | None, net: Path | None = None, **options: Any) -> F
     """
     layers = [] if weights is None else _layers(os.fspath(weights))
     fit = models.fit(layers)
-    if net is not None and (os.path.exists(net) or net not in models.names()):
+    if net is not None and _is_file(net):
         return _file(os.fspath(net), fit, options)
     if fit is not None and net in (None, fit.name):
         text = models.prototxt(fit.name, **(fit.options() | options))
@@ -105,6 +114,29 @@ def find_net(weights: Path | None, net: Path | None = None, **options: Any) -> F
         f"{'; '.join(differences[:2])}{' ...' if len(differences) > 2 else ''}. Name their net: "
         "--net deploy.prototxt"
     )
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sha256_of_net(prototxt: str) -> str:
+    text = prototxt.encode()
+    return sha256(prototxt) if os.path.isfile(prototxt) else hashlib.sha256(text).hexdigest()
+
+
+def _is_file(net: Path | None) -> bool:
+    return net is not None and (os.path.exists(net) or net not in models.names())
+
+
+def _for_length(length: int) -> dict[str, Any]:
+    """Options of a net for such clips; longer ones than published need res5 in 3-D."""
+    return {"length": length, **({"any_length": True} if length > PUBLISHED_LENGTH else {})}
 
 
 def _file(net: str, fit: models.Fit | None, options: dict[str, Any]) -> Found:

@@ -44,20 +44,3 @@ def _write_npz(file: IO[bytes], features: Mapping[str, np.ndarray]) -> None:
         for name, array in features.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
-
-
-def check_free(base: str, video: str) -> None:
-    """Error if `base` already has the features of another video, or of an unknown one."""
-    if not any(os.path.exists(f"{base}.{kind}") for kind in ("npy", "npz")):
-        return
-    try:
-        with open(f"{base}.json", encoding="utf-8") as file:
-            owner = json.load(file).get("video")
-    except (OSError, ValueError, AttributeError):
-        owner = None
-    if owner != os.path.abspath(video):
-        whose = f"those of {owner}" if owner else "of unknown origin"
-        raise Error(
-            f"{video}: its features would overwrite {whose} ({base}.*); "
-            "choose another --out, keep folders with --root, or allow it with --overwrite"
-        )

@@ -77,7 +77,16 @@ def test_failing_videos_are_told_and_the_rest_goes_on(capsys):
     video("c.mp4", 9)
     Path("b.mp4").write_text("no video")
     assert extract("a.mp4", "b.mp4", "missing.mp4", "c.mp4", "--format", "npz") == 1
-    assert sorted(os.listdir("features")) == ["a.json", "a.npz", "c.json", "c.npz"]
+    assert sorted(os.listdir("features")) == [
+        "a.json",
+        "a.npz",
+        "c.json",
+        "c.npz",
+        "failed.jsonl",
+    ]
+    failed = [json.loads(line) for line in Path("features/failed.jsonl").read_text().splitlines()]
+    assert [os.path.relpath(line["video"]) for line in failed] == ["b.mp4", "missing.mp4"]
+    assert "OpenCV finds no video" in failed[0]["error"]
     out, err = capsys.readouterr()
     assert [line.split(":")[1].strip() for line in err.splitlines()] == ["b.mp4", "missing.mp4"]
     assert out.strip().endswith("-> features; 2 failed")
@@ -114,6 +123,7 @@ def test_equal_names_are_refused_before_anything_is_done(capsys):
         (["--recipe", "tsn"], "no recipe 'tsn'"),
         (["--crop", "64", "--size", "48x80"], "does not fit"),
         (["--out", "a.mp4"], "--out a.mp4 is a file"),
+        (["--out", "a.mp4/features"], "a.mp4/features"),
     ],
 )
 def test_wrong_options_are_one_line(arguments, message, capsys):

@@ -16,9 +16,9 @@ def alive() -> int:
 
 @pytest.mark.parametrize("depth", [1, 2, 100])
 def test_order_and_end(depth):
-    assert list(ahead(range(57), depth)) == list(range(57))
-    assert list(ahead([], depth)) == []
-    assert list(ahead([None, None], depth)) == [None, None]
+    assert list(ahead(range(57), depth=depth)) == list(range(57))
+    assert list(ahead([], depth=depth)) == []
+    assert list(ahead([None, None], depth=depth)) == [None, None]
     assert alive() == 0
 
 
@@ -30,7 +30,7 @@ def test_no_more_than_depth_in_advance():
             made.append(index)
             yield index
 
-    for taken, index in enumerate(ahead(items(), 3), 1):
+    for taken, index in enumerate(ahead(items(), depth=3), 1):
         assert taken == index + 1
         # Those taken, three in the queue, one in the thread's hand, one on its way.
         assert len(made) <= taken + 3 + 2
@@ -45,7 +45,7 @@ def test_an_exception_comes_after_the_items_before_it():
 
     got = []
     with pytest.raises(KeyError, match="broken"):
-        got.extend(ahead(items(), 5))
+        got.extend(ahead(items(), depth=5))
     assert got == [1, 2]
     assert alive() == 0
 
@@ -60,7 +60,7 @@ def test_a_consumer_that_leaves_stops_the_thread_and_closes_its_source():
         finally:
             closed.set()
 
-    stream = ahead(items(), 2)
+    stream = ahead(items(), depth=2)
     next(stream)
     stream.close()
     assert alive() == 0

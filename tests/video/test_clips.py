@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import drawn
 import numpy as np
 import pytest
 
+import p3d
 from p3d import Error
 from p3d.video import preprocess
 from p3d.video.clips import ClipReader, open_video
-from p3d.video.recipe import RECIPES, Recipe
+from p3d.video.recipe import RECIPES, Recipe, recipe_named
+from p3d.video.source import Position
 
 
 class Numbers:
@@ -24,12 +28,13 @@ class Numbers:
         self.passes = 0
         self.converted = 0
 
-    def estimate(self) -> int:
+    def estimate(self, alive=lambda: None) -> int:
         return self.guess
 
     def frames(self, wanted):
         self.passes += 1
         for index in range(self.count):
+            self.position = Position(index, index / 25)
             self.converted += wanted(index)
             yield np.full((8, 8, 3), index % 256, np.uint8) if wanted(index) else None
 
@@ -78,7 +83,7 @@ def test_a_source_that_never_agrees_with_itself_is_an_error():
 
 def test_long_videos_need_no_more_memory(monkeypatch):
     held = []
-    real = preprocess.to_clip
+    real = preprocess.planes
 
     class Watched(Recipe):
         alive = 0
@@ -96,11 +101,11 @@ def test_long_videos_need_no_more_memory(monkeypatch):
         def __del__(self):
             Picture.alive -= 1
 
-    def to_clip(pictures, mean):
+    def planes(pictures):
         held.append(Picture.alive)
-        return real([picture.frame for picture in pictures], mean)
+        return real([picture.frame for picture in pictures])
 
-    monkeypatch.setattr(preprocess, "to_clip", to_clip)
+    monkeypatch.setattr(preprocess, "planes", planes)
     source = Numbers(3000)
     assert sum(1 for _ in ClipReader(source, Watched("watched", size=8, crop=8))) == 20
     assert max(held) <= 17
@@ -135,3 +140,59 @@ def test_flow_clips_have_two_channels_and_no_mean(tmp_path):
         assert np.all(clip[0] == 100 - 128)
         assert np.all(clip[1] == 200 - 128)
     assert reader.record()["channels"] == "xy"
+
+
+def test_clips_in_three_lines(tmp_path):
+    path = drawn.write_video(tmp_path / "a.mp4", 30)
+    seen = list(p3d.clips(path, stride=5, crop=40, size=44, crops="five"))
+    assert [(clip.number, clip.crop, clip.frame) for clip in seen] == [
+        (number, crop, 5 * number) for number in range(3) for crop in range(5)
+    ]
+    assert seen[-1].time == pytest.approx(10 / 25)
+    assert {clip.values.shape for clip in seen} == {(3, 16, 40, 40)}
+    again = dict(ClipReader(open_video(path), RECIPES["author20"]))
+    for clip in p3d.clips(path):
+        assert np.array_equal(clip.values, again[clip.number])
+
+
+def test_clips_come_once_even_where_the_estimate_is_wrong(tmp_path, monkeypatch):
+    path = drawn.write_video(tmp_path / "a.mp4", 40)
+    monkeypatch.setattr("p3d.video.decode.VideoFile.estimate", lambda self, alive: 30)
+    assert [clip.number for clip in p3d.clips(path, crop=40, size=44)] == list(range(20))
+
+
+@pytest.mark.parametrize("frames", [1, 7, 15, 16, 17, 40, 41])
+@pytest.mark.parametrize("stride", [1, 8, 16, 40])
+def test_dense_clips_need_no_estimate(frames, stride):
+    source = Numbers(frames, estimate=-1)
+    reader = ClipReader(source, replace(SMALL, sampling="dense", stride=stride))
+    clips = dict(reader)
+    starts = list(range(0, max(1, frames - 15), stride))
+    expected = [[(start + i) % frames for i in range(16)] for start in starts]
+    assert numbers_in(clips[i] for i in range(len(clips))) == expected
+    assert source.passes == 1
+    assert reader.record()["starts"] == starts
+    assert reader.record()["times"] == [start / 25 for start in starts]
+
+
+@pytest.mark.parametrize("short", ["loop", "repeat-last", "error"])
+@pytest.mark.parametrize("changes", [{"stride": 4}, {"clips": 2}, {}])
+def test_short_videos(short, changes):
+    reader = ClipReader(Numbers(3), recipe_named(SMALL, short=short, **changes))
+    if short == "error":
+        with pytest.raises(Error, match="numbers: the video has 3 frames, a clip 16"):
+            dict(reader)
+        return
+    rest = [0, 1, 2] * 5 if short == "loop" else [2] * 13
+    assert numbers_in(dict(reader).values())[0] == [0, 1, 2, *rest][:16]
+    assert reader.record()["short"]
+    assert reader.record()["recipe"]["short"] == short
+
+
+def test_another_frame_rate_is_told_in_frames_of_the_file():
+    reader = ClipReader(Numbers(60), recipe_named(SMALL, fps=12.5, stride=4))
+    clips = dict(reader)
+    assert numbers_in([clips[1]]) == [list(range(8, 40, 2))]
+    assert reader.record()["starts"] == [0, 8, 16, 24]
+    assert reader.record()["times"] == [0, 0.32, 0.64, 0.96]
+    assert reader.frames == 30

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from p3d import Error
-from p3d.video.clips import open_video
+from p3d.video.clips import ClipReader, open_video
 from p3d.video.decode import VideoFile, opencv_threads_off
+from p3d.video.recipe import recipe_named
 
 
 def frames(path) -> list[np.ndarray]:
@@ -27,6 +28,20 @@ def rotate(mp4: bytes) -> bytes:
     assert struct.unpack_from(">9i", mp4, matrix) == (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
     turned = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
     return mp4[:matrix] + turned + mp4[matrix + 36 :]
+
+
+def variable(mp4: bytes, first: int, later: int) -> bytes:
+    """The same file, but from frame `first` on every frame lasts `later` times as long."""
+    at = mp4.index(b"stts")
+    (size,) = struct.unpack_from(">I", mp4, at - 4)
+    entries, count, delta = struct.unpack_from(">III", mp4, at + 8)
+    assert (size, entries) == (24, 1)
+    table = struct.pack(">IIIII", 2, first, delta, count - first, delta * later)
+    data = bytearray(mp4[: at + 8] + table + mp4[at + 20 :])
+    for box in (b"stts", b"stbl", b"minf", b"mdia", b"trak", b"moov"):  # all are 8 bytes longer
+        place = data.index(box) - 4
+        struct.pack_into(">I", data, place, struct.unpack_from(">I", data, place)[0] + 8)
+    return bytes(data).replace(b"edts", b"free")  # the edit list knows the old duration
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("mp4v", ".mp4"), ("MJPG", ".avi")])
@@ -74,6 +89,19 @@ def test_rotation_metadata_are_applied(tmp_path):
     for a, b in zip(frames(plain), video.frames(lambda _: True), strict=True):
         assert np.array_equal(np.rot90(a, -1), b)
     assert video.record() == {"fps": 25.0, "rotation": 90, "height": 64, "width": 48}
+
+
+def test_a_variable_frame_rate_is_told_by_timestamps(tmp_path):
+    steady = drawn.write_video(tmp_path / "steady.mp4", 20)
+    path = tmp_path / "variable.mp4"
+    path.write_bytes(variable(steady.read_bytes(), 8, 5))
+    video = VideoFile(str(path))
+    times = [video.position.time for _ in video.frames(lambda _: False)]
+    expected = [0.04 * min(i, 8) + 0.2 * max(0, i - 8) for i in range(20)]
+    np.testing.assert_allclose(times, expected, atol=2e-3)
+    reader = ClipReader(open_video(path), recipe_named("author20", fps=5, stride=4, length=4))
+    assert len(list(reader.pixels())) == 3
+    assert reader.record()["starts"] == [0, 11, 15]
 
 
 def test_a_header_that_promises_too_much_is_not_believed(tmp_path):

@@ -154,3 +154,18 @@ def test_huge_and_odd_images(tmp_path):
     )
     with pytest.raises(Error, match=r"1\.png"):
         wanted(open_video(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "names", [("flow_x", "flow_y"), ("flow/u", "flow/v"), ("my_flow_x", "my_flow_y")]
+)
+def test_flow_in_two_trees(tmp_path, names):
+    for name, level in zip(names, (100, 200), strict=True):
+        folder = tmp_path / name / "dive"
+        folder.mkdir(parents=True)
+        for number in range(3):
+            cv2.imwrite(str(folder / f"{number:05d}.png"), np.full((8, 6), level, np.uint8))
+    for name in names:
+        frames = wanted(open_video(tmp_path / name / "dive", "flow"))
+        assert len(frames) == 3
+        assert np.all(frames[0] == (100, 200))

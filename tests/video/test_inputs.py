@@ -8,7 +8,7 @@ import drawn
 import pytest
 
 from p3d import Error
-from p3d.video.inputs import expand
+from p3d.video import inputs
 
 
 @pytest.fixture
@@ -23,6 +23,12 @@ def tree(tmp_path, monkeypatch):
     drawn.write_frames(tmp_path / "flow", "flow_y/%05d.jpg", range(3))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def expand(named, root=None):
+    """As `p3d extract` does it: the names are looked at before anything else."""
+    inputs.count(named, root)
+    return list(inputs.items(named, root))
 
 
 def names(items) -> dict[str, str]:
@@ -64,7 +70,7 @@ def test_lists_keep_the_folders_they_are_written_with(tree, file, text):
 
 
 def test_paths_in_a_list_are_relative_to_the_list_first(tree, monkeypatch):
-    (tree / "b" / "list.txt").write_text("x.mp4\na/x.mp4\n../a/x.mp4\n")
+    (tree / "b" / "list.txt").write_text("x.mp4\na/x.mp4\n")
     items = expand(["b/list.txt"])
     assert names(items) == {"b/x.mp4": "x", "a/x.mp4": "a/x"}
 
@@ -122,3 +128,79 @@ def test_nothing_in_it(tree, prepare, named, message):
     prepare(tree)
     with pytest.raises(Error, match=message):
         expand([named])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*/x.mp4", {"a/x.mp4": "a/x", "b/x.mp4": "b/x"}),
+        ("b/*.mp4", {"b/x.mp4": "x"}),
+        ("b/**/*.AVI", {"b/deep/y.AVI": "deep/y"}),
+        ("b/run*", {"b/run 1.5": "run 1.5"}),
+        ("[ab]/x.mp?", {"a/x.mp4": "a/x", "b/x.mp4": "b/x"}),
+        ("[a]", {"a/x.mp4": "a/x"}),
+    ],
+)
+def test_globs_that_the_shell_did_not_expand(tree, pattern, expected):
+    assert names(expand([pattern])) == expected
+    absolute = {str(tree / path): name for path, name in expected.items()}
+    assert {item.path: item.name for item in expand([str(tree / pattern)])} == absolute
+
+
+def test_a_glob_that_matches_nothing(tree):
+    with pytest.raises(Error, match=r"c/\*\.mp4: matches nothing"):
+        expand(["c/*.mp4"])
+
+
+def test_a_file_whose_name_looks_like_a_glob(tree):
+    (tree / "take [1].mp4").write_bytes(b"1")
+    assert names(expand(["take [1].mp4"])) == {"take [1].mp4": "take [1]"}
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("l.txt", "a/x.mp4\tone\nb/x.mp4\tsub/two.npy\n"),
+        ("l.csv", "video_path,feature_path\na/x.mp4,one\nb/x.mp4,sub/two.npy\n"),
+        ("l.csv", "label,path,output\n3,a/x.mp4,one.npz\n4,b/x.mp4,sub/two\n"),
+    ],
+)
+def test_lists_may_name_the_outputs(tree, file, text):
+    (tree / file).write_text(text)
+    assert names(expand([file])) == {"a/x.mp4": "one", "b/x.mp4": "sub/two"}
+    assert names(expand([file], root=".")) == {"a/x.mp4": "one", "b/x.mp4": "sub/two"}
+
+
+@pytest.mark.parametrize("name", ["../one", "/one", "sub/../../one"])
+def test_names_in_a_list_stay_below_out(tree, name):
+    (tree / "l.txt").write_text(f"a/x.mp4\t{name}\n")
+    with pytest.raises(Error, match="not below --out"):
+        expand(["l.txt"])
+
+
+def test_standard_input_is_a_list(tree, monkeypatch):
+    monkeypatch.setattr("sys.stdin", iter(["a/x.mp4\n", "# no\n", "b/x.mp4\ttwo\n"]))
+    assert inputs.count(["-"]) is None
+    assert names(inputs.items(["-"])) == {"a/x.mp4": "a/x", "b/x.mp4": "two"}
+
+
+def test_flow_in_two_trees_is_one_video(tree):
+    for direction in "xy":
+        for video in ("dive", "run"):
+            folder = tree / "both" / f"flow_{direction}" / video
+            drawn.write_frames(folder, "%05d.jpg", range(3))
+    assert names(expand(["both"])) == {
+        "both/flow_x/dive": "flow_x/dive",
+        "both/flow_x/run": "flow_x/run",
+    }
+
+
+def test_frames_in_folders_x_and_y_are_two_videos(tree):
+    for direction in "xy":
+        drawn.write_frames(tree / "both" / direction / "dive", "%05d.jpg", range(3))
+    assert len(expand(["both"])) == 2
+
+
+def test_how_many_there_are(tree):
+    (tree / "l.txt").write_text("a/x.mp4\nb/x.mp4\na/x.mp4\n")
+    assert inputs.count(["l.txt"]) == 3

@@ -100,3 +100,36 @@ def test_crops_that_do_not_fit(crop, size):
 def test_unknown_recipe():
     with pytest.raises(Error, match=r"no recipe 'c3d'.*author20, squash"):
         recipe_named("c3d")
+
+
+def test_five_and_ten_crops_where_they_are_said_to_be():
+    clip = np.arange(3 * 2 * 7 * 9, dtype=np.uint8).reshape(3, 2, 7, 9)
+    corners = [(0, 0), (0, 5), (3, 0), (3, 5), (1, 2)]
+    five = list(preprocess.views(clip, 4, "five"))
+    ten = list(preprocess.views(clip, 4, "ten"))
+    assert (len(five), len(ten)) == (preprocess.VIEWS["five"], preprocess.VIEWS["ten"])
+    for view, mirrored, (top, left) in zip(ten[:5], ten[5:], corners, strict=True):
+        cut = clip[:, :, top : top + 4, left : left + 4]
+        assert np.array_equal(view, cut)
+        assert np.array_equal(mirrored, cut[..., ::-1])
+    assert all(np.array_equal(a, b) for a, b in zip(five, ten[:5], strict=True))
+    (centre,) = preprocess.views(clip, 4, "centre")
+    assert np.array_equal(centre, five[4])
+    (full,) = preprocess.views(clip, 4, "full")
+    assert np.array_equal(full, clip)
+
+
+def test_mirrored_flow_runs_the_other_way():
+    clip = np.arange(2 * 1 * 4 * 4, dtype=np.uint8).reshape(2, 1, 4, 4)
+    *_, mirrored = preprocess.views(clip, 4, "ten", flow=True)
+    assert np.array_equal(mirrored[0], 255 - clip[0, ..., ::-1])
+    assert np.array_equal(mirrored[1], clip[1, ..., ::-1])
+
+
+@pytest.mark.parametrize("modality", ["frame", "flow"])
+def test_bytes_minus_mean_are_the_clip(modality):
+    rng = np.random.default_rng(1701)
+    mean = preprocess.MEAN[modality]
+    frames = [rng.integers(0, 256, (5, 7, len(mean)), np.uint8) for _ in range(3)]
+    clip = preprocess.minus_mean(preprocess.planes(frames), modality)
+    assert np.array_equal(clip, preprocess.to_clip(frames, mean))

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from p3d.video.recipe import RECIPES
-from p3d.video.sampling import author20, frame_indices
+from p3d import Error
+from p3d.video.recipe import RECIPES, Recipe, recipe_named
+from p3d.video.sampling import author20, dense, even, frame_indices
 
 EVERY = {
     # frames: the twenty starts
@@ -95,3 +96,85 @@ def test_recipes_give_twenty_clips_of_sixteen_frames_of_the_video(name, frames):
 def test_other_lengths_follow_the_same_rule():
     assert author20(42, length=20, clips=4) == [0, 5, 10, 15]
     assert author20(21, length=20, clips=4) == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("frames", "clips", "expected"),
+    [
+        (16, 1, [0]),
+        (10, 1, [0]),
+        (10, 3, [0, 0, 0]),
+        (17, 1, [0]),
+        (18, 1, [1]),
+        (26, 3, [0, 5, 10]),
+        (26, 4, [0, 3, 6, 10]),
+        (17, 3, [0, 0, 1]),
+    ],
+)
+def test_even_goes_from_the_first_to_the_last_clip(frames, clips, expected):
+    assert list(even(frames, 16, clips)) == expected
+
+
+@pytest.mark.parametrize(
+    ("frames", "stride", "expected"),
+    [
+        (1, 8, [0]),
+        (15, 8, [0]),
+        (16, 8, [0]),
+        (23, 8, [0]),
+        (24, 8, [0, 8]),
+        (31, 8, [0, 8]),
+        (48, 16, [0, 16, 32]),
+        (18, 1, [0, 1, 2]),
+        (60, 40, [0, 40]),
+    ],
+)
+def test_dense_has_every_whole_clip(frames, stride, expected):
+    assert list(dense(frames, 16, stride)) == expected
+    endless = dense(None, 16, stride)
+    assert [next(endless) for _ in expected] == expected
+
+
+def test_what_follows_a_short_video():
+    assert frame_indices(0, 8, 3, "loop").tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert frame_indices(0, 8, 3, "repeat-last").tolist() == [0, 1, 2, 2, 2, 2, 2, 2]
+    assert frame_indices(2, 3, 5, "error").tolist() == [2, 3, 4]
+    with pytest.raises(Error, match="the video has 3 frames, a clip 8: allow it with --short"):
+        frame_indices(0, 8, 3, "error")
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({}, "author20"),
+        ({"clips": 10}, "even"),
+        ({"stride": 8}, "dense"),
+        ({"clips": 10, "sampling": "author20"}, "author20"),
+    ],
+)
+def test_what_a_person_asks_for_chooses_the_rule(changes, rule):
+    recipe = recipe_named("author20", **changes)
+    assert recipe.sampling == rule
+    assert ("stride" in recipe.record()) == (rule == "dense")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"clips": 10, "stride": 8}, "not by both"),
+        ({"clips": 0}, "number of clips of 0"),
+        ({"stride": -1}, "stride of -1"),
+        ({"length": 0}, "clip length of 0"),
+        ({"length": 5000}, "clip length of 5000"),
+        ({"short": "pad"}, "not 'pad'"),
+        ({"crops": "nine"}, "no crops 'nine'"),
+        ({"fps": 0.0}, "0.0 frames per second"),
+        ({"sampling": "tsn"}, "no rule 'tsn'"),
+    ],
+)
+def test_recipes_that_cannot_be(changes, message):
+    with pytest.raises(Error, match=message):
+        recipe_named("author20", **changes)
+    with pytest.raises(TypeError):
+        recipe_named("author20", speed=3)
+    assert isinstance(recipe_named(Recipe("own", size=30, crop=20)), Recipe)

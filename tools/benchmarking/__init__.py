@@ -6,5 +6,6 @@ torch_net  a net of Caffe as a torch module, for want of a file format that both
 geometry   windows and products of convolutions and poolings
 worker     one process per system
 race       checks results, then takes turns
+extraction how systems extract a folder of videos, for tools/benchmark_extraction.py
 machine    what it all ran on
 """

@@ -3,173 +3,199 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
-import sys
-import time
+import signal
+import threading
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from p3d.cli._extract_arguments import add_arguments
+
+__all__ = ["EXAMPLES", "HELP", "add_arguments", "run"]
 
 HELP = "videos, frames or flow images to P3D features"
 EXAMPLES = """\
 examples:
   p3d extract some.mp4 --weights p3d_resnet_kinetics_iter_190000.caffemodel --out features
-  p3d extract videos/ list.txt --weights W --blobs pool5,prob --top 5
+  p3d extract videos/ list.txt 'more/**/*.avi' --weights W --blobs pool5,prob --top 5
+  p3d extract videos/ --weights W --stride 8                  a clip every 8 frames, dense features
+  p3d extract videos/ --weights W --shard 3/10                the third of ten jobs of an array
   p3d extract flow/v_Dive_g01_c01 --weights p3d_resnet_kinetics_flow_iter_190000.caffemodel
   p3d extract some.mp4 --weights mine.caffemodel --net deploy.prototxt --crop 224 --relax-reshape
 
 Every video becomes one file, OUT/<name>.npy with one row per clip (pool5: 20 x 2048), or .npz where
 several blobs are asked for, and OUT/<name>.json, which says which frames the clips are and how they
-were made. Videos below a folder or in a list keep their folders below OUT.
+were made. Videos below a folder, in a list or matched by a glob keep their folders below OUT.
+
+The same command again does what is missing: what is complete, and made of the same video by the
+same recipe with the same weights, is left alone, what is damaged or different is made again.
+Videos that cannot be read are in OUT/failed.jsonl with the reason, and the exit code is 1.
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "videos",
-        nargs="+",
-        metavar="VIDEO_OR_LIST",
-        help="a video; a folder of numbered frames, or of flow_x_* and flow_y_* images; a pattern "
-        "like frames/img_%%05d.jpg; clips as .npy; a folder of such; a .txt or .csv list",
-    )
-    parser.add_argument("--weights", required=True, metavar="W", help=".caffemodel(.h5)")
-    parser.add_argument(
-        "--out", default="features", metavar="DIR", help="where to write (default: features)"
-    )
-    _add_net_arguments(parser.add_argument_group("net"))
-    _add_clip_arguments(parser.add_argument_group("clips"))
-    _add_output_arguments(parser.add_argument_group("output"))
-
-
-def _add_net_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--net",
-        metavar="NAME|FILE",
-        help="a net of `p3d models`, or a prototxt (default: told from the weights)",
-    )
-    group.add_argument(
-        "--blobs", default="pool5", metavar="A,B", help="which blobs to keep (default: pool5)"
-    )
-    group.add_argument("--batch", type=int, default=4, metavar="N", help="clips at once (4)")
-    group.add_argument("--threads", type=int, metavar="N", help="of the net (default: all cores)")
-    group.add_argument(
-        "--relax-reshape",
-        action="store_true",
-        help="let a prototxt with a fixed Reshape, such as the released ones, take any crop",
-    )
-
-
-def _add_clip_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--recipe",
-        default="author20",
-        metavar="NAME",
-        help="author20 (default): short edge 162, centre crop 160, 20 clips of 16 frames evenly "
-        "over the video; squash: 182x242, the same crop and clips",
-    )
-    group.add_argument("--crop", type=int, metavar="N", help="pixels on a side (the net's: 160)")
-    group.add_argument(
-        "--size",
-        type=_size,
-        metavar="N|HxW",
-        help="short edge, or height x width, before the crop (default: the recipe's)",
-    )
-
-
-def _add_output_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--format", choices=("npy", "npz"), help="default: npy for one blob, npz for several"
-    )
-    group.add_argument("--root", metavar="DIR", help="name outputs after their paths below DIR")
-    group.add_argument(
-        "--overwrite", action="store_true", help="replace features of other videos in OUT"
-    )
-    group.add_argument(
-        "--labels",
-        metavar="FILE",
-        help="class names, one per line (default: told from the weights)",
-    )
-    group.add_argument(
-        "--top",
-        type=int,
-        default=5,
-        metavar="K",
-        help="with blob prob, print the K likeliest classes of each video (5)",
-    )
-
-
 def run(args: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
-    from p3d import saving
     from p3d.error import Error
-    from p3d.video.inputs import expand
+    from p3d.jobs import failures, shard
+    from p3d.jobs.report import JsonReport, Report
+    from p3d.video import inputs
 
     if os.path.exists(args.out) and not os.path.isdir(args.out):
         raise Error(f"--out {args.out} is a file: name a folder")
-    items = expand(args.videos, args.root)
+    if bool(args.videos) == args.retry_failed:
+        raise Error("name videos, or --retry-failed, which knows its videos")
+    part = shard.parse(args.shard) if args.shard else None
+    total = None if args.retry_failed else inputs.count(args.videos, args.root)
     extractor = _extractor(args)
-    failed = clips = 0
 
-    def report(error: Exception) -> None:
-        nonlocal failed
-        failed += 1
-        tqdm.write(f"p3d extract: {' '.join(str(error).splitlines())}", file=sys.stderr)
+    def items() -> Iterable[inputs.Item]:
+        if args.retry_failed:
+            found = failures.items(args.out, args.shard)
+        else:
+            found = inputs.items(args.videos, args.root)
+        return found if part is None else shard.part(found, part)
 
-    jobs = []
+    if args.dry_run:
+        return _tell(_runner(args, extractor, None), items())
+    if total is not None and part is not None:
+        total = sum(1 for _ in items())
+    recipe = extractor.recipe
+    each = recipe.clips * recipe.views if recipe.needs_count and not args.check_videos else None
+    report = (JsonReport if args.json else Report)("extract", total, each)
+    with contextlib.closing(report), contextlib.closing(extractor), _sigterm_as_ctrl_c():
+        if args.check_videos:
+            return _check(extractor, items(), report)
+        if args.dask:
+            return _over_dask(args, items(), report)
+        return _here(_runner(args, extractor, report), args.out, items(), report)
+
+
+def _here(runner: Any, out: str, items: Iterable[Any], report: Any) -> int:
+    os.makedirs(out, exist_ok=True)  # one line if that fails, instead of one per video
+    try:
+        runner.run(items)
+    finally:  # Ctrl-C, too, is told how far it came
+        report.summary(runner.summary.text(out), runner.summary.numbers())
+    return 1 if runner.summary.failed else 0
+
+
+def _over_dask(args: argparse.Namespace, items: Iterable[Any], report: Any) -> int:
+    from p3d import _core
+    from p3d.caffe import backend
+    from p3d.jobs import failures, over_dask
+
+    with over_dask.connect(args.dask, args.threads or _core.num_threads()) as (client, threads):
+        settings = over_dask.Settings(
+            extractor=_options(args),
+            output=_output(args),
+            out=os.path.abspath(args.out),
+            overwrite=args.overwrite,
+            threads=args.threads if threads is None else threads,
+            backend=backend.current(),
+        )
+        failed = failures.Failures(failures.path_of(args.out, args.shard))
+        summary = over_dask.run(client, settings, items, failed, report)
+    report.summary(summary.text(args.out), summary.numbers())
+    return 1 if summary.failed else 0
+
+
+def _tell(runner: Any, items: Iterable[Any]) -> int:
+    """--dry-run: a line per video, its state, the video and where it goes."""
+    from p3d.error import Error
+
+    counts = {"todo": 0, "done": 0, "taken": 0, "missing": 0}
     for item in items:
-        base = os.path.join(args.out, item.name)
         try:
-            if not args.overwrite:
-                saving.check_free(base, item.path)
-            jobs.append((item.path, base))
-        except Error as error:
-            report(error)
-    start = time.perf_counter()
-    total = len(jobs) * extractor.recipe.clips
-    with tqdm(total=total, unit="clip", disable=None) as bar:  # None: on a terminal only
-        results = extractor.extract_many([path for path, _ in jobs], bar.update)
-        for (path, base), result in zip(jobs, results, strict=True):
-            if isinstance(result, Exception):
-                report(result)
-                continue
-            saving.save(base, result, result.meta, args.format)
-            clips += len(next(iter(result.values())))
-            if "prob" in result and args.top > 0:
-                classes = extractor.top(result, args.top)
-                best = ", ".join(f"{name} {probability:.3f}" for name, probability in classes)
-                tqdm.write(f"{path}: {best}")
-    seconds = time.perf_counter() - start
-    done = len(items) - failed
-    print(
-        f"{done} video{'s' * (done != 1)}, {clips} clips in {seconds:.1f} s "
-        f"({clips / seconds:.1f} clips/s) -> {args.out}" + (f"; {failed} failed" * bool(failed))
-    )
-    return 1 if failed else 0
+            state = runner.state(item)
+        except Error:
+            state = "taken"
+        if state == "todo" and not os.path.exists(item.path) and "%" not in item.path:
+            state = "missing"
+        counts[state] += 1
+        print(f"{state:8}{item.path} -> {item.name}")
+    print(", ".join(f"{number} {state}" for state, number in counts.items()))
+    return 1 if counts["taken"] + counts["missing"] else 0
+
+
+def _check(extractor: Any, items: Iterable[Any], report: Any) -> int:
+    """--check-videos."""
+    found: dict[int, Any] = {}
+    good = bad = 0
+
+    def paths() -> Iterable[str]:
+        for number, item in enumerate(items):
+            found[number] = item
+            yield item.path
+
+    for done in extractor.check(paths()):
+        item = found.pop(done.video)
+        if isinstance(done.result, Exception):
+            bad += 1
+            report.failed(item, " ".join(str(done.result).split()))
+        else:
+            good += 1
+            report.done(item, {})
+    report.summary(f"{good} can be decoded, {bad} cannot", {"good": good, "bad": bad})
+    return 1 if bad else 0
+
+
+def _runner(args: argparse.Namespace, extractor: Any, report: Any) -> Any:
+    from p3d.jobs import failures
+    from p3d.jobs.runner import Runner
+
+    failed = failures.Failures(failures.path_of(args.out, args.shard))
+    return Runner(extractor, _output(args), args.out, failed, report, args.overwrite)
+
+
+def _output(args: argparse.Namespace) -> Any:
+    from p3d.jobs.output import Output
+
+    kind = args.format or ("npz" if len(_blobs(args)) > 1 else "npy")
+    return Output(kind=kind, pool=args.pool, l2=args.l2, half=args.float16, top=args.top)
+
+
+def _blobs(args: argparse.Namespace) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in args.blobs.split(",") if name.strip()))
 
 
 def _extractor(args: argparse.Namespace) -> Any:
+    from p3d.caffe import backend
     from p3d.error import Error
     from p3d.extractor import Extractor
 
-    blobs = [name.strip() for name in args.blobs.split(",") if name.strip()]
-    if args.format == "npy" and len(blobs) > 1:
-        raise Error(f"a .npy file holds one blob, not {len(blobs)}: leave --format away")
+    if args.format == "npy" and len(_blobs(args)) > 1:
+        raise Error(f"a .npy file holds one blob, not {len(_blobs(args))}: leave --format away")
     if args.threads is not None:
-        from p3d.caffe import backend
-
         backend.set_num_threads(args.threads)
-    return Extractor(
-        args.weights,
-        args.net,
-        blobs,
-        args.recipe,
-        batch=args.batch,
-        crop=args.crop,
-        size=args.size,
-        labels=args.labels,
-        relax_reshape=args.relax_reshape,
-    )
+    return Extractor(**_options(args))
 
 
-def _size(text: str) -> int | tuple[int, int]:
-    height, x, width = text.partition("x")
-    return (int(height), int(width)) if x else int(height)
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of Extractor; files by absolute paths, so that they mean the same elsewhere."""
+    from p3d import _core
+
+    same = ("recipe", "stride", "clips", "fps", "length", "crops", "short", "batch", "crop", "size")
+    usual = min(4, 1 + _core.num_threads() // 4)
+    return {
+        **{name: getattr(args, name) for name in (*same, "relax_reshape", "timeout")},
+        **{name: _absolute(getattr(args, name)) for name in ("weights", "net", "labels")},
+        "blobs": _blobs(args),
+        "decoders": usual if args.decoders is None else args.decoders,
+    }
+
+
+def _absolute(path: str | None) -> str | None:
+    return os.path.abspath(path) if path is not None and os.path.exists(path) else path
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Clusters end jobs by SIGTERM."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

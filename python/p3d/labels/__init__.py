@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
+
 from p3d.error import Error
 
-__all__ = ["load", "names"]
+__all__ = ["best", "load", "names"]
 
 _MAX_BYTES = 1 << 24
 
@@ -36,6 +39,15 @@ def load(name_or_path: str | os.PathLike[str]) -> list[str]:
     if not any(lines):
         raise Error(f"{name_or_path}: the file of class names is empty")
     return _without_numbers(lines)
+
+
+def best(scores: np.ndarray, names: Sequence[str] | None, count: int) -> list[tuple[str, float]]:
+    """The classes of the highest scores with these, highest first; without names by number."""
+    names = names or [f"class {index}" for index in range(scores.size)]
+    if len(names) != scores.size:
+        raise Error(f"there are {len(names)} class names for {scores.size} outputs of the net")
+    order = np.argsort(-scores.ravel(), kind="stable")[:count]
+    return [(names[i], float(scores.flat[i])) for i in order]
 
 
 def _read(path: Path) -> str:

@@ -1,20 +1,28 @@
-"""Work ahead of the consumer in a thread."""
+"""Work ahead of the consumer in threads."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
-    """Yields `items` in order while a thread makes the next ones, at most `depth` in advance.
+def ahead(
+    *sources: Iterable[T],
+    depth: int,
+    idle: float | None = None,
+    on_stop: Callable[[], object] = lambda: None,
+) -> Generator[T | None, None, None]:
+    """Yields the items of `sources`, each iterated by a thread of its own, as they come.
 
-    An exception in the thread is raised here, after the items before it. When the consumer stops
-    early (close, Ctrl-C), the thread stops at its next item; it is waited for, for some seconds.
+    The items of one source keep their order; at most `depth` of all wait. When none comes for
+    `idle` seconds, None is yielded. An exception in a thread
+    is raised here, after the items before it. When the consumer stops early (close, Ctrl-C),
+    `on_stop` is called, for sources that need a push, and the threads stop at their next items;
+    they are waited for, for some seconds.
     """
     ready: queue.Queue[tuple[str, Any]] = queue.Queue(max(1, depth))
     stop = threading.Event()
@@ -28,7 +36,7 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
             return True
         return False
 
-    def work() -> None:
+    def work(items: Iterable[T]) -> None:
         try:
             for item in items:
                 if not put("item", item):
@@ -37,16 +45,29 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
         except BaseException as error:
             put("error", error)
 
-    thread = threading.Thread(target=work, name="p3d-decode", daemon=True)
-    thread.start()
+    threads = [
+        threading.Thread(target=work, args=(items,), name="p3d-decode", daemon=True)
+        for items in sources
+    ]
+    for thread in threads:
+        thread.start()
+    running = len(threads)
     try:
-        while True:
-            kind, item = ready.get()
+        while running:
+            try:
+                kind, item = ready.get(timeout=idle)
+            except queue.Empty:
+                yield None
+                continue
             if kind == "error":
                 raise item
             if kind == "end":
-                return
-            yield item
+                running -= 1
+            else:
+                yield item
     finally:
         stop.set()
-        thread.join(timeout=5)
+        if running:
+            on_stop()
+        for thread in threads:
+            thread.join(timeout=5)

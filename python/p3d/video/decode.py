@@ -18,6 +18,7 @@ import numpy as np
 
 from p3d.error import Error
 from p3d.video.opencv_name import opencv_name
+from p3d.video.source import Alive, Position
 
 # By which a folder's files are taken for videos; a file that a person names may be called anything.
 EXTENSIONS = (
@@ -43,13 +44,19 @@ class VideoFile:
             raise Error(f"{path}: may not be read (file permissions)")
         if os.path.getsize(path) == 0:
             raise Error(f"{path}: the file is empty")
+        self.position = Position(0, 0.0)
         self._record: dict[str, Any] = {}
 
-    def estimate(self) -> int:
+    def estimate(self, alive: Alive = lambda: None) -> int:
         """The number of compressed packets; by decoding where this OpenCV cannot count them."""
         capture = _open(self.path, cv2.CAP_PROP_FORMAT, -1)
-        packets = _count(capture) if capture else 0
-        return packets or sum(1 for _ in self.frames(lambda _: False))
+        packets = _count(capture, alive) if capture else 0
+
+        def unwanted(_: int) -> bool:
+            alive()
+            return False
+
+        return packets or sum(1 for _ in self.frames(unwanted))
 
     def frames(self, wanted: Callable[[int], bool]) -> Iterator[np.ndarray | None]:
         """See Source. Only a wanted frame is converted to B, G, R."""
@@ -76,9 +83,11 @@ class VideoFile:
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         self._record["fps"] = round(capture.get(cv2.CAP_PROP_FPS), 6)
         self._record["rotation"] = int(capture.get(cv2.CAP_PROP_ORIENTATION_META))
-        count = 0
+        count, first = 0, 0.0
         while capture.grab():
-            frame = None
+            frame, now = None, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            first = now if count == 0 else first
+            self.position = Position(count, round(now - first, 6))
             if wanted(count):
                 ok, frame = capture.retrieve()
                 if not ok or frame is None or frame.ndim != 3 or frame.dtype != np.uint8:
@@ -98,9 +107,10 @@ def _open(path: str, *parameters: int) -> cv2.VideoCapture | None:
     return capture if capture.isOpened() else None
 
 
-def _count(capture: cv2.VideoCapture) -> int:
+def _count(capture: cv2.VideoCapture, alive: Alive) -> int:
     count = 0
     while capture.grab():
+        alive()
         count += 1
     capture.release()
     return count

@@ -3,7 +3,8 @@
 Files that differ in one number only are a sequence: ``000001.jpg``, ``img_00001.jpg``,
 ``frame_0000000001.png``, ``00001_x.jpg``. Two sequences, or two sub-folders, whose names end in
 x and y (or u and v) are optical flow: ``flow_x_00001.jpg`` with ``flow_y_00001.jpg``,
-``flow_x/00001.jpg`` with ``flow_y/00001.jpg``.
+``flow_x/00001.jpg`` with ``flow_y/00001.jpg``. Two folders may also be a pair:
+``flow_x/dive/00001.jpg`` with ``flow_y/dive/00001.jpg``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 
 from p3d.error import Error
 from p3d.video.opencv_name import opencv_name
+from p3d.video.source import Alive, Position
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -54,16 +56,18 @@ class FrameFolder:
 
     def __init__(self, path: str, sequence: Sequence) -> None:
         self.path = path
+        self.position = Position(0, None)
         self._sequence = sequence
         _report_gaps(path, sequence)
 
-    def estimate(self) -> int:
+    def estimate(self, alive: Alive = lambda: None) -> int:
         """The number of files."""
         return len(self._sequence.files)
 
     def frames(self, wanted: Callable[[int], bool]) -> Iterator[np.ndarray | None]:
         """See Source. Files of unwanted frames are not opened."""
         for index, file in enumerate(self._sequence.files.values()):
+            self.position = Position(index, None)
             yield _read(file, cv2.IMREAD_COLOR) if wanted(index) else None
 
     def record(self) -> dict[str, Any]:
@@ -78,6 +82,7 @@ class FlowFolder:
 
     def __init__(self, path: str, x: Sequence, y: Sequence) -> None:
         self.path = path
+        self.position = Position(0, None)
         self._x, self._y = x, y
         if alone := sorted(x.files.keys() ^ y.files.keys()):
             raise Error(
@@ -86,13 +91,14 @@ class FlowFolder:
             )
         _report_gaps(path, x)
 
-    def estimate(self) -> int:
+    def estimate(self, alive: Alive = lambda: None) -> int:
         """The number of pairs."""
         return len(self._x.files)
 
     def frames(self, wanted: Callable[[int], bool]) -> Iterator[np.ndarray | None]:
         """See Source. Channel 0 is x, channel 1 is y."""
         for index, (number, file) in enumerate(self._x.files.items()):
+            self.position = Position(index, None)
             yield self._pair(file, self._y.files[number]) if wanted(index) else None
 
     def record(self) -> dict[str, Any]:
@@ -132,6 +138,10 @@ def open_folder(folder: str, modality: str) -> FrameFolder | FlowFolder:
     """The frames ("frame") or the flow images ("flow") in a folder."""
     found = look(folder)
     if modality == "flow":
+        if not found.flow and (other := counterpart(folder)):
+            pair = [_only(each, look(each).frame, "frame", "") for each in (folder, other)]
+            first_is_x = not is_second_of_pair(folder)
+            return FlowFolder(folder, *(pair if first_is_x else pair[::-1]))
         if not found.flow and found.lone:
             raise Error(f"{folder}: holds {found.lone[0]} but not the other direction of the flow")
         return FlowFolder(folder, *_only(folder, found.flow, modality, "; " + FLOW_CURE))
@@ -139,6 +149,24 @@ def open_folder(folder: str, modality: str) -> FrameFolder | FlowFolder:
     if found.flow:
         hint = ": it holds optical flow, which needs weights for flow (2 input channels)"
     return FrameFolder(folder, _only(folder, found.frame, modality, hint))
+
+
+def counterpart(folder: str) -> str:
+    """The folder with the other direction of the flow, if there is one: flow_x/a for flow_y/a."""
+    path = os.path.abspath(folder)
+    for match in reversed(list(_COMPONENT.finditer(path))):
+        at = match.start(1)
+        other = path[:at] + _OTHER[path[at]] + path[at + 1 :]
+        around = os.sep.join(path[:at].split(os.sep)[-2:])  # flow_x, or flow/x
+        if "flow" in around.lower() and os.path.isdir(other):
+            return other
+    return ""
+
+
+def is_second_of_pair(folder: str) -> bool:
+    """Whether a folder is the y, or v, of two that are flow together."""
+    other = counterpart(folder)
+    return bool(other) and os.path.abspath(folder) > other
 
 
 def open_pattern(pattern: str) -> FrameFolder:

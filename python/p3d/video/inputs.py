@@ -1,20 +1,31 @@
 """From what a person names on the command line to single videos and the names of their outputs.
 
-A video, a folder of frames and a pattern are one item each. Any other folder stands for the
-videos and folders of frames below it. A ``.txt`` list has one path per line (numbers after it,
-as in Caffe's lists, are ignored); a ``.csv`` has the paths in its first column.
+A video, a folder of frames and a pattern for frames are one item each. Any other folder stands for
+the videos and folders of frames below it, a glob for what it matches. A ``.txt`` list has one path
+per line (numbers after it, as in Caffe's lists, are ignored), and after a tab the name of the
+output if a person chooses; a ``.csv`` has the paths in its first column, and names in a column
+with the heading name, output or feature_path. ``-`` is such a list on standard input.
+
+Everything is found while it is asked for, so that memory does not grow with the number of videos.
 """
 
 from __future__ import annotations
 
-import csv
+import glob
+import hashlib
 import os
-import re
+import sys
+from array import array
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from p3d.error import Error
 from p3d.video import decode, frames
+from p3d.video.lists import Entry, entries
+
+STDIN = "-"
 
 
 class Item(NamedTuple):
@@ -24,46 +35,93 @@ class Item(NamedTuple):
     name: str
 
 
-def expand(named: Iterable[str], root: str | None = None) -> list[Item]:
-    """The items in order, each video once.
+def items(named: Iterable[str], root: str | None = None) -> Iterator[Item]:
+    """The videos in order.
 
-    An output is named after its video: a file named directly gives its stem, a path out of a list
-    or below a folder keeps the folders it is written with. With `root` every name is the path
-    relative to that folder. Two videos with one name are an Error: neither may overwrite the other.
+    An output is named after its video: a file named directly gives its stem, a path out of a list,
+    below a folder or matched by a glob keeps the folders it is written with. With `root` every
+    name is the path relative to that folder. Names that a list gives stay as they are.
     """
-    items: dict[str, Item] = {}
-    owners: dict[str, str] = {}
-    for path, name in _all(named):
-        item = Item(path, _relative(path, root) if root else _stem(name))
-        key = os.path.realpath(path)
-        if key in items:
-            continue
-        items[key] = item
-        if (other := owners.setdefault(item.name, path)) != path:
-            raise Error(
-                f"{other} and {path} would both be written as '{item.name}': keep their folders "
-                "in the names with --root FOLDER, or extract them into two --out folders"
-            )
-    if not items:
-        raise Error("there are no videos in what was named")
-    return list(items.values())
-
-
-def _all(named: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """(path, the part of it that names the output)."""
     for path in named:
-        if os.path.isdir(path) and not _is_frames(path):
-            yield from _below(path)
-        elif path.lower().endswith((".txt", ".csv")) and os.path.isfile(path):
-            for entry in _entries(path):
-                yield _found(entry, path), _inside(entry)
-        elif frames.is_pattern(path) and not os.path.exists(path):
-            yield path, os.path.basename(os.path.dirname(os.path.abspath(path)))
-        else:
-            yield path, os.path.basename(os.path.abspath(path))
+        for found, name, given in _all(path):
+            if given:
+                yield Item(found, _inner(name, found))
+            else:
+                yield Item(found, _relative(found, root) if root else _stem(name))
 
 
-def _below(folder: str) -> Iterator[tuple[str, str]]:
+def count(named: list[str], root: str | None = None) -> int | None:
+    """How many items there are; None with standard input, which can be read only once.
+
+    Two videos with one name are an Error, for neither may overwrite the other. Memory: eight bytes
+    per item.
+    """
+    if STDIN in named:
+        return None
+    hashes = array("Q", (_hash(item.name) for item in items(named, root)))
+    if not hashes:
+        raise Error("there are no videos in what was named")
+    ordered = np.sort(np.frombuffer(hashes, np.uint64))
+    twice = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+    owners: dict[str, str] = {}
+    for item in items(named, root) if twice else ():
+        if _hash(item.name) not in twice:
+            continue
+        owner = owners.setdefault(item.name, item.path)
+        if os.path.realpath(owner) != os.path.realpath(item.path):
+            raise Error(
+                f"{owner} and {item.path} would both be written as '{item.name}': keep their "
+                "folders in the names with --root FOLDER, name the outputs in a list, or extract "
+                "them into two --out folders"
+            )
+    return len(hashes)
+
+
+_Found = tuple[str, str, bool]  # path, what names the output, whether a person chose that name
+
+
+def _all(path: str) -> Iterator[_Found]:
+    if path == STDIN:
+        yield from _listed(entries(sys.stdin, "standard input", commas=False))
+    elif os.path.isdir(path) and not _is_frames(path):
+        yield from _below(path)
+    elif path.lower().endswith((".txt", ".csv")) and os.path.isfile(path):
+        with open(path, encoding="utf-8-sig", newline="") as text:
+            yield from _listed(entries(text, path, commas=path.lower().endswith(".csv")))
+    elif os.path.exists(path):
+        yield path, os.path.basename(os.path.abspath(path)), False
+    elif frames.is_pattern(path):
+        yield path, os.path.basename(os.path.dirname(os.path.abspath(path))), False
+    elif glob.has_magic(path):
+        yield from _matched(path)
+    else:
+        yield path, os.path.basename(os.path.abspath(path)), False
+
+
+def _listed(found: Iterable[Entry]) -> Iterator[_Found]:
+    for entry in found:
+        yield entry.path, entry.name or _inside(entry.written), bool(entry.name)
+
+
+def _matched(pattern: str) -> Iterator[_Found]:
+    """What a glob matches; names are relative to its longest folder without magic."""
+    fixed = pattern
+    while glob.has_magic(fixed):
+        fixed = os.path.dirname(fixed)
+    matches = sorted(glob.iglob(pattern, recursive=True))
+    folders = {path for path in matches if os.path.isdir(path)}
+    for path in matches:
+        relative = os.path.relpath(path, fixed or ".")
+        if path not in folders or _is_frames(path):
+            yield path, relative, False
+        elif "**" not in pattern:  # which matches what is in them, too
+            for found, name, _ in _below(path):
+                yield found, os.path.join(relative, name), False
+    if not matches:
+        raise Error(f"{pattern}: matches nothing, and there is no such file")
+
+
+def _below(folder: str) -> Iterator[_Found]:
     count = 0
     for current, folders, files in os.walk(folder):
         folders.sort()
@@ -71,20 +129,25 @@ def _below(folder: str) -> Iterator[tuple[str, str]]:
             path = os.path.join(current, name)
             if _is_frames(path):
                 folders.remove(name)
+                if frames.is_second_of_pair(path):
+                    continue  # the flow in y comes with that in x
                 count += 1
-                yield path, os.path.relpath(path, folder)
+                yield path, os.path.relpath(path, folder), False
         for name in sorted(files):
-            if name.lower().endswith(decode.EXTENSIONS) and not name.startswith("."):
+            if name.lower().endswith(_VIDEOS) and not name.startswith("."):
                 path = os.path.join(current, name)
                 count += 1
-                yield path, os.path.relpath(path, folder)
+                yield path, os.path.relpath(path, folder), False
     if count == 0:
         raise Error(f"{folder}: there are no videos and no numbered frames in it")
 
 
+_VIDEOS = (*decode.EXTENSIONS, ".hdf5")  # a .h5 in a folder may be anything
+
+
 def _is_frames(folder: str) -> bool:
     try:
-        if any(name.lower().endswith(decode.EXTENSIONS) for name in os.listdir(folder)):
+        if any(name.lower().endswith(_VIDEOS) for name in os.listdir(folder)):
             return False  # videos, perhaps with a numbered thumbnail beside them
         found = frames.look(folder)
     except (Error, OSError):
@@ -92,43 +155,20 @@ def _is_frames(folder: str) -> bool:
     return bool(found.frame or found.flow or found.lone)
 
 
-def _entries(file: str) -> list[str]:
-    """The paths in a list, as they are written."""
-    try:
-        with open(file, encoding="utf-8-sig", newline="") as text:
-            if file.lower().endswith(".csv"):
-                rows = [row[0].strip() for row in csv.reader(text) if row and row[0].strip()]
-                return rows[1:] if rows and _is_header(rows[0], file) else rows
-            lines = [line.strip() for line in text]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Error(f"{file}: not a list of videos in UTF-8, one per line ({error})") from error
-    return [_without_numbers(line, file) for line in lines if line and line[0] != "#"]
-
-
-def _is_header(first: str, file: str) -> bool:
-    return "." not in first and "/" not in first and not os.path.exists(_found(first, file))
-
-
-def _without_numbers(line: str, file: str) -> str:
-    """`path start label` or `path label` without the numbers; a file may end in them itself."""
-    for _ in range(2):
-        if os.path.exists(_found(line, file)):
-            break
-        line = re.sub(r"\s+-?\d+$", "", line)
-    return line
-
-
-def _found(entry: str, file: str) -> str:
-    """A path in a list is relative to the list's folder, or else to the current one."""
-    beside = os.path.join(os.path.dirname(file), entry)
-    return beside if os.path.exists(beside) else entry
-
-
 def _inside(entry: str) -> str:
     """The path as it is written, if it leads downwards; else its last part."""
     path = os.path.normpath(entry)
     outside = os.path.isabs(path) or path.split(os.sep)[0] in ("..", ".")
     return os.path.basename(os.path.abspath(entry)) if outside else path
+
+
+def _inner(name: str, video: str) -> str:
+    """A name that a person chose, without the suffix of a result."""
+    stem, extension = os.path.splitext(os.path.normpath(name))
+    path = stem if extension.lower() in (".npy", ".npz", ".json") else os.path.normpath(name)
+    if os.path.isabs(path) or path.split(os.sep)[0] in ("..", "."):
+        raise Error(f"{video}: is to be written as '{name}', which is not below --out")
+    return path
 
 
 def _relative(path: str, root: str) -> str:
@@ -140,4 +180,8 @@ def _relative(path: str, root: str) -> str:
 
 def _stem(name: str) -> str:
     stem, extension = os.path.splitext(name)
-    return stem if extension.lower() in (*decode.EXTENSIONS, ".npy") else name
+    return stem if extension.lower() in (*_VIDEOS, ".h5", ".npy") else name
+
+
+def _hash(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=8).digest(), "little")

@@ -1,0 +1,89 @@
+"""A net of the pycaffe interface that takes clips, and the rows of its blobs, one per clip."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from p3d.error import Error
+from p3d.video.preprocess import minus_mean
+
+
+class ClipNet:
+    """What an extractor needs of a net.
+
+    modality  "frame" or "flow", by the channels of the input
+    length, side  frames of a clip and pixels (of the shorter side) that it was written for
+    blobs     those that `forward` gives
+    """
+
+    def __init__(self, net: Any, blobs: Sequence[str]) -> None:
+        self.blobs = _known_blobs(blobs, list(net.blobs))
+        self._net = net
+        self._input, self.channels, self.length, self.side = _clip_input(net)
+        self.modality = {2: "flow", 3: "frame"}[self.channels]
+
+    def forward(self, clips: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """Runs the net once; per clip, blob name -> a copy of its row.
+
+        Clips (c, l, h, w) are all of one shape: uint8, from which the mean is subtracted, or
+        float32, which are taken as they are.
+        """
+        data = self._net.blobs[self._input]
+        shape = (len(clips), *clips[0].shape)
+        if tuple(data.shape) != shape:
+            data.reshape(*shape)
+            self._net.reshape()
+        for row, clip in zip(data.data, clips, strict=True):
+            if clip.dtype == np.uint8:
+                minus_mean(clip, self.modality, out=row)
+            else:
+                row[...] = clip
+        tops = self._net.forward(blobs=list(self.blobs))
+        for name in self.blobs:
+            if tops[name].shape[:1] != (len(clips),):
+                raise Error(f"blob '{name}' is {tops[name].shape}: its first axis is not the clips")
+        return [
+            {name: without_trailing_ones(tops[name][i].copy()) for name in self.blobs}
+            for i in range(len(clips))
+        ]
+
+    def classes(self) -> int | None:
+        """How many values blob "prob" has per clip, if there is one."""
+        if "prob" not in self._net.blobs:
+            return None
+        return int(np.prod(tuple(self._net.blobs["prob"].shape)[1:]))
+
+
+def without_trailing_ones(row: np.ndarray) -> np.ndarray:
+    """A row of pool5, (2048, 1, 1), as (2048,); at least one axis stays."""
+    shape = list(row.shape)
+    while len(shape) > 1 and shape[-1] == 1:
+        shape.pop()
+    return row.reshape(shape)
+
+
+def _clip_input(net: Any) -> tuple[str, int, int, int]:
+    """Name, channels, length and (shorter) side of the net's input for clips."""
+    shapes = {name: tuple(net.blobs[name].shape) for name in net.inputs}
+    for name, shape in shapes.items():
+        if len(shape) == 5 and shape[1] in (2, 3):
+            return name, shape[1], shape[2], min(shape[3:])
+    raise Error(
+        f"the net has no input for clips: (n, c, l, h, w) with c = 3 for frames or 2 for flow; "
+        f"its inputs are {shapes}"
+    )
+
+
+def _known_blobs(wanted: Sequence[str], known: list[str]) -> tuple[str, ...]:
+    wanted = (wanted,) if isinstance(wanted, str) else tuple(dict.fromkeys(wanted))
+    for name in wanted:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=3) or known[-3:]
+            raise Error(f"the net has no blob '{name}'; it has {', '.join(close)}, ...")
+    if not wanted:
+        raise Error("no blob was asked for: name one or more, such as pool5")
+    return wanted

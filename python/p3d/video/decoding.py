@@ -1,0 +1,85 @@
+"""Clips of many videos, decoded ahead of whoever takes them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from p3d.error import Error
+from p3d.video.ahead import ahead
+from p3d.video.decoder import TIMEOUT, Decoder
+from p3d.video.reading import Clip, End, Reading, read
+
+_IDLE = 1.0  # seconds
+
+
+class Decoders:
+    """`count` child processes, each with a video of its own; 0 decodes here, without a watchdog."""
+
+    def __init__(self, count: int, timeout: float = TIMEOUT) -> None:
+        if count < 0 or timeout <= 0:
+            raise Error(f"{count} decoders, {timeout} s for a frame: take 0 or more, and some time")
+        self._decoders = [Decoder(timeout) for _ in range(count if sys.executable else 0)]
+
+    def events(
+        self, readings: Iterable[Reading], depth: int
+    ) -> Generator[tuple[int, Clip | End] | None, None, None]:
+        """(number of the video, its next clip or its end); None when nothing comes for a while.
+
+        Clips of one video are in order and its end is last; with several decoders those of several
+        videos mix. At most `depth` events wait, and a clip in the hands of each decoder.
+        """
+        feed = _Feed(readings)
+        decoders: list[Decoder | None] = [*self._decoders] or [None]
+        sources = [_events(feed, decoder) for decoder in decoders]
+        return ahead(*sources, depth=depth, idle=_IDLE, on_stop=self.stop)
+
+    @property
+    def count(self) -> int:
+        """Videos that are decoded at the same time."""
+        return max(1, len(self._decoders))
+
+    @property
+    def busy(self) -> float:
+        """Seconds of work of the children so far."""
+        return sum(decoder.busy for decoder in self._decoders)
+
+    def stop(self) -> None:
+        """Ends the children; new ones are started when they are needed."""
+        for decoder in self._decoders:
+            decoder.stop()
+
+
+class _Numbered(NamedTuple):
+    number: int
+    reading: Reading
+
+
+class _Feed:
+    """What several threads take turns to take from."""
+
+    def __init__(self, readings: Iterable[Reading]) -> None:
+        self._readings = enumerate(readings)
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[_Numbered]:
+        while True:
+            with self._lock:
+                pair = next(self._readings, None)
+            if pair is None:
+                return
+            yield _Numbered(*pair)
+
+
+def _events(feed: _Feed, decoder: Decoder | None) -> Iterator[tuple[int, Clip | End]]:
+    for number, reading in feed:
+        if decoder is None or isinstance(reading.video, np.ndarray):
+            events = read(reading)
+        else:
+            events = decoder.read(reading)
+        for event in events:
+            yield number, event

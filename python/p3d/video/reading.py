@@ -1,0 +1,59 @@
+"""One video from its first clip to its end, as events: the same here and in a child process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from p3d.error import Error
+from p3d.video.arrays import ClipArray
+from p3d.video.clips import ClipReader, open_video
+from p3d.video.recipe import Recipe
+from p3d.video.source import Alive
+
+
+class Reading(NamedTuple):
+    """What is read how; `shape` is the (c, l, h, w) of clips that come ready, as .npy."""
+
+    video: str | np.ndarray
+    modality: str
+    recipe: Recipe
+    shape: tuple[int, int, int, int]
+
+
+class Clip(NamedTuple):
+    """One view of a clip: uint8 before the mean is subtracted, float32 after. 0 starts afresh."""
+
+    number: int
+    values: np.ndarray
+
+
+class End(NamedTuple):
+    """The record of the video (see ClipReader), or what went wrong with it."""
+
+    result: dict[str, Any] | Exception
+
+
+def read(reading: Reading, alive: Alive = lambda: None) -> Iterator[Clip | End]:
+    """The clips of a video and its end; whatever is wrong with it is the end, too."""
+    try:
+        yield from _clips(reading, alive)
+    except (Error, OSError, MemoryError) as error:
+        yield End(error)
+    except Exception as error:  # OpenCV's own, and what nobody thought of: this video's fault
+        text = error.err if isinstance(error, cv2.error) else f"{type(error).__name__}: {error}"
+        yield End(Error(f"{reading.video}: cannot be read ({text})"))
+
+
+def _clips(reading: Reading, alive: Alive) -> Iterator[Clip | End]:
+    if isinstance(reading.video, np.ndarray) or reading.video.lower().endswith(".npy"):
+        ready = ClipArray(reading.video, reading.shape)
+        yield from (Clip(*pair) for pair in ready)
+        yield End(ready.record())
+        return
+    reader = ClipReader(open_video(reading.video, reading.modality), reading.recipe, alive)
+    yield from (Clip(*pair) for pair in reader.pixels())
+    yield End(reader.record())

@@ -1,0 +1,64 @@
+"""A Dask cluster gives what a single run gives, also when workers are lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from jobs.tiny_job import NET, command, extract, same, videos
+
+pytest.importorskip("distributed")
+
+_LOSE_ONE = """
+from jobs import losing
+from p3d.jobs import over_dask
+over_dask.extract_group = losing.extract_group
+"""
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("single")
+    source = videos(folder / "videos", 24)
+    extract(source, folder / "features", "--blobs", "pool5,prob")
+    return source, folder / "features"
+
+
+def test_four_workers_make_the_same_files(single, tmp_path):
+    source, truth = single
+    (source / "bad.mp4").write_bytes(b"bad")
+    try:
+        done = extract(
+            source, tmp_path / "out", "--blobs", "pool5,prob", "--dask", "local:4", code=1
+        )
+    finally:
+        (source / "bad.mp4").unlink()
+    assert "24 videos, 480 clips" in done.stdout
+    assert "1 failed" in done.stdout
+    failed = json.loads((tmp_path / "out" / "failed.jsonl").read_text())
+    assert failed["name"] == "bad"
+    same(truth, tmp_path / "out")
+    again = extract(source, tmp_path / "out", "--blobs", "pool5,prob", "--dask", "local:2")
+    assert "24 complete before" in again.stdout
+
+
+def test_a_worker_that_is_lost_costs_nothing(single, tmp_path, monkeypatch):
+    source, truth = single
+    mark = tmp_path / "killed"
+    monkeypatch.setenv("P3D_LOST", str(mark))
+    arguments = ["--blobs", "pool5,prob", "--dask", "local:4"]
+    done = extract(source, tmp_path / "out", *arguments, before=_LOSE_ONE)
+    assert mark.exists(), "no worker was killed"
+    assert "failed" not in done.stdout
+    same(truth, tmp_path / "out")
+
+
+def test_no_scheduler(tmp_path):
+    line = command("extract", "a.mp4", *NET, "--out", tmp_path, "--dask", "tcp://127.0.0.1:1")
+    env = {**os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 1
+    assert "no scheduler answers" in done.stderr
