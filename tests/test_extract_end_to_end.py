@@ -20,6 +20,12 @@ TINY = ["--net", str(GOLDEN / "tiny.prototxt"), "--weights", str(GOLDEN / "tiny_
 SOME = [0, 7, 19]
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Nothing is left in the folder that the tests are run from."""
+    monkeypatch.chdir(tmp_path)
+
+
 def forward(clips, blob: str, **options) -> np.ndarray:
     """The blob of the tiny net for clips that somebody else prepared, one after the other."""
     weights = str(GOLDEN / "tiny_seeded.caffemodel")

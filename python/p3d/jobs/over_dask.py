@@ -4,6 +4,11 @@ The client hands out small groups of videos and keeps the books; workers read vi
 results, so both have to be on a disk that all of them see under the same paths. A worker loads the
 weights once. A group whose worker is lost is given to another one, which skips what is complete:
 results are the files that a single run makes.
+
+What saturates first: a task costs client and scheduler together at most 19 ms of processor time
+(measured on a busy core), so they keep up with 50 tasks, 200 videos a second. 100 workers that make
+0.6 videos of ten seconds a second each need 15 tasks a second, but 60 videos read and 60 results
+(165 kB and four syncs each) written on the disk that all share: the disk, not Dask.
 """
 
 from __future__ import annotations
