@@ -88,6 +88,12 @@ CASES = [
         "    endif()\n",
     ),
     (
+        "numpy-headers",
+        "python/CMakeLists.txt",
+        "target_include_directories(pycaffe PUBLIC ${PYTHON_INCLUDE_DIRS} ${NUMPY_INCLUDE_DIR})\n",
+        "target_include_directories(pycaffe PUBLIC ${NUMPY_INCLUDE_DIR} ${PYTHON_INCLUDE_DIRS})\n",
+    ),
+    (
         "python3-default",
         "CMakeLists.txt",
         'set(python_version "2" CACHE STRING "which")\n',

@@ -32,6 +32,13 @@ def _boost(text: str) -> str:
     return _BOOST_FIND.sub(lambda _: _BOOST_FOUND, text)
 
 
+def _numpy_first(text: str) -> str:
+    return text.replace(
+        "PUBLIC ${PYTHON_INCLUDE_DIRS} ${NUMPY_INCLUDE_DIR})",
+        "PUBLIC ${NUMPY_INCLUDE_DIR} ${PYTHON_INCLUDE_DIRS})",
+    )
+
+
 def _python3(text: str) -> str:
     return text.replace('set(python_version "2" CACHE', 'set(python_version "3" CACHE')
 
@@ -92,6 +99,14 @@ EDITS = [
         reason="Boost.Python's library is called python311 now, and CMake looks for python-py311",
         tested="built with Boost 1.74 and Python 3.11",
         changes={"cmake/Dependencies.cmake": _boost},
+    ),
+    Edit(
+        id="numpy-headers",
+        needed_by="a virtual environment's NumPy beside Debian's or Ubuntu's",
+        reason="their headers of Python bring those of their NumPy; pycaffe built for NumPy 1 does "
+        "not run with 2",
+        tested="built with Debian's NumPy 1.24, and with 2.4 in a virtual environment beside it",
+        changes={"python/CMakeLists.txt": _numpy_first},
     ),
     Edit(
         id="python3-default",
