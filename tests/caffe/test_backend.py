@@ -167,6 +167,17 @@ def test_the_interface_keeps_its_promises(tmp_path: Path, file: str) -> None:
     assert int(done.stdout.rpartition(" passed")[0].split()[-1]) > 10, done.stdout
 
 
+def test_threads_are_set_before_caffe_is_imported(tmp_path: Path) -> None:
+    pycaffe(tmp_path, PYCAFFE.replace("GLOG_minloglevel", "OPENBLAS_NUM_THREADS"))
+    script = f"import p3d.caffe as caffe\ncaffe.backend.choose('upstream')\n{{}}\n{USE}{{}}\n"
+    count = "caffe.backend.set_num_threads({})"
+    ask = "print(caffe.has_nccl())"
+    same = python(tmp_path, script.format(count.format(3), f"{count.format(3)}; {ask}"))
+    assert same.stdout == "asked 3\n", same.stderr
+    late = python(tmp_path, script.format("", count.format(3)))
+    assert "set P3D_NUM_THREADS and OPENBLAS_NUM_THREADS before" in last_line(late)
+
+
 def test_unknown_backends(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Error, match="no backend 'cafe'; there are embedded, upstream"):
         backend.use("cafe")

@@ -78,7 +78,7 @@ def set_num_threads(count: int) -> None:
 
         _core.set_num_threads(count)
         return
-    if _settled:
+    if _settled and os.environ.get("P3D_NUM_THREADS") != str(count):
         raise Error(
             "a real Caffe takes its number of threads when it is imported: set P3D_NUM_THREADS "
             "and OPENBLAS_NUM_THREADS before"
