@@ -66,9 +66,12 @@ def swapped_mean(patch):
 def shifted(dy, dx):
     def fault(patch):
         real = preprocess.crop_corner
-        patch.setattr(
-            preprocess, "crop_corner", lambda h, w, c: tuple(np.add(real(h, w, c), (dy, dx)))
-        )
+
+        def corner(h, w, crop):
+            moved = (dy, dx) if h > crop else (0, 0)  # a frame that is cropped already stays
+            return tuple(np.add(real(h, w, crop), moved))
+
+        patch.setattr(preprocess, "crop_corner", corner)
 
     return fault
 
