@@ -234,7 +234,7 @@ TYPED_TEST(Convolution3DLayerTest, TestFactory) {
 // One kernel_size for all axes: the bottom decides.
 TYPED_TEST(Convolution3DLayerTest, TestFactoryByAxes) {
   typedef typename TypeParam::Dtype Dtype;
-  const char* const bottoms[] = {"1 2 2 2", "1 1 2 2 2"};
+  const char* const bottoms[] = {"1 2 2 2", "1 2 1 2 2"};
   for (int i = 0; i < 2; ++i) {
     this->bottom_blob_.Reshape(ShapeOf(bottoms[i]));
     Fill(&this->bottom_blob_);
