@@ -91,11 +91,13 @@ def tree(name: str) -> Iterator[Tree]:
     home = cache() / name
     made = Tree(name, home / "caffe", home / "build")
     key = _key(name)
-    with _locked(home / "lock", fcntl.LOCK_EX) as lock:
-        if not _has(home / "built", key):
-            _bring_up_to_date(made)
-            (home / "built").write_text(key)
-        fcntl.flock(lock, fcntl.LOCK_SH)
+    with _locked(home / "lock", fcntl.LOCK_SH) as lock:
+        while not _has(home / "built", key):  # again: another may come in where a lock changes
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _has(home / "built", key):
+                _bring_up_to_date(made)
+                (home / "built").write_text(key)
+            fcntl.flock(lock, fcntl.LOCK_SH)
         yield made
 
 
