@@ -102,9 +102,8 @@ class Worker:
             return dict(file)
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        with self._process:  # closes its pipes, so that it ends, and waits for it
+            pass
 
 
 @pytest.fixture(scope="session")
