@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,9 +63,13 @@ def turn(way: str, args: argparse.Namespace, iterations: int) -> dict:
         [sys.executable, __file__, *options],
         env={"GLOG_minloglevel": "2", **os.environ, **threads},
         stdout=subprocess.PIPE,
-        check=True,
         text=True,
     )
+    if done.returncode == -signal.SIGILL and "OPENBLAS_CORETYPE" in os.environ:
+        core = os.environ["OPENBLAS_CORETYPE"]
+        sys.exit(f"OPENBLAS_CORETYPE={core} asks for instructions that this processor lacks")
+    if done.returncode:
+        sys.exit(f"{way}: the process ended with status {done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

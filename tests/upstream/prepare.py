@@ -3,7 +3,7 @@
     python tests/upstream/prepare.py             says which packages are missing
     python tests/upstream/prepare.py --install   installs them (root)
 
-Takes four minutes and 1.5 GB the first time, seconds later. Without it the tests are skipped.
+Takes four minutes and 0.7 GB the first time, seconds later. Without it the tests are skipped.
 """
 
 from __future__ import annotations
