@@ -107,10 +107,11 @@ struct Coefficients {
       : center(reinterpret_cast<Dtype*>(memory)),
         scale(center + channels),
         shift(scale + channels),
-        tilt(shift + channels) {}
-  Dtype *center, *scale, *shift, *tilt;
+        tilt(shift + channels),
+        average(tilt + channels) {}
+  Dtype *center, *scale, *shift, *tilt, *average;
 };
-constexpr int64_t kCoefficients = 4;
+constexpr int64_t kCoefficients = 5;
 
 template <typename Dtype>
 struct SetCoefficients {
@@ -164,11 +165,13 @@ struct FinishGradient {
     const double gain = (slope ? slope[c] : 1.0) / deviation[c];
     const double tilt = -gain * sum.second / (m * deviation[c] * deviation[c]);
     const Dtype center = static_cast<Dtype>(mean[c]);
+    const Dtype average = static_cast<Dtype>(sum.first / m);
     by.center[c] = center;
+    by.average[c] = average;
     by.scale[c] = static_cast<Dtype>(gain);
     by.tilt[c] = static_cast<Dtype>(tilt);
-    by.shift[c] =
-        static_cast<Dtype>(-gain * sum.first / m - tilt * (mean[c] - center));
+    by.shift[c] = static_cast<Dtype>(-gain * (sum.first / m - average) -
+                                     tilt * (mean[c] - center));
   }
 };
 
@@ -178,7 +181,7 @@ struct BackwardKernel {
   const Dtype *x, *dy;
   Dtype* dx;
   P3D_HOST_DEVICE void operator()(int64_t i, int64_t c) const {
-    dx[i] = by.scale[c] * dy[i] +
+    dx[i] = (dy[i] - by.average[c]) * by.scale[c] +
             ((x[i] - by.center[c]) * by.tilt[c] + by.shift[c]);
   }
 };

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/conv_panels.hpp"
+#include "kernels/ranges.hpp"
 #include "kernels/thread_pool.hpp"
 
 namespace p3d {
@@ -30,8 +31,6 @@ const int64_t kMaxPaddedGrowth = 8;
 
 // How far ahead of the present tile the input is fetched, in tiles.
 const int64_t kTilesAhead = 2;
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Tiles that one task computes, for one panel of weights after the other.
 struct Block {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/panel_product.hpp"
+#include "kernels/ranges.hpp"
 #include "kernels/scratch.hpp"
 #include "kernels/thread_pool.hpp"
 
@@ -18,8 +19,6 @@ const int64_t kPackedColumns = 192;
 // What would need larger tables is left to the plain loops.
 const int64_t kMaxTaps = 1 << 20;
 const int64_t kMaxRowPlaces = 1 << 26;
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // y's planes, seen as the input of a pointwise convolution.
 ConvShape PointwiseOnOutput(const ConvShape& shape) {

@@ -17,8 +17,6 @@ const int64_t kScatterColumns = 512;
 const int64_t kSlices = 16;
 const int64_t kSliceFloats = 4 << 20;
 
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // The convolution that takes gradients of y to those of x.
 ConvShape Mirrored(const ConvShape& shape) {
   ConvShape mirrored = shape;

@@ -39,10 +39,6 @@ P3D_HOST_DEVICE inline int64_t Smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-P3D_HOST_DEVICE inline int64_t Larger(int64_t a, int64_t b) {
-  return a > b ? a : b;
-}
-
 // Two sums that are taken in one pass.
 struct Pair {
   double first;

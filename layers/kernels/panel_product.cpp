@@ -2,12 +2,9 @@
 
 #include <algorithm>
 
+#include "kernels/ranges.hpp"
+
 namespace p3d {
-namespace {
-
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-}  // namespace
 
 void Multiply(const IgemmKernel& kernel, const PanelProduct& p) {
   constexpr int kMostRows = 16;

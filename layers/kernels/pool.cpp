@@ -40,8 +40,7 @@ void AverageLanes(const PoolRow& row, const PoolRange& range, int64_t step,
     const Dtype* in = x + pixel * step;
     for (int i = 0; i < kLanes; ++i) sum[i] += in[i];
   });
-  const bool empty = row.count == 0 || range.begin >= range.end;
-  const double size = empty ? 1 : row.size * range.padded;
+  const double size = AverageSize(row, range);
   for (int i = 0; i < kLanes; ++i) y[i] = static_cast<Dtype>(sum[i] / size);
 }
 

@@ -2,10 +2,10 @@
 
 // The header that this file implements comes first.
 #include <cfloat>
-#include <limits>
 
 #include "kernels/cuda_launch.hpp"
 #include "kernels/error.hpp"
+#include "kernels/pool_range.hpp"
 #include "kernels/random_bits.hpp"
 
 namespace p3d {
@@ -58,19 +58,6 @@ struct Place {
   int64_t image, c, pixel, l, h, w;
 };
 
-// The part of an axis that window o covers.
-struct Range {
-  P3D_HOST_DEVICE Range(const PoolAxis& axis, int64_t o) {
-    const int64_t start = o * axis.stride - axis.pad;
-    const int64_t stop = Smaller(start + axis.kernel, axis.in + axis.pad);
-    padded = static_cast<double>(stop - start);
-    begin = Larger(start, 0);
-    end = Larger(begin, Smaller(stop, axis.in));
-  }
-  int64_t begin, end;
-  double padded;
-};
-
 // The windows of an axis that cover element i.
 struct Cover {
   P3D_HOST_DEVICE Cover(const PoolAxis& axis, int64_t i) {
@@ -112,7 +99,7 @@ struct Window {
     }
   }
 
-  Range l, h, w;
+  PoolRange l, h, w;
   int64_t height, width, image, step;
 };
 
@@ -254,9 +241,9 @@ struct AverageBackwardKernel {
     Dtype sum = 0;
     ForEachCover(shape, InputPlace(shape, i),
                  [&](int64_t o, int64_t l, int64_t h, int64_t w) {
-                   const double size = Range(shape.l, l).padded *
-                                       Range(shape.h, h).padded *
-                                       Range(shape.w, w).padded;
+                   const double size = PoolRange(shape.l, l).padded *
+                                       PoolRange(shape.h, h).padded *
+                                       PoolRange(shape.w, w).padded;
                    sum += static_cast<Dtype>(dy[o] / size);
                  });
     dx[i] = sum;
@@ -301,10 +288,7 @@ template <typename Dtype>
 void MaskedPoolBackward(CUstream_st* stream, const PoolShape& any, Order order,
                         const Dtype* mask, const Dtype* dy, Dtype* dx) {
   const Shape shape = ThreeAxes(any, order);
-  const int64_t in = shape.in_pixels();
-  const int64_t most = int64_t{1} << std::numeric_limits<Dtype>::digits;
-  Check(in <= most, "the mask cannot count ", in, " pixels, only ", most,
-        "; pool smaller clips");
+  CheckPoolMask<Dtype>(any);
   ForEach(stream, "MaskedPoolBackward", shape.in_count(),
           MaskedBackwardKernel<Dtype>{shape, mask, dy, dx});
 }

@@ -82,6 +82,10 @@ template <typename Dtype>
 void MaskedPoolBackward(const PoolShape& shape, Order order, const Dtype* mask,
                         const Dtype* dy, Dtype* dx);
 
+// Throws Error for images of more pixels than a mask of Dtype can count.
+template <typename Dtype>
+void CheckPoolMask(const PoolShape& shape);
+
 // Of AveragePool: every pixel of the window gets dy / (the size by which
 // AveragePool divided).
 template <typename Dtype>

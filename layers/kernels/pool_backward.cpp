@@ -38,14 +38,20 @@ void ShareRow(const PoolRow& row, const PoolAxis& axis, int64_t step,
 }  // namespace
 
 template <typename Dtype>
+void CheckPoolMask(const PoolShape& shape) {
+  const int64_t in = shape.in_pixels();
+  const int64_t most = int64_t{1} << std::numeric_limits<Dtype>::digits;
+  Check(in <= most, "the mask cannot count ", in, " pixels, only ", most,
+        "; pool smaller clips");
+}
+
+template <typename Dtype>
 void MaskedPoolBackward(const PoolShape& any, Order order, const Dtype* mask,
                         const Dtype* dy, Dtype* dx) {
   const PoolShape shape = WithChannelsLast(any, order);
   const int64_t step = shape.channels;
   const int64_t in = shape.in_pixels(), out = shape.out_pixels();
-  const int64_t most = int64_t{1} << std::numeric_limits<Dtype>::digits;
-  Check(in <= most, "the mask cannot count ", in, " pixels, only ", most,
-        "; pool smaller clips");
+  CheckPoolMask<Dtype>(shape);
   ForEachPoolImage(shape, [&](int64_t n, int64_t c, int64_t count) {
     Dtype* image = dx + n * in * step + c;
     Clear(in, step, count, image);
@@ -84,6 +90,7 @@ void AveragePoolBackward(const PoolShape& any, Order order, const Dtype* dy,
 }
 
 #define P3D_INSTANTIATE(Dtype)                                             \
+  template void CheckPoolMask<Dtype>(const PoolShape&);                    \
   template void MaskedPoolBackward(const PoolShape&, Order, const Dtype*,  \
                                    const Dtype*, Dtype*);                  \
   template void AveragePoolBackward(const PoolShape&, Order, const Dtype*, \

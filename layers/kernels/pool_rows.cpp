@@ -88,8 +88,7 @@ void AverageRow(const PoolRow& row, const PoolAxis& axis, const Dtype* x,
     const PoolRange range(axis, o);
     double sum = 0;
     for (int64_t p = range.begin; p < range.end; ++p) sum += sums[p];
-    const bool empty = row.count == 0 || range.begin >= range.end;
-    y[o] = static_cast<Dtype>(sum / (empty ? 1 : row.size * range.padded));
+    y[o] = static_cast<Dtype>(sum / AverageSize(row, range));
   }
 }
 

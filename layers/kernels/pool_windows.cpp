@@ -2,14 +2,6 @@
 
 namespace p3d {
 
-PoolRange::PoolRange(const PoolAxis& axis, int64_t o) {
-  const int64_t start = o * axis.stride - axis.pad;
-  const int64_t stop = std::min(start + axis.kernel, axis.in + axis.pad);
-  padded = static_cast<double>(stop - start);
-  begin = std::max<int64_t>(start, 0);
-  end = std::max(begin, std::min(stop, axis.in));
-}
-
 void SetPoolRow(const PoolShape& shape, int64_t row, PoolRow* result) {
   result->size = 1;
   result->count = 1;

@@ -5,21 +5,13 @@
 #include <cstdint>
 
 #include "kernels/pool.hpp"
+#include "kernels/pool_range.hpp"
 #include "kernels/ranges.hpp"
 #include "kernels/scratch.hpp"
 
 namespace p3d {
 
 // How the pooling kernels walk over windows.
-
-// The part of an axis that window o covers, clipped to the input.
-struct PoolRange {
-  PoolRange(const PoolAxis& axis, int64_t o);
-  explicit PoolRange(int64_t column)
-      : begin(column), end(column + 1), padded(1) {}
-  int64_t begin, end;
-  double padded;  // elements when clipped to the padded input
-};
 
 // The windows of one row of outputs along the last axis.
 struct PoolRow {
@@ -31,6 +23,13 @@ struct PoolRow {
   // Memory for two values of every column of the input.
   void* line = nullptr;
 };
+
+// What the sum of the window of `range` in `row` is divided by; 1 if there is
+// nothing in it.
+inline double AverageSize(const PoolRow& row, const PoolRange& range) {
+  const bool empty = row.count == 0 || range.begin >= range.end;
+  return empty ? 1 : row.size * range.padded;
+}
 
 // `row`: counted through the leading axes of an image's outputs.
 void SetPoolRow(const PoolShape& shape, int64_t row, PoolRow* result);

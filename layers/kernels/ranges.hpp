@@ -9,6 +9,9 @@
 
 namespace p3d {
 
+// a / b for a >= 0 and b > 0, rounded up.
+inline int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 // Values that a loop over plain arrays should do in one task: enough to pay for
 // handing it out, few enough to stay in a core's cache.
 constexpr int64_t kRange = 16384;
@@ -17,7 +20,7 @@ constexpr int64_t kRange = 16384;
 // shorter) that cover [0, count), on all threads.
 template <typename Body>
 void ParallelRanges(int64_t count, int64_t range, const Body& body) {
-  ParallelFor((count + range - 1) / range, [&](int64_t task) {
+  ParallelFor(CeilDiv(count, range), [&](int64_t task) {
     body(task * range, std::min(count, (task + 1) * range));
   });
 }
@@ -27,7 +30,7 @@ void ParallelRanges(int64_t count, int64_t range, const Body& body) {
 template <typename Body>
 double SumRanges(int64_t count, const Body& body) {
   if (count <= kRange) return body(int64_t{0}, count);
-  std::vector<double> parts((count + kRange - 1) / kRange);
+  std::vector<double> parts(CeilDiv(count, kRange));
   ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
     parts[begin / kRange] = body(begin, end);
   });

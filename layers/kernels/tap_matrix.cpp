@@ -35,21 +35,21 @@ TapMatrix::TapMatrix(const ConvShape& shape)
       taps_(shape.taps()),
       plane_(shape.in_pixels()),
       step_(shape.axes.back().stride),
-      out_width_(shape.axes.back().out()) {
+      out_rows_(shape.out_pixels() / shape.axes.back().out()),
+      out_width_(shape.axes.back().out()),
+      is_shifted_(true) {
   Check(shape.pad_mode == PadMode::kZero,
         "a convolution in Caffe's order pads with zeros only.");
-  out_rows_ = shape.out_pixels() / out_width_;
-  const ConvAxis& last = shape.axes.back();
-  is_input_ = true;
-  is_shifted_ = true;
   for (size_t i = 0; i < shape.axes.size(); ++i) {
     const ConvAxis& axis = shape.axes[i];
     is_shifted_ &= axis.stride == 1 && (i == 0 || axis.out() == axis.in);
   }
-  for (const ConvAxis& axis : shape.axes) {
-    is_input_ &= axis.kernel == 1 && axis.stride == 1 && axis.pad_begin == 0 &&
-                 axis.pad_end == 0;
-  }
+  if (is_shifted_) shifts_ = TapShifts(shape);
+  SetInside(shape.axes.back());
+  SetRowPlaces(shape);
+}
+
+void TapMatrix::SetInside(const ConvAxis& last) {
   for (int64_t k = 0; k < last.kernel; ++k) {
     const int64_t from = k * last.dilation - last.pad_begin;
     Inside inside;
@@ -61,7 +61,10 @@ TapMatrix::TapMatrix(const ConvShape& shape)
                  std::min(out_width_, FloorDiv(last.in - 1 - from, step_) + 1));
     inside_.push_back(inside);
   }
-  if (is_shifted_) shifts_ = TapShifts(shape);
+}
+
+void TapMatrix::SetRowPlaces(const ConvShape& shape) {
+  const ConvAxis& last = shape.axes.back();
   row_places_.resize(taps_ / last.kernel * out_rows_);
   for (int64_t i = 0; i < static_cast<int64_t>(row_places_.size()); ++i) {
     int64_t tap = i / out_rows_, row = i % out_rows_;
@@ -104,6 +107,12 @@ void TapMatrix::Line::Add(int64_t column, int64_t from, int64_t length,
   }
 }
 
+// The most runs of a line: of each row of outputs padding, input and padding,
+// and where panels of `pitch` columns cut them.
+int64_t TapMatrix::MostRuns(const MatrixBlock& block, int64_t pitch) const {
+  return 3 * (block.columns / out_width_ + 2) + block.columns / pitch + 2;
+}
+
 // The runs of a block's columns for one tap, in order.
 void TapMatrix::FindRuns(int64_t tap, const MatrixBlock& block,
                          Line* line) const {
@@ -131,8 +140,7 @@ void TapMatrix::FindRuns(int64_t tap, const MatrixBlock& block,
 template <typename Body>
 void TapMatrix::ForEachLine(const MatrixBlock& block, int64_t pitch,
                             const Body& body) const {
-  const Scratch<Run> runs(3 * (block.columns / out_width_ + 2) +
-                          block.columns / pitch + 2);
+  const Scratch<Run> runs(MostRuns(block, pitch));
   Line line = {runs.data(), 0, pitch, block.rows * pitch};
   for (int64_t tap = 0; tap < taps_; ++tap) {
     // The block's first row of this tap.
@@ -164,19 +172,14 @@ void TapMatrix::GatherRuns(const float* planes, const MatrixBlock& block,
   });
 }
 
-// All ones for the block's columns that see the input through the tap.
+// All ones for the block's columns that see the input through the tap, else 0.
 void TapMatrix::FindMask(int64_t tap, const MatrixBlock& block,
                          uint32_t* mask) const {
-  const int64_t kernel = inside_.size();
-  const int64_t* places = row_places_.data() + tap / kernel * out_rows_;
-  const Inside& inside = inside_[tap % kernel];
-  int64_t row = block.column / out_width_, column = block.column % out_width_;
-  for (int64_t j = 0; j < block.columns; ++row, column = 0) {
-    for (; column < out_width_ && j < block.columns; ++column, ++j) {
-      const bool sees =
-          places[row] >= 0 && column >= inside.begin && column < inside.end;
-      mask[j] = sees ? ~uint32_t{0} : 0;
-    }
+  const Scratch<Run> runs(MostRuns(block, block.columns));
+  Line line = {runs.data(), 0, block.columns, 0};
+  FindRuns(tap, block, &line);
+  for (const Run *run = line.runs, *end = run + line.count; run != end; ++run) {
+    std::fill_n(mask + run->to, run->length, run->from < 0 ? 0 : ~uint32_t{0});
   }
 }
 

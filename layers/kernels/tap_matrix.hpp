@@ -25,8 +25,6 @@ class TapMatrix {
 
   int64_t rows() const { return channels_ * taps_; }
   int64_t columns() const { return out_rows_ * out_width_; }
-  // Row (i, k) is plane i: one tap, stride 1, nothing padded.
-  bool is_input() const { return is_input_; }
 
   // Copies a block as panels of `pitch` columns, one behind the other:
   //
@@ -60,6 +58,9 @@ class TapMatrix {
     int64_t begin, end;
     int64_t from;  // the input place of column 0
   };
+  void SetInside(const ConvAxis& last);
+  void SetRowPlaces(const ConvShape& shape);
+  int64_t MostRuns(const MatrixBlock& block, int64_t pitch) const;
   void FindRuns(int64_t tap, const MatrixBlock& block, Line* line) const;
   template <typename Body>
   void ForEachLine(const MatrixBlock& block, int64_t pitch,
@@ -75,7 +76,6 @@ class TapMatrix {
   int64_t plane_;  // pixels of a channel
   int64_t step_;   // from one output pixel's input to the next one's
   int64_t out_rows_, out_width_;
-  bool is_input_;
   // Output pixel p sees through a tap the input place p + the tap's shift, or
   // padding: no strides, and the axes behind the first keep their size.
   bool is_shifted_;

@@ -12,6 +12,8 @@
 
 #include "kernels/conv.hpp"
 #include "kernels/error.hpp"
+#include "kernels/isa.hpp"
+#include "testing.hpp"
 
 namespace testing {
 
@@ -140,6 +142,24 @@ inline void Fill(float* data, int64_t count, int limit, float unit,
                       (random() >> 8 & 1 ? 1 : -1));
   }
 }
+
+// What a program is to test: [--quick] [--isa NAME] ["case"...]
+struct Selection {
+  Selection(int argc, char** argv)
+      : quick(HasFlag(argc, argv, "--quick")), isas(p3d::SupportedIsas()) {
+    for (int i = 1; i < argc; ++i) {
+      const std::string word = argv[i];
+      if (word == "--isa" && i + 1 < argc) {
+        isas = {p3d::ParseIsa(argv[++i])};
+      } else if (word != "--quick") {
+        cases.push_back(word);
+      }
+    }
+  }
+  bool quick;
+  std::vector<p3d::Isa> isas;
+  std::vector<std::string> cases;
+};
 
 }  // namespace testing
 

@@ -44,14 +44,10 @@ int64_t OutCount(const ConvShape& shape) {
 }
 
 BlobStrides InStrides(const ConvShape& shape) {
-  std::vector<int64_t> sizes;
-  for (const ConvAxis& axis : shape.axes) sizes.push_back(axis.in);
-  return BlobStrides::ChannelsLast(shape.channels, sizes);
+  return BlobStrides::ChannelsLast(shape.channels, shape.in_sizes());
 }
 BlobStrides OutStrides(const ConvShape& shape) {
-  std::vector<int64_t> sizes;
-  for (const ConvAxis& axis : shape.axes) sizes.push_back(axis.out());
-  return BlobStrides::ChannelsLast(shape.num_output, sizes);
+  return BlobStrides::ChannelsLast(shape.num_output, shape.out_sizes());
 }
 
 // A case's data and the sums without epilogue, in double.
@@ -343,19 +339,10 @@ void CheckErrors() {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  const bool quick = testing::HasFlag(argc, argv, "--quick");
-  std::vector<Isa> isas = p3d::SupportedIsas();
-  std::vector<std::string> cases;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word == "--isa" && i + 1 < argc) {
-      isas = {p3d::ParseIsa(argv[++i])};
-    } else if (word != "--quick") {
-      cases.push_back(word);
-    }
-  }
-  if (!cases.empty()) {
-    for (const std::string& text : cases) CheckCase(text, isas, true);
+  const testing::Selection chosen(argc, argv);
+  const std::vector<Isa>& isas = chosen.isas;
+  if (!chosen.cases.empty()) {
+    for (const std::string& text : chosen.cases) CheckCase(text, isas, true);
     return testing::Finish();
   }
   CheckReference();
@@ -363,10 +350,10 @@ int main(int argc, char** argv) try {
   CheckExtremes();
   CheckRounding(isas);
   CheckNotANumber(isas);
-  for (const char* text : testing::kOdd) CheckCase(text, isas, !quick);
+  for (const char* text : testing::kOdd) CheckCase(text, isas, !chosen.quick);
   for (const std::string& text : testing::PixelCounts())
     CheckCase(text, isas, false);
-  if (!quick) {
+  if (!chosen.quick) {
     for (const char* text : testing::kP3d) CheckCase(text, isas, false);
   }
   return testing::Finish();

@@ -233,19 +233,10 @@ void CheckErrors() {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  const bool quick = testing::HasFlag(argc, argv, "--quick");
-  std::vector<Isa> isas = p3d::SupportedIsas();
-  std::vector<std::string> cases;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word == "--isa" && i + 1 < argc) {
-      isas = {p3d::ParseIsa(argv[++i])};
-    } else if (word != "--quick") {
-      cases.push_back(word);
-    }
-  }
-  if (!cases.empty()) {
-    for (const std::string& text : cases) CheckCase(text, isas);
+  const testing::Selection chosen(argc, argv);
+  const std::vector<Isa>& isas = chosen.isas;
+  if (!chosen.cases.empty()) {
+    for (const std::string& text : chosen.cases) CheckCase(text, isas);
     return testing::Finish();
   }
   CheckErrors();
@@ -256,7 +247,7 @@ int main(int argc, char** argv) try {
     CheckCase(text, isas);
   }
   for (const std::string& text : testing::PixelCounts()) CheckCase(text, isas);
-  if (!quick) {
+  if (!chosen.quick) {
     for (const char* text : testing::kP3d) CheckCase(text, isas);
   }
   return testing::Finish();

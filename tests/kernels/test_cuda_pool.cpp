@@ -3,8 +3,7 @@
 //
 //   test_cuda_pool ["case"]
 //
-// A case is: num channels ceil|floor axis..., an axis being
-// in,kernel,stride,pad.
+// Cases are written as in pool_cases.hpp.
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +16,7 @@
 #include "kernels/pool.cu"
 #include "kernels/pool.hpp"
 #include "kernels/random.hpp"
+#include "pool_cases.hpp"
 #include "testing.hpp"
 
 namespace {
@@ -45,19 +45,9 @@ const char* const kCases[] = {
 };
 
 PoolShape Parse(const std::string& text) {
-  std::istringstream in(text);
-  PoolShape shape;
-  std::string rounding, word;
-  in >> shape.num >> shape.channels >> rounding;
-  while (in >> word) {
-    PoolAxis axis;
-    std::replace(word.begin(), word.end(), ',', ' ');
-    std::istringstream(word) >> axis.in >> axis.kernel >> axis.stride >>
-        axis.pad;
-    shape.axes.push_back(axis);
-  }
-  p3d::SetPoolOutputs(
-      rounding == "ceil" ? PoolRounding::kCeil : PoolRounding::kFloor, &shape);
+  PoolRounding rounding;
+  PoolShape shape = testing::Parse(text, &rounding);
+  p3d::SetPoolOutputs(rounding, &shape);
   return shape;
 }
 

@@ -3,8 +3,7 @@
 //
 //   test_pool ["case"]
 //
-// A case is: num channels ceil|floor axis..., an axis being
-// in,kernel,stride,pad.
+// Cases are written as in pool_cases.hpp.
 
 #include <algorithm>
 #include <cfloat>
@@ -17,6 +16,7 @@
 #include "kernels/pool.hpp"
 #include "kernels/random.hpp"
 #include "kernels/thread_pool.hpp"
+#include "pool_cases.hpp"
 #include "testing.hpp"
 
 namespace {
@@ -27,6 +27,7 @@ using p3d::PoolRounding;
 using p3d::PoolShape;
 using testing::Expect;
 using testing::ExpectError;
+using testing::Parse;
 
 const char* const kCases[] = {
     "1 1 ceil 1,1,1,0",
@@ -50,22 +51,6 @@ const char* const kRejected[] = {
     "1 1 ceil 5,2,1,2",         "1 1 ceil 5,9,1,0", "1 1 ceil 5,4294967295,7,0",
     "1 1 ceil 5,2,1,1 5,1,1,1",
 };
-
-PoolShape Parse(const std::string& text, PoolRounding* rounding) {
-  std::istringstream in(text);
-  PoolShape shape;
-  std::string word;
-  in >> shape.num >> shape.channels >> word;
-  *rounding = word == "ceil" ? PoolRounding::kCeil : PoolRounding::kFloor;
-  while (in >> word) {
-    PoolAxis axis;
-    std::replace(word.begin(), word.end(), ',', ' ');
-    std::istringstream(word) >> axis.in >> axis.kernel >> axis.stride >>
-        axis.pad;
-    shape.axes.push_back(axis);
-  }
-  return shape;
-}
 
 // The formula of the header for one axis, in floating point.
 int64_t Outputs(const PoolAxis& axis, PoolRounding rounding, bool padded) {

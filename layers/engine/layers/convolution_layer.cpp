@@ -18,14 +18,6 @@ bool SameInputs(const ConvShape& a, const ConvShape& b) {
   return true;
 }
 
-std::vector<int64_t> Sizes(const std::vector<ConvAxis>& axes, bool out) {
-  std::vector<int64_t> sizes;
-  for (const ConvAxis& axis : axes) {
-    sizes.push_back(out ? axis.out() : axis.in);
-  }
-  return sizes;
-}
-
 std::shared_ptr<const Conv> MakeConv(const ConvShape& shape, float) {
   return Conv::Create(shape);
 }
@@ -67,11 +59,9 @@ void ConvolutionLayer<float>::Run(const float* x, float* y) {
 template <>
 void ConvolutionLayer<double>::Run(const double* x, double* y) {
   ConvReference(
-      shape_,
-      BlobStrides::ChannelsLast(shape_.channels, Sizes(shape_.axes, false)), x,
+      shape_, BlobStrides::ChannelsLast(shape_.channels, shape_.in_sizes()), x,
       this->blobs_[0]->data(),
-      BlobStrides::ChannelsLast(shape_.num_output, Sizes(shape_.axes, true)),
-      y);
+      BlobStrides::ChannelsLast(shape_.num_output, shape_.out_sizes()), y);
   if (!bias_or_null()) return;
   const Broadcast rows = {shape_.num * shape_.out_pixels(), shape_.num_output,
                           1};
@@ -140,8 +130,7 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
     conv_ = MakeConv(some, Dtype());
     shape_ = shape;
   }
-  const Shape out =
-      params_.With(in, shape_.num_output, Sizes(shape_.axes, true));
+  const Shape out = params_.With(in, shape_.num_output, shape_.out_sizes());
   for (Blob<Dtype>* blob : top) blob->Reshape(out);
 }
 

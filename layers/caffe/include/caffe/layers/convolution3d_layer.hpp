@@ -66,6 +66,7 @@ class Convolution3DLayer : public ConvolutionLayer<Dtype> {
   p3d::ConvShape Shape() const;
 
   shared_ptr<p3d::PlanarConv<Dtype> > conv_;
+  vector<int> conv_bottom_;  // the shape that conv_ was made for
 };
 
 /**

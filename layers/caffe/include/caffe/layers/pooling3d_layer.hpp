@@ -74,6 +74,9 @@ class Pooling3DLayer : public Layer<Dtype> {
                             const vector<bool>& propagate_down,
                             const vector<Blob<Dtype>*>& bottom);
 
+  /// Ends the program where there is no backward pass.
+  void CheckHasBackward() const;
+
   /// Kernel, stride and pad as given (global pooling: kernels of 0), and with
   /// the sizes of the current bottom and top; axes l, h, w.
   p3d::PoolShape windows_;

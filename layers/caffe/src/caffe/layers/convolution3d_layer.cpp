@@ -24,6 +24,8 @@ template <typename Dtype>
 void Convolution3DLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
                                         const vector<Blob<Dtype>*>& top) {
   ConvolutionLayer<Dtype>::Reshape(bottom, top);
+  if (bottom[0]->shape() == conv_bottom_) return;  // as in every Forward
+  conv_bottom_ = bottom[0]->shape();
   if (bottom[0]->count() == 0) {
     conv_.reset();
     return;

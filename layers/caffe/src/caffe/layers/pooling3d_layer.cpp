@@ -150,17 +150,21 @@ void Pooling3DLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
 }
 
 template <typename Dtype>
+void Pooling3DLayer<Dtype>::CheckHasBackward() const {
+  CHECK(this->phase_ == TRAIN || this->layer_param_.pooling3d_param().pool() !=
+                                     Pooling3DParameter_PoolMethod_STOCHASTIC)
+      << "Pooling3D '" << this->layer_param_.name()
+      << "' with pool: STOCHASTIC has a backward pass in phase TRAIN only";
+}
+
+template <typename Dtype>
 void Pooling3DLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
                                          const vector<bool>& propagate_down,
                                          const vector<Blob<Dtype>*>& bottom) {
   if (!propagate_down[0]) return;
-  const Pooling3DParameter& param = this->layer_param_.pooling3d_param();
-  const bool average = param.pool() == Pooling3DParameter_PoolMethod_AVE;
-  CHECK(this->phase_ == TRAIN ||
-        param.pool() != Pooling3DParameter_PoolMethod_STOCHASTIC)
-      << "Pooling3D '" << this->layer_param_.name()
-      << "' with pool: STOCHASTIC "
-      << "has a backward pass in phase TRAIN only";
+  CheckHasBackward();
+  const bool average = this->layer_param_.pooling3d_param().pool() ==
+                       Pooling3DParameter_PoolMethod_AVE;
   const Dtype* dy = top[0]->cpu_diff();
   Dtype* dx = bottom[0]->mutable_cpu_diff();
   OrFatal(this->layer_param_, [&] {
