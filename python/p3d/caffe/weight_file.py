@@ -23,6 +23,7 @@ import numpy as np
 
 from p3d._core import CaffemodelReader
 from p3d.error import Error
+from p3d.hdf5 import import_h5py
 
 Shape = tuple[int, ...]
 
@@ -209,15 +210,6 @@ class Hdf5File:
                 f"file {self.path} is damaged or cut short (HDF5: {' '.join(str(error).split())}); "
                 "download or copy it again"
             ) from error
-
-
-def import_h5py(purpose: str) -> ModuleType:
-    """The package h5py, or an Error that says how to get it."""
-    try:
-        import h5py
-    except ImportError:
-        raise Error(f"{purpose} needs h5py: pip install 'caffe-p3d[hdf5]'") from None
-    return h5py
 
 
 def _describe_hdf5(groups: set[str]) -> str:

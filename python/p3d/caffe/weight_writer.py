@@ -14,8 +14,7 @@ import numpy as np
 
 from p3d.atomic import replacing
 from p3d.error import Error
-
-from .weight_file import import_h5py
+from p3d.hdf5 import import_h5py
 
 Params = Mapping[str, Sequence[Any]]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from p3d.atomic import replacing
 from p3d.error import Error
+from p3d.hdf5 import import_h5py
 from p3d.packing.stored import Stored
 
 if TYPE_CHECKING:
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
 
 
 def write(results: Iterable[Stored], path: str, options: Options) -> int:
-    try:
-        import h5py
-    except ImportError as error:
-        raise Error(f"{path}: needs h5py: pip install 'caffe-p3d[hdf5]'") from error
+    h5py = import_h5py(f"{path}:")
     count = 0
     with replacing(path, "w+b") as whole, h5py.File(whole, "w") as file:
         for result in results:

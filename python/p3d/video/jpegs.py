@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from p3d.error import Error
+from p3d.hdf5 import import_h5py
 from p3d.video.source import Alive, Position
 
 EXTENSIONS = (".hdf5", ".h5")
@@ -24,10 +25,7 @@ class JpegFile:
     """The frames ("frame") or the flow ("flow") of one HDF5 file as a video."""
 
     def __init__(self, path: str, modality: str) -> None:
-        try:
-            import h5py
-        except ImportError as error:
-            raise Error(f"{path}: needs h5py: pip install 'caffe-p3d[hdf5]'") from error
+        h5py = import_h5py(f"{path}:")
         self.path, self.modality = path, modality
         self.position = Position(0, None)
         self._names = _NAMES[modality]
