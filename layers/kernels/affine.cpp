@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/channel_sums.hpp"
 #include "kernels/ranges.hpp"
 #include "kernels/scratch.hpp"
 
@@ -65,9 +66,35 @@ void ScaleShift(const Broadcast& shape, const Dtype* center, const Dtype* scale,
                  });
 }
 
-template void ScaleShift(const Broadcast&, const float*, const float*,
-                         const float*, const float*, float*);
-template void ScaleShift(const Broadcast&, const double*, const double*,
-                         const double*, const double*, double*);
+template <typename Dtype>
+void ScaleShiftGradients(const Broadcast& shape, const Dtype* x,
+                         const Dtype* dy, Dtype* dscale, Dtype* dshift) {
+  const Scratch<double> sums(2 * shape.dim);
+  double* products = sums.data();
+  double* plain = products + shape.dim;
+  const Dtype* factor = dscale ? x : dy;
+  SumChannels(
+      shape,
+      [=](int64_t) {
+        return [=](int64_t i) {
+          const double d = dy[i];
+          return Pair{d * factor[i], d};
+        };
+      },
+      products, plain);
+  for (int64_t d = 0; d < shape.dim; ++d) {
+    if (dscale) dscale[d] += static_cast<Dtype>(products[d]);
+    if (dshift) dshift[d] += static_cast<Dtype>(plain[d]);
+  }
+}
+
+#define P3D_INSTANTIATE(Dtype)                                           \
+  template void ScaleShift(const Broadcast&, const Dtype*, const Dtype*, \
+                           const Dtype*, const Dtype*, Dtype*);          \
+  template void ScaleShiftGradients(const Broadcast&, const Dtype*,      \
+                                    const Dtype*, Dtype*, Dtype*)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+#undef P3D_INSTANTIATE
 
 }  // namespace p3d

@@ -27,6 +27,16 @@ template <typename Dtype>
 void ScaleShift(const Broadcast& shape, const Dtype* center, const Dtype* scale,
                 const Dtype* shift, const Dtype* x, Dtype* y);
 
+// The gradients of what ScaleShift multiplies and adds (center 0), summed in
+// double; a null one is not wanted, and x may be null where dscale is. dx =
+// ScaleShift of dy with the same scale.
+//
+//   dscale[d] += sum of dy[o, d, i] x[o, d, i]
+//   dshift[d] += sum of dy[o, d, i]
+template <typename Dtype>
+void ScaleShiftGradients(const Broadcast& shape, const Dtype* x,
+                         const Dtype* dy, Dtype* dscale, Dtype* dshift);
+
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_AFFINE_HPP_

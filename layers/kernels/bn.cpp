@@ -3,98 +3,12 @@
 #include <algorithm>
 
 #include "kernels/affine.hpp"
+#include "kernels/channel_sums.hpp"
 #include "kernels/ranges.hpp"
 #include "kernels/scratch.hpp"
 
 namespace p3d {
 namespace {
-
-struct Pair {
-  double first = 0;
-  double second = 0;
-  void operator+=(const Pair& other) {
-    first += other.first;
-    second += other.second;
-  }
-};
-
-// The functions below walk over a blob with an `at` per channel: at(c) gives
-// that channel's coefficients bound to a function of i, the place of a value.
-
-// The sum of at(i) over a plane; independent lanes, so that a compiler that may
-// not reorder sums can use vectors.
-template <typename At>
-Pair SumPlane(int64_t begin, int64_t end, const At& at) {
-  constexpr int64_t kLanes = 8;
-  double first[kLanes] = {}, second[kLanes] = {};
-  int64_t i = begin;
-  for (; i + kLanes <= end; i += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
-      const Pair value = at(i + lane);
-      first[lane] += value.first;
-      second[lane] += value.second;
-    }
-  }
-  Pair sum;
-  for (; i < end; ++i) sum += at(i);
-  for (int64_t lane = 0; lane < kLanes; ++lane) {
-    sum += {first[lane], second[lane]};
-  }
-  return sum;
-}
-
-// sums[c] of rows [begin, end) of one value per channel, the seconds behind the
-// firsts.
-template <typename Term>
-void SumRows(int64_t begin, int64_t end, int64_t channels, const Term& term,
-             double* sums) {
-  std::fill(sums, sums + 2 * channels, 0.0);
-  for (int64_t row = begin; row < end; ++row) {
-    for (int64_t c = 0; c < channels; ++c) {
-      const Pair value = term(c)(row * channels + c);
-      sums[c] += value.first;
-      sums[channels + c] += value.second;
-    }
-  }
-}
-
-// first[c] and second[c] = the sums over all n and p of the pairs term(c)(i),
-// added up in an order that does not depend on the number of threads.
-template <typename Term>
-void SumChannels(const Geometry& g, Order order, const Term& term,
-                 double* first, double* second) {
-  const bool planes = order == Order::kCaffe;
-  const int64_t rows = g.num * g.pixels;
-  const int64_t step = RowsPerRange(planes ? g.pixels : g.channels);
-  const int64_t parts = planes ? g.num : (rows + step - 1) / step;
-  const Scratch<double> scratch(2 * parts * g.channels);
-  double* sums = scratch.data();
-  if (planes) {
-    ParallelRanges(g.num * g.channels, step, [&](int64_t begin, int64_t end) {
-      for (int64_t plane = begin; plane < end; ++plane) {
-        const int64_t n = plane / g.channels, c = plane % g.channels;
-        const Pair sum =
-            SumPlane(plane * g.pixels, (plane + 1) * g.pixels, term(c));
-        sums[2 * n * g.channels + c] = sum.first;
-        sums[(2 * n + 1) * g.channels + c] = sum.second;
-      }
-    });
-  } else {
-    ParallelRanges(rows, step, [&](int64_t begin, int64_t end) {
-      SumRows(begin, end, g.channels, term,
-              sums + 2 * (begin / step) * g.channels);
-    });
-  }
-  for (int64_t c = 0; c < g.channels; ++c) {
-    Pair sum;
-    for (int64_t part = 0; part < parts; ++part) {
-      sum += {sums[2 * part * g.channels + c],
-              sums[(2 * part + 1) * g.channels + c]};
-    }
-    first[c] = sum.first;
-    second[c] = sum.second;
-  }
-}
 
 // Calls body(c)(i) for every value.
 template <typename Body>
@@ -139,7 +53,7 @@ void ChannelStatistics(const Geometry& g, Order order, const Dtype* x,
   const double m = static_cast<double>(g.num * g.pixels);
   const int64_t step = order == Order::kCaffe ? g.pixels : 1;
   SumChannels(
-      g, order,
+      Broadcast::Channels(g, order),
       [=](int64_t c) {
         const double origin = x[c * step];
         return [=](int64_t i) {
@@ -191,7 +105,7 @@ void NormalizeBackward(const Geometry& g, Order order, const double* mean,
   double* sum = sums.data();
   double* moment = sum + g.channels;  // of dy (x - mean)
   SumChannels(
-      g, order,
+      Broadcast::Channels(g, order),
       [=](int64_t c) {
         const double center = mean[c];
         return [=](int64_t i) {

@@ -18,6 +18,11 @@ struct CropAxis {
 template <typename Dtype>
 void Crop(std::vector<CropAxis> axes, const Dtype* from, Dtype* to);
 
+// The other way round: copies `from` to the block of `to`, whose other values
+// become 0.
+template <typename Dtype>
+void Uncrop(std::vector<CropAxis> axes, const Dtype* from, Dtype* to);
+
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_CROP_HPP_

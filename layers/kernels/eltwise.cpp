@@ -76,13 +76,41 @@ void EltwiseMax(const std::vector<const Dtype*>& bottoms, int64_t count,
        });
 }
 
-template void EltwiseSum(const std::vector<const float*>&,
-                         const std::vector<float>&, int64_t, float*);
-template void EltwiseSum(const std::vector<const double*>&,
-                         const std::vector<float>&, int64_t, double*);
-template void EltwiseProd(const std::vector<const float*>&, int64_t, float*);
-template void EltwiseProd(const std::vector<const double*>&, int64_t, double*);
-template void EltwiseMax(const std::vector<const float*>&, int64_t, float*);
-template void EltwiseMax(const std::vector<const double*>&, int64_t, double*);
+template <typename Dtype>
+void EltwiseProdBackward(const std::vector<const Dtype*>& bottoms,
+                         size_t bottom, const Dtype* dy, int64_t count,
+                         Dtype* dx) {
+  std::vector<const Dtype*> factors = bottoms;
+  factors[bottom] = dy;
+  EltwiseProd(factors, count, dx);
+}
+
+template <typename Dtype>
+void EltwiseMaxBackward(const std::vector<const Dtype*>& bottoms, size_t bottom,
+                        const Dtype* dy, int64_t count, Dtype* dx) {
+  ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      size_t winner = bottoms.size() > 1 && !(bottoms[0][i] > bottoms[1][i]);
+      for (size_t b = 2; b < bottoms.size(); ++b) {
+        if (bottoms[b][i] > bottoms[winner][i]) winner = b;
+      }
+      dx[i] = winner == bottom ? dy[i] : Dtype(0);
+    }
+  });
+}
+
+#define P3D_INSTANTIATE(Dtype)                                                 \
+  template void EltwiseSum(const std::vector<const Dtype*>&,                   \
+                           const std::vector<float>&, int64_t, Dtype*);        \
+  template void EltwiseProd(const std::vector<const Dtype*>&, int64_t,         \
+                            Dtype*);                                           \
+  template void EltwiseMax(const std::vector<const Dtype*>&, int64_t, Dtype*); \
+  template void EltwiseProdBackward(const std::vector<const Dtype*>&, size_t,  \
+                                    const Dtype*, int64_t, Dtype*);            \
+  template void EltwiseMaxBackward(const std::vector<const Dtype*>&, size_t,   \
+                                   const Dtype*, int64_t, Dtype*)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+#undef P3D_INSTANTIATE
 
 }  // namespace p3d

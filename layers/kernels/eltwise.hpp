@@ -1,6 +1,7 @@
 #ifndef P3D_KERNELS_ELTWISE_HPP_
 #define P3D_KERNELS_ELTWISE_HPP_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -26,6 +27,22 @@ void EltwiseProd(const std::vector<const Dtype*>& bottoms, int64_t count,
 template <typename Dtype>
 void EltwiseMax(const std::vector<const Dtype*>& bottoms, int64_t count,
                 Dtype* top);
+
+// Their gradients for one bottom; dx may be dy. Of EltwiseSum: dy times the
+// bottom's coefficient, by EltwiseSum itself.
+
+// dx[i] = dy[i] * product of the other bottoms' [i]
+template <typename Dtype>
+void EltwiseProdBackward(const std::vector<const Dtype*>& bottoms,
+                         size_t bottom, const Dtype* dy, int64_t count,
+                         Dtype* dx);
+
+// dx[i] = dy[i] where EltwiseMax took the value of `bottom`, else 0. Equal
+// values: the second of the first two bottoms, then the earlier (Caffe's
+// comparisons).
+template <typename Dtype>
+void EltwiseMaxBackward(const std::vector<const Dtype*>& bottoms, size_t bottom,
+                        const Dtype* dy, int64_t count, Dtype* dx);
 
 }  // namespace p3d
 

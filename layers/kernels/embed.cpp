@@ -6,16 +6,24 @@
 #include "kernels/ranges.hpp"
 
 namespace p3d {
+namespace {
+
+template <typename Dtype>
+int64_t RowOf(Dtype x, int64_t inputs) {
+  const double index = std::trunc(static_cast<double>(x));
+  Check(index >= 0 && index < static_cast<double>(inputs), "the index ", x,
+        " is not below input_dim ", inputs);
+  return static_cast<int64_t>(index);
+}
+
+}  // namespace
 
 template <typename Dtype>
 void Embed(int64_t count, int64_t inputs, int64_t outputs, const Dtype* x,
            const Dtype* weights, const Dtype* bias, Dtype* y) {
   ParallelRanges(count, RowsPerRange(outputs), [&](int64_t begin, int64_t end) {
     for (int64_t m = begin; m < end; ++m) {
-      const double index = std::trunc(static_cast<double>(x[m]));
-      Check(index >= 0 && index < static_cast<double>(inputs), "the index ",
-            x[m], " is not below input_dim ", inputs);
-      const Dtype* row = weights + static_cast<int64_t>(index) * outputs;
+      const Dtype* row = weights + RowOf(x[m], inputs) * outputs;
       for (int64_t o = 0; o < outputs; ++o) {
         y[m * outputs + o] = bias ? row[o] + bias[o] : row[o];
       }
@@ -23,9 +31,22 @@ void Embed(int64_t count, int64_t inputs, int64_t outputs, const Dtype* x,
   });
 }
 
-template void Embed(int64_t, int64_t, int64_t, const float*, const float*,
-                    const float*, float*);
-template void Embed(int64_t, int64_t, int64_t, const double*, const double*,
-                    const double*, double*);
+template <typename Dtype>
+void EmbedBackward(int64_t count, int64_t inputs, int64_t outputs,
+                   const Dtype* x, const Dtype* dy, Dtype* dweights) {
+  for (int64_t m = 0; m < count; ++m) {
+    Dtype* row = dweights + RowOf(x[m], inputs) * outputs;
+    for (int64_t o = 0; o < outputs; ++o) row[o] += dy[m * outputs + o];
+  }
+}
+
+#define P3D_INSTANTIATE(Dtype)                                               \
+  template void Embed(int64_t, int64_t, int64_t, const Dtype*, const Dtype*, \
+                      const Dtype*, Dtype*);                                 \
+  template void EmbedBackward(int64_t, int64_t, int64_t, const Dtype*,       \
+                              const Dtype*, Dtype*)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+#undef P3D_INSTANTIATE
 
 }  // namespace p3d

@@ -12,6 +12,11 @@ template <typename Dtype>
 void Embed(int64_t count, int64_t inputs, int64_t outputs, const Dtype* x,
            const Dtype* weights, const Dtype* bias, Dtype* y);
 
+// dweights[x[m], o] += dy[m, o], in the order of m; x as above.
+template <typename Dtype>
+void EmbedBackward(int64_t count, int64_t inputs, int64_t outputs,
+                   const Dtype* x, const Dtype* dy, Dtype* dweights);
+
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_EMBED_HPP_

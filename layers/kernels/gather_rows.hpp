@@ -17,6 +17,18 @@ template <typename Dtype>
 void TileRows(int64_t rows, int64_t tiles, int64_t width, const Dtype* from,
               Dtype* to);
 
+// Their gradients, which fill dfrom.
+
+// dfrom[r, i] = sum of dto[j, i] over the j with index[j] = r, r < rows
+template <typename Dtype>
+void GatherRowsBackward(const std::vector<int64_t>& index, int64_t rows,
+                        int64_t width, const Dtype* dto, Dtype* dfrom);
+
+// dfrom[r, i] = sum over t of dto[r * tiles + t, i]
+template <typename Dtype>
+void TileRowsBackward(int64_t rows, int64_t tiles, int64_t width,
+                      const Dtype* dto, Dtype* dfrom);
+
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_GATHER_ROWS_HPP_

@@ -15,6 +15,11 @@ namespace p3d {
 template <typename Dtype>
 void Im2col(const ConvShape& shape, const Dtype* x, Dtype* y);
 
+// Its gradient: dx[n, i, q] = sum of dy[n, i, k, p] over the k and p that saw
+// q.
+template <typename Dtype>
+void Im2colBackward(const ConvShape& shape, const Dtype* dy, Dtype* dx);
+
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_IM2COL_HPP_

@@ -59,6 +59,53 @@ double ContrastiveLoss(int64_t rows, int64_t width, const Dtype* a,
                        const Dtype* b, const Dtype* similar,
                        const ContrastiveRule& rule);
 
+// Their gradients, times `factor` (the loss weight over the number by which the
+// sum is divided). Each overwrites dx.
+
+// Of LogLoss to prob.
+template <typename Dtype>
+void LogLossBackward(const AxisView& view, const Dtype* prob,
+                     const Labels<Dtype>& labels, Dtype least, double factor,
+                     Dtype* dx);
+
+// Of LogLoss of a softmax to the softmax's input: prob - 1 at the label; 0 for
+// all classes of an ignored position. dx may be prob.
+template <typename Dtype>
+void SoftmaxLossBackward(const AxisView& view, const Dtype* prob,
+                         const Labels<Dtype>& labels, double factor, Dtype* dx);
+
+// Of InfogainLoss of a softmax to the softmax's input:
+// prob[c] * sum of H[label, :] - H[label, c]
+template <typename Dtype>
+void SoftmaxInfogainBackward(const AxisView& view, const Dtype* prob,
+                             const Labels<Dtype>& labels, const Dtype* matrix,
+                             double factor, Dtype* dx);
+
+// sigmoid(x) - target; 0 where the target is ignored.
+template <typename Dtype>
+void SigmoidCrossEntropyBackward(int64_t count, const Dtype* x,
+                                 const Dtype* target, bool has_ignore,
+                                 int64_t ignore, double factor, Dtype* dx);
+
+// 2 (a - b), of a; that of b by a negative factor.
+template <typename Dtype>
+void SquaredDistanceBackward(int64_t count, const Dtype* a, const Dtype* b,
+                             double factor, Dtype* dx);
+
+// 0 where nothing is lost.
+template <typename Dtype>
+void HingeLossBackward(int64_t rows, const Dtype* x,
+                       const Labels<Dtype>& labels, bool squared, double factor,
+                       Dtype* dx);
+
+// Of a; that of b by a negative factor. A distance d is divided by as d + 1e-4,
+// as in Caffe, so that equal vectors have the gradient 0.
+template <typename Dtype>
+void ContrastiveLossBackward(int64_t rows, int64_t width, const Dtype* a,
+                             const Dtype* b, const Dtype* similar,
+                             const ContrastiveRule& rule, double factor,
+                             Dtype* dx);
+
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_LOSSES_HPP_

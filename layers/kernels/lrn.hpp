@@ -20,6 +20,26 @@ template <typename Dtype>
 void LrnApply(int64_t count, double alpha, double beta,
               const Dtype* mean_square, const Dtype* x, Dtype* y);
 
+// The gradients; dx may be dy.
+
+// dx[r, c] = dy[r, c] s[c]^-beta
+//            - 2 alpha beta / size x[r, c] sum over j of dy[r, j] x[r, j]
+//                                                        s[j]^(-beta - 1)
+// with s[c] = k + alpha / size * sum of x[r, j]^2, both sums over the same j.
+template <typename Dtype>
+void LrnAcrossChannelsBackward(int64_t rows, int64_t channels, int64_t size,
+                               double k, double alpha, double beta,
+                               const Dtype* x, const Dtype* dy, Dtype* dx);
+
+// Of LrnApply: dmean_square[i], which may be dy, and
+//   dx[i] = dy[i] (1 + alpha mean_square[i])^-beta
+// whose second part the caller brings from dmean_square through the mean of
+// squares.
+template <typename Dtype>
+void LrnApplyBackward(int64_t count, double alpha, double beta,
+                      const Dtype* mean_square, const Dtype* x, const Dtype* dy,
+                      Dtype* dmean_square, Dtype* dx);
+
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_LRN_HPP_

@@ -17,6 +17,22 @@ template <typename Dtype>
 void LstmStep(int64_t streams, int64_t width, const Dtype* c_before,
               const Dtype* gates, const Dtype* continues, Dtype* c, Dtype* h);
 
+// From the gradients dc and dh of c and h to those of the gates and of
+// c_before:
+//
+//   g = dc + dh sigmoid(output) (1 - tanh(c)^2)
+//   dgates = (g tanh(value), g c_before, dh tanh(c), g sigmoid(input))
+//            times the functions' own slopes
+//   dc_before = g continues sigmoid(forget)
+//
+// continues times sigmoid(forget) counts as one logistic function, which is
+// exact for 0 and 1 (Caffe's formula). dc_before may be dc.
+template <typename Dtype>
+void LstmStepBackward(int64_t streams, int64_t width, const Dtype* c_before,
+                      const Dtype* gates, const Dtype* continues,
+                      const Dtype* c, const Dtype* dc, const Dtype* dh,
+                      Dtype* dc_before, Dtype* dgates);
+
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_LSTM_HPP_

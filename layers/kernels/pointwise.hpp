@@ -67,6 +67,61 @@ template <typename Dtype>
 void Prelu(const Geometry& geometry, Order order, const Dtype* x,
            const Dtype* slope, Dtype* y);
 
+// Their gradients: dx[i] = dy[i] f'(x[i]) from x, or from y = f(x) where that
+// says it all. dx may be dy, x or y. At a corner the slope is the one of Caffe:
+// the left one for Relu, Elu and Prelu, 0 for Abs, 1 on Clip's bounds.
+
+template <typename Dtype>
+void AbsBackward(const Dtype* x, const Dtype* dy, int64_t count, Dtype* dx);
+
+template <typename Dtype>
+void BnllBackward(const Dtype* x, const Dtype* dy, int64_t count, Dtype* dx);
+
+template <typename Dtype>
+void ClipBackward(const Dtype* x, const Dtype* dy, int64_t count, Dtype least,
+                  Dtype most, Dtype* dx);
+
+// From y = Elu(x); x only says where the corner is.
+template <typename Dtype>
+void EluBackward(const Dtype* x, const Dtype* y, const Dtype* dy, int64_t count,
+                 Dtype alpha, Dtype* dx);
+
+// From y.
+template <typename Dtype>
+void ExpBackward(const Dtype* y, const Dtype* dy, int64_t count, Dtype scale,
+                 Dtype* dx);
+
+template <typename Dtype>
+void LogBackward(const Dtype* x, const Dtype* dy, int64_t count, Dtype scale,
+                 Dtype shift, Dtype factor, Dtype* dx);
+
+template <typename Dtype>
+void PowerBackward(const Dtype* x, const Dtype* dy, int64_t count, Dtype power,
+                   Dtype scale, Dtype shift, Dtype* dx);
+
+template <typename Dtype>
+void ReluBackward(const Dtype* x, const Dtype* dy, int64_t count,
+                  Dtype negative_slope, Dtype* dx);
+
+// From y.
+template <typename Dtype>
+void SigmoidBackward(const Dtype* y, const Dtype* dy, int64_t count, Dtype* dx);
+
+template <typename Dtype>
+void SwishBackward(const Dtype* x, const Dtype* dy, int64_t count, Dtype beta,
+                   Dtype* dx);
+
+// From y.
+template <typename Dtype>
+void TanhBackward(const Dtype* y, const Dtype* dy, int64_t count, Dtype* dx);
+
+// dx as above, and dslope[c] += sum of dy min(x, 0). A null dx or dslope is not
+// wanted.
+template <typename Dtype>
+void PreluBackward(const Geometry& geometry, Order order, const Dtype* x,
+                   const Dtype* slope, const Dtype* dy, Dtype* dslope,
+                   Dtype* dx);
+
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_POINTWISE_HPP_

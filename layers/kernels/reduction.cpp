@@ -39,9 +39,29 @@ void ReduceRows(Reduction reduction, int64_t rows, int64_t width,
   }
 }
 
-template void ReduceRows(Reduction, int64_t, int64_t, const float*, float,
-                         float*);
-template void ReduceRows(Reduction, int64_t, int64_t, const double*, double,
-                         double*);
+template <typename Dtype>
+void ReduceRowsBackward(Reduction reduction, int64_t rows, int64_t width,
+                        const Dtype* x, Dtype factor, const Dtype* dy,
+                        Dtype* dx) {
+  const auto slope = [=](Dtype v) {
+    if (reduction == Reduction::kSum) return Dtype(1);
+    if (reduction == Reduction::kSquareSum) return 2 * v;
+    return static_cast<Dtype>((v > 0) - (v < 0));
+  };
+  ParallelRanges(rows * width, kRange, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      dx[i] = factor * dy[i / width] * slope(x[i]);
+    }
+  });
+}
+
+#define P3D_INSTANTIATE(Dtype)                                                \
+  template void ReduceRows(Reduction, int64_t, int64_t, const Dtype*, Dtype,  \
+                           Dtype*);                                           \
+  template void ReduceRowsBackward(Reduction, int64_t, int64_t, const Dtype*, \
+                                   Dtype, const Dtype*, Dtype*)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+#undef P3D_INSTANTIATE
 
 }  // namespace p3d

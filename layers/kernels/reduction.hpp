@@ -14,6 +14,12 @@ template <typename Dtype>
 void ReduceRows(Reduction reduction, int64_t rows, int64_t width,
                 const Dtype* x, Dtype factor, Dtype* y);
 
+// dx[r * width + i] = factor * dy[r] times 1, the sign of x (0 of 0) or 2 x.
+template <typename Dtype>
+void ReduceRowsBackward(Reduction reduction, int64_t rows, int64_t width,
+                        const Dtype* x, Dtype factor, const Dtype* dy,
+                        Dtype* dx);
+
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_REDUCTION_HPP_

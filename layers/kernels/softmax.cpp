@@ -71,7 +71,31 @@ void Softmax(const AxisView& s, const Dtype* x, Dtype* y) {
       });
 }
 
+template <typename Dtype>
+void SoftmaxBackward(const AxisView& s, const Dtype* y, const Dtype* dy,
+                     Dtype* dx) {
+  ParallelRanges(s.outer * s.inner, RowsPerRange(s.channels),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t position = begin; position < end; ++position) {
+                     const int64_t start = s.start(position);
+                     const int64_t stop = start + s.channels * s.inner;
+                     double sum = 0;
+                     for (int64_t i = start; i < stop; i += s.inner) {
+                       sum += static_cast<double>(dy[i]) * y[i];
+                     }
+                     const Dtype mean = static_cast<Dtype>(sum);
+                     for (int64_t i = start; i < stop; i += s.inner) {
+                       dx[i] = y[i] * (dy[i] - mean);
+                     }
+                   }
+                 });
+}
+
 template void Softmax(const AxisView&, const float*, float*);
 template void Softmax(const AxisView&, const double*, double*);
+template void SoftmaxBackward(const AxisView&, const float*, const float*,
+                              float*);
+template void SoftmaxBackward(const AxisView&, const double*, const double*,
+                              double*);
 
 }  // namespace p3d

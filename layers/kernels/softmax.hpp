@@ -10,6 +10,12 @@ namespace p3d {
 template <typename Dtype>
 void Softmax(const AxisView& view, const Dtype* x, Dtype* y);
 
+// dx = y (dy - sum over k of dy[o, k, i] y[o, k, i]), from y = softmax(x). dx
+// may be dy.
+template <typename Dtype>
+void SoftmaxBackward(const AxisView& view, const Dtype* y, const Dtype* dy,
+                     Dtype* dx);
+
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_SOFTMAX_HPP_
