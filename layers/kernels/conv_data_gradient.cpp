@@ -1,0 +1,228 @@
+#include "kernels/conv_data_gradient.hpp"
+
+#include <algorithm>
+
+#include "kernels/ranges.hpp"
+#include "kernels/scratch.hpp"
+#include "kernels/thread_pool.hpp"
+
+namespace p3d {
+namespace {
+
+const int64_t kMaxPhases = 1 << 12;
+const int64_t kMaxTaps = 1 << 20;
+
+int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+int64_t PhaseCount(const ConvAxis& axis) {
+  return std::min(axis.stride, axis.in);
+}
+
+// Counts `index` up within `size`, last axis fastest; false after the last.
+template <typename Sizes>
+bool Next(const Sizes& size, std::vector<int64_t>* index) {
+  for (size_t i = index->size(); i-- > 0;) {
+    if (++(*index)[i] < size(i)) return true;
+    (*index)[i] = 0;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool ConvDataGradient::CanDo(const ConvShape& shape) {
+  int64_t phases = 1;
+  for (const ConvAxis& axis : shape.axes) {
+    if (PhaseCount(axis) > kMaxPhases / phases) return false;
+    phases *= PhaseCount(axis);
+  }
+  return shape.pad_mode == PadMode::kZero && shape.taps() <= kMaxTaps / phases;
+}
+
+ConvDataGradient::ConvDataGradient(const ConvShape& shape, Isa isa)
+    : shape_(shape) {
+  std::vector<std::vector<AxisPhase>> parts;
+  for (const ConvAxis& axis : shape.axes) parts.push_back(AxisPhases(axis));
+  std::vector<int64_t> index(parts.size());
+  do {
+    std::vector<AxisPhase> axes;
+    for (size_t i = 0; i < parts.size(); ++i)
+      axes.push_back(parts[i][index[i]]);
+    phases_.push_back(MakePhase(axes, isa));
+  } while (Next([&](size_t i) { return static_cast<int64_t>(parts[i].size()); },
+                &index));
+}
+
+std::vector<ConvDataGradient::AxisPhase> ConvDataGradient::AxisPhases(
+    const ConvAxis& axis) {
+  std::vector<AxisPhase> phases;
+  for (int64_t first = 0; first < PhaseCount(axis); ++first) {
+    phases.push_back(MakeAxisPhase(axis, first));
+  }
+  return phases;
+}
+
+// Tap k sees place q from pixel (q + pad_begin - k * dilation) / stride, if
+// that is a whole number. Along a phase both count up by one; from one of its
+// taps to the next the pixel moves back by `back`.
+ConvDataGradient::AxisPhase ConvDataGradient::MakeAxisPhase(
+    const ConvAxis& axis, int64_t first) {
+  AxisPhase phase;
+  phase.first = first;
+  phase.count = CeilDiv(axis.in - first, axis.stride);
+  for (int64_t k = axis.kernel; k-- > 0;) {
+    if ((first + axis.pad_begin - k * axis.dilation) % axis.stride == 0) {
+      phase.taps.push_back(k);
+    }
+  }
+  if (phase.taps.empty()) return phase;
+  const int64_t taps = static_cast<int64_t>(phase.taps.size());
+  const int64_t back =
+      taps == 1 ? 1
+                : (phase.taps[0] - phase.taps[1]) * axis.dilation / axis.stride;
+  // The pixel from which the largest tap sees the first place.
+  const int64_t start =
+      (first + axis.pad_begin - phase.taps[0] * axis.dilation) / axis.stride;
+  const int64_t end = start + phase.count + (taps - 1) * back;
+  const int64_t out = axis.out();
+  phase.axis.kernel = taps;
+  phase.axis.dilation = back;
+  phase.axis.pad_begin = std::max<int64_t>(0, -start);
+  phase.axis.pad_end = std::max<int64_t>(0, end - out);
+  phase.crop = {out, std::max<int64_t>(0, start), 0};
+  phase.crop.size = std::min(end, out) - phase.crop.offset;
+  phase.axis.in = phase.crop.size;
+  if (phase.crop.size <= 0) phase.taps.clear();
+  return phase;
+}
+
+ConvDataGradient::Phase ConvDataGradient::MakePhase(
+    const std::vector<AxisPhase>& axes, Isa isa) const {
+  Phase phase;
+  phase.axes = axes;
+  ConvShape shape = shape_;
+  std::swap(shape.channels, shape.num_output);
+  shape.axes.clear();
+  bool seen = true;
+  for (const AxisPhase& axis : axes) {
+    seen &= !axis.taps.empty();
+    phase.cropped |= axis.crop.size != axis.crop.in;
+    shape.axes.push_back(axis.axis);
+  }
+  if (!seen) return phase;
+  phase.conv = Conv::Create(shape, isa);
+  std::vector<int64_t> index(axes.size());
+  do {
+    int64_t tap = 0;
+    for (size_t i = 0; i < axes.size(); ++i) {
+      tap = tap * shape_.axes[i].kernel + axes[i].taps[index[i]];
+    }
+    phase.taps.push_back(tap);
+  } while (
+      Next([&](size_t i) { return static_cast<int64_t>(axes[i].taps.size()); },
+           &index));
+  return phase;
+}
+
+// Channels swapped, only these taps. Few channels at a time, so that cache
+// lines are read once.
+void ConvDataGradient::MirrorWeights(const float* weights,
+                                     const std::vector<int64_t>& taps,
+                                     float* mirrored) const {
+  const int64_t all = shape_.taps();
+  const int64_t count = static_cast<int64_t>(taps.size());
+  const int64_t inputs = shape_.channels / shape_.group;
+  const int64_t outputs = shape_.num_output / shape_.group;
+  const int64_t chunk = std::max<int64_t>(1, 16 / all);
+  const int64_t chunks = CeilDiv(inputs, chunk);
+  ParallelFor(shape_.group * chunks, [&](int64_t task) {
+    const int64_t g = task / chunks, first = task % chunks * chunk;
+    const int64_t end = std::min(first + chunk, inputs);
+    for (int64_t o = 0; o < outputs; ++o) {
+      const float* row = weights + (g * outputs + o) * inputs * all;
+      for (int64_t i = first; i < end; ++i) {
+        float* to = mirrored + ((g * inputs + i) * outputs + o) * count;
+        for (int64_t t = 0; t < count; ++t) to[t] = row[i * all + taps[t]];
+      }
+    }
+  });
+}
+
+void ConvDataGradient::Convolve(const Phase& phase, const float* dy,
+                                const float* weights, float* y) const {
+  const Conv& conv = *phase.conv;
+  const Scratch<float> packed(conv.packed_size());
+  {
+    const Scratch<float> mirrored(shape_.channels *
+                                  (shape_.num_output / shape_.group) *
+                                  static_cast<int64_t>(phase.taps.size()));
+    MirrorWeights(weights, phase.taps, mirrored.data());
+    conv.Pack(mirrored.data(), packed.data());
+  }
+  std::vector<CropAxis> block = {{shape_.num, 0, shape_.num}};
+  int64_t seen = shape_.num * shape_.num_output;
+  for (const AxisPhase& axis : phase.axes) {
+    block.push_back(axis.crop);
+    seen *= axis.crop.size;
+  }
+  block.push_back({shape_.num_output, 0, shape_.num_output});
+  const Scratch<float> cropped(phase.cropped ? seen : 0);
+  if (phase.cropped) {
+    Crop(block, dy, cropped.data());
+    dy = cropped.data();
+  }
+  const Scratch<float> workspace(conv.workspace_size());
+  conv.Run(dy, packed.data(), ConvEpilogue(), y, workspace.data());
+}
+
+// Copies the gradient of a phase, zeros without `y`, to its places.
+void ConvDataGradient::Scatter(const Phase& phase, const float* y,
+                               float* dx) const {
+  const int64_t channels = shape_.channels;
+  const AxisPhase& last = phase.axes.back();
+  const int64_t step = shape_.axes.back().stride * channels;
+  int64_t rows = shape_.num;
+  for (const AxisPhase& axis : phase.axes) rows *= axis.count;
+  rows /= last.count;
+  ParallelRanges(
+      rows, RowsPerRange(last.count * channels),
+      [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+          int64_t place = last.first, stride = shape_.axes.back().in;
+          int64_t rest = row;
+          for (size_t i = phase.axes.size() - 1; i-- > 0;) {
+            const AxisPhase& axis = phase.axes[i];
+            const int64_t at = rest % axis.count;
+            place += (axis.first + at * shape_.axes[i].stride) * stride;
+            stride *= shape_.axes[i].in;
+            rest /= axis.count;
+          }
+          float* to = dx + (place + rest * stride) * channels;
+          const float* from = y ? y + row * last.count * channels : nullptr;
+          for (int64_t j = 0; j < last.count; ++j, to += step) {
+            if (from) {
+              std::copy_n(from + j * channels, channels, to);
+            } else {
+              std::fill_n(to, channels, 0.f);
+            }
+          }
+        }
+      });
+}
+
+void ConvDataGradient::Run(const float* dy, const float* weights,
+                           float* dx) const {
+  if (phases_.size() == 1 && phases_[0].conv) {
+    Convolve(phases_[0], dy, weights, dx);
+    return;
+  }
+  for (const Phase& phase : phases_) {
+    int64_t count = shape_.num * shape_.channels;
+    for (const AxisPhase& axis : phase.axes) count *= axis.count;
+    const Scratch<float> gradient(phase.conv ? count : 0);
+    if (phase.conv) Convolve(phase, dy, weights, gradient.data());
+    Scatter(phase, phase.conv ? gradient.data() : nullptr, dx);
+  }
+}
+
+}  // namespace p3d

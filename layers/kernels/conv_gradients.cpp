@@ -1,0 +1,80 @@
+#include "kernels/conv_gradients.hpp"
+
+#include <string>
+
+#include "kernels/conv_data_gradient.hpp"
+#include "kernels/conv_reference.hpp"
+#include "kernels/conv_weight_gradient.hpp"
+
+namespace p3d {
+namespace {
+
+template <typename Dtype>
+class ReferenceGradients : public ConvGradients<Dtype> {
+ public:
+  explicit ReferenceGradients(const ConvShape& shape)
+      : shape_(shape),
+        in_(BlobStrides::ChannelsLast(shape.channels, shape.in_sizes())),
+        out_(BlobStrides::ChannelsLast(shape.num_output, shape.out_sizes())) {}
+
+  const char* name() const override { return "conv_gradients_reference"; }
+  void Data(const Dtype* dy, const Dtype* weights, Dtype* dx) const override {
+    ConvDataGradientReference(shape_, out_, dy, weights, in_, dx);
+  }
+  void Weights(const Dtype* dy, const Dtype* x, Dtype* dw) const override {
+    ConvWeightGradientReference(shape_, out_, dy, in_, x, dw);
+  }
+
+ private:
+  const ConvShape shape_;
+  const BlobStrides in_, out_;
+};
+
+class IgemmGradients : public ConvGradients<float> {
+ public:
+  IgemmGradients(const ConvShape& shape, Isa isa)
+      : name_(std::string("conv_gradients_f32_") + IsaName(isa)),
+        data_(shape, isa),
+        weights_(shape, isa) {}
+
+  const char* name() const override { return name_.c_str(); }
+  void Data(const float* dy, const float* weights, float* dx) const override {
+    data_.Run(dy, weights, dx);
+  }
+  void Weights(const float* dy, const float* x, float* dw) const override {
+    weights_.Run(dy, x, dw);
+  }
+
+ private:
+  const std::string name_;
+  const ConvDataGradient data_;
+  const ConvWeightGradient weights_;
+};
+
+std::unique_ptr<ConvGradients<float>> CreateFast(const ConvShape& shape,
+                                                 Isa isa, float) {
+  const bool can = *IgemmKernels(isa) && ConvDataGradient::CanDo(shape) &&
+                   ConvWeightGradient::CanDo(shape);
+  return std::unique_ptr<ConvGradients<float>>(
+      can ? new IgemmGradients(shape, isa) : nullptr);
+}
+std::unique_ptr<ConvGradients<double>> CreateFast(const ConvShape&, Isa,
+                                                  double) {
+  return nullptr;
+}
+
+}  // namespace
+
+template <typename Dtype>
+std::unique_ptr<ConvGradients<Dtype>> ConvGradients<Dtype>::Create(
+    const ConvShape& shape, Isa isa) {
+  CheckConvShape(shape);
+  std::unique_ptr<ConvGradients> fast = CreateFast(shape, isa, Dtype());
+  if (fast) return fast;
+  return std::unique_ptr<ConvGradients>(new ReferenceGradients<Dtype>(shape));
+}
+
+template class ConvGradients<float>;
+template class ConvGradients<double>;
+
+}  // namespace p3d

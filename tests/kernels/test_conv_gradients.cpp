@@ -1,0 +1,210 @@
+// ConvGradients against the plain loops in double.
+//
+//   test_conv_gradients [--quick] [--isa NAME] ["case"]
+//
+// Cases are written as in conv_cases.hpp. All values are small integers, so
+// that every order of summation gives the same sum and results are compared
+// without a tolerance.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "conv_cases.hpp"
+#include "kernels/conv_gradients.hpp"
+#include "kernels/conv_reference.hpp"
+#include "kernels/error.hpp"
+#include "kernels/thread_pool.hpp"
+#include "testing.hpp"
+
+namespace {
+
+using p3d::BlobStrides;
+using p3d::ConvGradients;
+using p3d::ConvShape;
+using p3d::Isa;
+using testing::Expect;
+using testing::ExpectError;
+using testing::Guarded;
+using testing::Parse;
+
+// Strides and padding that leave pixels without taps and taps without pixels.
+const char* const kPhases[] = {
+    "2 3 5 1 zero 9,1,1,1,2,3 7,1,3,1,4,0",
+    "1 5 3 1 zero 8,3,2,1,5,6 7,2,3,1,0,4",
+    "2 4 6 2 zero 11,4,6,4,3,5 6,3,4,2,2,0",
+    "1 2 2 1 zero 5,2,7,1,0,3 3,1,5,1,0,0 4,3,3,3,6,6",
+    "1 20 40 1 zero 10,3,2,2,2,2 13,5,3,1,2,2",
+    "1 1 1 1 zero 30,16,16,1,0,2",
+};
+
+std::vector<double> Wide(const Guarded& values) {
+  return {values.get(), values.get() + values.count()};
+}
+
+// A case's data and its results in double. Weights' gradients start at `start`.
+struct Problem {
+  explicit Problem(const std::string& text)
+      : shape(Parse(text)),
+        x(shape.num * shape.channels * shape.in_pixels()),
+        dy(shape.num * shape.num_output * shape.out_pixels()),
+        weights(shape.weight_count()),
+        start(shape.weight_count()),
+        in(BlobStrides::ChannelsLast(shape.channels, shape.in_sizes())),
+        out(BlobStrides::ChannelsLast(shape.num_output, shape.out_sizes())) {
+    testing::Fill(x.get(), x.count(), 4, 1, 1);
+    testing::Fill(dy.get(), dy.count(), 5, 1, 2);
+    testing::Fill(weights.get(), weights.count(), 3, 1, 3);
+    testing::Fill(start.get(), start.count(), 9, 1, 4);
+    Solve();
+  }
+
+  void Solve() {
+    dx_expected.assign(x.count(), 0);
+    dw_expected = Wide(start);
+    p3d::ConvDataGradientReference(shape, out, Wide(dy).data(),
+                                   Wide(weights).data(), in,
+                                   dx_expected.data());
+    p3d::ConvWeightGradientReference(shape, out, Wide(dy).data(), in,
+                                     Wide(x).data(), dw_expected.data());
+  }
+
+  const ConvShape shape;
+  Guarded x, dy, weights, start;
+  const BlobStrides in, out;
+  std::vector<double> dx_expected, dw_expected;
+};
+
+void Compare(const Guarded& got, const std::vector<double>& expected,
+             double tolerance, const std::string& where) {
+  double largest = 0;
+  for (double value : expected) largest = std::max(largest, std::fabs(value));
+  for (int64_t i = 0; i < got.count(); ++i) {
+    const double error = std::fabs(got.get()[i] - expected[i]);
+    if (error <= tolerance * largest) continue;  // false for NaN
+    std::ostringstream text;
+    text << where << "[" << i << "] is " << got.get()[i] << " instead of "
+         << expected[i];
+    Expect(false, text.str());
+    return;
+  }
+  Expect(got.intact(), where + " is overrun");
+}
+
+// Both gradients with some number of threads, which may not change a bit.
+struct Result {
+  Result(const Problem& problem, const ConvGradients<float>& gradients,
+         int threads)
+      : dx(problem.x.count()), dw(problem.weights.count()) {
+    p3d::SetNumThreads(threads);
+    gradients.Data(problem.dy.get(), problem.weights.get(), dx.get());
+    std::copy_n(problem.start.get(), dw.count(), dw.get());
+    gradients.Weights(problem.dy.get(), problem.x.get(), dw.get());
+  }
+  std::vector<float> all() const {
+    std::vector<float> values(dx.get(), dx.get() + dx.count());
+    values.insert(values.end(), dw.get(), dw.get() + dw.count());
+    return values;
+  }
+  Guarded dx, dw;
+};
+
+void CheckProblem(const Problem& problem, Isa isa, double tolerance,
+                  const std::string& where) {
+  const auto gradients = ConvGradients<float>::Create(problem.shape, isa);
+  const bool zero = problem.shape.pad_mode == p3d::PadMode::kZero;
+  const std::string expected =
+      zero ? std::string("conv_gradients_f32_") + p3d::IsaName(isa)
+           : "conv_gradients_reference";
+  Expect(gradients->name() == expected,
+         where + ": served by " + gradients->name());
+  std::vector<float> first;
+  for (int threads : {1, 2, 5}) {
+    const Result result(problem, *gradients, threads);
+    const std::string by = where + " (" + std::to_string(threads) + " threads)";
+    Compare(result.dx, problem.dx_expected, tolerance, by + ": dx");
+    Compare(result.dw, problem.dw_expected, tolerance, by + ": dw");
+    if (first.empty()) first = result.all();
+    Expect(first == result.all(), by + ": other bits than with one");
+  }
+}
+
+void CheckCase(const std::string& text, const std::vector<Isa>& isas) {
+  const Problem problem(text);
+  for (Isa isa : isas) {
+    CheckProblem(problem, isa, 0,
+                 std::string("test_conv_gradients --isa ") + p3d::IsaName(isa) +
+                     " \"" + text + "\"");
+  }
+}
+
+// Values that are not integers, also where all pixels are far from 0.
+void CheckRounding(const std::vector<Isa>& isas, float offset) {
+  Problem problem("3 67 83 1 zero 3,3,1,1,1,1 9,3,2,1,1,1 41,3,1,1,1,1");
+  std::minstd_rand random(1701);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  for (Guarded* values : {&problem.x, &problem.dy, &problem.weights}) {
+    for (int64_t i = 0; i < values->count(); ++i) {
+      values->get()[i] = uniform(random) + (values == &problem.x ? offset : 0);
+    }
+  }
+  std::fill_n(problem.start.get(), problem.start.count(), 0.f);
+  problem.Solve();
+  for (Isa isa : isas) {
+    CheckProblem(problem, isa, 3e-6,
+                 "rounding, offset " + std::to_string(offset) + ", " +
+                     p3d::IsaName(isa));
+  }
+}
+
+void CheckErrors() {
+  ExpectError(
+      [] { ConvGradients<double>::Create(Parse("1 4 6 4 zero 1,1,1,1,0,0")); },
+      "group 4 must divide", "a group that does not divide");
+  // Tables larger than anything they are for: the plain loops serve.
+  for (const char* text :
+       {"1 1 1 1 zero 40000,20000,1,2,0,0 40000,20000,1,2,0,0",
+        "1 1 1 1 zero 9000,1,9000,1,0,0 9000,9000,1,1,0,0"}) {
+    const auto gradients = ConvGradients<float>::Create(Parse(text));
+    Expect(gradients->name() == std::string("conv_gradients_reference"),
+           std::string("absurd sizes are served by ") + gradients->name());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const bool quick = testing::HasFlag(argc, argv, "--quick");
+  std::vector<Isa> isas = p3d::SupportedIsas();
+  std::vector<std::string> cases;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--isa" && i + 1 < argc) {
+      isas = {p3d::ParseIsa(argv[++i])};
+    } else if (word != "--quick") {
+      cases.push_back(word);
+    }
+  }
+  if (!cases.empty()) {
+    for (const std::string& text : cases) CheckCase(text, isas);
+    return testing::Finish();
+  }
+  CheckErrors();
+  CheckRounding(isas, 0);
+  CheckRounding(isas, 100);
+  for (const char* text : kPhases) CheckCase(text, isas);
+  for (const char* text : testing::kOdd) CheckCase(text, isas);
+  for (const std::string& text : testing::PixelCounts()) CheckCase(text, isas);
+  if (!quick) {
+    for (const char* text : testing::kP3d) CheckCase(text, isas);
+  }
+  return testing::Finish();
+} catch (const std::exception& error) {
+  std::printf("FAILED %s\n", error.what());
+  return 1;
+}
