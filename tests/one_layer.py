@@ -18,6 +18,11 @@ def net_of(
 ) -> caffe.Net:
     """Inputs b0, b1... of these shapes and `layer` ('type: "ReLU" ...') that reads them and
     makes t0, t1..., or b0 where it works in place."""
+    return caffe.Net(text_of(layer, *shapes, tops=tops, in_place=in_place), phase)
+
+
+def text_of(layer: str, *shapes: Sequence[int], tops: int = 1, in_place: bool = False) -> str:
+    """The prototxt of net_of."""
     text = ""
     for i, shape in enumerate(shapes):
         dims = " ".join(f"dim: {d}" for d in shape)
@@ -27,7 +32,7 @@ def net_of(
         )
     ends = [f'bottom: "b{i}"' for i in range(len(shapes))]
     ends += ['top: "b0"'] if in_place else [f'top: "t{i}"' for i in range(tops)]
-    return caffe.Net(f'{text}layer {{ name: "layer" {" ".join(ends)} {layer} }}\n', phase)
+    return f'{text}layer {{ name: "layer" {" ".join(ends)} {layer} }}\n'
 
 
 def run(net: caffe.Net, *bottoms: np.ndarray, params: Sequence[np.ndarray] = ()) -> np.ndarray:

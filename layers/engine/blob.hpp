@@ -47,6 +47,7 @@ class Blob {
   Geometry geometry() const;
   // The order in which the values lie right now, for layers that can do both.
   Order order() const { return data_->held_order(geometry()); }
+  Order diff_order() const { return diff_->held_order(geometry()); }
 
   // Values in `order`: to read, to change, to overwrite (see Storage).
   const Dtype* data(Order order = Order::kCaffe) const {

@@ -68,6 +68,12 @@ template <typename Dtype>
 void Layer<Dtype>::LayerSetUp(const Blobs&, const Blobs&) {}
 
 template <typename Dtype>
+void Layer<Dtype>::Backward(const Blobs&, const std::vector<bool>&,
+                            const Blobs&) {
+  Fail("has no gradient");
+}
+
+template <typename Dtype>
 void Layer<Dtype>::Affine(Dtype*, Dtype*) const {
   Fail("is not affine");
 }

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/blob.hpp"
@@ -64,8 +65,9 @@ enum class Role {
 // One step of a net. To add a layer type:
 //  1. layers/kernels/<operation>.hpp, .cpp: the arithmetic on plain arrays;
 //  2. layers/engine/layers/<type>_layer.cpp: a class derived from Layer with
-//     Reshape and Forward, closed by P3D_REGISTER_LAYER(Type, TypeLayer);
-//  3. tests/engine/test_<type>_layer.py: a table of shapes.
+//     Reshape, Forward and Backward, closed by P3D_REGISTER_LAYER(Type,
+//     TypeLayer);
+//  3. tests/engine/test_<type>_layer.py, tests/gradient_cases.py: its cases.
 // Errors thrown here need not name the layer: the net puts its type and name in
 // front.
 template <typename Dtype>
@@ -87,6 +89,19 @@ class Layer {
   virtual void Reshape(const Blobs& bottom, const Blobs& top) = 0;
   // Reads the bottoms, overwrites the tops.
   virtual void Forward(const Blobs& bottom, const Blobs& top) = 0;
+  // Follows a Forward with the same blobs. Reads the tops' diffs; overwrites
+  // the diffs of those bottoms for which propagate_down says so; adds to the
+  // diffs of those parameters i for which learns(i). May read the data of
+  // bottoms and tops, but where a top is a bottom its data may have been
+  // overwritten since (see SavedInput).
+  virtual void Backward(const Blobs& top,
+                        const std::vector<bool>& propagate_down,
+                        const Blobs& bottom);
+
+  // Whether a gradient can flow to bottom `index`. propagate_down is false for
+  // others; a layer without any and without parameters need not override
+  // Backward.
+  virtual bool Differentiable(int /*index*/) const { return true; }
 
   virtual BlobCounts counts() const { return BlobCounts(); }
   // Tops that the prototxt leaves out are made up to counts().min_top.
@@ -113,6 +128,17 @@ class Layer {
   const std::string& name() const { return spec_.name; }
   const std::string& type() const { return spec_.type; }
   Phase phase() const { return spec_.phase; }
+  // Whether a Backward may follow each Forward: what it needs has to be kept.
+  bool needs_backward() const { return needs_backward_; }
+  // Whether Backward computes the gradient of parameter blob `index`.
+  bool learns(size_t index) const {
+    return index >= learns_.size() || learns_[index];
+  }
+  // To be said before the first Forward; by default everything learns.
+  void PrepareBackward(bool needed, std::vector<bool> learns) {
+    needs_backward_ = needed;
+    learns_ = std::move(learns);
+  }
   std::vector<std::shared_ptr<Blob<Dtype>>>& blobs() { return blobs_; }
   const std::vector<std::shared_ptr<Blob<Dtype>>>& blobs() const {
     return blobs_;
@@ -127,6 +153,10 @@ class Layer {
 
   LayerSpec spec_;
   std::vector<std::shared_ptr<Blob<Dtype>>> blobs_;
+
+ private:
+  bool needs_backward_ = true;
+  std::vector<bool> learns_;
 };
 
 // The types that nets may name.

@@ -10,7 +10,7 @@ namespace p3d {
 
 template <typename Dtype>
 Net<Dtype>::Net(const std::string& name, const std::vector<LayerSpec>& layers,
-                Phase phase)
+                Phase phase, bool force_backward)
     : name_(name), phase_(phase) {
   std::map<std::string, int> available;
   for (const LayerSpec& spec : layers) {
@@ -23,6 +23,7 @@ Net<Dtype>::Net(const std::string& name, const std::vector<LayerSpec>& layers,
   for (size_t i = 0; i < blobs_.size(); ++i) {
     if (loss_weights_[i] != 0) kept_[i] = true;
   }
+  FindGradients(force_backward);
 }
 
 template <typename Dtype>
@@ -41,6 +42,10 @@ void Net<Dtype>::AppendLayer(const LayerSpec& spec,
   for (size_t i = 0; i < spec.bottom.size(); ++i) {
     bottom_ids_[index].push_back(AppendBottom(spec, i, available));
   }
+  Check(spec.propagate_down.empty() ||
+            spec.propagate_down.size() == spec.bottom.size(),
+        "propagate_down is given ", spec.propagate_down.size(), " times for ",
+        spec.bottom.size(), " bottoms; give it once per bottom or not at all");
   LayerSpec named = spec;
   if (layer->AutoTopBlobs()) {
     const size_t wanted = std::max(0, layer->counts().min_top);
@@ -110,32 +115,7 @@ void Net<Dtype>::SetLossWeights(int index) {
         given.empty() ? layer.DefaultLossWeight(static_cast<int>(i)) : given[i];
     if (weight != 0) loss_weights_[tops[i]] = weight;
   }
-}
-
-template <typename Dtype>
-void Net<Dtype>::AppendParams(int index) {
-  Layer<Dtype>* layer = layers_[index].get();
-  const std::vector<ParamSpec>& specs = layer->spec().param;
-  auto& blobs = layer->blobs();
-  Check(specs.size() <= blobs.size(), "param is given ", specs.size(),
-        " times, but the layer has ", blobs.size(), " parameter blobs");
-  for (size_t i = 0; i < specs.size(); ++i) {
-    if (specs[i].name.empty()) continue;
-    const auto found = param_owners_.find(specs[i].name);
-    if (found == param_owners_.end()) {
-      param_owners_[specs[i].name] = {index, static_cast<int>(i)};
-      continue;
-    }
-    Layer<Dtype>* owner = layers_[found->second.first].get();
-    const Blob<Dtype>& shared = *owner->blobs()[found->second.second];
-    const bool fits = specs[i].permissive ? shared.count() == blobs[i]->count()
-                                          : shared.shape() == blobs[i]->shape();
-    Check(fits, "cannot share parameter '", specs[i].name, "' with layer '",
-          owner->name(), "': its shape is ", ShapeString(shared.shape()),
-          ", this layer's ", ShapeString(blobs[i]->shape()));
-    blobs[i]->ShareData(shared);
-    blobs[i]->ShareDiff(shared);
-  }
+  FillLossDiffs(index);
 }
 
 template <typename Dtype>
@@ -163,6 +143,8 @@ Dtype Net<Dtype>::ForwardLayers(int from, int to, const Poll& poll) {
     InLayer(layers_[i]->spec(),
             [&] { layers_[i]->Reshape(bottoms_[i], tops_[i]); });
     loss += RunLayer(i);
+    if (layer_needs_backward_[i]) RememberShapes(i);
+    if (debug_log) LogForward(i);
     for (const Hook& hook : after_forward) hook(i);
   }
   return loss;
@@ -175,7 +157,8 @@ Dtype Net<Dtype>::Forward(int from, int to, const Poll& poll) {
   Check(from >= 0 && to <= last, "layers ", from, " to ", to,
         " are not all in the net, which has ", last + 1);
   TouchAll();
-  const bool hooked = !before_forward.empty() || !after_forward.empty();
+  const bool hooked =
+      !before_forward.empty() || !after_forward.empty() || debug_log;
   Plan* plan = from == 0 && !hooked ? PlanTo(to) : nullptr;
   if (plan) RememberInputs(to);
   const Dtype loss = plan ? static_cast<Dtype>(plan->Run(poll, nullptr))
@@ -221,32 +204,6 @@ void Net<Dtype>::Reshape() {
 template <typename Dtype>
 void Net<Dtype>::ForgetPlan() {
   plan_.reset();
-}
-
-template <typename Dtype>
-void Net<Dtype>::ShareTrainedLayersWith(Net* other) {
-  std::lock(mutex_, other->mutex_);
-  std::lock_guard<std::recursive_mutex> mine(mutex_, std::adopt_lock);
-  std::lock_guard<std::recursive_mutex> theirs(other->mutex_, std::adopt_lock);
-  plan_.reset();
-  for (const auto& layer : layers_) {
-    for (const auto& source : other->layers_) {
-      if (source->name() != layer->name()) continue;
-      auto& to = layer->blobs();
-      const auto& from = source->blobs();
-      InLayer(layer->spec(), [&] {
-        Check(to.size() == from.size(), "cannot share weights: ", from.size(),
-              " blobs there, ", to.size(), " here");
-        for (size_t i = 0; i < to.size(); ++i) {
-          Check(to[i]->shape() == from[i]->shape(),
-                "cannot share weights: blob ", i, " has the shape ",
-                ShapeString(from[i]->shape()), " there, ",
-                ShapeString(to[i]->shape()), " here");
-          to[i]->ShareData(*from[i]);
-        }
-      });
-    }
-  }
 }
 
 template <typename Dtype>
@@ -296,15 +253,6 @@ void Net<Dtype>::SyncAll() {
     for (const auto& blob : layer->blobs()) blob->storage().Sync();
   }
   for (const auto& blob : blobs_) blob->storage().Sync();
-}
-
-template <typename Dtype>
-int Net<Dtype>::held_params() const {
-  int held = 0;
-  for (const auto& layer : layers_) {
-    for (const auto& blob : layer->blobs()) held += blob->storage().view_out();
-  }
-  return held;
 }
 
 template class Net<float>;

@@ -37,8 +37,10 @@ class Net {
   using Poll = std::function<void()>;
   using Hook = std::function<void(int layer)>;
 
+  // `force_backward`: gradients of everything that has any, whether or not a
+  // parameter or a loss asks for them.
   Net(const std::string& name, const std::vector<LayerSpec>& layers,
-      Phase phase);
+      Phase phase, bool force_backward = false);
   ~Net();
 
   // Runs layers from..to, both included, and returns the weighted loss. `poll`
@@ -47,6 +49,20 @@ class Net {
   Dtype Forward(const Poll& poll = Poll()) {
     return Forward(0, static_cast<int>(layers_.size()) - 1, poll);
   }
+
+  // Runs layers from..to backwards, from >= to, both included: diffs of their
+  // tops become diffs of their bottoms, and those of parameters are added to
+  // what is there. The top of a loss has its weight as diff. Layers that no
+  // gradient has to pass are skipped: those below the first parameter that
+  // learns (lr_mult is not 0), those that no loss is made of, and what
+  // propagate_down says.
+  //
+  // Follows a Forward with the same shapes, else throws Error. The first
+  // Backward ends the use of inference plans.
+  void Backward(int from, int to, const Poll& poll = Poll());
+  // Sets the diffs of all parameters to 0.
+  void ClearParamDiffs();
+
   // A whole forward by the way that Forward takes, with the time of each step.
   std::vector<StepTime> Profile();
 
@@ -71,6 +87,11 @@ class Net {
   // Called with the layer's index around each layer; a hooked net runs layer by
   // layer.
   std::vector<Hook> before_forward, after_forward;
+  // Likewise around each layer of a Backward, skipped ones included.
+  std::vector<Hook> before_backward, after_backward;
+  // Gets a line for the mean magnitude of every blob that a layer makes, in
+  // Caffe's words (debug_info); the net then runs layer by layer.
+  std::function<void(const std::string&)> debug_log;
 
   const std::string& name() const { return name_; }
   Phase phase() const { return phase_; }
@@ -112,8 +133,24 @@ class Net {
                 std::map<std::string, int>* available);
   void AppendParams(int layer);
   void SetLossWeights(int layer);
+  // The diffs of tops with a loss weight, where they have no values yet.
+  void FillLossDiffs(int layer);
+  // Decides which layers and bottoms need a backward, see net_backward.cpp.
+  void FindGradients(bool force);
+  void FindGradientSources(bool force);
+  void FindGradientSinks();
+  bool OverwritesInputs() const;
   Dtype RunLayer(int layer);
   Dtype ForwardLayers(int from, int to, const Poll& poll);
+  // From now on layer by layer; repeats a forward that was planned.
+  void LeavePlan(const Poll& poll);
+  void BackwardLayer(int layer);
+  void RememberShapes(int layer);
+  void CheckShapes(int layer) const;
+  std::vector<Shape> ShapesOf(int layer) const;
+  void LogForward(int layer) const;
+  void LogBackward(int layer) const;
+  void LogParams() const;
   // The plan for layers 0..last, null where they run one by one.
   Plan* PlanTo(int last);
   // Makes a blob's values that the plan did not keep, by running the net again
@@ -123,6 +160,8 @@ class Net {
   // Views before and after a forward, see Storage.
   void TouchAll();
   void SyncAll();
+  void TouchDiffs();
+  void SyncDiffs();
   // Errors of a layer start with its type and name.
   template <typename Body>
   static void InLayer(const LayerSpec& spec, const Body& body) {
@@ -143,10 +182,16 @@ class Net {
   std::vector<float> loss_weights_;
   std::vector<int> inputs_, outputs_;
   std::vector<bool> kept_;
+  std::vector<bool> layer_needs_backward_;
+  std::vector<std::vector<bool>> bottom_needs_backward_;  // by layer
+  std::vector<std::vector<bool>> learns_;                 // by layer: its blobs
+  // By layer: of bottoms and tops at the last Forward.
+  std::vector<std::vector<Shape>> forward_shapes_;
   // name of a shared parameter -> its owner (layer, index)
   std::map<std::string, std::pair<int, int>> param_owners_;
 
   bool planning_ = true;
+  bool layerwise_ = false;
   std::unique_ptr<Plan> plan_;
   // The last planned forward: its last layer, and copies of those inputs that
   // the engine does not hold in an order of its own.

@@ -12,7 +12,7 @@ Plan* Net<double>::PlanTo(int) {
 
 template <>
 Plan* Net<float>::PlanTo(int last) {
-  if (!planning_ || phase_ != Phase::kTest) return nullptr;
+  if (!planning_ || layerwise_ || phase_ != Phase::kTest) return nullptr;
   for (const auto& layer : layers_) {
     if (!layer->Plannable()) return nullptr;
   }

@@ -91,34 +91,53 @@ Dtype Forward(Net<Dtype>& net, int from, int to) {
   return net.Forward(from, to, Interrupt());
 }
 
-// Hooks run with the interpreter's lock; their exceptions end the forward.
-p3d::Net<float>::Hook ToHook(const py::function& function) {
+template <typename Dtype>
+void Backward(Net<Dtype>& net, int from, int to) {
+  py::gil_scoped_release release;
+  net.Backward(from, to, Interrupt());
+}
+
+// Hooks run with the interpreter's lock; their exceptions end the run.
+template <typename Argument>
+std::function<void(Argument)> ToHook(const py::function& function) {
   const auto shared = std::shared_ptr<py::function>(
       new py::function(function), [](py::function* pointer) {
         py::gil_scoped_acquire acquire;
         delete pointer;
       });
-  return [shared](int layer) {
+  return [shared](Argument argument) {
     py::gil_scoped_acquire acquire;
-    (*shared)(layer);
+    (*shared)(argument);
   };
+}
+
+template <typename Dtype>
+using Hooks = std::vector<typename Net<Dtype>::Hook> Net<Dtype>::*;
+
+template <typename Dtype, typename Class>
+void BindHook(Class* bound, const char* name, Hooks<Dtype> hooks) {
+  bound->def(name, [hooks](Net<Dtype>& net, const py::function& hook) {
+    (net.*hooks).push_back(ToHook<int>(hook));
+  });
 }
 
 template <typename Dtype>
 void BindNetClass(py::module_& m, const std::string& suffix) {
   using N = Net<Dtype>;
   using Pointer = std::shared_ptr<N>;
-  py::class_<N, Pointer>(m, ("Net" + suffix).c_str(),
-                         "A net made of layer descriptions; p3d.caffe.Net "
-                         "makes them from a prototxt.")
+  py::class_<N, Pointer> bound(m, ("Net" + suffix).c_str(),
+                               "A net made of layer descriptions; "
+                               "p3d.caffe.Net makes them from a prototxt.");
+  bound
       .def(py::init([](const std::string& name, const py::list& layers,
-                       const py::dict& defaults, int phase) {
+                       const py::dict& defaults, int phase,
+                       bool force_backward) {
              const auto specs = ToLayerSpecs(layers, defaults);
-             return std::make_shared<N>(name, specs,
-                                        static_cast<p3d::Phase>(phase));
+             return std::make_shared<N>(
+                 name, specs, static_cast<p3d::Phase>(phase), force_backward);
            }),
            py::arg("name"), py::arg("layers"), py::arg("defaults"),
-           py::arg("phase"))
+           py::arg("phase"), py::arg("force_backward") = false)
       .def_property_readonly("name", &N::name)
       .def_property_readonly(
           "phase", [](const N& net) { return static_cast<int>(net.phase()); })
@@ -157,6 +176,11 @@ void BindNetClass(py::module_& m, const std::string& suffix) {
       .def("forward", &Forward<Dtype>, py::arg("from_layer"),
            py::arg("to_layer"),
            "Runs these layers, both included; returns the weighted loss.")
+      .def("backward", &Backward<Dtype>, py::arg("from_layer"),
+           py::arg("to_layer"),
+           "Runs these layers backwards, from_layer >= to_layer.")
+      .def("clear_param_diffs", &N::ClearParamDiffs,
+           py::call_guard<py::gil_scoped_release>())
       .def("profile", &Profile<Dtype>,
            "One whole forward; a dict per step with its milliseconds.")
       .def("reshape", &N::Reshape, py::call_guard<py::gil_scoped_release>())
@@ -168,13 +192,16 @@ void BindNetClass(py::module_& m, const std::string& suffix) {
       .def("set_planning", &N::set_planning, py::arg("on"))
       .def_property_readonly("planned", &N::planned)
       .def_property_readonly("held_params", &N::held_params)
-      .def("before_forward",
-           [](N& net, const py::function& hook) {
-             net.before_forward.push_back(ToHook(hook));
-           })
-      .def("after_forward", [](N& net, const py::function& hook) {
-        net.after_forward.push_back(ToHook(hook));
-      });
+      .def(
+          "set_debug_log",
+          [](N& net, const py::function& log) {
+            net.debug_log = ToHook<const std::string&>(log);
+          },
+          py::arg("log"), "Calls log(line) as debug_info asks for.");
+  BindHook<Dtype>(&bound, "before_forward", &N::before_forward);
+  BindHook<Dtype>(&bound, "after_forward", &N::after_forward);
+  BindHook<Dtype>(&bound, "before_backward", &N::before_backward);
+  BindHook<Dtype>(&bound, "after_backward", &N::after_backward);
 }
 
 }  // namespace

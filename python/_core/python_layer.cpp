@@ -52,6 +52,17 @@ class PythonLayer : public p3d::Layer<float> {
     for (Blob<float>* blob : bottom) blob->storage().Touch();
   }
 
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    {
+      py::gil_scoped_acquire acquire;
+      object_.attr("backward")(ToList(top), py::cast(propagate_down),
+                               ToList(bottom));
+    }
+    for (Blob<float>* blob : bottom) blob->diff_storage().Touch();
+    for (const auto& blob : blobs_) blob->diff_storage().Touch();
+  }
+
  private:
   static py::list ToList(const Blobs& blobs) {
     py::list list;

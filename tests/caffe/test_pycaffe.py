@@ -316,6 +316,48 @@ def test_private_forward_by_index(net: caffe.Net) -> None:
         net._forward(0, 10_000)
 
 
+# --- backward
+
+
+def test_backward_returns_live_views_of_the_inputs_diffs() -> None:
+    net = caffe.Net("force_backward: true" + IMAGE_NET, caffe.TEST)
+    net.forward(data=rng_for("x").normal(0, 1, (2, 3, 6, 5)))
+    weights = rng_for("w").normal(0, 1, (2, 3))
+    diffs = net.backward(diffs=["fc"], prob=weights)
+    assert set(diffs) == {"data", "fc"}
+    prob = net.blobs["prob"].data
+    expected = prob * (weights - (weights * prob).sum(1, keepdims=True))
+    np.testing.assert_allclose(diffs["fc"], expected, rtol=1e-4, atol=1e-6)
+    first = diffs["data"].copy()
+    net.backward(prob=2 * weights)
+    np.testing.assert_allclose(diffs["data"], 2 * first, rtol=1e-5, atol=1e-7)
+    assert set(net.backward(start="prob", end="fc")) == {"conv"}
+
+
+def test_backward_checks_diffs() -> None:
+    net = caffe.Net("force_backward: true" + IMAGE_NET, caffe.TEST)
+    net.forward()
+    with pytest.raises(Exception, match="Top diff arguments do not match net outputs"):
+        net.backward(fc=np.zeros((2, 3)))
+    with pytest.raises(Exception, match="Diff is not batch sized"):
+        net.backward(prob=np.zeros((1, 3)))
+
+
+def test_forward_backward_all_pads_the_last_batch() -> None:
+    net = caffe.Net("force_backward: true" + IMAGE_NET, caffe.TEST)
+    items = rng_for("all").normal(0, 1, (5, 3, 6, 5))
+    weights = rng_for("all diffs").normal(0, 1, (5, 3))
+    blobs, diffs = net.forward_backward_all(["fc"], ["conv"], data=items, prob=weights)
+    assert {name: array.shape for name, array in blobs.items()} == {"prob": (5, 3), "fc": (5, 3)}
+    assert diffs["data"].shape == items.shape
+    assert diffs["conv"].shape == (5, 4, 4, 3)
+    net.forward(data=items[2:4])
+    expected = net.backward(prob=weights[2:4])["data"]
+    np.testing.assert_allclose(diffs["data"][2:4], expected, rtol=1e-5, atol=1e-7)
+    with pytest.raises(Exception, match="do not match net inputs and outputs"):
+        net.forward_backward_all(picture=items)
+
+
 # --- reshape, copy, share, save
 
 

@@ -1,4 +1,4 @@
-"""Every golden forward case of a single layer, with every instruction set."""
+"""Every golden case of a single layer, forward and backward, with every instruction set."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from golden_cases import Case, build, check, load, names, passes
 
 TOLERANCE = 1e-5
 KERNEL_TYPES = ("Convolution", "InnerProduct", "LSTM")
+# Where a gradient is not Caffe's.
+OTHER_GRADIENTS = {
+    # There the blob and the top share a diff: what clears one erases the other.
+    "layers_more/parameter",
+    # There an in-place ReLU takes what a negative slope made positive for positive.
+    "layers_more/relu_slope_inplace",
+}
 CASES = [f"{folder}/{name}" for folder in ("layers", "layers_more") for name in names(folder)]
 
 
 @pytest.mark.parametrize("way", ["plan", "layers", "double"])
 @pytest.mark.parametrize("name", CASES)
-def test_forward(name: str, isa: str, way: str) -> None:
+def test_layer(name: str, isa: str, way: str) -> None:
     case = load(*name.split("/", 1))
     check_passes(name, case, build(case, way))
 
@@ -32,7 +39,7 @@ def wide_bottoms(case: Case) -> list[int]:
 
 @pytest.mark.parametrize("way", ["plan", "layers"])
 @pytest.mark.parametrize("name", [n for n in CASES if wide_bottoms(load(*n.split("/", 1)))])
-def test_forward_behind_convolutions(name: str, way: str) -> None:
+def test_layer_behind_convolutions(name: str, way: str) -> None:
     """Values that come from a convolution lie in the engine's own order."""
     case = load(*name.split("/", 1))
     wide = wide_bottoms(case)
@@ -73,6 +80,22 @@ def check_passes(name: str, case: Case, net: Any) -> None:
             if key.startswith("param_after"):
                 index = int(key.removeprefix("param_after"))
                 check(net.params["layer"][index].data, value, TOLERANCE, where + key)
+        if bool(case["has_backward"]) and name not in OTHER_GRADIENTS:
+            check_backward(where, case, net, expected)
+
+
+def check_backward(where: str, case: Case, net: Any, expected: Case) -> None:
+    """Gradients from a diff of the first top."""
+    if bool(case["diffs_cleared"]):
+        net.clear_param_diffs()
+    net.blobs[str(case["tops"][0])].diff[...] = expected["top_diff0"]
+    net.backward()
+    for key, value in expected.items():
+        kind, index = key.rstrip("0123456789"), key[len(key.rstrip("0123456789")) :]
+        if kind == "bottom_diff":
+            check(net.blobs[f"b{index}"].diff, value, TOLERANCE, where + key)
+        elif kind == "param_diff":
+            check(net.params["layer"][int(index)].diff, value, TOLERANCE, where + key)
 
 
 @pytest.mark.parametrize("name", [n for n in CASES if has_kernels(load(*n.split("/", 1)))])

@@ -1,4 +1,4 @@
-"""Residual stages of P3D nets against float64 references (zoo/units/p3d_*)."""
+"""Residual stages, forward and backward, against float64 references (zoo/units)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from golden_cases import GOLDEN, check, load
+from golden_cases import check, check_gradients, load, names
 
 import p3d.caffe as caffe
 
 TOLERANCE = 1e-5
-NAMES = sorted(path.stem for path in (GOLDEN / "zoo/units").glob("p3d_*.npz"))
+GRADIENT_TOLERANCE = 1e-4
+MODES = [
+    (name, mode)
+    for name in names("zoo/units")
+    for mode in ("test", "train", "frozen")
+    if any(key.startswith(f"{mode}/") for key in load("zoo/units", name))
+]
 
 
 def text_of(node: dict[str, Any], frozen: bool) -> str:
@@ -44,7 +50,8 @@ def build(case: dict[str, np.ndarray], phase: int, frozen: bool) -> caffe.Net:
     dims = " ".join(f"dim: {d}" for d in case["bottom"].shape)
     head = f'layer {{ name: "d" type: "Input" top: "data" input_param {{ shape {{ {dims} }} }} }}\n'
     graph = json.loads(str(case["graph"]))
-    net = caffe.Net(head + "".join(text_of(node, frozen) for node in graph), phase)
+    text = "force_backward: true\n" + head + "".join(text_of(node, frozen) for node in graph)
+    net = caffe.Net(text, phase)
     for key, value in case.items():
         if key.startswith("param/"):
             _, layer, index = key.split("/")
@@ -53,9 +60,8 @@ def build(case: dict[str, np.ndarray], phase: int, frozen: bool) -> caffe.Net:
     return net
 
 
-@pytest.mark.parametrize("mode", ["test", "train", "frozen"])
-@pytest.mark.parametrize("name", NAMES)
-def test_forward(name: str, isa: str, mode: str) -> None:
+@pytest.mark.parametrize(("name", "mode"), MODES)
+def test_forward_and_backward(name: str, isa: str, mode: str) -> None:
     case = load("zoo/units", name)
     net = build(case, caffe.TEST if mode == "test" else caffe.TRAIN, mode == "frozen")
     net.forward()
@@ -63,3 +69,9 @@ def test_forward(name: str, isa: str, mode: str) -> None:
     assert blobs
     for key in blobs:
         check(net.blobs[key.rpartition("/")[2]].data, case[key], TOLERANCE, f"{name} {key}")
+    if f"{mode}/bottom_diff" not in case:
+        return
+    diff = net.backward(**{net.outputs[0]: case["top_diff"]})["data"]
+    key = f"{mode}/bottom_diff"
+    check(diff, case[key], GRADIENT_TOLERANCE, f"{name} {key}")
+    check_gradients(net, case, f"{mode}/", GRADIENT_TOLERANCE, name)

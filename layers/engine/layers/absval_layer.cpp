@@ -18,6 +18,10 @@ class AbsValLayer : public NeuronLayer<Dtype> {
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
     Abs(x, count, y);
   }
+  void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
+                   Dtype* dx) const override {
+    AbsBackward(x, dy, count, dx);
+  }
 };
 
 P3D_REGISTER_LAYER(AbsVal, AbsValLayer);

@@ -14,6 +14,7 @@ class AccuracyLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return {2, 2, 1, 2, false}; }
+  bool Differentiable(int) const override { return false; }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);

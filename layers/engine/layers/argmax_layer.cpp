@@ -18,6 +18,7 @@ class ArgMaxLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
+  bool Differentiable(int) const override { return false; }
 
   void LayerSetUp(const Blobs&, const Blobs&) override {
     const Fields& param = this->Param("argmax_param");

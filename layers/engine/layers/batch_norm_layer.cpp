@@ -1,5 +1,6 @@
 #include "engine/layer.hpp"
 #include "engine/layers/normalize.hpp"
+#include "engine/layers/saved_input.hpp"
 #include "kernels/bn.hpp"
 
 namespace p3d {
@@ -49,11 +50,26 @@ class BatchNormLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Moments moments =
-        use_global_stats_ ? GlobalMoments() : BatchMoments(*bottom[0]);
-    if (!use_global_stats_) Add(moments, bottom[0]->geometry());
-    NormalizeChannels<Dtype>(moments, eps_, nullptr, nullptr, bottom[0],
+    moments_ = use_global_stats_ ? GlobalMoments() : BatchMoments(*bottom[0]);
+    if (!use_global_stats_) {
+      Add(moments_, bottom[0]->geometry());
+      if (this->needs_backward()) input_.Save(*bottom[0], *top[0]);
+    }
+    NormalizeChannels<Dtype>(moments_, eps_, nullptr, nullptr, bottom[0],
                              top[0]);
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    if (use_global_stats_) {
+      NormalizeChannelsBackwardFrozen<Dtype>(moments_, eps_, nullptr, *top[0],
+                                             bottom[0]);
+    } else {
+      NormalizeChannelsBackward<Dtype>(moments_, eps_, nullptr,
+                                       input_.of(*bottom[0]), *top[0], nullptr,
+                                       nullptr, bottom[0]);
+    }
   }
 
   void Affine(Dtype* scale, Dtype* shift) const override {
@@ -97,6 +113,8 @@ class BatchNormLayer : public Layer<Dtype> {
   bool use_global_stats_ = false;
   double fraction_ = 0;
   double eps_ = 0;
+  Moments moments_;  // of the last Forward
+  SavedInput<Dtype> input_;
 };
 
 P3D_REGISTER_LAYER(BatchNorm, BatchNormLayer);

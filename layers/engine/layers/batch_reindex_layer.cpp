@@ -26,6 +26,25 @@ class BatchReindexLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
+    const std::vector<int64_t> index = Index(bottom);
+    const Order order = bottom[0]->order();
+    const Dtype* x = bottom[0]->data(order);
+    GatherRows(index, bottom[0]->count(1), x, top[0]->write_data(order));
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    const Order order = top[0]->diff_order();
+    const Dtype* dy = top[0]->diff(order);
+    GatherRowsBackward(Index(bottom), bottom[0]->shape(0), bottom[0]->count(1),
+                       dy, bottom[0]->write_diff(order));
+  }
+
+  bool Differentiable(int index) const override { return index == 0; }
+
+ private:
+  static std::vector<int64_t> Index(const Blobs& bottom) {
     const int64_t items = bottom[0]->shape(0);
     const Dtype* wanted = bottom[1]->data();
     std::vector<int64_t> index(bottom[1]->count());
@@ -35,9 +54,7 @@ class BatchReindexLayer : public Layer<Dtype> {
             " items of bottom 0, counted from 0");
       index[i] = static_cast<int64_t>(wanted[i]);
     }
-    const Order order = bottom[0]->order();
-    const Dtype* x = bottom[0]->data(order);
-    GatherRows(index, bottom[0]->count(1), x, top[0]->write_data(order));
+    return index;
   }
 };
 

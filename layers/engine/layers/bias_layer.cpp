@@ -46,6 +46,21 @@ class BiasLayer : public Layer<Dtype> {
                       top[0]->write_data(at.order));
   }
 
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    const bool wanted = learned_ ? this->learns(0) : propagate_down[1];
+    const Blob<Dtype>& bias = Bias(bottom);
+    const Placement at = Place(*top[0], axis_, bias);
+    const Dtype* dy = top[0]->diff(at.order);
+    if (wanted) {
+      Dtype* gradient =
+          learned_ ? this->blobs_[0]->mutable_diff() : ZeroDiff(bottom[1]);
+      ScaleShiftGradients<Dtype>(at.broadcast, nullptr, dy, nullptr, gradient);
+    }
+    if (!propagate_down[0] || bottom[0] == top[0]) return;
+    std::copy_n(dy, top[0]->count(), bottom[0]->write_diff(at.order));
+  }
+
   void Affine(Dtype* scale, Dtype* shift) const override {
     const Blob<Dtype>& blob = *this->blobs_[0];
     std::fill_n(scale, blob.count(), Dtype(1));

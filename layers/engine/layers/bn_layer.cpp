@@ -1,6 +1,7 @@
 #include "engine/filler.hpp"
 #include "engine/layer.hpp"
 #include "engine/layers/normalize.hpp"
+#include "engine/layers/saved_input.hpp"
 #include "kernels/bn.hpp"
 
 namespace p3d {
@@ -14,6 +15,8 @@ namespace p3d {
 // running = momentum running + (1 - momentum) batch. TEST, and TRAIN where
 // frozen, use the running ones and change nothing. Solvers leave the running
 // blobs alone whatever lr_mult says, and all four where frozen.
+// Unless frozen, gradients take the statistics for the batch's own, in TEST
+// too.
 //
 // Without a slope_filler the slope starts at 1 (the published layer: 0, which
 // makes a dead layer).
@@ -58,13 +61,24 @@ class BNLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Moments moments =
-        learning() ? BatchMoments(*bottom[0]) : RunningMoments();
+    moments_ = learning() ? BatchMoments(*bottom[0]) : RunningMoments();
     if (learning()) {
-      Move(moments.mean, this->blobs_[2].get());
-      Move(moments.variance, this->blobs_[3].get());
+      Move(moments_.mean, this->blobs_[2].get());
+      Move(moments_.variance, this->blobs_[3].get());
     }
-    NormalizeChannels(moments, eps_, blob(0), blob(1), bottom[0], top[0]);
+    if (!frozen_ && this->needs_backward()) input_.Save(*bottom[0], *top[0]);
+    NormalizeChannels(moments_, eps_, blob(0), blob(1), bottom[0], top[0]);
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    Blob<Dtype>* below = propagate_down[0] ? bottom[0] : nullptr;
+    if (!frozen_) {
+      NormalizeChannelsBackward(moments_, eps_, blob(0), input_.of(*bottom[0]),
+                                *top[0], gradient(0), gradient(1), below);
+    } else if (below) {
+      NormalizeChannelsBackwardFrozen(moments_, eps_, blob(0), *top[0], below);
+    }
   }
 
   void Affine(Dtype* scale, Dtype* shift) const override {
@@ -74,6 +88,9 @@ class BNLayer : public Layer<Dtype> {
  private:
   bool learning() const { return this->phase() == Phase::kTrain && !frozen_; }
   const Dtype* blob(int i) const { return this->blobs_[i]->data(); }
+  Dtype* gradient(int i) const {
+    return this->learns(i) ? this->blobs_[i]->mutable_diff() : nullptr;
+  }
 
   Moments RunningMoments() const {
     const int64_t channels = this->blobs_[2]->count();
@@ -97,6 +114,8 @@ class BNLayer : public Layer<Dtype> {
   bool frozen_ = false;
   double momentum_ = 0;
   double eps_ = 0;
+  Moments moments_;  // of the last Forward
+  SavedInput<Dtype> input_;
 };
 
 P3D_REGISTER_LAYER(BN, BNLayer);

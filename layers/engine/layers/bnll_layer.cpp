@@ -13,6 +13,11 @@ class BNLLLayer : public NeuronLayer<Dtype> {
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
     Bnll(x, count, y);
   }
+  void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
+                   Dtype* dx) const override {
+    BnllBackward(x, dy, count, dx);
+  }
+  bool SlopeNeedsInput() const override { return true; }
 };
 
 P3D_REGISTER_LAYER(BNLL, BNLLLayer);

@@ -1,5 +1,7 @@
 #include "engine/layers/broadcast.hpp"
 
+#include <algorithm>
+
 #include "kernels/error.hpp"
 
 namespace p3d {
@@ -56,12 +58,20 @@ Placement Place(const Blob<Dtype>& bottom, int64_t axis,
           Order::kCaffe};
 }
 
+template <typename Dtype>
+Dtype* ZeroDiff(Blob<Dtype>* blob) {
+  Dtype* diff = blob->write_diff();
+  std::fill_n(diff, blob->count(), Dtype(0));
+  return diff;
+}
+
 #define P3D_INSTANTIATE(Dtype)                                                 \
   template Shape CoefficientShape(const Blob<Dtype>&, int64_t, int64_t);       \
   template void CheckCoefficients(const Blob<Dtype>&, int64_t,                 \
                                   const Blob<Dtype>&);                         \
   template bool IsPerChannel(const Blob<Dtype>&, int64_t, const Blob<Dtype>&); \
-  template Placement Place(const Blob<Dtype>&, int64_t, const Blob<Dtype>&)
+  template Placement Place(const Blob<Dtype>&, int64_t, const Blob<Dtype>&);   \
+  template Dtype* ZeroDiff(Blob<Dtype>*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
 #undef P3D_INSTANTIATE

@@ -36,6 +36,10 @@ template <typename Dtype>
 Placement Place(const Blob<Dtype>& bottom, int64_t axis,
                 const Blob<Dtype>& coefficients);
 
+// A bottom's diff, set to 0 for gradients to be added.
+template <typename Dtype>
+Dtype* ZeroDiff(Blob<Dtype>* blob);
+
 }  // namespace p3d
 
 #endif  // P3D_ENGINE_LAYERS_BROADCAST_HPP_

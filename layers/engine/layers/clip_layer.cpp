@@ -22,6 +22,11 @@ class ClipLayer : public NeuronLayer<Dtype> {
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
     Clip(x, count, min_, max_, y);
   }
+  void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
+                   Dtype* dx) const override {
+    ClipBackward(x, dy, count, min_, max_, dx);
+  }
+  bool SlopeNeedsInput() const override { return true; }
 
  private:
   Dtype min_ = 0;

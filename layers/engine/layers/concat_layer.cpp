@@ -44,20 +44,44 @@ class ConcatLayer : public Layer<Dtype> {
   void Forward(const Blobs& bottom, const Blobs& top) override {
     if (bottom.size() == 1) return;
     const Order order = axis_ == 1 ? bottom[0]->order() : Order::kCaffe;
-    const bool last = order == Order::kChannelsLast;
-    const int64_t rows =
-        last ? top[0]->shape(0) * top[0]->count(2) : top[0]->count(0, axis_);
-    const int64_t inner = last ? 1 : top[0]->count(axis_ + 1);
-    const int64_t stride = top[0]->shape(axis_) * inner;
+    const Layout layout = LayoutOf(*top[0], order);
     Dtype* to = top[0]->write_data(order);
     for (Blob<Dtype>* blob : bottom) {
-      const int64_t width = blob->shape(axis_) * inner;
-      CopyRows<Dtype>(rows, width, {blob->data(order), width}, {to, stride});
+      const int64_t width = blob->shape(axis_) * layout.inner;
+      CopyRows<Dtype>(layout.rows, width, {blob->data(order), width},
+                      {to, layout.stride});
       to += width;
     }
   }
 
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (bottom.size() == 1) return;
+    const Order order = axis_ == 1 ? top[0]->diff_order() : Order::kCaffe;
+    const Layout layout = LayoutOf(*top[0], order);
+    const Dtype* from = top[0]->diff(order);
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      const int64_t width = bottom[i]->shape(axis_) * layout.inner;
+      if (propagate_down[i]) {
+        CopyRows<Dtype>(layout.rows, width, {from, layout.stride},
+                        {bottom[i]->write_diff(order), width});
+      }
+      from += width;
+    }
+  }
+
  private:
+  // The top as rows that hold one row of each bottom.
+  struct Layout {
+    int64_t rows, inner, stride;
+  };
+  Layout LayoutOf(const Blob<Dtype>& top, Order order) const {
+    const bool last = order == Order::kChannelsLast;
+    const int64_t inner = last ? 1 : top.count(axis_ + 1);
+    return {last ? top.shape(0) * top.count(2) : top.count(0, axis_), inner,
+            top.shape(axis_) * inner};
+  }
+
   // `concat_dim` is the old name of `axis`.
   int AxisOf(const Blob<Dtype>& bottom) const {
     const Fields& param = this->Param("concat_param");

@@ -27,13 +27,30 @@ class ContrastiveLossLayer : public LossLayer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Fields& param = this->Param("contrastive_loss_param");
     const int64_t pairs = bottom[0]->shape(0);
     const double sum =
         ContrastiveLoss(pairs, bottom[0]->count(1), bottom[0]->data(),
-                        bottom[1]->data(), bottom[2]->data(),
-                        {param.Float("margin"), param.Bool("legacy_version")});
-    this->SetLoss(sum / static_cast<double>(pairs) / 2, top);
+                        bottom[1]->data(), bottom[2]->data(), Rule());
+    this->SetLoss(sum, 2. * pairs, top);
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    for (int i = 0; i < 2; ++i) {
+      if (!propagate_down[i]) continue;
+      ContrastiveLossBackward(
+          bottom[0]->shape(0), bottom[0]->count(1), bottom[0]->data(),
+          bottom[1]->data(), bottom[2]->data(), Rule(),
+          (i == 0 ? 1 : -1) * this->Factor(top), bottom[i]->write_diff());
+    }
+  }
+
+  bool Differentiable(int index) const override { return index < 2; }
+
+ private:
+  ContrastiveRule Rule() const {
+    const Fields& param = this->Param("contrastive_loss_param");
+    return {param.Float("margin"), param.Bool("legacy_version")};
   }
 };
 

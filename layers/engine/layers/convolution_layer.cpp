@@ -128,6 +128,7 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
     some.num = std::max<int64_t>(1, shape.num);
     CheckConvShape(some);
     conv_ = MakeConv(some, Dtype());
+    gradients_.reset();
     shape_ = shape;
   }
   const Shape out = params_.With(in, shape_.num_output, shape_.out_sizes());
@@ -142,6 +143,33 @@ void ConvolutionLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
     const Dtype* x = bottom[i]->storage().data(Order::kChannelsLast, in);
     Dtype* y = top[i]->storage().write_data(Order::kChannelsLast, out);
     if (shape_.num > 0) Run(x, y);
+  }
+}
+
+template <typename Dtype>
+void ConvolutionLayer<Dtype>::Backward(const Blobs& top,
+                                       const std::vector<bool>& propagate_down,
+                                       const Blobs& bottom) {
+  if (shape_.num == 0) return;
+  if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
+  const Order order = Order::kChannelsLast;
+  const Geometry in = params_.GeometryOf(bottom[0]->shape());
+  const Geometry out = params_.GeometryOf(top[0]->shape());
+  auto& blobs = this->blobs_;
+  for (size_t i = 0; i < bottom.size(); ++i) {
+    const Dtype* dy = top[i]->diff_storage().data(order, out);
+    if (blobs.size() > 1 && this->learns(1)) {
+      ScaleShiftGradients<Dtype>(Broadcast::Channels(out, order), nullptr, dy,
+                                 nullptr, blobs[1]->mutable_diff());
+    }
+    if (this->learns(0)) {
+      gradients_->Weights(dy, bottom[i]->storage().data(order, in),
+                          blobs[0]->mutable_diff());
+    }
+    if (propagate_down[i]) {
+      gradients_->Data(dy, blobs[0]->data(),
+                       bottom[i]->diff_storage().write_data(order, in));
+    }
   }
 }
 

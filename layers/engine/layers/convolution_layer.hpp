@@ -7,6 +7,7 @@
 #include "engine/layer.hpp"
 #include "engine/layers/conv_params.hpp"
 #include "kernels/conv.hpp"
+#include "kernels/conv_gradients.hpp"
 
 namespace p3d {
 
@@ -28,6 +29,8 @@ class ConvolutionLayer : public Layer<Dtype> {
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;
   void Forward(const Blobs& bottom, const Blobs& top) override;
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override;
 
   std::string kernel() const override;
   int64_t macs() const override;
@@ -49,6 +52,7 @@ class ConvolutionLayer : public Layer<Dtype> {
   ConvParams params_;
   ConvShape shape_;
   std::shared_ptr<const Conv> conv_;
+  std::unique_ptr<const ConvGradients<Dtype>> gradients_;  // when first used
   bool simple_ = false;  // one bottom, channels at axis 1
 };
 

@@ -43,15 +43,28 @@ class CropLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Order order = bottom[0]->order();
+    Crop(AxesIn(order), bottom[0]->data(order), top[0]->write_data(order));
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    const Order order = top[0]->diff_order();
+    Uncrop(AxesIn(order), top[0]->diff(order), bottom[0]->write_diff(order));
+  }
+
+  bool Differentiable(int index) const override { return index == 0; }
+
+ private:
+  std::vector<CropAxis> AxesIn(Order order) const {
     std::vector<CropAxis> axes = axes_;
     if (order == Order::kChannelsLast && axes.size() > 2) {
       axes.push_back(axes[1]);
       axes.erase(axes.begin() + 1);
     }
-    Crop(axes, bottom[0]->data(order), top[0]->write_data(order));
+    return axes;
   }
 
- private:
   std::vector<CropAxis> axes_;
 };
 

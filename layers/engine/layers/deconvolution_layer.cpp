@@ -4,6 +4,8 @@
 #include "engine/layer.hpp"
 #include "engine/layers/conv_params.hpp"
 #include "kernels/affine.hpp"
+#include "kernels/conv_gradients.hpp"
+#include "kernels/conv_reference.hpp"
 #include "kernels/deconv.hpp"
 #include "kernels/scratch.hpp"
 
@@ -77,6 +79,31 @@ class DeconvolutionLayer : public Layer<Dtype> {
     }
   }
 
+  // What was forward there is the gradient here, and the other way round.
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    const Order order = Order::kChannelsLast;
+    const Geometry in = params_.GeometryOf(bottom[0]->shape());
+    const Geometry out = params_.GeometryOf(top[0]->shape());
+    if (in.num == 0) return;
+    if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
+    auto& blobs = this->blobs_;
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      const Dtype* dy = top[i]->diff_storage().data(order, out);
+      if (blobs.size() > 1 && this->learns(1)) {
+        ScaleShiftGradients<Dtype>(Broadcast::Channels(out, order), nullptr, dy,
+                                   nullptr, blobs[1]->mutable_diff());
+      }
+      if (this->learns(0)) {
+        gradients_->Weights(bottom[i]->storage().data(order, in), dy,
+                            blobs[0]->mutable_diff());
+      }
+      if (propagate_down[i]) {
+        Convolve(dy, bottom[i]->diff_storage().write_data(order, in));
+      }
+    }
+  }
+
  private:
   void Make(const Shape& in, const Geometry& geometry) {
     // An empty batch, as Filter makes it, is no reason to complain.
@@ -93,10 +120,14 @@ class DeconvolutionLayer : public Layer<Dtype> {
     }
     CheckDeconvShape(shape_);
     MakeDeconv();
+    gradients_.reset();
+    conv_.reset();
   }
 
   void MakeDeconv();
   void Run(const Dtype* x, Dtype* y);
+  // The convolution that is transposed, without bias.
+  void Convolve(const Dtype* y, Dtype* x);
   const Dtype* bias_or_null() const {
     return this->blobs_.size() > 1 ? this->blobs_[1]->data() : nullptr;
   }
@@ -105,6 +136,9 @@ class DeconvolutionLayer : public Layer<Dtype> {
   ConvShape shape_;
   Shape in_;
   std::shared_ptr<const Deconv> deconv_;
+  // When first used.
+  std::unique_ptr<const ConvGradients<Dtype>> gradients_;
+  std::unique_ptr<const Conv> conv_;
 };
 
 template <>
@@ -133,6 +167,23 @@ void DeconvolutionLayer<double>::Run(const double* x, double* y) {
   if (!bias_or_null()) return;
   ScaleShift<double>({shape_.num * shape_.in_pixels(), shape_.channels, 1},
                      nullptr, nullptr, bias_or_null(), y, y);
+}
+
+template <>
+void DeconvolutionLayer<float>::Convolve(const float* y, float* x) {
+  if (!conv_) conv_ = Conv::Create(shape_);
+  const Scratch<float> packed(conv_->packed_size());
+  conv_->Pack(this->blobs_[0]->data(), packed.data());
+  const Scratch<float> workspace(conv_->workspace_size());
+  conv_->Run(y, packed.data(), ConvEpilogue(), x, workspace.data());
+}
+
+template <>
+void DeconvolutionLayer<double>::Convolve(const double* y, double* x) {
+  ConvReference(
+      shape_, BlobStrides::ChannelsLast(shape_.channels, shape_.in_sizes()), y,
+      this->blobs_[0]->data(),
+      BlobStrides::ChannelsLast(shape_.num_output, shape_.out_sizes()), x);
 }
 
 P3D_REGISTER_LAYER(Deconvolution, DeconvolutionLayer);

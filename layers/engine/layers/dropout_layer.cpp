@@ -33,14 +33,29 @@ class DropoutLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     if (this->phase() == Phase::kTest) return;
-    const Order order = bottom[0]->order();
-    const Dtype* x = bottom[0]->data(order);
-    KeepRandomly(NextSeed(), 1 - ratio_, 1 / (1 - ratio_), bottom[0]->count(),
-                 x, top[0]->write_data(order));
+    seed_ = NextSeed();
+    order_ = bottom[0]->order();
+    const Dtype* x = bottom[0]->data(order_);
+    Drop(x, bottom[0]->count(), top[0]->write_data(order_));
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    if (this->phase() == Phase::kTest) return;
+    const Dtype* dy = top[0]->diff(order_);
+    Drop(dy, top[0]->count(), bottom[0]->write_diff(order_));
   }
 
  private:
+  void Drop(const Dtype* from, int64_t count, Dtype* to) const {
+    KeepRandomly(seed_, 1 - ratio_, 1 / (1 - ratio_), count, from, to);
+  }
+
   double ratio_ = 0;
+  // The mask of the last Forward: values are drawn again, in the same order.
+  uint64_t seed_ = 0;
+  Order order_ = Order::kCaffe;
 };
 
 P3D_REGISTER_LAYER(Dropout, DropoutLayer);

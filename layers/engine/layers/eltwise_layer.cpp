@@ -57,6 +57,28 @@ class EltwiseLayer : public Layer<Dtype> {
     }
   }
 
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    const Order order = top[0]->diff_order();
+    const Dtype* dy = top[0]->diff(order);
+    const int64_t count = top[0]->count();
+    std::vector<const Dtype*> values;
+    for (size_t i = 0; i < bottom.size() && operation_ != "SUM"; ++i) {
+      values.push_back(bottom[i]->data(order));
+    }
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      if (!propagate_down[i]) continue;
+      Dtype* dx = bottom[i]->write_diff(order);
+      if (operation_ == "SUM") {
+        EltwiseSum<Dtype>({dy}, {coefficients_[i]}, count, dx);
+      } else if (operation_ == "PROD") {
+        EltwiseProdBackward(values, i, dy, count, dx);
+      } else {
+        EltwiseMaxBackward(values, i, dy, count, dx);
+      }
+    }
+  }
+
  private:
   std::string operation_;
   std::vector<float> coefficients_;

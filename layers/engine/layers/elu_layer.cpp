@@ -18,6 +18,11 @@ class ELULayer : public NeuronLayer<Dtype> {
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
     Elu(x, count, alpha_, y);
   }
+  void MapBackward(const Dtype* x, const Dtype* y, const Dtype* dy,
+                   int64_t count, Dtype* dx) const override {
+    EluBackward(x, y, dy, count, alpha_, dx);
+  }
+  bool SlopeNeedsInput() const override { return alpha_ < 0; }
 
  private:
   Dtype alpha_ = 1;

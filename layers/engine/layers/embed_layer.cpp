@@ -1,5 +1,6 @@
 #include "engine/filler.hpp"
 #include "engine/layer.hpp"
+#include "kernels/affine.hpp"
 #include "kernels/embed.hpp"
 
 namespace p3d {
@@ -42,6 +43,21 @@ class EmbedLayer : public Layer<Dtype> {
     Embed(bottom[0]->count(), inputs_, outputs_, x, this->blobs_[0]->data(),
           bias, top[0]->write_data());
   }
+
+  void Backward(const Blobs& top, const std::vector<bool>&,
+                const Blobs& bottom) override {
+    const Dtype* dy = top[0]->diff();
+    if (this->learns(0)) {
+      EmbedBackward(bottom[0]->count(), inputs_, outputs_, bottom[0]->data(),
+                    dy, this->blobs_[0]->mutable_diff());
+    }
+    if (this->blobs_.size() > 1 && this->learns(1)) {
+      ScaleShiftGradients<Dtype>({bottom[0]->count(), outputs_, 1}, nullptr, dy,
+                                 nullptr, this->blobs_[1]->mutable_diff());
+    }
+  }
+
+  bool Differentiable(int) const override { return false; }
 
  private:
   int64_t inputs_ = 0;

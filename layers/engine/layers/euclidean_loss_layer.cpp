@@ -22,8 +22,20 @@ class EuclideanLossLayer : public LossLayer<Dtype> {
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const double sum = SquaredDistance(bottom[0]->count(), bottom[0]->data(),
                                        bottom[1]->data());
-    this->SetLoss(sum / static_cast<double>(bottom[0]->shape(0)) / 2, top);
+    this->SetLoss(sum, 2. * bottom[0]->shape(0), top);
   }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    for (int i = 0; i < 2; ++i) {
+      if (!propagate_down[i]) continue;
+      SquaredDistanceBackward(
+          bottom[0]->count(), bottom[0]->data(), bottom[1]->data(),
+          (i == 0 ? 1 : -1) * this->Factor(top), bottom[i]->write_diff());
+    }
+  }
+
+  bool Differentiable(int) const override { return true; }
 };
 
 P3D_REGISTER_LAYER(EuclideanLoss, EuclideanLossLayer);

@@ -26,6 +26,10 @@ class ExpLayer : public NeuronLayer<Dtype> {
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
     Exp(x, count, scale_, factor_, y);
   }
+  void MapBackward(const Dtype*, const Dtype* y, const Dtype* dy, int64_t count,
+                   Dtype* dx) const override {
+    ExpBackward(y, dy, count, scale_, dx);
+  }
 
  private:
   Dtype scale_ = 1;

@@ -34,19 +34,37 @@ class FilterLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Dtype* selector = bottom.back()->data();
-    std::vector<int64_t> index;
+    selected_.clear();
     for (int64_t i = 0; i < bottom.back()->count(); ++i) {
-      if (selector[i] != 0) index.push_back(i);
+      if (selector[i] != 0) selected_.push_back(i);
     }
     for (size_t i = 0; i < top.size(); ++i) {
       Shape shape = bottom[i]->shape();
-      shape[0] = static_cast<int64_t>(index.size());
+      shape[0] = static_cast<int64_t>(selected_.size());
       top[i]->Reshape(shape);
       const Order order = bottom[i]->order();
       const Dtype* x = bottom[i]->data(order);
-      GatherRows(index, bottom[i]->count(1), x, top[i]->write_data(order));
+      GatherRows(selected_, bottom[i]->count(1), x, top[i]->write_data(order));
     }
   }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    for (size_t i = 0; i < top.size(); ++i) {
+      if (!propagate_down[i]) continue;
+      const Order order = top[i]->diff_order();
+      const Dtype* dy = top[i]->diff(order);
+      GatherRowsBackward(selected_, bottom[i]->shape(0), bottom[i]->count(1),
+                         dy, bottom[i]->write_diff(order));
+    }
+  }
+
+  bool Differentiable(int index) const override {
+    return index + 1 < static_cast<int>(this->spec_.bottom.size());
+  }
+
+ private:
+  std::vector<int64_t> selected_;  // by the last Forward
 };
 
 P3D_REGISTER_LAYER(Filter, FilterLayer);

@@ -29,6 +29,9 @@ class FlattenLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs&, const Blobs&) override {}
+  // Nothing to do: the diffs are shared as the data are.
+  void Backward(const Blobs&, const std::vector<bool>&, const Blobs&) override {
+  }
 };
 
 P3D_REGISTER_LAYER(Flatten, FlattenLayer);

@@ -18,11 +18,25 @@ class HingeLossLayer : public LossLayer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Labels<Dtype> labels{bottom[1]->data(), bottom[0]->count(1)};
-    const bool squared = this->Param("hinge_loss_param").Str("norm") == "L2";
     const int64_t items = bottom[0]->shape(0);
-    const double sum = HingeLoss(items, bottom[0]->data(), labels, squared);
-    this->SetLoss(sum / static_cast<double>(items), top);
+    const double sum =
+        HingeLoss(items, bottom[0]->data(), Labeled(bottom), squared());
+    this->SetLoss(sum, static_cast<double>(items), top);
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    HingeLossBackward(bottom[0]->shape(0), bottom[0]->data(), Labeled(bottom),
+                      squared(), this->Factor(top), bottom[0]->write_diff());
+  }
+
+ private:
+  static Labels<Dtype> Labeled(const Blobs& bottom) {
+    return {bottom[1]->data(), bottom[0]->count(1)};
+  }
+  bool squared() const {
+    return this->Param("hinge_loss_param").Str("norm") == "L2";
   }
 };
 

@@ -40,6 +40,13 @@ class Im2colLayer : public Layer<Dtype> {
     Im2col(shape_, x, top[0]->write_data());
   }
 
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    const Dtype* dy = top[0]->diff();
+    Im2colBackward(shape_, dy, bottom[0]->write_diff());
+  }
+
  private:
   ConvParams params_;
   ConvShape shape_;

@@ -45,18 +45,31 @@ class InfogainLossLayer : public LossLayer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    Dtype* prob = (top.size() == 2 ? *top[1] : prob_).write_data();
+    Dtype* prob = prob_.write_data();
     Softmax(view_, bottom[0]->data(), prob);
-    const Dtype* matrix = (bottom.size() == 3 ? *bottom[2] : matrix_).data();
     const LossSum loss =
         InfogainLoss(view_, prob, this->LabelsOf(*bottom[1], view_.channels),
-                     matrix, static_cast<Dtype>(1e-20));
-    this->SetLoss(loss.sum / this->Divisor(this->Normalization("VALID"), view_,
-                                           loss.valid),
-                  top);
+                     Matrix(bottom), static_cast<Dtype>(1e-20));
+    this->SetLoss(
+        loss.sum,
+        this->Divisor(this->Normalization("VALID"), view_, loss.valid), top);
+    if (top.size() < 2) return;
+    std::copy(prob, prob + prob_.count(), top[1]->write_data());
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    SoftmaxInfogainBackward(
+        view_, prob_.data(), this->LabelsOf(*bottom[1], view_.channels),
+        Matrix(bottom), this->Factor(top), bottom[0]->write_diff());
   }
 
  private:
+  const Dtype* Matrix(const Blobs& bottom) const {
+    return (bottom.size() == 3 ? *bottom[2] : matrix_).data();
+  }
+
   AxisView view_;
   Blob<Dtype> prob_;
   Blob<Dtype> matrix_;

@@ -4,6 +4,7 @@
 #include "engine/layer.hpp"
 #include "kernels/affine.hpp"
 #include "kernels/conv.hpp"
+#include "kernels/conv_gradients.hpp"
 #include "kernels/conv_reference.hpp"
 #include "kernels/order.hpp"
 #include "kernels/scratch.hpp"
@@ -59,6 +60,7 @@ class InnerProductLayer : public Layer<Dtype> {
     if (rows > 0 && (rows != shape_.axes[0].in || !made_)) {
       shape_.axes[0].in = rows;
       Make();
+      gradients_.reset();
     }
     Shape out(in.begin(), in.begin() + axis_);
     out.push_back(shape_.num_output);
@@ -71,7 +73,38 @@ class InnerProductLayer : public Layer<Dtype> {
     if (rows_ > 0) Run(x, y);
   }
 
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (rows_ == 0) return;
+    if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
+    auto& blobs = this->blobs_;
+    const Dtype* dy = top[0]->diff();
+    if (blobs.size() > 1 && this->learns(1)) {
+      ScaleShiftGradients<Dtype>({rows_, shape_.num_output, 1}, nullptr, dy,
+                                 nullptr, blobs[1]->mutable_diff());
+    }
+    if (this->learns(0)) AddWeightGradient(dy, bottom[0]->data());
+    if (!propagate_down[0]) return;
+    const Scratch<Dtype> rows(transpose_ ? transposition().count() : 0);
+    const Dtype* weights = blobs[0]->data();
+    if (transpose_) {
+      ToChannelsLast(transposition(), weights, rows.data());
+      weights = rows.data();
+    }
+    gradients_->Data(dy, weights, bottom[0]->write_diff());
+  }
+
  private:
+  void AddWeightGradient(const Dtype* dy, const Dtype* x) {
+    Dtype* gradient = this->blobs_[0]->mutable_diff();
+    if (!transpose_) return gradients_->Weights(dy, x, gradient);
+    // Turned, added to and turned back.
+    const Scratch<Dtype> rows(transposition().count());
+    ToChannelsLast(transposition(), gradient, rows.data());
+    gradients_->Weights(dy, x, rows.data());
+    ToCaffeOrder(transposition(), rows.data(), gradient);
+  }
+
   void Make();
   void Run(const Dtype* x, Dtype* y);
   const Dtype* PackedWeights();
@@ -89,6 +122,7 @@ class InnerProductLayer : public Layer<Dtype> {
   bool made_ = false;
   ConvShape shape_;
   std::shared_ptr<const Conv> conv_;
+  std::unique_ptr<const ConvGradients<Dtype>> gradients_;  // when first used
 };
 
 template <>

@@ -26,6 +26,11 @@ class LogLayer : public NeuronLayer<Dtype> {
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
     Log(x, count, scale_, shift_, factor_, y);
   }
+  void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
+                   Dtype* dx) const override {
+    LogBackward(x, dy, count, scale_, shift_, factor_, dx);
+  }
+  bool SlopeNeedsInput() const override { return true; }
 
  private:
   Dtype scale_ = 1;

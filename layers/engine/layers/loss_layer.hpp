@@ -31,10 +31,17 @@ class LossLayer : public Layer<Dtype> {
     top[0]->Reshape({});
   }
 
+  // To the predictions alone, not to the labels.
+  bool Differentiable(int index) const override { return index == 0; }
+
  protected:
-  void SetLoss(double loss, const Blobs& top) const {
-    top[0]->write_data()[0] = static_cast<Dtype>(loss);
+  // The loss is sum / divisor.
+  void SetLoss(double sum, double divisor, const Blobs& top) {
+    divisor_ = divisor;
+    top[0]->write_data()[0] = static_cast<Dtype>(sum / divisor);
   }
+  // What Backward multiplies the sum's gradient by.
+  double Factor(const Blobs& top) const { return top[0]->diff()[0] / divisor_; }
 
   // The labels in a blob, by loss_param's ignore_label.
   Labels<Dtype> LabelsOf(const Blob<Dtype>& blob, int64_t classes) const {
@@ -75,6 +82,9 @@ class LossLayer : public Layer<Dtype> {
     }
     return std::max(1., divisor);
   }
+
+ private:
+  double divisor_ = 1;  // of the last Forward
 };
 
 }  // namespace p3d

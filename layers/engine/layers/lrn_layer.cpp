@@ -1,4 +1,5 @@
 #include "engine/layer.hpp"
+#include "engine/layers/saved_input.hpp"
 #include "kernels/lrn.hpp"
 #include "kernels/pool.hpp"
 #include "kernels/ranges.hpp"
@@ -47,6 +48,7 @@ class LRNLayer : public Layer<Dtype> {
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Order order = Order::kChannelsLast;
     const Geometry g = bottom[0]->geometry();
+    if (this->needs_backward()) input_.Save(*bottom[0], *top[0]);
     const Dtype* x = bottom[0]->data(order);
     Dtype* y = top[0]->write_data(order);
     if (g.count() == 0) return;
@@ -55,20 +57,51 @@ class LRNLayer : public Layer<Dtype> {
                         x, y);
       return;
     }
-    const Scratch<Dtype> squares(g.count()), means(g.count());
-    Dtype* square = squares.data();
-    ParallelRanges(g.count(), kRange, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) square[i] = x[i] * x[i];
-    });
-    AveragePool(pool_, order, square, means.data());
+    const Scratch<Dtype> means(g.count());
+    MeanSquares(x, g.count(), means.data());
     LrnApply(g.count(), alpha_, beta_, means.data(), x, y);
   }
 
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    const Order order = Order::kChannelsLast;
+    const Geometry g = bottom[0]->geometry();
+    const Dtype* x = input_.of(*bottom[0]).data(order);
+    const Dtype* dy = top[0]->diff(order);
+    Dtype* dx = bottom[0]->write_diff(order);
+    if (g.count() == 0) return;
+    if (!within_) {
+      LrnAcrossChannelsBackward(g.num * g.pixels, g.channels, size_, k_, alpha_,
+                                beta_, x, dy, dx);
+      return;
+    }
+    const Scratch<Dtype> means(g.count()), gradients(g.count());
+    MeanSquares(x, g.count(), means.data());
+    LrnApplyBackward(g.count(), alpha_, beta_, means.data(), x, dy,
+                     gradients.data(), dx);
+    const Dtype* pulls = means.data();
+    AveragePoolBackward(pool_, order, gradients.data(), means.data());
+    ParallelRanges(g.count(), kRange, [=](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) dx[i] += 2 * x[i] * pulls[i];
+    });
+  }
+
  private:
+  void MeanSquares(const Dtype* x, int64_t count, Dtype* means) const {
+    const Scratch<Dtype> squares(count);
+    Dtype* square = squares.data();
+    ParallelRanges(count, kRange, [=](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) square[i] = x[i] * x[i];
+    });
+    AveragePool<Dtype>(pool_, Order::kChannelsLast, square, means);
+  }
+
   int64_t size_ = 0;
   double alpha_ = 0, beta_ = 0, k_ = 0;
   bool within_ = false;
   PoolShape pool_;
+  SavedInput<Dtype> input_;
 };
 
 P3D_REGISTER_LAYER(LRN, LRNLayer);

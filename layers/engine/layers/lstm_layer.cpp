@@ -16,18 +16,31 @@ class LSTMLayer : public RecurrentLayer<Dtype> {
   int64_t gates() const override { return 4; }
   int states() const override { return 2; }
 
-  void Step(const Dtype* gates, const Dtype* continues,
-            std::vector<Blob<Dtype>>* states, Dtype* h) override {
-    Blob<Dtype>& cells = (*states)[1];
-    Dtype* c = cells.mutable_data();
-    LstmStep(cells.shape(1), this->width(), c, gates, continues, c, h);
-    std::copy(h, h + cells.count(), (*states)[0].write_data());
+  using typename RecurrentLayer<Dtype>::States;
+
+  void Step(const Dtype* gates, const Dtype* continues, const States& before,
+            const States& after) override {
+    LstmStep(streams(), this->width(), before[1], gates, continues, after[1],
+             after[0]);
+  }
+
+  void StepBackward(const Dtype* gates, const Dtype* continues,
+                    const States& before, const States& after,
+                    const States& diffs, Dtype* dgates) override {
+    LstmStepBackward(streams(), this->width(), before[1], gates, continues,
+                     after[1], diffs[1], diffs[0], diffs[1], dgates);
   }
 
   void Finish(Blob<Dtype>* h, Blob<Dtype>* top) override {
-    const Dtype* from = h->data();
-    std::copy(from, from + h->count(), top->write_data());
+    std::copy_n(h->data(), h->count(), top->write_data());
   }
+
+  void FinishBackward(Blob<Dtype>* top, Blob<Dtype>* h) override {
+    std::copy_n(top->diff(), h->count(), h->write_diff());
+  }
+
+ private:
+  int64_t streams() const { return this->hidden_shape()[1]; }
 };
 
 P3D_REGISTER_LAYER(LSTM, LSTMLayer);

@@ -1,5 +1,8 @@
+#include <algorithm>
+
 #include "engine/layer.hpp"
 #include "kernels/lstm.hpp"
+#include "kernels/scratch.hpp"
 
 namespace p3d {
 
@@ -36,6 +39,24 @@ class LSTMUnitLayer : public Layer<Dtype> {
              bottom[1]->data(), bottom[2]->data(), top[0]->write_data(),
              top[1]->write_data());
   }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    const int64_t streams = bottom[0]->shape(1), width = bottom[0]->shape(2);
+    const Scratch<Dtype> cells(streams * width), gates(4 * streams * width);
+    LstmStepBackward<Dtype>(streams, width, bottom[0]->data(),
+                            bottom[1]->data(), bottom[2]->data(),
+                            top[0]->data(), top[0]->diff(), top[1]->diff(),
+                            cells.data(), gates.data());
+    const Dtype* diffs[] = {cells.data(), gates.data()};
+    for (int i = 0; i < 2; ++i) {
+      if (!propagate_down[i]) continue;
+      std::copy_n(diffs[i], bottom[i]->count(), bottom[i]->write_diff());
+    }
+  }
+
+  // Not to the continuation indicators.
+  bool Differentiable(int index) const override { return index < 2; }
 };
 
 P3D_REGISTER_LAYER(LSTMUnit, LSTMUnitLayer);

@@ -22,7 +22,15 @@ class MultinomialLogisticLossLayer : public LossLayer<Dtype> {
     const double sum =
         LogLoss(view_, bottom[0]->data(), labels, static_cast<Dtype>(1e-20))
             .sum;
-    this->SetLoss(sum / static_cast<double>(view_.outer), top);
+    this->SetLoss(sum, static_cast<double>(view_.outer), top);
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    const Labels<Dtype> labels{bottom[1]->data(), view_.channels};
+    LogLossBackward(view_, bottom[0]->data(), labels, static_cast<Dtype>(1e-20),
+                    this->Factor(top), bottom[0]->write_diff());
   }
 
  private:

@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "engine/layer.hpp"
-#include "kernels/affine.hpp"
+#include "engine/layers/saved_input.hpp"
 #include "kernels/bn.hpp"
 
 namespace p3d {
@@ -35,32 +35,53 @@ class MVNLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    Geometry rows = bottom[0]->geometry();
-    rows.channels *= rows.num;
-    rows.num = 1;
-    if (across_) {
-      rows.channels = bottom[0]->geometry().num;
-      rows.pixels = bottom[0]->count() / rows.channels;
-    }
-    const int64_t count = rows.channels;
+    if (this->needs_backward()) input_.Save(*bottom[0], *top[0]);
+    const Geometry rows = Rows(*bottom[0]);
     const Dtype* x = bottom[0]->data();
-    std::vector<double> mean(count), deviation(count);
-    ChannelStatistics(rows, Order::kCaffe, x, mean.data(), deviation.data());
-    for (double& value : deviation) {
+    mean_.resize(rows.channels);
+    deviation_.resize(rows.channels);
+    ChannelStatistics(rows, Order::kCaffe, x, mean_.data(), deviation_.data());
+    for (double& value : deviation_) {
       value = variance_ ? std::sqrt(value) + eps_ : 1;
     }
-    std::vector<Dtype> center(count), scale(count), shift(count);
-    NormalizeCoefficients<Dtype>(count, mean.data(), deviation.data(), nullptr,
-                                 nullptr, center.data(), scale.data(),
-                                 shift.data());
-    ScaleShift(Broadcast::Channels(rows, Order::kCaffe), center.data(),
-               scale.data(), shift.data(), x, top[0]->write_data());
+    Normalize<Dtype>(rows, Order::kCaffe, mean_.data(), deviation_.data(),
+                     nullptr, nullptr, x, top[0]->write_data());
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    const Geometry rows = Rows(*bottom[0]);
+    const Dtype* x = input_.of(*bottom[0]).data();
+    const Dtype* dy = top[0]->diff();
+    Dtype* dx = bottom[0]->write_diff();
+    if (variance_) {
+      NormalizeBackward<Dtype>(rows, Order::kCaffe, mean_.data(),
+                               deviation_.data(), nullptr, x, dy, nullptr,
+                               nullptr, dx);
+      return;
+    }
+    std::vector<double> mean(rows.channels), unused(rows.channels);
+    ChannelStatistics(rows, Order::kCaffe, dy, mean.data(), unused.data());
+    Normalize<Dtype>(rows, Order::kCaffe, mean.data(), deviation_.data(),
+                     nullptr, nullptr, dy, dx);
   }
 
  private:
+  // What is normalised together as the pixels of one channel.
+  Geometry Rows(const Blob<Dtype>& blob) const {
+    Geometry rows = blob.geometry();
+    rows.channels = across_ ? rows.num : rows.num * rows.channels;
+    rows.num = 1;
+    rows.pixels = blob.count() / rows.channels;
+    return rows;
+  }
+
   bool variance_ = true;
   bool across_ = false;
   double eps_ = 0;
+  std::vector<double> mean_, deviation_;  // of the last Forward
+  SavedInput<Dtype> input_;
 };
 
 P3D_REGISTER_LAYER(MVN, MVNLayer);

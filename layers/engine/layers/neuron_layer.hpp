@@ -2,6 +2,7 @@
 #define P3D_ENGINE_LAYERS_NEURON_LAYER_HPP_
 
 #include "engine/layer.hpp"
+#include "engine/layers/saved_input.hpp"
 
 namespace p3d {
 
@@ -20,18 +21,43 @@ class NeuronLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
+    if (this->needs_backward() && SlopeNeedsInput()) {
+      input_.Save(*bottom[0], *top[0]);
+    }
     const Order order = bottom[0]->order();
     const Dtype* x = bottom[0]->data(order);
     Map(x, bottom[0]->count(), top[0]->write_data(order));
   }
 
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    const Order order = top[0]->order();
+    const Dtype* x = input_.of(*bottom[0]).data(order);
+    const Dtype* y = top[0]->data(order);
+    const Dtype* dy = top[0]->diff(order);
+    MapBackward(x, y, dy, top[0]->count(), bottom[0]->write_diff(order));
+  }
+
  protected:
   // y[i] = f(x[i]) for i < count; y may be x.
   virtual void Map(const Dtype* x, int64_t count, Dtype* y) const = 0;
+  // dx[i] = dy[i] f'(x[i]); dx may be dy. In place x is y unless
+  // SlopeNeedsInput.
+  virtual void MapBackward(const Dtype* /*x*/, const Dtype* /*y*/,
+                           const Dtype* /*dy*/, int64_t /*count*/,
+                           Dtype* /*dx*/) const {
+    Fail("has no gradient");
+  }
+  // Whether y does not say f'(x).
+  virtual bool SlopeNeedsInput() const { return false; }
 
   Dtype Number(const std::string& message, const std::string& field) const {
     return static_cast<Dtype>(this->Param(message).Float(field));
   }
+
+ private:
+  SavedInput<Dtype> input_;
 };
 
 }  // namespace p3d

@@ -7,6 +7,16 @@
 
 namespace p3d {
 
+namespace {
+
+std::vector<double> Deviations(const Moments& moments, double eps) {
+  std::vector<double> deviation = moments.variance;
+  for (double& value : deviation) value = std::sqrt(value + eps);
+  return deviation;
+}
+
+}  // namespace
+
 template <typename Dtype>
 Moments BatchMoments(const Blob<Dtype>& blob) {
   const Geometry geometry = blob.geometry();
@@ -25,15 +35,36 @@ template <typename Dtype>
 void NormalizeChannels(const Moments& moments, double eps, const Dtype* slope,
                        const Dtype* bias, Blob<Dtype>* bottom,
                        Blob<Dtype>* top) {
-  const size_t channels = moments.mean.size();
-  std::vector<double> deviation(channels);
-  for (size_t c = 0; c < channels; ++c) {
-    deviation[c] = std::sqrt(moments.variance[c] + eps);
-  }
+  const std::vector<double> deviation = Deviations(moments, eps);
   const Order order = bottom->order();
   const Dtype* x = bottom->data(order);
   Normalize(bottom->geometry(), order, moments.mean.data(), deviation.data(),
             slope, bias, x, top->write_data(order));
+}
+
+template <typename Dtype>
+void NormalizeChannelsBackward(const Moments& moments, double eps,
+                               const Dtype* slope, const Blob<Dtype>& input,
+                               const Blob<Dtype>& top, Dtype* dslope,
+                               Dtype* dbias, Blob<Dtype>* bottom) {
+  const std::vector<double> deviation = Deviations(moments, eps);
+  const Order order = input.order();
+  const Dtype* x = input.data(order);
+  const Dtype* dy = top.diff(order);
+  NormalizeBackward(input.geometry(), order, moments.mean.data(),
+                    deviation.data(), slope, x, dy, dslope, dbias,
+                    bottom ? bottom->write_diff(order) : nullptr);
+}
+
+template <typename Dtype>
+void NormalizeChannelsBackwardFrozen(const Moments& moments, double eps,
+                                     const Dtype* slope, const Blob<Dtype>& top,
+                                     Blob<Dtype>* bottom) {
+  const std::vector<double> deviation = Deviations(moments, eps);
+  const Order order = top.diff_order();
+  const Dtype* dy = top.diff(order);
+  NormalizeBackwardFrozen(top.geometry(), order, deviation.data(), slope, dy,
+                          bottom->write_diff(order));
 }
 
 template <typename Dtype>
@@ -48,11 +79,16 @@ void FoldNormalization(const Moments& moments, double eps, const Dtype* slope,
   }
 }
 
-#define P3D_INSTANTIATE(Dtype)                                               \
-  template Moments BatchMoments(const Blob<Dtype>&);                         \
-  template void NormalizeChannels(const Moments&, double, const Dtype*,      \
-                                  const Dtype*, Blob<Dtype>*, Blob<Dtype>*); \
-  template void FoldNormalization(const Moments&, double, const Dtype*,      \
+#define P3D_INSTANTIATE(Dtype)                                                 \
+  template void NormalizeChannelsBackward(                                     \
+      const Moments&, double, const Dtype*, const Blob<Dtype>&,                \
+      const Blob<Dtype>&, Dtype*, Dtype*, Blob<Dtype>*);                       \
+  template void NormalizeChannelsBackwardFrozen(                               \
+      const Moments&, double, const Dtype*, const Blob<Dtype>&, Blob<Dtype>*); \
+  template Moments BatchMoments(const Blob<Dtype>&);                           \
+  template void NormalizeChannels(const Moments&, double, const Dtype*,        \
+                                  const Dtype*, Blob<Dtype>*, Blob<Dtype>*);   \
+  template void FoldNormalization(const Moments&, double, const Dtype*,        \
                                   const Dtype*, Dtype*, Dtype*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);

@@ -24,6 +24,20 @@ void NormalizeChannels(const Moments& moments, double eps, const Dtype* slope,
                        const Dtype* bias, Blob<Dtype>* bottom,
                        Blob<Dtype>* top);
 
+// Its gradients, from top's diff to bottom's (null: not wanted), `input` being
+// what bottom was; see NormalizeBackward for those of slope and bias. The
+// moments follow the bottom...
+template <typename Dtype>
+void NormalizeChannelsBackward(const Moments& moments, double eps,
+                               const Dtype* slope, const Blob<Dtype>& input,
+                               const Blob<Dtype>& top, Dtype* dslope,
+                               Dtype* dbias, Blob<Dtype>* bottom);
+// ... or are constants.
+template <typename Dtype>
+void NormalizeChannelsBackwardFrozen(const Moments& moments, double eps,
+                                     const Dtype* slope, const Blob<Dtype>& top,
+                                     Blob<Dtype>* bottom);
+
 // The same as one multiplication and one addition, for Layer::Affine.
 template <typename Dtype>
 void FoldNormalization(const Moments& moments, double eps, const Dtype* slope,

@@ -28,6 +28,14 @@ class ParameterLayer : public Layer<Dtype> {
     const Dtype* value = this->blobs_[0]->data();
     std::copy(value, value + top[0]->count(), top[0]->write_data());
   }
+
+  void Backward(const Blobs& top, const std::vector<bool>&,
+                const Blobs&) override {
+    if (!this->learns(0)) return;
+    const Dtype* dy = top[0]->diff();
+    Dtype* gradient = this->blobs_[0]->mutable_diff();
+    for (int64_t i = 0; i < top[0]->count(); ++i) gradient[i] += dy[i];
+  }
 };
 
 P3D_REGISTER_LAYER(Parameter, ParameterLayer);

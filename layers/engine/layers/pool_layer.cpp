@@ -1,5 +1,7 @@
 #include "engine/layers/pool_layer.hpp"
 
+#include <algorithm>
+
 #include "kernels/random.hpp"
 
 namespace p3d {
@@ -102,15 +104,36 @@ void PoolLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
   const Order order = Order::kChannelsLast;
   const Dtype* x = bottom[0]->data(order);
   Dtype* y = top[0]->write_data(order);
+  Dtype* mask = nullptr;
+  if (this->needs_backward() && method_ != "AVE") {
+    mask_.ReshapeLike(*top[0]);
+    mask = mask_.write_data(order);
+  }
   if (method_ == "MAX") {
-    MaxPool(shape_, order, x, y,
-            top.size() > 1 ? top[1]->write_data(order) : nullptr);
+    Dtype* places = top.size() > 1 ? top[1]->write_data(order) : mask;
+    MaxPool(shape_, order, x, y, places);
+    if (mask && places != mask) std::copy_n(places, mask_.count(), mask);
   } else if (method_ == "AVE") {
     AveragePool(shape_, order, x, y);
   } else if (this->phase() == Phase::kTest) {
     StochasticPoolMean(shape_, order, x, y);
   } else {
-    StochasticPool<Dtype>(shape_, order, NextSeed(), x, y, nullptr);
+    StochasticPool(shape_, order, NextSeed(), x, y, mask);
+  }
+}
+
+template <typename Dtype>
+void PoolLayer<Dtype>::Backward(const Blobs& top,
+                                const std::vector<bool>& propagate_down,
+                                const Blobs& bottom) {
+  if (!propagate_down[0]) return;
+  const Order order = Order::kChannelsLast;
+  const Dtype* dy = top[0]->diff(order);
+  Dtype* dx = bottom[0]->write_diff(order);
+  if (method_ == "AVE") {
+    AveragePoolBackward(shape_, order, dy, dx);
+  } else {
+    MaskedPoolBackward<Dtype>(shape_, order, mask_.data(order), dy, dx);
   }
 }
 

@@ -28,6 +28,12 @@ class PoolLayer : public Layer<Dtype> {
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;
   void Forward(const Blobs& bottom, const Blobs& top) override;
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override;
+  // Not through STOCHASTIC's expectation.
+  bool Differentiable(int) const override {
+    return method_ != "STOCHASTIC" || this->phase() == Phase::kTrain;
+  }
 
  protected:
   virtual const Fields& fields() const = 0;
@@ -42,6 +48,7 @@ class PoolLayer : public Layer<Dtype> {
   std::vector<PoolAxis> windows_;
   PoolRounding rounding_ = PoolRounding::kCeil;
   PoolShape shape_;
+  Blob<Dtype> mask_;  // of the last Forward, where a Backward needs it
 };
 
 // The fields of PoolingParameter, which Pooling3DParameter has too: kernel_size

@@ -20,6 +20,11 @@ class PowerLayer : public NeuronLayer<Dtype> {
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
     Power(x, count, power_, scale_, shift_, y);
   }
+  void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
+                   Dtype* dx) const override {
+    PowerBackward(x, dy, count, power_, scale_, shift_, dx);
+  }
+  bool SlopeNeedsInput() const override { return power_ != 1; }
 
  private:
   Dtype power_ = 1;

@@ -1,5 +1,6 @@
 #include "engine/filler.hpp"
 #include "engine/layer.hpp"
+#include "engine/layers/saved_input.hpp"
 #include "kernels/pointwise.hpp"
 
 namespace p3d {
@@ -38,6 +39,7 @@ class PReLULayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
+    if (this->needs_backward()) input_.Save(*bottom[0], *top[0]);
     const Order order = bottom[0]->order();
     const Dtype* slope = this->blobs_[0]->data();
     const Dtype* x = bottom[0]->data(order);
@@ -49,8 +51,23 @@ class PReLULayer : public Layer<Dtype> {
     }
   }
 
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    const Blob<Dtype>& input = input_.of(*bottom[0]);
+    const Order order = input.order();
+    const Geometry one = {1, 1, input.count()};
+    const Dtype* x = input.data(order);
+    const Dtype* dy = top[0]->diff(order);
+    Dtype* dslope = this->learns(0) ? this->blobs_[0]->mutable_diff() : nullptr;
+    Dtype* dx = propagate_down[0] ? bottom[0]->write_diff(order) : nullptr;
+    PreluBackward(shared_ ? one : input.geometry(),
+                  shared_ ? Order::kCaffe : order, x, this->blobs_[0]->data(),
+                  dy, dslope, dx);
+  }
+
  private:
   bool shared_ = false;
+  SavedInput<Dtype> input_;
 };
 
 P3D_REGISTER_LAYER(PReLU, PReLULayer);

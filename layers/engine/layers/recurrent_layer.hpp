@@ -35,6 +35,11 @@ class RecurrentLayer : public Layer<Dtype> {
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;
   void Forward(const Blobs& bottom, const Blobs& top) override;
+  // Back through all steps of the last Forward, not into the one before.
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override;
+  // Not to the continuation indicators.
+  bool Differentiable(int index) const override { return index != 1; }
   std::string kernel() const override { return x_.layer->kernel(); }
   int64_t macs() const override;
 
@@ -43,6 +48,7 @@ class RecurrentLayer : public Layer<Dtype> {
   struct Transform {
     std::unique_ptr<Layer<Dtype>> layer;
     Blob<Dtype> out;
+    size_t first_blob = 0;  // of the recurrent layer's
 
     void SetUp(Blob<Dtype>* in) { layer->SetUp({in}, {&out}); }
     void Reshape(Blob<Dtype>* in) { layer->Reshape({in}, {&out}); }
@@ -56,19 +62,34 @@ class RecurrentLayer : public Layer<Dtype> {
   virtual int64_t gates() const = 0;
   // States that pass from step to step, the hidden values h first.
   virtual int states() const = 0;
+  // One array (N, D) for each state.
+  using States = std::vector<Dtype*>;
   // One step: from the gates (N, gates(), D) and the continuation indicators
-  // (N) to the new states; h also goes to `h`.
+  // (N) to the new states.
   virtual void Step(const Dtype* gates, const Dtype* continues,
-                    std::vector<Blob<Dtype>>* states, Dtype* h) = 0;
+                    const States& before, const States& after) = 0;
+  // Its gradients: `diffs`, of the states after it, become those of the states
+  // before it, without what h gives to the gates.
+  virtual void StepBackward(const Dtype* gates, const Dtype* continues,
+                            const States& before, const States& after,
+                            const States& diffs, Dtype* dgates) = 0;
   // From h of all steps, (T, N, D), to the first top; called once per forward.
   virtual void Finish(Blob<Dtype>* h, Blob<Dtype>* top) = 0;
+  // From the top's diff to h's.
+  virtual void FinishBackward(Blob<Dtype>* top, Blob<Dtype>* h) = 0;
 
   // A transform with this layer's fillers along `axis`; its blobs join this
   // layer's.
   void Add(Transform* transform, int64_t outputs, bool bias, int axis,
            Blob<Dtype>* in);
 
+  // From the diff of the transform's result to those of its blobs that learn
+  // and, if wanted, of `in`.
+  void RunBackward(Transform* transform, bool wanted, Blob<Dtype>* in);
+
   int64_t width() const { return width_; }
+  // Values of one state.
+  int64_t state_count() const { return continued_.count(); }
   const Shape& hidden_shape() const { return hidden_.shape(); }
 
  private:
@@ -77,17 +98,24 @@ class RecurrentLayer : public Layer<Dtype> {
   }
   void CheckBottoms(const Blobs& bottom) const;
   void ShapeStates(const Blobs& bottom);
-  // gates_ = W_h (continue * h) + the transformed inputs of step t
-  void SumGates(int64_t t, const Dtype* continues, const Dtype* x,
-                const Dtype* x_static);
+  // The states before step t, and behind the last.
+  States StatesAt(int64_t t);
+  // continued_ = continue * h
+  void Continue(const Dtype* continues, const Dtype* h);
+  // Writes W_h continued_ + the transformed inputs of one step.
+  void SumGates(const Dtype* x, const Dtype* x_static, Dtype* gates);
+  // Through W_h: diffs of the gates of a step to that of h before it.
+  void ContinueBackward(const Dtype* continues, const Dtype* dgates, Dtype* dh);
+  void SumStaticDiffs(const Dtype* dgates);
 
   int64_t width_ = 0;
   bool has_static_ = false;
   Transform x_, static_, h_;
-  std::vector<Blob<Dtype>> states_;
-  Blob<Dtype> hidden_;     // h of all steps
-  Blob<Dtype> continued_;  // continue * h of one step
-  Blob<Dtype> gates_;      // of one step
+  std::vector<Blob<Dtype>> states_;  // that the next forward begins with
+  std::vector<Blob<Dtype>> paths_;   // each state before every step and at last
+  Blob<Dtype> gates_;                // of all steps
+  Blob<Dtype> hidden_;               // h of all steps
+  Blob<Dtype> continued_;            // continue * h of one step
 };
 
 }  // namespace p3d

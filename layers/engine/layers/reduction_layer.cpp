@@ -22,19 +22,34 @@ class ReductionLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Fields& param = this->Param("reduction_param");
-    const std::string& operation = param.Str("operation");
-    Dtype factor = static_cast<Dtype>(param.Float("coeff"));
-    if (operation == "MEAN") factor /= bottom[0]->count(axis_);
-    const Reduction reduction = operation == "ASUM"    ? Reduction::kAbsSum
-                                : operation == "SUMSQ" ? Reduction::kSquareSum
-                                                       : Reduction::kSum;
     const Dtype* x = bottom[0]->data();
-    ReduceRows(reduction, bottom[0]->count(0, axis_), bottom[0]->count(axis_),
-               x, factor, top[0]->write_data());
+    ReduceRows(reduction(), bottom[0]->count(0, axis_), bottom[0]->count(axis_),
+               x, Factor(*bottom[0]), top[0]->write_data());
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    ReduceRowsBackward(reduction(), bottom[0]->count(0, axis_),
+                       bottom[0]->count(axis_), bottom[0]->data(),
+                       Factor(*bottom[0]), top[0]->diff(),
+                       bottom[0]->write_diff());
   }
 
  private:
+  Reduction reduction() const {
+    const std::string& name = this->Param("reduction_param").Str("operation");
+    return name == "ASUM"    ? Reduction::kAbsSum
+           : name == "SUMSQ" ? Reduction::kSquareSum
+                             : Reduction::kSum;
+  }
+  Dtype Factor(const Blob<Dtype>& bottom) const {
+    const Fields& param = this->Param("reduction_param");
+    const Dtype factor = static_cast<Dtype>(param.Float("coeff"));
+    return param.Str("operation") == "MEAN" ? factor / bottom.count(axis_)
+                                            : factor;
+  }
+
   int axis_ = 0;
 };
 

@@ -22,6 +22,11 @@ class ReLULayer : public NeuronLayer<Dtype> {
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
     Relu(x, count, negative_slope_, y);
   }
+  void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
+                   Dtype* dx) const override {
+    ReluBackward(x, dy, count, negative_slope_, dx);
+  }
+  bool SlopeNeedsInput() const override { return negative_slope_ < 0; }
 
  private:
   Dtype negative_slope_ = 0;

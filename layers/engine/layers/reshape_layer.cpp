@@ -37,6 +37,9 @@ class ReshapeLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs&, const Blobs&) override {}
+  // Nothing to do: the diffs are shared as the data are.
+  void Backward(const Blobs&, const std::vector<bool>&, const Blobs&) override {
+  }
 
  private:
   Shape TopShape(const Blob<Dtype>& bottom) const {

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "engine/layers/recurrent_layer.hpp"
 #include "kernels/pointwise.hpp"
 
@@ -28,17 +26,28 @@ class RNNLayer : public RecurrentLayer<Dtype> {
   int64_t gates() const override { return 1; }
   int states() const override { return 1; }
 
-  void Step(const Dtype* gates, const Dtype*, std::vector<Blob<Dtype>>* states,
-            Dtype* h) override {
-    Blob<Dtype>& state = (*states)[0];
-    Tanh(gates, state.count(), h);
-    std::copy(h, h + state.count(), state.write_data());
+  using typename RecurrentLayer<Dtype>::States;
+
+  void Step(const Dtype* gates, const Dtype*, const States&,
+            const States& after) override {
+    Tanh(gates, this->state_count(), after[0]);
+  }
+
+  void StepBackward(const Dtype*, const Dtype*, const States&,
+                    const States& after, const States& diffs,
+                    Dtype* dgates) override {
+    TanhBackward(after[0], diffs[0], this->state_count(), dgates);
   }
 
   void Finish(Blob<Dtype>* h, Blob<Dtype>* top) override {
     out_.Reshape(h);
     const Dtype* sum = out_.Run(h);
     Tanh(sum, h->count(), top->write_data());
+  }
+
+  void FinishBackward(Blob<Dtype>* top, Blob<Dtype>* h) override {
+    TanhBackward(top->data(), top->diff(), h->count(), out_.out.write_diff());
+    this->RunBackward(&out_, true, h);
   }
 
  private:

@@ -3,6 +3,7 @@
 #include "engine/filler.hpp"
 #include "engine/layer.hpp"
 #include "engine/layers/broadcast.hpp"
+#include "engine/layers/saved_input.hpp"
 
 namespace p3d {
 
@@ -53,11 +54,32 @@ class ScaleLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Blob<Dtype>& scale = Scale(bottom);
+    if (this->needs_backward()) input_.Save(*bottom[0], *top[0]);
     const Placement at = Place(*bottom[0], axis_, scale);
     const Dtype* coefficients = scale.data();
     const Dtype* x = bottom[0]->data(at.order);
     ScaleShift<Dtype>(at.broadcast, nullptr, coefficients, bias_or_null(), x,
                       top[0]->write_data(at.order));
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    const Blob<Dtype>& scale = Scale(bottom);
+    const Blob<Dtype>& input = input_.of(*bottom[0]);
+    const Placement at = Place(input, axis_, scale);
+    const Dtype* dy = top[0]->diff(at.order);
+    Dtype* dscale = nullptr;
+    if (learned_ && this->learns(0)) dscale = this->blobs_[0]->mutable_diff();
+    if (!learned_ && propagate_down[1]) dscale = ZeroDiff(bottom[1]);
+    const bool bias = has_bias_ && this->learns(this->blobs_.size() - 1);
+    Dtype* dshift = bias ? this->blobs_.back()->mutable_diff() : nullptr;
+    if (dscale || dshift) {
+      ScaleShiftGradients(at.broadcast, input.data(at.order), dy, dscale,
+                          dshift);
+    }
+    if (!propagate_down[0]) return;
+    ScaleShift<Dtype>(at.broadcast, nullptr, scale.data(), nullptr, dy,
+                      bottom[0]->write_diff(at.order));
   }
 
   void Affine(Dtype* scale, Dtype* shift) const override {
@@ -80,6 +102,7 @@ class ScaleLayer : public Layer<Dtype> {
   bool learned_ = true;
   bool has_bias_ = false;
   bool per_channel_ = false;
+  SavedInput<Dtype> input_;
 };
 
 P3D_REGISTER_LAYER(Scale, ScaleLayer);

@@ -27,9 +27,20 @@ class SigmoidCrossEntropyLossLayer : public LossLayer<Dtype> {
         bottom[0]->count(), bottom[0]->data(), bottom[1]->data(),
         param.Has("ignore_label"), param.Int("ignore_label"));
     const AxisView view{bottom[0]->shape(0), 1, bottom[0]->count(1)};
-    this->SetLoss(loss.sum / this->Divisor(this->Normalization("BATCH_SIZE"),
-                                           view, loss.valid),
-                  top);
+    this->SetLoss(
+        loss.sum,
+        this->Divisor(this->Normalization("BATCH_SIZE"), view, loss.valid),
+        top);
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    const Fields& param = this->Param("loss_param");
+    SigmoidCrossEntropyBackward(bottom[0]->count(), bottom[0]->data(),
+                                bottom[1]->data(), param.Has("ignore_label"),
+                                param.Int("ignore_label"), this->Factor(top),
+                                bottom[0]->write_diff());
   }
 };
 

@@ -13,6 +13,7 @@ class SilenceLayer : public Layer<Dtype> {
   BlobCounts counts() const override { return {1, -1, 0, 0, false}; }
   void Reshape(const Blobs&, const Blobs&) override {}
   void Forward(const Blobs&, const Blobs&) override {}
+  bool Differentiable(int) const override { return false; }
 };
 
 P3D_REGISTER_LAYER(Silence, SilenceLayer);

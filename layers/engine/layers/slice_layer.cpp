@@ -35,20 +35,43 @@ class SliceLayer : public Layer<Dtype> {
   void Forward(const Blobs& bottom, const Blobs& top) override {
     if (top.size() == 1) return;
     const Order order = axis_ == 1 ? bottom[0]->order() : Order::kCaffe;
-    const AxisView view = bottom[0]->around(axis_);
-    const bool last = order == Order::kChannelsLast;
-    const int64_t rows = last ? view.outer * view.inner : view.outer;
-    const int64_t inner = last ? 1 : view.inner;
+    const Layout layout = LayoutOf(*bottom[0], order);
     const Dtype* from = bottom[0]->data(order);
     for (Blob<Dtype>* blob : top) {
-      const int64_t width = blob->shape(axis_) * inner;
-      CopyRows<Dtype>(rows, width, {from, view.channels * inner},
+      const int64_t width = blob->shape(axis_) * layout.inner;
+      CopyRows<Dtype>(layout.rows, width, {from, layout.stride},
                       {blob->write_data(order), width});
       from += width;
     }
   }
 
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (top.size() == 1 || !propagate_down[0]) return;
+    const Order order = axis_ == 1 ? top[0]->diff_order() : Order::kCaffe;
+    const Layout layout = LayoutOf(*bottom[0], order);
+    Dtype* to = bottom[0]->write_diff(order);
+    for (Blob<Dtype>* blob : top) {
+      const int64_t width = blob->shape(axis_) * layout.inner;
+      CopyRows<Dtype>(layout.rows, width, {blob->diff(order), width},
+                      {to, layout.stride});
+      to += width;
+    }
+  }
+
  private:
+  // The bottom as rows that hold one row of each top.
+  struct Layout {
+    int64_t rows, inner, stride;
+  };
+  Layout LayoutOf(const Blob<Dtype>& bottom, Order order) const {
+    const AxisView view = bottom.around(axis_);
+    const bool last = order == Order::kChannelsLast;
+    const int64_t inner = last ? 1 : view.inner;
+    return {last ? view.outer * view.inner : view.outer, inner,
+            view.channels * inner};
+  }
+
   // `slice_dim` is the old name of `axis`.
   int AxisOf(const Blob<Dtype>& bottom) const {
     const Fields& param = this->Param("slice_param");

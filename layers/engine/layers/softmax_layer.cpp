@@ -19,16 +19,29 @@ class SoftmaxLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Order order = axis_ == 1 ? bottom[0]->order() : Order::kCaffe;
-    AxisView view = bottom[0]->around(axis_);
+    const Dtype* x = bottom[0]->data(order);
+    Softmax(View(*bottom[0], order), x, top[0]->write_data(order));
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    const Order order = axis_ == 1 ? top[0]->order() : Order::kCaffe;
+    const Dtype* y = top[0]->data(order);
+    const Dtype* dy = top[0]->diff(order);
+    SoftmaxBackward(View(*top[0], order), y, dy, bottom[0]->write_diff(order));
+  }
+
+ private:
+  AxisView View(const Blob<Dtype>& blob, Order order) const {
+    AxisView view = blob.around(axis_);
     if (order == Order::kChannelsLast) {
       view.outer *= view.inner;
       view.inner = 1;
     }
-    const Dtype* x = bottom[0]->data(order);
-    Softmax(view, x, top[0]->write_data(order));
+    return view;
   }
 
- private:
   int axis_ = 1;
 };
 

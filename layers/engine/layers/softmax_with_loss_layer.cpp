@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cfloat>
 
 #include "engine/layers/loss_layer.hpp"
@@ -28,13 +29,23 @@ class SoftmaxWithLossLayer : public LossLayer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    Dtype* prob = (top.size() == 2 ? *top[1] : prob_).write_data();
+    Dtype* prob = prob_.write_data();
     Softmax(view_, bottom[0]->data(), prob);
     const LossSum loss = LogLoss<Dtype>(
         view_, prob, this->LabelsOf(*bottom[1], view_.channels), FLT_MIN);
-    this->SetLoss(loss.sum / this->Divisor(this->Normalization("VALID"), view_,
-                                           loss.valid),
-                  top);
+    this->SetLoss(
+        loss.sum,
+        this->Divisor(this->Normalization("VALID"), view_, loss.valid), top);
+    if (top.size() < 2) return;
+    std::copy(prob, prob + prob_.count(), top[1]->write_data());
+  }
+
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    SoftmaxLossBackward(view_, prob_.data(),
+                        this->LabelsOf(*bottom[1], view_.channels),
+                        this->Factor(top), bottom[0]->write_diff());
   }
 
  private:

@@ -1,4 +1,7 @@
+#include <vector>
+
 #include "engine/layer.hpp"
+#include "kernels/eltwise.hpp"
 
 namespace p3d {
 
@@ -21,6 +24,20 @@ class SplitLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs&, const Blobs&) override {}
+
+  // A reader that passes no gradient down has left its diff without values.
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    std::vector<const Dtype*> diffs;
+    const Order order = top[0]->diff_order();
+    for (const Blob<Dtype>* blob : top) {
+      if (blob->diff_storage().has_values()) diffs.push_back(blob->diff(order));
+    }
+    if (diffs.empty()) diffs.push_back(top[0]->diff(order));
+    EltwiseSum<Dtype>(diffs, std::vector<float>(diffs.size(), 1.f),
+                      bottom[0]->count(), bottom[0]->write_diff(order));
+  }
 };
 
 P3D_REGISTER_LAYER(Split, SplitLayer);

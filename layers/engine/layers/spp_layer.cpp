@@ -2,6 +2,7 @@
 
 #include "engine/layer.hpp"
 #include "kernels/copy_rows.hpp"
+#include "kernels/eltwise.hpp"
 #include "kernels/pool.hpp"
 #include "kernels/random.hpp"
 #include "kernels/scratch.hpp"
@@ -52,16 +53,47 @@ class SPPLayer : public Layer<Dtype> {
     const Dtype* x = bottom[0]->data();
     Dtype* y = top[0]->write_data();
     const int64_t features = top[0]->count() / shapes_[0].num;
-    for (const PoolShape& shape : shapes_) {
-      const int64_t width = shape.channels * shape.out_pixels();
-      const Scratch<Dtype> values(shape.num * width);
-      Pool(shape, x, values.data());
-      CopyRows<Dtype>(shape.num, width, {values.data(), width}, {y, features});
+    masks_.resize(shapes_.size());
+    for (size_t i = 0; i < shapes_.size(); ++i) {
+      const int64_t width = Width(shapes_[i]);
+      const Scratch<Dtype> values(shapes_[i].num * width);
+      masks_[i].Reshape({shapes_[i].num, width});
+      Pool(shapes_[i], x, values.data(), &masks_[i]);
+      CopyRows<Dtype>(shapes_[i].num, width, {values.data(), width},
+                      {y, features});
       y += width;
     }
   }
 
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    const Dtype* dy = top[0]->diff();
+    Dtype* dx = bottom[0]->write_diff();
+    const int64_t count = bottom[0]->count();
+    const int64_t features = top[0]->count() / shapes_[0].num;
+    const Scratch<Dtype> part(count);
+    for (size_t i = 0; i < shapes_.size(); ++i) {
+      const int64_t width = Width(shapes_[i]);
+      const Scratch<Dtype> values(shapes_[i].num * width);
+      CopyRows<Dtype>(shapes_[i].num, width, {dy, features},
+                      {values.data(), width});
+      Unpool(shapes_[i], masks_[i], values.data(), i == 0 ? dx : part.data());
+      if (i > 0) EltwiseSum<Dtype>({dx, part.data()}, {1.f, 1.f}, count, dx);
+      dy += width;
+    }
+  }
+
+  // Not through STOCHASTIC's expectation.
+  bool Differentiable(int) const override {
+    return method_ != "STOCHASTIC" || this->phase() == Phase::kTrain;
+  }
+
  private:
+  static int64_t Width(const PoolShape& shape) {
+    return shape.channels * shape.out_pixels();
+  }
+
   PoolShape Level(const Shape& in, int64_t level) const {
     PoolShape shape;
     shape.num = in[0];
@@ -84,22 +116,36 @@ class SPPLayer : public Layer<Dtype> {
     return shape;
   }
 
-  void Pool(const PoolShape& shape, const Dtype* x, Dtype* y) const {
+  void Pool(const PoolShape& shape, const Dtype* x, Dtype* y,
+            Blob<Dtype>* places) const {
     const Order order = Order::kCaffe;
+    Dtype* mask = this->needs_backward() && method_ != "AVE"
+                      ? places->write_data()
+                      : nullptr;
     if (method_ == "MAX") {
-      MaxPool<Dtype>(shape, order, x, y, nullptr);
+      MaxPool(shape, order, x, y, mask);
     } else if (method_ == "AVE") {
       AveragePool(shape, order, x, y);
     } else if (this->phase() == Phase::kTest) {
       StochasticPoolMean(shape, order, x, y);
     } else {
-      StochasticPool<Dtype>(shape, order, NextSeed(), x, y, nullptr);
+      StochasticPool(shape, order, NextSeed(), x, y, mask);
+    }
+  }
+
+  void Unpool(const PoolShape& shape, const Blob<Dtype>& places,
+              const Dtype* dy, Dtype* dx) const {
+    if (method_ == "AVE") {
+      AveragePoolBackward(shape, Order::kCaffe, dy, dx);
+    } else {
+      MaskedPoolBackward(shape, Order::kCaffe, places.data(), dy, dx);
     }
   }
 
   std::string method_;
   int64_t levels_ = 0;
   std::vector<PoolShape> shapes_;
+  std::vector<Blob<Dtype>> masks_;  // of the last Forward
 };
 
 P3D_REGISTER_LAYER(SPP, SPPLayer);

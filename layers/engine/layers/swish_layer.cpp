@@ -18,6 +18,11 @@ class SwishLayer : public NeuronLayer<Dtype> {
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
     Swish(x, count, beta_, y);
   }
+  void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
+                   Dtype* dx) const override {
+    SwishBackward(x, dy, count, beta_, dx);
+  }
+  bool SlopeNeedsInput() const override { return true; }
 
  private:
   Dtype beta_ = 1;

@@ -13,6 +13,10 @@ class TanHLayer : public NeuronLayer<Dtype> {
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
     Tanh(x, count, y);
   }
+  void MapBackward(const Dtype*, const Dtype* y, const Dtype* dy, int64_t count,
+                   Dtype* dx) const override {
+    TanhBackward(y, dy, count, dx);
+  }
 };
 
 P3D_REGISTER_LAYER(TanH, TanHLayer);

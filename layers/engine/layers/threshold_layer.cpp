@@ -10,6 +10,8 @@ class ThresholdLayer : public NeuronLayer<Dtype> {
   using NeuronLayer<Dtype>::NeuronLayer;
   using typename NeuronLayer<Dtype>::Blobs;
 
+  bool Differentiable(int) const override { return false; }
+
   void LayerSetUp(const Blobs&, const Blobs&) override {
     threshold_ = this->Number("threshold_param", "threshold");
   }

@@ -31,6 +31,14 @@ class TileLayer : public Layer<Dtype> {
              top[0]->write_data());
   }
 
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (!propagate_down[0]) return;
+    const Dtype* dy = top[0]->diff();
+    TileRowsBackward(bottom[0]->count(0, axis_), tiles_,
+                     bottom[0]->count(axis_), dy, bottom[0]->write_diff());
+  }
+
  private:
   int axis_ = 1;
   int64_t tiles_ = 1;

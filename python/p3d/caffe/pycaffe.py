@@ -8,6 +8,7 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,11 @@ class Net:
         layers, defaults = prototxt.describe(self.param)
         infogain.add_matrices(layers)
         with _relax_hint(self._origin):
-            self._net = _core.Net(self.param.name, layers, defaults, phase)
+            self._net = _core.Net(
+                self.param.name, layers, defaults, phase, self.param.force_backward
+            )
+        if self.param.debug_info:
+            self._net.set_debug_log(log.info)
         self._warned_held = self._new_weights = False
         _log_engine()
         if weights is not None:
@@ -277,6 +282,96 @@ class Net:
         """One forward; per step its layers, type, kernel, multiplications and milliseconds."""
         return self._net.profile()
 
+    # --- backward
+
+    def backward(
+        self,
+        diffs: Iterable[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        **top_diffs: np.ndarray,
+    ) -> dict[str, np.ndarray]:
+        """Run the net backwards, or the layers from ``start`` down to ``end`` (names, both
+        included). Diffs of parameters are added to; see `clear_param_diffs`.
+
+        diffs: names of blobs whose diffs to return besides the inputs'.
+        top_diffs: an array for every output of the net, copied into its diff first; without
+        them losses start from their weights.
+
+        Returns views of the diffs of the inputs (of the bottoms of ``end``, if given) by name.
+        Blobs that need no gradient have none, unless the prototxt says force_backward.
+        """
+        wanted = list(diffs or [])
+        first = self._layer_index(start) if start is not None else len(self._layer_names) - 1
+        last = self._layer_index(end) if end is not None else 0
+        names = set((self.bottom_names[end] if end is not None else self.inputs) + wanted)
+        for name in wanted:
+            self._blob_index(name)
+        if top_diffs:
+            self._fill_diffs(top_diffs)
+        self._backward(first, last)
+        return {name: self.blobs[name].diff for name in names}
+
+    def _backward(self, start: int, end: int) -> None:
+        """Run layers backwards by index, start >= end, both included."""
+        with _relax_hint(self._origin):
+            self._net.backward(start, end)
+
+    def _fill_diffs(self, diffs: dict[str, np.ndarray]) -> None:
+        if set(diffs) != set(self.outputs):
+            raise Exception("Top diff arguments do not match net outputs.")
+        for name, array in diffs.items():
+            if np.shape(array)[:1] != self.blobs[name].shape[:1]:
+                raise Exception("Diff is not batch sized")
+            self.blobs[name].diff[...] = array
+
+    def forward_backward_all(
+        self,
+        blobs: Iterable[str] | None = None,
+        diffs: Iterable[str] | None = None,
+        **arrays: np.ndarray,
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Forward and backward of any number of items in batches; the last batch is filled up
+        with zeros.
+
+        arrays: values of inputs and diffs of outputs, by name; those that are left out stay as
+        they are.
+
+        Returns copies of (outputs and ``blobs``, diffs of inputs and ``diffs``), one row per item.
+        """
+        if not set(arrays) <= set(self.inputs + self.outputs):
+            raise Exception("Blob arguments do not match net inputs and outputs.")
+
+        def batches(names: list[str]) -> Iterator[dict[str, np.ndarray]]:
+            given = {name: arrays[name] for name in names if name in arrays}
+            return self._batch(given) if given else iter(())
+
+        rows: tuple[dict[str, list[np.ndarray]], ...] = ({}, {})
+        nothing: dict[str, np.ndarray] = {}
+        for batch, diff_batch in zip_longest(
+            batches(self.inputs), batches(self.outputs), fillvalue=nothing
+        ):
+            results = (
+                self.forward(blobs, **batch),  # type: ignore[arg-type]
+                self.backward(diffs, **diff_batch),  # type: ignore[arg-type]
+            )
+            for kept, result in zip(rows, results, strict=True):
+                for name, array in result.items():
+                    kept.setdefault(name, []).extend(array.copy())
+        count = len(next(iter(arrays.values()))) if arrays else 0
+        all_blobs, all_diffs = (
+            {name: np.asarray(values)[:count] for name, values in kept.items()} for kept in rows
+        )
+        return all_blobs, all_diffs
+
+    def before_backward(self, hook: Callable[[int], object]) -> None:
+        """Call hook(layer index) before each layer of a backward."""
+        self._net.before_backward(hook)
+
+    def after_backward(self, hook: Callable[[int], object]) -> None:
+        """Call hook(layer index) after each layer of a backward."""
+        self._net.after_backward(hook)
+
     # --- weights
 
     def copy_from(self, path: str | os.PathLike[str]) -> None:
@@ -300,9 +395,7 @@ class Net:
 
     def clear_param_diffs(self) -> None:
         """Set the gradients of all parameters to 0."""
-        for blobs in self.params.values():
-            for blob in blobs:
-                blob.diff[...] = 0
+        self._net.clear_param_diffs()
 
     # --- names
 

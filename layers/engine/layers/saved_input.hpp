@@ -1,0 +1,37 @@
+#ifndef P3D_ENGINE_LAYERS_SAVED_INPUT_HPP_
+#define P3D_ENGINE_LAYERS_SAVED_INPUT_HPP_
+
+#include <algorithm>
+
+#include "engine/blob.hpp"
+
+namespace p3d {
+
+// A layer's bottom as it was before the layer worked in place, for a Backward
+// that needs it.
+template <typename Dtype>
+class SavedInput {
+ public:
+  // In Forward, before the top is written: copies only where top is bottom.
+  void Save(const Blob<Dtype>& bottom, const Blob<Dtype>& top) {
+    saved_ = &bottom == &top;
+    if (!saved_) return;
+    copy_.ReshapeLike(bottom);
+    const Order order = bottom.order();
+    const Dtype* from = bottom.data(order);
+    std::copy(from, from + bottom.count(), copy_.write_data(order));
+  }
+
+  // The bottom, or the copy.
+  const Blob<Dtype>& of(const Blob<Dtype>& bottom) const {
+    return saved_ ? copy_ : bottom;
+  }
+
+ private:
+  bool saved_ = false;
+  Blob<Dtype> copy_;
+};
+
+}  // namespace p3d
+
+#endif  // P3D_ENGINE_LAYERS_SAVED_INPUT_HPP_

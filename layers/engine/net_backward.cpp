@@ -1,0 +1,285 @@
+// The way of the gradients through a Net.
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "engine/net.hpp"
+#include "engine/plan.hpp"
+#include "kernels/error.hpp"
+#include "kernels/ranges.hpp"
+
+namespace p3d {
+namespace {
+
+template <typename Body>
+double Sum(const Body& body, int64_t count) {
+  return SumRanges(count, [&](int64_t begin, int64_t end) {
+    double sum = 0;
+    for (int64_t i = begin; i < end; ++i) sum += body(i);
+    return sum;
+  });
+}
+
+template <typename Dtype>
+double AbsSum(const Dtype* x, int64_t count) {
+  return Sum([=](int64_t i) { return std::fabs(x[i]); }, count);
+}
+
+template <typename Dtype>
+double SquareSum(const Dtype* x, int64_t count) {
+  return Sum([=](int64_t i) { return static_cast<double>(x[i]) * x[i]; },
+             count);
+}
+
+template <typename Dtype>
+Dtype MeanMagnitude(const Dtype* x, int64_t count) {
+  return static_cast<Dtype>(AbsSum(x, count) / static_cast<double>(count));
+}
+
+std::string ParamName(const LayerSpec& spec, size_t index) {
+  const bool named =
+      index < spec.param.size() && !spec.param[index].name.empty();
+  return named ? spec.param[index].name : std::to_string(index);
+}
+
+template <typename... Parts>
+std::string Line(const Parts&... parts) {
+  std::ostringstream out;
+  out << "    ";
+  detail::Concatenate(&out, parts...);
+  return out.str();
+}
+
+}  // namespace
+
+template <typename Dtype>
+void Net<Dtype>::FindGradients(bool force) {
+  FindGradientSources(force);
+  if (!force) FindGradientSinks();
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    layers_[i]->PrepareBackward(layer_needs_backward_[i], learns_[i]);
+  }
+  forward_shapes_.resize(layers_.size());
+  // A planned forward has to be repeated before a Backward, on its inputs.
+  const bool any = std::count(layer_needs_backward_.begin(),
+                              layer_needs_backward_.end(), true) > 0;
+  layerwise_ = any && OverwritesInputs();
+}
+
+template <typename Dtype>
+bool Net<Dtype>::OverwritesInputs() const {
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    for (int top : top_ids_[i]) {
+      const bool input =
+          std::find(inputs_.begin(), inputs_.end(), top) != inputs_.end();
+      if (input && layers_[i]->type() != "Input") return true;
+    }
+  }
+  return false;
+}
+
+// Forwards: a gradient is of use in a parameter that learns and in everything
+// that is made of one.
+template <typename Dtype>
+void Net<Dtype>::FindGradientSources(bool force) {
+  std::vector<bool> of_use(blobs_.size(), force);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer<Dtype>& layer = *layers_[i];
+    const LayerSpec& spec = layer.spec();
+    const std::vector<bool>& given = spec.propagate_down;
+    std::vector<bool> bottoms, learns;
+    for (size_t b = 0; b < bottom_ids_[i].size(); ++b) {
+      const bool possible = layer.Differentiable(static_cast<int>(b));
+      const bool wanted = given.empty() ? of_use[bottom_ids_[i][b]] : given[b];
+      bottoms.push_back(possible && (wanted || force));
+    }
+    for (size_t p = 0; p < layer.blobs().size(); ++p) {
+      const bool fixed = p < spec.param.size() && spec.param[p].lr_mult == 0;
+      learns.push_back(!fixed || force);
+    }
+    // propagate_down: true alone is no reason to run a layer, as in Caffe.
+    bool needed = std::count(learns.begin(), learns.end(), true) > 0;
+    for (size_t b = 0; b < bottoms.size(); ++b) {
+      needed |= bottoms[b] && of_use[bottom_ids_[i][b]];
+    }
+    for (int top : top_ids_[i]) of_use[top] = of_use[top] || needed;
+    layer_needs_backward_.push_back(needed);
+    bottom_needs_backward_.push_back(bottoms);
+    learns_.push_back(learns);
+  }
+}
+
+// Backwards: a gradient comes from a loss, through layers that pass it on.
+template <typename Dtype>
+void Net<Dtype>::FindGradientSinks() {
+  std::vector<bool> arrives(blobs_.size(), false);
+  for (size_t i = layers_.size(); i-- > 0;) {
+    bool any = false;
+    for (int top : top_ids_[i]) any |= arrives[top] || loss_weights_[top] != 0;
+    auto& bottoms = bottom_needs_backward_[i];
+    if (!any) {
+      layer_needs_backward_[i] = false;
+      bottoms.assign(bottoms.size(), false);
+    }
+    for (size_t b = 0; b < bottoms.size(); ++b) {
+      arrives[bottom_ids_[i][b]] = bottoms[b];
+    }
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::FillLossDiffs(int index) {
+  for (int id : top_ids_[index]) {
+    Blob<Dtype>& blob = *blobs_[id];
+    if (loss_weights_[id] == 0 || blob.diff_storage().has_values()) continue;
+    std::fill_n(blob.write_diff(), blob.count(),
+                static_cast<Dtype>(loss_weights_[id]));
+  }
+}
+
+template <typename Dtype>
+std::vector<Shape> Net<Dtype>::ShapesOf(int index) const {
+  std::vector<Shape> shapes;
+  for (const Blob<Dtype>* blob : bottoms_[index]) {
+    shapes.push_back(blob->shape());
+  }
+  for (const Blob<Dtype>* blob : tops_[index]) shapes.push_back(blob->shape());
+  return shapes;
+}
+
+template <typename Dtype>
+void Net<Dtype>::RememberShapes(int index) {
+  forward_shapes_[index] = ShapesOf(index);
+  FillLossDiffs(index);
+}
+
+template <typename Dtype>
+void Net<Dtype>::CheckShapes(int index) const {
+  Check(forward_shapes_[index] == ShapesOf(index),
+        "has not run forward with blobs of these shapes; run forward() before ",
+        "backward()");
+}
+
+template <typename Dtype>
+void Net<Dtype>::LeavePlan(const Poll& poll) {
+  if (layerwise_) return;
+  layerwise_ = true;
+  plan_.reset();
+  if (planned_to_ < 0) return;
+  ForwardLayers(0, planned_to_, poll);
+  SyncAll();
+}
+
+template <typename Dtype>
+void Net<Dtype>::BackwardLayer(int index) {
+  InLayer(layers_[index]->spec(), [&] {
+    CheckShapes(index);
+    layers_[index]->Backward(tops_[index], bottom_needs_backward_[index],
+                             bottoms_[index]);
+  });
+  if (debug_log) LogBackward(index);
+}
+
+template <typename Dtype>
+void Net<Dtype>::Backward(int from, int to, const Poll& poll) {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  const int last = static_cast<int>(layers_.size()) - 1;
+  Check(to >= 0 && from <= last, "layers ", from, " to ", to,
+        " are not all in the net, which has ", last + 1);
+  TouchAll();
+  TouchDiffs();
+  LeavePlan(poll);
+  for (int i = from; i >= to; --i) {
+    if (poll) poll();
+    for (const Hook& hook : before_backward) hook(i);
+    if (layer_needs_backward_[i]) BackwardLayer(i);
+    for (const Hook& hook : after_backward) hook(i);
+  }
+  if (debug_log && from == last && to == 0) LogParams();
+  SyncDiffs();
+}
+
+template <typename Dtype>
+void Net<Dtype>::LogForward(int index) const {
+  const Layer<Dtype>& layer = *layers_[index];
+  for (int id : top_ids_[index]) {
+    const Blob<Dtype>& blob = *blobs_[id];
+    debug_log(
+        Line("[Forward] Layer ", layer.name(), ", top blob ", blob_names_[id],
+             " data: ", MeanMagnitude(blob.data(blob.order()), blob.count())));
+  }
+  for (size_t i = 0; i < layer.blobs().size(); ++i) {
+    const Blob<Dtype>& blob = *layer.blobs()[i];
+    debug_log(Line("[Forward] Layer ", layer.name(), ", param blob ",
+                   ParamName(layer.spec(), i),
+                   " data: ", MeanMagnitude(blob.data(), blob.count())));
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::LogBackward(int index) const {
+  const Layer<Dtype>& layer = *layers_[index];
+  for (size_t i = 0; i < bottoms_[index].size(); ++i) {
+    if (!bottom_needs_backward_[index][i]) continue;
+    const Blob<Dtype>& blob = *bottoms_[index][i];
+    debug_log(Line("[Backward] Layer ", layer.name(), ", bottom blob ",
+                   blob_names_[bottom_ids_[index][i]], " diff: ",
+                   MeanMagnitude(blob.diff(blob.diff_order()), blob.count())));
+  }
+  for (size_t i = 0; i < layer.blobs().size(); ++i) {
+    if (!layer.learns(i)) continue;
+    const Blob<Dtype>& blob = *layer.blobs()[i];
+    debug_log(Line("[Backward] Layer ", layer.name(), ", param blob ", i,
+                   " diff: ", MeanMagnitude(blob.diff(), blob.count())));
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::LogParams() const {
+  double data = 0, diff = 0, squared_data = 0, squared_diff = 0;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const auto& blobs = layers_[i]->blobs();
+    for (size_t p = 0; p < blobs.size(); ++p) {
+      const auto owner = param_owners_.find(ParamName(layers_[i]->spec(), p));
+      const std::pair<int, int> here(static_cast<int>(i), static_cast<int>(p));
+      if (owner != param_owners_.end() && owner->second != here) continue;
+      const int64_t count = blobs[p]->count();
+      data += AbsSum(blobs[p]->data(), count);
+      diff += AbsSum(blobs[p]->diff(), count);
+      squared_data += SquareSum(blobs[p]->data(), count);
+      squared_diff += SquareSum(blobs[p]->diff(), count);
+    }
+  }
+  debug_log(Line("[Backward] All net params (data, diff): L1 norm = (",
+                 static_cast<Dtype>(data), ", ", static_cast<Dtype>(diff),
+                 "); L2 norm = (", static_cast<Dtype>(std::sqrt(squared_data)),
+                 ", ", static_cast<Dtype>(std::sqrt(squared_diff)), ")"));
+}
+
+template <typename Dtype>
+void Net<Dtype>::TouchDiffs() {
+  for (const auto& layer : layers_) {
+    for (const auto& blob : layer->blobs()) blob->diff_storage().Touch();
+  }
+  for (const auto& blob : blobs_) blob->diff_storage().Touch();
+}
+
+template <typename Dtype>
+void Net<Dtype>::SyncDiffs() {
+  for (const auto& layer : layers_) {
+    for (const auto& blob : layer->blobs()) blob->diff_storage().Sync();
+  }
+  for (const auto& blob : blobs_) blob->diff_storage().Sync();
+}
+
+#define P3D_INSTANTIATE(Dtype)                               \
+  template void Net<Dtype>::FindGradients(bool);             \
+  template void Net<Dtype>::FillLossDiffs(int);              \
+  template void Net<Dtype>::RememberShapes(int);             \
+  template void Net<Dtype>::Backward(int, int, const Poll&); \
+  template void Net<Dtype>::LogForward(int) const
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+#undef P3D_INSTANTIATE
+
+}  // namespace p3d
