@@ -107,6 +107,12 @@ class Conv {
   virtual void Pack(const float* weights, float* packed) const = 0;
   // The exact inverse of Pack, to the bit.
   virtual void Unpack(const float* packed, float* weights) const = 0;
+  // Packs what takes gradients back through another convolution, of as many
+  // groups, whose inputs are this one's outputs and the other way round:
+  // `weights` are the other's, and tap t here is its tap taps[t] of `all_taps`.
+  virtual void PackMirrored(const float* weights,
+                            const std::vector<int64_t>& taps, int64_t all_taps,
+                            float* packed) const = 0;
 
   // Floats of scratch memory that Run needs.
   virtual int64_t workspace_size() const = 0;

@@ -124,41 +124,11 @@ ConvDataGradient::Phase ConvDataGradient::MakePhase(
   return phase;
 }
 
-// Channels swapped, only these taps. Few channels at a time, so that cache
-// lines are read once.
-void ConvDataGradient::MirrorWeights(const float* weights,
-                                     const std::vector<int64_t>& taps,
-                                     float* mirrored) const {
-  const int64_t all = shape_.taps();
-  const int64_t count = static_cast<int64_t>(taps.size());
-  const int64_t inputs = shape_.channels / shape_.group;
-  const int64_t outputs = shape_.num_output / shape_.group;
-  const int64_t chunk = std::max<int64_t>(1, 16 / all);
-  const int64_t chunks = CeilDiv(inputs, chunk);
-  ParallelFor(shape_.group * chunks, [&](int64_t task) {
-    const int64_t g = task / chunks, first = task % chunks * chunk;
-    const int64_t end = std::min(first + chunk, inputs);
-    for (int64_t o = 0; o < outputs; ++o) {
-      const float* row = weights + (g * outputs + o) * inputs * all;
-      for (int64_t i = first; i < end; ++i) {
-        float* to = mirrored + ((g * inputs + i) * outputs + o) * count;
-        for (int64_t t = 0; t < count; ++t) to[t] = row[i * all + taps[t]];
-      }
-    }
-  });
-}
-
 void ConvDataGradient::Convolve(const Phase& phase, const float* dy,
                                 const float* weights, float* y) const {
   const Conv& conv = *phase.conv;
   const Scratch<float> packed(conv.packed_size());
-  {
-    const Scratch<float> mirrored(shape_.channels *
-                                  (shape_.num_output / shape_.group) *
-                                  static_cast<int64_t>(phase.taps.size()));
-    MirrorWeights(weights, phase.taps, mirrored.data());
-    conv.Pack(mirrored.data(), packed.data());
-  }
+  conv.PackMirrored(weights, phase.taps, shape_.taps(), packed.data());
   std::vector<CropAxis> block = {{shape_.num, 0, shape_.num}};
   int64_t seen = shape_.num * shape_.num_output;
   for (const AxisPhase& axis : phase.axes) {

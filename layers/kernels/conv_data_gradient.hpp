@@ -43,8 +43,6 @@ class ConvDataGradient {
   static AxisPhase MakeAxisPhase(const ConvAxis& axis, int64_t first);
   static std::vector<AxisPhase> AxisPhases(const ConvAxis& axis);
   Phase MakePhase(const std::vector<AxisPhase>& axes, Isa isa) const;
-  void MirrorWeights(const float* weights, const std::vector<int64_t>& taps,
-                     float* mirrored) const;
   void Convolve(const Phase& phase, const float* dy, const float* weights,
                 float* y) const;
   void Scatter(const Phase& phase, const float* y, float* dx) const;

@@ -90,6 +90,10 @@ class IgemmConv : public Conv {
   void Unpack(const float* packed, float* weights) const override {
     panels_.Unpack(packed, weights);
   }
+  void PackMirrored(const float* weights, const std::vector<int64_t>& taps,
+                    int64_t all_taps, float* packed) const override {
+    panels_.PackMirrored(weights, taps, all_taps, packed);
+  }
   int64_t workspace_size() const override { return plan_.padded_size(); }
   void Run(const float* x, const float* packed, const ConvEpilogue& epilogue,
            float* y, float* workspace, const NextWeights& next) const override;

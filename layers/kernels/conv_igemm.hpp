@@ -34,12 +34,18 @@ struct IgemmTile {
   ConvEpilogue epilogue;  // scale, shift and residual from the panel's start on
   float* y;
   const int64_t* y_places;
+  int64_t x_step = 0;      // of outer products
   const float* prefetch;   // memory to be read later, such as the next weights
   int64_t prefetch_lines;  // cache lines of it to fetch at a time
 };
 
 // At each run's start and after every so many of its values, a call prefetches.
 constexpr int64_t kIgemmPrefetchSteps = 32;
+
+// Sums of outer products instead: the tile's rows are neighbours in x, from the
+// first one's place on, and the one run's values lie x_step apart:
+//
+//   sum[r][j] += x[x_places[0] + r + i * x_step] * w[i * pitch + j]
 
 using IgemmTileFunction = void (*)(const IgemmTile& tile);
 
@@ -55,6 +61,7 @@ struct IgemmKernel {
   int vector;    // floats of a vector
   int vectors;   // of the widest panel
   const IgemmTileFunction* tiles;  // [(rows - 1) * vectors + vectors - 1]
+  const IgemmTileFunction* outer;  // the narrowest family's, else null
 };
 
 // The families of each instruction set: depthwise, then from the widest panel

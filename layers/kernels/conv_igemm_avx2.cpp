@@ -49,13 +49,27 @@ inline void FetchFar(const void* p) { __builtin_prefetch(p, 0, 2); }
 #include "kernels/conv_igemm_tile-inl.hpp"
 
 const IgemmTileFunction kTiles6x16[] = {P3D_TILES_TO_6(P3D_TILES_2, Tile)};
+const IgemmTileFunction kOuterTiles6x16[] = {
+    P3D_TILES_TO_6(P3D_TILES_2, OuterTile)};
 const IgemmTileFunction kDepthwiseTiles6x16[] = {
     P3D_TILES_TO_6(P3D_TILES_2, DepthwiseTile)};
 
-const IgemmKernel k6x16 = {
-    "conv_f32_igemm_6x16_avx2", false, 6, 4, kLanes, 2, kTiles6x16};
-const IgemmKernel kDepthwise6x16 = {
-    "conv_f32_depthwise_6x16_avx2", true, 6, 3, kLanes, 2, kDepthwiseTiles6x16};
+const IgemmKernel k6x16 = {"conv_f32_igemm_6x16_avx2",
+                           false,
+                           6,
+                           4,
+                           kLanes,
+                           2,
+                           kTiles6x16,
+                           kOuterTiles6x16};
+const IgemmKernel kDepthwise6x16 = {"conv_f32_depthwise_6x16_avx2",
+                                    true,
+                                    6,
+                                    3,
+                                    kLanes,
+                                    2,
+                                    kDepthwiseTiles6x16,
+                                    nullptr};
 
 }  // namespace
 }  // namespace p3d

@@ -55,6 +55,28 @@ void WeightPanels::Pack(const float* weights, float* packed) const {
   });
 }
 
+void WeightPanels::PackMirrored(const float* weights,
+                                const std::vector<int64_t>& taps,
+                                int64_t all_taps, float* packed) const {
+  const int64_t step = 16;  // inputs of a task
+  const int64_t chunks = (inputs_ + step - 1) / step;
+  ParallelFor(groups_ * panels_ * chunks, [&](int64_t task) {
+    const int64_t first = task % chunks * step;
+    const int64_t panel = task / chunks % panels_;
+    const int64_t group = task / chunks / panels_;
+    const int64_t width = Width(panel), pitch = Pitch(panel);
+    for (int64_t i = first; i < std::min(first + step, inputs_); ++i) {
+      const int64_t row = (group * inputs_ + i) * outputs_ + First(panel);
+      for (int64_t tap = 0; tap < taps_; ++tap) {
+        const float* from = weights + row * all_taps + taps[tap];
+        float* to = packed + Offset(group, panel) + (tap * inputs_ + i) * pitch;
+        for (int64_t j = 0; j < width; ++j) to[j] = from[j * all_taps];
+        std::fill(to + width, to + pitch, 0.f);
+      }
+    }
+  });
+}
+
 void WeightPanels::Unpack(const float* packed, float* weights) const {
   ForEachRow([=](int64_t from, int64_t to, int64_t width, int64_t) {
     for (int64_t j = 0; j < width; ++j) {

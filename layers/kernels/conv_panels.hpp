@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 namespace p3d {
 
@@ -44,6 +45,10 @@ class WeightPanels {
   // From and to Caffe's order (groups x outputs, inputs, taps).
   void Pack(const float* weights, float* packed) const;
   void Unpack(const float* packed, float* weights) const;
+  // From (groups x inputs, outputs, all_taps), of which taps are picked: see
+  // Conv.
+  void PackMirrored(const float* weights, const std::vector<int64_t>& taps,
+                    int64_t all_taps, float* packed) const;
 
  private:
   template <typename Move>

@@ -89,6 +89,17 @@ class ReferenceConv : public Conv {
   void Unpack(const float* packed, float* weights) const override {
     std::memcpy(weights, packed, packed_size() * sizeof(float));
   }
+  void PackMirrored(const float* weights, const std::vector<int64_t>& taps,
+                    int64_t all_taps, float* packed) const override {
+    const int64_t inputs = shape_.channels / shape_.group;
+    const int64_t outputs = shape_.num_output / shape_.group;
+    for (int64_t o = 0; o < shape_.num_output; ++o) {
+      for (int64_t i = 0; i < inputs; ++i) {
+        const int64_t row = (o / outputs * inputs + i) * outputs + o % outputs;
+        for (int64_t tap : taps) *packed++ = weights[row * all_taps + tap];
+      }
+    }
+  }
   int64_t workspace_size() const override { return 0; }
 
   void Run(const float* x, const float* packed, const ConvEpilogue& epilogue,

@@ -11,29 +11,37 @@
 namespace p3d {
 namespace {
 
-// Pixels of a block; their panel stays in L1 while the outputs run over it.
-const int64_t kBlock = 256;
-// Columns and outputs of a task: turning dy around is repeated for each such
-// part of the columns, gathering for each part of the outputs.
+// Columns and outputs of a task; gathering is repeated for each part of the
+// outputs.
 const int64_t kColumns = 512;
 const int64_t kOutputs = 256;
 // Sums of few weights are cut into so many slices, if those are not too large.
 const int64_t kSlices = 16;
 const int64_t kSliceFloats = 4 << 20;
 const int64_t kMaxTaps = 1 << 20;
-// Not a multiple of the page size: rows would get into each other's way.
-const int64_t kTurnedPitch = kBlock + 16;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// The narrowest panels: the last one's empty lanes are computed as well.
+// The narrowest panels, which have outer products: the last one's empty lanes
+// are computed as well.
 const IgemmKernel& ChooseKernel(Isa isa) {
   const IgemmKernel* const* kernel = IgemmKernels(isa) + 1;  // 0: depthwise
   while (kernel[1]) ++kernel;
   return **kernel;
 }
 
+// Most pieces are whole vectors: no call for each.
+void CopyValues(const float* from, int64_t count, float* to) {
+  constexpr int64_t kPiece = 16;
+  for (; count >= kPiece; count -= kPiece, from += kPiece, to += kPiece) {
+    std::memcpy(to, from, kPiece * sizeof(float));
+  }
+  for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+}
+
 }  // namespace
+
+constexpr int64_t ConvWeightGradient::kBlock;
 
 bool ConvWeightGradient::CanDo(const ConvShape& shape) {
   return shape.pad_mode == PadMode::kZero && shape.taps() <= kMaxTaps;
@@ -55,13 +63,10 @@ ConvWeightGradient::ConvWeightGradient(const ConvShape& shape, Isa isa)
                                      kSliceFloats / shape.weight_count()}));
 }
 
-ConvWeightGradient::Range ConvWeightGradient::Pixels(int64_t block) const {
-  return {block * kBlock, std::min((block + 1) * kBlock, pixels_)};
-}
-
-// Where in x a tap sees each of these output pixels, channel 0; -1: padding.
 void ConvWeightGradient::Locate(int64_t tap, const Range& pixels,
-                                int64_t* places) const {
+                                Places* result) const {
+  result->tap = tap;
+  int64_t* places = result->at;
   const size_t last = shape_.axes.size() - 1;
   for (int64_t p = pixels.first; p < pixels.end;) {
     int64_t rest = p, rest_tap = tap, place = 0, stride = shape_.channels;
@@ -95,42 +100,24 @@ void ConvWeightGradient::Locate(int64_t tap, const Range& pixels,
   }
 }
 
-// turned[o][p] of one block. A cache line of outputs at a time.
-void ConvWeightGradient::TurnOutputs(const float* dy, const Range& pixels,
-                                     int64_t outputs, float* turned) const {
-  constexpr int64_t kLine = 16;
-  const int64_t count = pixels.end - pixels.first;
-  dy += pixels.first * shape_.num_output;
-  for (int64_t first = 0; first < outputs; first += kLine) {
-    const int64_t end = std::min(first + kLine, outputs);
-    for (int64_t p = 0; p < count; ++p) {
-      const float* from = dy + p * shape_.num_output;
-      for (int64_t o = first; o < end; ++o) {
-        turned[o * kTurnedPitch + p] = from[o];
-      }
-    }
-  }
-}
-
 // panel[p][j] = what column j sees at the block's pixel p; `x` begins at the
 // group's channels.
 void ConvWeightGradient::PackPanel(const float* x, const Range& pixels,
-                                   const Range& columns, float* panel) const {
+                                   const Range& columns, Places* places,
+                                   float* panel) const {
   const int64_t count = pixels.end - pixels.first;
   const int64_t width = columns.end - columns.first;
   const int64_t pitch = CeilDiv(width, kernel_.vector) * kernel_.vector;
-  int64_t places[kBlock];
   for (int64_t c = columns.first; c < columns.end;) {
     const int64_t tap = c / inputs_, input = c % inputs_;
     const int64_t n = std::min(inputs_ - input, columns.end - c);
-    Locate(tap, pixels, places);
+    if (places->tap != tap) Locate(tap, pixels, places);
     float* to = panel + c - columns.first;
     for (int64_t p = 0; p < count; ++p, to += pitch) {
-      if (places[p] < 0) {
-        for (int64_t j = 0; j < n; ++j) to[j] = 0;
+      if (places->at[p] < 0) {
+        std::fill_n(to, n, 0.f);
       } else {
-        const float* from = x + places[p] + input;
-        for (int64_t j = 0; j < n; ++j) to[j] = from[j];
+        CopyValues(x + places->at[p] + input, n, to);
       }
     }
     c += n;
@@ -143,21 +130,26 @@ void ConvWeightGradient::PackPanel(const float* x, const Range& pixels,
 
 void ConvWeightGradient::AddUp(const float* dy, const float* x,
                                const Task& task) const {
-  const int64_t outputs = task.outputs.end - task.outputs.first;
-  const Scratch<float> turned(outputs * kTurnedPitch);
   const Scratch<float> panel(kBlock * width_);
+  const int64_t first = task.group * outputs_ + task.outputs.first;
   for (int64_t b = task.blocks.first; b < task.blocks.end; ++b) {
-    const Range pixels = Pixels(b);
-    TurnOutputs(dy + task.group * outputs_ + task.outputs.first, pixels,
-                outputs, turned.data());
+    const Range pixels = {b * kBlock, std::min((b + 1) * kBlock, pixels_)};
+    Places places;
     for (int64_t c = task.columns.first; c < task.columns.end; c += width_) {
       const Range columns = {c, std::min(c + width_, task.columns.end)};
-      PackPanel(x + task.group * inputs_, pixels, columns, panel.data());
-      float* sums = task.sums +
-                    (task.group * outputs_ + task.outputs.first) * columns_ + c;
-      Multiply(kernel_, {turned.data(), kTurnedPitch, outputs, panel.data(),
-                         columns.end - columns.first, pixels.end - pixels.first,
-                         sums, columns_, task.add || b > task.blocks.first});
+      PackPanel(x + task.group * inputs_, pixels, columns, &places,
+                panel.data());
+      PanelProduct product = {dy + pixels.first * shape_.num_output + first,
+                              shape_.num_output,
+                              task.outputs.end - task.outputs.first,
+                              panel.data(),
+                              columns.end - columns.first,
+                              pixels.end - pixels.first,
+                              task.sums + first * columns_ + c,
+                              columns_,
+                              task.add || b > task.blocks.first};
+      product.turned = true;
+      Multiply(kernel_, product);
     }
   }
 }

@@ -9,10 +9,10 @@
 namespace p3d {
 
 // The gradient of a convolution's weights (ConvGradients::Weights) by the
-// micro-kernels of conv_igemm.hpp: a matrix product over all pixels. Its left
-// rows are output channels, dy turned around block by block; its columns are
-// pairs of a tap and an input channel, gathered as panels of what each tap sees
-// at the block's pixels.
+// micro-kernels of conv_igemm.hpp: sums of outer products over all pixels. Rows
+// are output channels, read from dy where they lie; columns are pairs of a tap
+// and an input channel, gathered for a block of pixels as panels of what each
+// tap sees there.
 //
 // Where there are few weights the pixels are cut into slices, whose sums are
 // added up afterwards; how depends on the shape alone.
@@ -36,12 +36,16 @@ class ConvWeightGradient {
     float* sums;
     bool add;  // to what is there
   };
-  Range Pixels(int64_t block) const;
-  void Locate(int64_t tap, const Range& pixels, int64_t* places) const;
-  void TurnOutputs(const float* dy, const Range& pixels, int64_t outputs,
-                   float* turned) const;
+  // Pixels of a block; their panel stays in L1 while the outputs run over it.
+  static constexpr int64_t kBlock = 256;
+  // Where in x a tap sees each pixel of a block, channel 0; -1: padding.
+  struct Places {
+    int64_t tap = -1;
+    int64_t at[kBlock];
+  };
+  void Locate(int64_t tap, const Range& pixels, Places* places) const;
   void PackPanel(const float* x, const Range& pixels, const Range& columns,
-                 float* panel) const;
+                 Places* places, float* panel) const;
   void AddUp(const float* dy, const float* x, const Task& task) const;
   void Finish(const float* sums, float* dw) const;
 

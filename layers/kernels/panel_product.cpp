@@ -23,16 +23,19 @@ void Multiply(const IgemmKernel& kernel, const PanelProduct& p) {
   tile.prefetch_lines = 0;
   const int64_t tiles = CeilDiv(p.rows, kernel.rows);
   const int64_t small = p.rows / tiles, large = p.rows % tiles;
+  tile.x_step = p.a_pitch;
+  const int64_t row_step = p.turned ? 1 : p.a_pitch;
   const IgemmTileFunction* functions =
-      kernel.tiles + CeilDiv(p.width, kernel.vector) - 1;
+      (p.turned ? kernel.outer : kernel.tiles) +
+      CeilDiv(p.width, kernel.vector) - 1;
   int64_t row = 0;
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t rows = small + (i < large);
     int64_t* here = places[i % 2];
     int64_t* ahead = places[(i + 1) % 2];
     for (int64_t r = 0; r < rows; ++r) {
-      here[r] = (row + r) * p.a_pitch;
-      ahead[r] = std::min(row + rows + r, p.rows - 1) * p.a_pitch;
+      here[r] = (row + r) * row_step;
+      ahead[r] = std::min(row + rows + r, p.rows - 1) * row_step;
       y_places[r] = (row + r) * p.y_pitch;
     }
     tile.x_places = here;

@@ -13,7 +13,8 @@ namespace p3d {
 //   y[r * y_pitch + j] = sum over d of a[r * a_pitch + d] * panel[d * p + j]
 //
 // for r < rows, j < width, d < depth, with p the width in whole vectors. With
-// `add` the sum is added to y.
+// `add` the sum is added to y. With `turned` the left side is a[d * a_pitch +
+// r] and the kernel one that has outer tiles.
 struct PanelProduct {
   const float* a;
   int64_t a_pitch;
@@ -24,6 +25,7 @@ struct PanelProduct {
   float* y;
   int64_t y_pitch;
   bool add;
+  bool turned = false;
 };
 
 void Multiply(const IgemmKernel& kernel, const PanelProduct& product);

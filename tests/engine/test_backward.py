@@ -303,5 +303,3 @@ def test_errors() -> None:
         net.backward(start="nowhere")
     with pytest.raises(RuntimeError, match="there is no blob 'nothing'"):
         net.backward(diffs=["nothing"])
-    with pytest.raises(RuntimeError, match="has 1 propagate_down for 2 bottoms"):
-        net_of(CHAIN.replace('name: "loss"', 'name: "loss" propagate_down: true'))
