@@ -12,8 +12,6 @@ namespace {
 const int64_t kMaxPhases = 1 << 12;
 const int64_t kMaxTaps = 1 << 20;
 
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 int64_t PhaseCount(const ConvAxis& axis) {
   return std::min(axis.stride, axis.in);
 }

@@ -20,8 +20,6 @@ const int64_t kSlices = 16;
 const int64_t kSliceFloats = 4 << 20;
 const int64_t kMaxTaps = 1 << 20;
 
-int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // The narrowest panels, which have outer products: the last one's empty lanes
 // are computed as well.
 const IgemmKernel& ChooseKernel(Isa isa) {
