@@ -11,8 +11,11 @@
 namespace p3d {
 namespace {
 
-// Rows of weights that stay in L2 while the panels run over them: whole tiles.
-const int64_t kRowBlock = 96;
+// Rows of weights that stay in L1 while the panels run over them, so that y is
+// written in long pieces: whole tiles.
+const int64_t kRowBlock = 12;
+// Lines of one set that every L1 can hold.
+const int kL1Ways = 8;
 // Columns of panels that a task packs at a time: with kPanelDepth rows they
 // stay in L2.
 const int64_t kPackedColumns = 192;
@@ -85,9 +88,10 @@ void PlanarGemm::PackPanels(const float* planes, const Range& panels,
 void PlanarGemm::MultiplyPanels(const float* weights, const Range& rows,
                                 const Range& panels, const Range& depth,
                                 const float* packed, bool add, float* y) const {
-  // Rows of weights that lie whole pages apart would drive each other out of
-  // L1; those are copied first.
-  const bool copied = depth_ % 1024 == 0 && panels.end - panels.first > 1;
+  // Rows of weights that lie whole pages apart share a set of L1; where a tile
+  // has too many of them they are copied first.
+  const bool copied = kernel_.rows > kL1Ways && depth_ % 1024 == 0 &&
+                      panels.end - panels.first > 1;
   const int64_t pitch = kPanelDepth + 16;
   const Scratch<float> block(copied ? kRowBlock * pitch : 0);
   PanelProduct product;

@@ -106,7 +106,7 @@ void MaxPool(const PoolShape& any, Order order, const Dtype* x, Dtype* y,
   const PoolShape shape = WithChannelsLast(any, order);
   const int64_t step = shape.channels;
   if (step == 1) return MaxPoolRows(shape, x, y, mask);
-  constexpr int kLanes = 64 / sizeof(Dtype);
+  constexpr int kLanes = 128 / sizeof(Dtype);
   ForEachWindow(shape, [&](const PoolRow& row, const PoolRange& range,
                            int64_t from, int64_t to, int64_t count) {
     const Dtype* in = x + from;

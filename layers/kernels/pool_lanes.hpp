@@ -8,10 +8,9 @@
 
 namespace p3d {
 
-// The maxima of one window for kLanes neighbours at once: channels (channels
-// last, `step` of them) or columns (Caffe's order, step 1), pixel p of lane i
-// being x[p * step + i]. They stay in registers and every loop has a fixed
-// length, so that any compiler can use vector instructions.
+// The maxima of one window for kLanes of `step` channels, which are innermost:
+// pixel p of lane i is x[p * step + i]. Every loop has a fixed length, so that
+// any compiler can use vector instructions; one above 16 is not unrolled first.
 
 template <int kLanes, typename Dtype>
 void MaxLanes(const PoolRow& row, const PoolRange& range, int64_t step,

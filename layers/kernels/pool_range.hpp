@@ -19,9 +19,6 @@ struct PoolRange {
     end = stop < axis.in ? stop : axis.in;
     if (end < begin) end = begin;
   }
-  // A single column.
-  explicit PoolRange(int64_t column)
-      : begin(column), end(column + 1), padded(1) {}
 
   int64_t begin, end;  // clipped to the input
   double padded;       // elements when clipped to the padded input

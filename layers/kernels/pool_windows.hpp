@@ -20,7 +20,7 @@ struct PoolRow {
   int64_t count = 0;
   // Elements of the leading axes when clipped to the padded input.
   double size = 1;
-  // Memory for two values of every column of the input.
+  // Memory for four values of every column of the input.
   void* line = nullptr;
 };
 
@@ -69,7 +69,7 @@ void ForEachPoolRow(const PoolShape& shape, const Body& body) {
   ParallelRanges(
       rows * groups, RowsPerRange(work), [&](int64_t first, int64_t stop) {
         const Scratch<int64_t> offsets(starts);
-        const Scratch<double> line(2 * shape.axes.back().in);
+        const Scratch<double> line(4 * shape.axes.back().in);
         PoolRow row;
         row.starts = offsets.data();
         row.line = line.data();
