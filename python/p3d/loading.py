@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from p3d import labels as label_lists
@@ -61,12 +62,14 @@ def load_net(
 
     from p3d import caffe
 
-    loaded = caffe.Net(found.prototxt, caffe.TEST, weights=weights, relax_reshape=relax_reshape)
+    with ThreadPoolExecutor(1) as beside:
+        digest = beside.submit(sha256, weights)
+        loaded = caffe.Net(found.prototxt, caffe.TEST, weights=weights, relax_reshape=relax_reshape)
     about = {
         "net": found.name,
         "net_sha256": _sha256_of_net(found.prototxt),
         "weights": os.path.abspath(weights),
-        "weights_sha256": sha256(weights),
+        "weights_sha256": digest.result(),
         "backend": caffe.backend.current(),
     }
     names = None if labels is None else label_lists.load(labels)

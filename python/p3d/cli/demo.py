@@ -37,8 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from p3d import demo, random_weights, saving
+    from p3d import demo, random_weights
     from p3d.extractor import Extractor
+    from p3d.jobs.output import Output
+    from p3d.jobs.result import Result
 
     weights = os.path.join(
         args.cache or _cache(), f"{args.net}-random-{random_weights.SEED}.caffemodel"
@@ -54,7 +56,10 @@ def run(args: argparse.Namespace) -> int:
         if isinstance(features, Exception):
             raise features
         name = os.path.splitext(os.path.basename(video))[0]
-        saving.save(os.path.join(args.out, "features", name), features, features.meta)
+        result = Result(os.path.join(args.out, "features", name), Output("npz"), 1, None)
+        for number, row in enumerate(zip(*features.values(), strict=True)):
+            result.add(number, dict(zip(features, row, strict=True)))
+        result.finish(features.meta)
         clips += len(features["pool5"])
         lines.append(_line(os.path.basename(video), extractor, features))
         print(lines[-1])

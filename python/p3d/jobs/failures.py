@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from p3d.atomic import replacing
-from p3d.video.inputs import Item
+from p3d.video.inputs import Item, name_hash
 
 
 def path_of(out: str, shard: str | None = None) -> str:
@@ -61,7 +60,7 @@ class Failures:
 
     def settle(self, item: Item) -> None:
         """An earlier failure of this video is history."""
-        place = np.searchsorted(self._old, key := _hash(item.name))
+        place = np.searchsorted(self._old, key := name_hash(item.name))
         if place < len(self._old) and self._old[place] == key:
             self._tried[place] = True
 
@@ -103,10 +102,6 @@ def _size(path: str) -> int:
 def _key(line: bytes) -> int:
     try:
         failure: Any = json.loads(line)
-        return _hash(failure["name"])
+        return name_hash(failure["name"])
     except (ValueError, KeyError, TypeError):
         return 0
-
-
-def _hash(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=8).digest(), "little")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -26,25 +25,20 @@ def write(result: Stored, shown: ClipClasses, path: str) -> None:
     source = open_video(result.meta["video"], result.meta["modality"])
     fps = float(result.meta.get("fps") or 25)
     middles = shown.starts + (shown.length - 1) / 2
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(".mp4", ".p3d-", folder)
-    os.close(handle)
-    writer = None
-    try:
+    with tempfile.TemporaryDirectory(prefix=".p3d-", dir=Path(path).absolute().parent) as folder:
+        whole = os.path.join(folder, "overlay.mp4")  # OpenCV wants a name, and its ending
+        writer = None
         for index, frame in enumerate(source.frames(lambda _: True)):
             assert frame is not None
             picture = _picture(frame)
             if writer is None:
-                writer = _writer(temporary, picture, fps)
+                writer = _writer(whole, picture, fps)
             _write_classes(picture, shown, int(np.abs(middles - index).argmin()))
             writer.write(picture)
-        if writer is not None:
-            writer.release()
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        if writer is None:
+            raise Error(f"{result.meta['video']}: has no frames")
+        writer.release()
+        os.replace(whole, path)
 
 
 def _picture(frame: np.ndarray) -> np.ndarray:
@@ -66,11 +60,5 @@ def _writer(path: str, picture: np.ndarray, fps: float) -> cv2.VideoWriter:
     h, w = picture.shape[:2]
     writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"mp4v"), fps, (w, h))
     if not writer.isOpened():
-        raise Error(f"{Path(path).parent}: this OpenCV cannot write an mp4 file there")
+        raise Error(f"{Path(path).parent.parent}: this OpenCV cannot write an mp4 file there")
     return writer
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

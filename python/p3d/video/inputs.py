@@ -58,14 +58,14 @@ def count(named: list[str], root: str | None = None) -> int | None:
     """
     if STDIN in named:
         return None
-    hashes = array("Q", (_hash(item.name) for item in items(named, root)))
+    hashes = array("Q", (name_hash(item.name) for item in items(named, root)))
     if not hashes:
         raise Error("there are no videos in what was named")
     ordered = np.sort(np.frombuffer(hashes, np.uint64))
     twice = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
     owners: dict[str, str] = {}
     for item in items(named, root) if twice else ():
-        if _hash(item.name) not in twice:
+        if name_hash(item.name) not in twice:
             continue
         owner = owners.setdefault(item.name, item.path)
         if os.path.realpath(owner) != os.path.realpath(item.path):
@@ -183,5 +183,6 @@ def _stem(name: str) -> str:
     return stem if extension.lower() in (*_VIDEOS, ".h5", ".npy") else name
 
 
-def _hash(name: str) -> int:
+def name_hash(name: str) -> int:
+    """Eight bytes that stand for an output's name in lists of millions."""
     return int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=8).digest(), "little")

@@ -90,17 +90,16 @@ def planes(frames: Sequence[np.ndarray]) -> np.ndarray:
 
 def minus_mean(clip: np.ndarray, modality: str, out: np.ndarray | None = None) -> np.ndarray:
     """uint8 (c, l, h, w) -> float32, the mean of "frame" or "flow" subtracted."""
-    out = np.empty(clip.shape, np.float32) if out is None else out
-    for channel, mean in enumerate(MEAN[modality]):
-        np.subtract(clip[channel], np.float32(mean), out=out[channel])
-    return out
+    return _minus(clip, MEAN[modality], np.empty(clip.shape, np.float32) if out is None else out)
 
 
 def to_clip(frames: Sequence[np.ndarray], mean: Sequence[float]) -> np.ndarray:
     """uint8 frames (h, w, c), one after the other -> float32 (c, l, h, w), mean subtracted."""
-    h, w, c = frames[0].shape
-    clip = np.empty((c, len(frames), h, w), np.float32)
-    per_channel = np.reshape(mean, (c, 1, 1)).astype(np.float32)
-    for index, frame in enumerate(frames):
-        np.subtract(frame.transpose(2, 0, 1), per_channel, out=clip[:, index])
-    return clip
+    clip = planes(frames)
+    return _minus(clip, mean, np.empty(clip.shape, np.float32))
+
+
+def _minus(clip: np.ndarray, mean: Sequence[float], out: np.ndarray) -> np.ndarray:
+    for channel, value in enumerate(mean):
+        np.subtract(clip[channel], np.float32(value), out=out[channel])
+    return out
