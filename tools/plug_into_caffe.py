@@ -27,6 +27,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import Iterable
 
 from plugging import report
 from plugging.draft import Draft
@@ -98,9 +99,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.undo:
-        return _undo(open_tree(args.tree, strict=False), args.force)
     tree = open_tree(args.tree, strict=False)
+    if args.undo:
+        return _undo(tree, args.force)
     if args.check:
         from plugging.toolchain import check
 
@@ -110,9 +111,9 @@ def _run(args: argparse.Namespace) -> int:
     if not args.dry_run and recover(tree):
         print("An earlier run was interrupted; what it had begun was taken back.")
     draft = _draft(open_tree(args.tree), args)
-    if not args.force:
-        _check_changed(draft)
     changes = draft.changes()
+    if not args.force:
+        _check_changed(draft, changes)
     if args.dry_run:
         print("\n".join(report.diff(tree, changes, args.verbose)))
         return 0
@@ -148,12 +149,12 @@ def _undo(tree: Tree, force: bool) -> int:
     return 0
 
 
-def _check_changed(draft: Draft) -> None:
+def _check_changed(draft: Draft, changes: Iterable[str]) -> None:
     """Raises Refusal where copies of ours that a person edited would be overwritten."""
     files = Journal(draft.tree).files
     changed = [
         name
-        for name in draft.changes()
+        for name in changes
         if name in draft.copies
         and name in files
         and hash_of(draft.tree.path(name)) not in (files[name].before, files[name].after, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .files import is_ours
 from .journal import Journal, hash_of
-from .text import Change, edit
+from .text import Change, edit, plain
 from .tree import Tree
 
 
@@ -22,7 +22,7 @@ class Draft:
         return self._new[name] if name in self._new else self.tree.read(name)
 
     def text(self, name: str) -> str:
-        return (self.read(name) or b"").decode("latin-1").replace("\r\n", "\n")
+        return plain(self.read(name) or b"")
 
     def is_ours(self, name: str) -> bool:
         """Whether this tool wrote a file as a whole, whatever a person made of it since."""

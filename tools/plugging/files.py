@@ -51,7 +51,7 @@ def _closure(own: dict[str, str], kernels: dict[str, str]) -> set[str]:
             name
             for name, text in kernels.items()
             if name.endswith((".cpp", ".cu"))
-            and _INCLUDE.findall(text)[:1] in [[h] for h in needed]
+            and needed.issuperset(_INCLUDE.findall(text)[:1] or [""])
         }
         included = {name for part in found for name in _INCLUDE.findall(kernels[part])}
         found = (included | implementing) - needed

@@ -16,7 +16,8 @@ def merge3(base: bytes, one: bytes, other: bytes) -> bytes | None:
     None where the two touch the same or neighbouring lines in different ways.
     """
     old = lines(base.decode("latin-1"))
-    hunks = sorted(_hunks(old, one) + [h for h in _hunks(old, other) if h not in _hunks(old, one)])
+    ours = _hunks(old, one)
+    hunks = sorted(ours + [hunk for hunk in _hunks(old, other) if hunk not in ours])
     out: list[str] = []
     at = 0
     for i, (begin, end, new) in enumerate(hunks):

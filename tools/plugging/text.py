@@ -13,12 +13,16 @@ from typing import Callable
 Change = Callable[[str], str]
 
 
+def plain(data: bytes) -> str:
+    """A file's text with plain newlines; every byte is a character and comes back as that byte."""
+    return data.decode("latin-1").replace("\r\n", "\n")
+
+
 def edit(data: bytes, change: Change) -> bytes:
     """`data` changed; new lines end as most of the file's lines do."""
-    old = data.decode("latin-1")  # every byte is a character and comes back as that byte
-    plain = old.replace("\r\n", "\n")
-    new = change(plain)
-    if new == plain:
+    old = data.decode("latin-1")
+    new = change(plain(data))
+    if new == plain(data):
         return data
     crlf = old.count("\r\n")
     if crlf == 0:
@@ -31,9 +35,9 @@ def edit(data: bytes, change: Change) -> bytes:
 def _with_mixed_ends(old: str, new: str, usual: str) -> bytes:
     before = lines(old)
     after = lines(new)
-    plain = [line.replace("\r\n", "\n") for line in before]
+    unedited = [line.replace("\r\n", "\n") for line in before]
     out: list[str] = []
-    matcher = difflib.SequenceMatcher(None, plain, after, autojunk=False)
+    matcher = difflib.SequenceMatcher(None, unedited, after, autojunk=False)
     for kind, a, end, b, b_end in matcher.get_opcodes():
         if kind == "equal":
             out += before[a:end]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Iterator
 
 from .refusal import Refusal
-from .text import without_comments
+from .text import line_of, plain, without_comments
 
 PROTO = "src/caffe/proto/caffe.proto"
 FACTORY = "src/caffe/layer_factory.cpp"
@@ -44,7 +44,7 @@ class Tree:
 
     def text(self, name: str) -> str:
         """A file's text with plain newlines, "" if there is none."""
-        return (self.read(name) or b"").decode("latin-1").replace("\r\n", "\n")
+        return plain(self.read(name) or b"")
 
     def sources(self, *folders: str) -> Iterator[str]:
         """Source files under these folders, in order."""
@@ -119,7 +119,7 @@ def registered(tree: Tree) -> dict[str, dict[str, int]]:
         if name.endswith((".cpp", ".cu")):
             text = without_comments(tree.text(name))
             for match in REGISTRATION.finditer(text):
-                line = text.count("\n", 0, match.start()) + 1
+                line = line_of(text, match.start())
                 found.setdefault(match["type"], {})[name] = line
     return found
 
