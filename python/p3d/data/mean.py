@@ -14,7 +14,8 @@ from p3d.error import Error
 def read_mean(param: Any, channels: int, places: int) -> np.ndarray | None:
     """The mean that a message with mean_value and mean_file states, float32 (channels, ...), None
     where it states none: one value per channel, with 1 for each of the `places` axes that follow,
-    or the array in the file, whose leading axes of size 1 are left out.
+    or the array in the file, whose leading axes of size 1 are left out. A clip's (three places) may
+    be that of all its frames, (channels, h, w).
     """
     values: Sequence[float] = param.mean_value
     if param.mean_file and values:
@@ -36,6 +37,8 @@ def _from_file(path: str, channels: int, places: int) -> np.ndarray:
     mean = read_blobproto(path, f"mean_file {path}", "mean").astype(np.float32)
     while mean.ndim > places + 1 and mean.shape[0] == 1:
         mean = mean[0]
+    if mean.ndim == 3 == places:
+        mean = mean[:, None]
     if mean.ndim != places + 1 or mean.shape[0] != channels:
         raise Error(f"mean_file {path} has the shape {mean.shape}; it needs {channels} channels")
     return mean

@@ -1,0 +1,67 @@
+"""What a VideoData layer does, for whatever class a Caffe calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from p3d.caffe.proto import caffe_pb2
+from p3d.data.data_layer import check_tops, pack_state, unpack_state
+from p3d.data.finish import Finish
+from p3d.data.listed_clips import ListedClips
+from p3d.data.loader import Here, Loader
+from p3d.data.order import skipped
+from p3d.data.seeds import new_seed
+
+
+class VideoBatches:
+    """Tops data (batch_size, 3 or 2, new_length, h, w), and with use_label label (batch_size).
+
+    Channels are B, G, R of frames, or x, y of flow. Phase TRAIN gives a clip per video and epoch,
+    TEST num_clips evenly spaced ones.
+    """
+
+    def __init__(self, param: Any, phase: int, top: Sequence[Any]) -> None:
+        """`param` is a VideoDataParameter; everything that can be checked without opening a video
+        is checked now."""
+        count = 2 if param.use_label else 1
+        check_tops(top, count, count)
+        train = phase == caffe_pb2.TRAIN
+        seed = param.seed if param.HasField("seed") else new_seed()
+        self._batch, self._seed = param.batch_size, seed
+        self._reader = ListedClips(param, train, seed)
+        self._finish = Finish(param, train)
+        self.loader = Loader(self._reader, Here(self._reader), param.max_bad_share, param.source)
+        self.loader.position = skipped(param.rand_skip, seed, self._reader.order.count)
+        self.reshape(top)
+
+    def reshape(self, top: Sequence[Any]) -> None:
+        """Gives the tops their shapes."""
+        top[0].reshape(self._batch, *self._reader.shape)
+        for label in top[1:]:
+            label.reshape(self._batch)
+
+    def fill(self, top: Sequence[Any]) -> None:
+        """The next batch."""
+        views = [blob.data for blob in top]
+        for place in range(self._batch):
+            clip, pixels = self.loader.next()
+            self._finish.apply(clip, pixels, views[0][place])
+            for labels in views[1:]:
+                labels[place] = clip.label
+
+    def save_state(self) -> bytes:
+        """Where the data goes on."""
+        return pack_state(
+            list=self._reader.fingerprint(), seed=self._seed, position=self.loader.position
+        )
+
+    def load_state(self, state: bytes) -> None:
+        """Go on from there: the next batch is the one that followed `save_state`."""
+        found = unpack_state(state, list=self._reader.fingerprint())
+        self._seed = found["seed"]
+        self.loader.go(self._seed, found["position"])
+
+    def close(self) -> None:
+        """Ends the processes that read ahead; they are started again when they are needed."""
+        self.loader.close()
