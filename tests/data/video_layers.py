@@ -42,10 +42,11 @@ def write_list(folder: Path, lines: Iterable[str]) -> Path:
 
 
 def net(source: Path | str, param: str, phase: int = caffe.TRAIN, tops: int = 2) -> caffe.Net:
+    workers = "" if "workers" in param else "workers: 0"
     names = " ".join(f'top: "{name}"' for name in ("data", "label")[:tops])
     return caffe.Net(
         f'layer {{ name: "v" type: "VideoData" {names} '
-        f'video_data_param {{ source: "{source}" workers: 0 {param} }} }}',
+        f'video_data_param {{ source: "{source}" {workers} {param} }} }}',
         phase,
     )
 

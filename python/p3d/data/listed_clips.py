@@ -19,6 +19,7 @@ from p3d.data.seeds import generator
 from p3d.data.video_list import Video, count_clips, read_videos
 from p3d.error import Error
 from p3d.video.clips import open_video
+from p3d.video.source import Alive
 
 
 class Clip(NamedTuple):
@@ -61,35 +62,37 @@ class ListedClips:
         self.order = Order(self._ends[-1], param.shuffle, seed)
         channels = 2 if param.use_flow else 3
         self.shape = (channels, param.new_length, *self._framing.size)
+        # What a position means depends on the list.
+        text = repr((self.videos, self._ends[-1]))
+        self.fingerprint = zlib.crc32(text.encode(errors="surrogateescape"))
 
     def restart(self, seed: int) -> None:
         """Another seed from here on."""
         self.order = Order(self.order.count, self.order.shuffle, seed)
 
-    def fingerprint(self) -> int:
-        """A checksum of the list: what a position means depends on it."""
-        return zlib.crc32(repr((self.videos, self._ends[-1])).encode(errors="surrogateescape"))
-
     def video(self, position: int) -> int:
         """The number of the video that a position is a clip of."""
         return bisect_right(self._ends, self.order.turn(position).item)
 
-    def read(self, position: int, pixels: np.ndarray) -> Clip | Bad:
-        """The clip at a position; its pixels go to uint8 (c, l, h, w), before the mean."""
+    def read(self, position: int, pixels: np.ndarray, alive: Alive = lambda: None) -> Clip | Bad:
+        """The clip at a position; its pixels go to uint8 (c, l, h, w), before the mean.
+
+        `alive` is called for every frame that is decoded.
+        """
         number = self.video(position)
         try:
-            return self._read(position, number, pixels)
+            return self._read(position, number, pixels, alive)
         except (Error, OSError, MemoryError) as error:
             return Bad(str(error))
         except cv2.error as error:
             return Bad(f"{self.videos[number].path}: {error.err}")
 
-    def _read(self, position: int, number: int, pixels: np.ndarray) -> Clip:
+    def _read(self, position: int, number: int, pixels: np.ndarray, alive: Alive) -> Clip:
         began = time.process_time()
         epoch, item = self.order.turn(position)
         random = generator(self.order.seed, epoch, item + 1)
         video, clip = self.videos[number], item - (self._ends[number - 1] if number else 0)
-        frames = self._frames(video, clip, random.random())
+        frames = self._frames(video, clip, random.random(), alive)
         decoded = time.process_time()
         flip = bool(self._train and self._param.mirror and random.integers(2))
         resized = [self._framing.resized(frame) for frame in frames]
@@ -102,7 +105,7 @@ class ListedClips:
         spent = (decoded - began, time.process_time() - decoded)
         return Clip(video.label, flip, window, (h, w), *spent)
 
-    def _frames(self, video: Video, clip: int, share: float) -> list[np.ndarray]:
+    def _frames(self, video: Video, clip: int, share: float, alive: Alive) -> list[np.ndarray]:
         length, rate = self._param.new_length, self._param.sampling_rate
         span = clip_choice.span(length, rate)
 
@@ -111,7 +114,7 @@ class ListedClips:
             return clip_choice.frames_of(start, length, rate, frames)
 
         source = open_video(video.path, "flow" if self._param.use_flow else "frame")
-        frames = read_frames(source, choose)
+        frames = read_frames(source, choose, alive)
         if len({frame.shape for frame in frames}) > 1:
             raise Error(f"{video.path}: its frames are not all of one size")
         return frames

@@ -9,9 +9,10 @@ from p3d.caffe.proto import caffe_pb2
 from p3d.data.data_layer import check_tops, pack_state, unpack_state
 from p3d.data.finish import Finish
 from p3d.data.listed_clips import ListedClips
-from p3d.data.loader import Here, Loader
+from p3d.data.loader import Loader
 from p3d.data.order import skipped
 from p3d.data.seeds import new_seed
+from p3d.data.workers import reading
 
 
 class VideoBatches:
@@ -29,15 +30,17 @@ class VideoBatches:
         train = phase == caffe_pb2.TRAIN
         seed = param.seed if param.HasField("seed") else new_seed()
         self._batch, self._seed = param.batch_size, seed
-        self._reader = ListedClips(param, train, seed)
+        self._clips = ListedClips(param, train, seed)
         self._finish = Finish(param, train)
-        self.loader = Loader(self._reader, Here(self._reader), param.max_bad_share, param.source)
-        self.loader.position = skipped(param.rand_skip, seed, self._reader.order.count)
+        workers = param.workers if param.HasField("workers") else None
+        who = reading(self._clips, workers, param.prefetch * param.batch_size)
+        self.loader = Loader(self._clips, who, param.max_bad_share, param.source)
+        self.loader.position = skipped(param.rand_skip, seed, self._clips.order.count)
         self.reshape(top)
 
     def reshape(self, top: Sequence[Any]) -> None:
         """Gives the tops their shapes."""
-        top[0].reshape(self._batch, *self._reader.shape)
+        top[0].reshape(self._batch, *self._clips.shape)
         for label in top[1:]:
             label.reshape(self._batch)
 
@@ -53,12 +56,12 @@ class VideoBatches:
     def save_state(self) -> bytes:
         """Where the data goes on."""
         return pack_state(
-            list=self._reader.fingerprint(), seed=self._seed, position=self.loader.position
+            list=self._clips.fingerprint, seed=self._seed, position=self.loader.position
         )
 
     def load_state(self, state: bytes) -> None:
         """Go on from there: the next batch is the one that followed `save_state`."""
-        found = unpack_state(state, list=self._reader.fingerprint())
+        found = unpack_state(state, list=self._clips.fingerprint)
         self._seed = found["seed"]
         self.loader.go(self._seed, found["position"])
 
