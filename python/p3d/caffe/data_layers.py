@@ -19,12 +19,12 @@ def add_classes(net: Any, layers: list[dict[str, Any]]) -> None:
     that names the class, with the layer's part of the prototxt as param_str."""
     for layer, described in zip(net.layer, layers, strict=True):
         if layer.type in MODULES:
-            text = _video_text(layer) if layer.type == "VideoData" else str(layer)
+            text = video_text(layer) if layer.type == "VideoData" else str(layer)
             param = {"module": MODULES[layer.type], "layer": layer.type, "param_str": text}
             described["fields"]["python_param"] = {**param, "has": list(param)}
 
 
-def _video_text(layer: Any) -> str:
+def video_text(layer: Any) -> str:
     """video_data_param alone: what a real Caffe's Python layer is given. What transform_param says
     besides is the same by the same names."""
     param = type(layer.video_data_param)()

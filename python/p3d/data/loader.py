@@ -23,7 +23,7 @@ class Read(NamedTuple):
 class Reading(Protocol):
     """Who reads: this process (Here), or several others (workers.Ahead)."""
 
-    waited: float  # seconds that the taker had to wait
+    workers: int  # processes besides this one
 
     def take(self, position: int, skip: Callable[[int], bool]) -> Read | Bad:
         """What is at a position. Those after it are wanted next, but those that `skip` names."""
@@ -35,10 +35,11 @@ class Reading(Protocol):
 class Here:
     """Reads when asked."""
 
+    workers = 0
+
     def __init__(self, reader: ListedClips) -> None:
         self._reader = reader
         self._pixels = np.empty(reader.shape, np.uint8)
-        self.waited = 0.0
 
     def take(self, position: int, skip: Callable[[int], bool]) -> Read | Bad:
         result = self._reader.read(position, self._pixels)

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from p3d.caffe.proto import caffe_pb2
 from p3d.data.data_layer import check_tops, pack_state, unpack_state
 from p3d.data.finish import Finish
-from p3d.data.listed_clips import ListedClips
+from p3d.data.listed_clips import Clip, ListedClips
 from p3d.data.loader import Loader
 from p3d.data.order import skipped
 from p3d.data.seeds import new_seed
 from p3d.data.workers import reading
+
+
+@dataclass
+class Spent:
+    """Seconds of all clips so far: decode, edit and copy of the processor, wait of the clock.
+
+    Where this process reads the clips itself, waiting is reading.
+    """
+
+    clips: int = 0
+    decode: float = 0.0
+    edit: float = 0.0
+    copy: float = 0.0
+    wait: float = 0.0
 
 
 class VideoBatches:
@@ -36,6 +52,8 @@ class VideoBatches:
         who = reading(self._clips, workers, param.prefetch * param.batch_size)
         self.loader = Loader(self._clips, who, param.max_bad_share, param.source)
         self.loader.position = skipped(param.rand_skip, seed, self._clips.order.count)
+        self.spent = Spent()
+        self.videos, self.workers = len(self._clips.videos), who.workers
         self.reshape(top)
 
     def reshape(self, top: Sequence[Any]) -> None:
@@ -48,10 +66,20 @@ class VideoBatches:
         """The next batch."""
         views = [blob.data for blob in top]
         for place in range(self._batch):
+            began = time.perf_counter()
             clip, pixels = self.loader.next()
+            read = time.perf_counter()
             self._finish.apply(clip, pixels, views[0][place])
             for labels in views[1:]:
                 labels[place] = clip.label
+            self._count(clip, read - began, time.perf_counter() - read)
+
+    def _count(self, clip: Clip, wait: float, copy: float) -> None:
+        self.spent.clips += 1
+        self.spent.decode += clip.decode
+        self.spent.edit += clip.edit
+        self.spent.copy += copy
+        self.spent.wait += wait
 
     def save_state(self) -> bytes:
         """Where the data goes on."""

@@ -70,8 +70,8 @@ class Ahead:
     def __init__(
         self, clips: ListedClips, count: int, places: int, timeout: float = TIMEOUT
     ) -> None:
-        self.waited = 0.0
-        self._clips, self._count, self._places = clips, count, places
+        self.workers = count
+        self._clips, self._places = clips, places
         self._timeout = timeout
         self._reset()
 
@@ -107,11 +107,9 @@ class Ahead:
         for old in [p for p in self._done if p < position]:
             self._free.append(self._done.pop(old)[0])
         self._ask(skip)
-        began = time.perf_counter()
         while position not in self._done:
             self._receive()
             self._ask(skip)
-        self.waited += time.perf_counter() - began
         place, result = self._done.pop(position)
         if isinstance(result, Bad):
             self._free.append(place)
@@ -124,7 +122,7 @@ class Ahead:
         self._ring = Ring(self._places, self._clips.shape)
         self._pixels: np.ndarray = self._ring.pixels
         self._free = list(range(self._places))
-        self._workers = [_Worker(self._clips, self._ring) for _ in range(self._count)]
+        self._workers = [_Worker(self._clips, self._ring) for _ in range(self.workers)]
         self._next = position
 
     def _ask(self, skip: Callable[[int], bool]) -> None:
