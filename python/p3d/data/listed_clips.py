@@ -82,10 +82,11 @@ class ListedClips:
         number = self.video(position)
         try:
             return self._read(position, number, pixels, alive)
-        except (Error, OSError, MemoryError) as error:
+        except Error as error:
             return Bad(str(error))
-        except cv2.error as error:
-            return Bad(f"{self.videos[number].path}: {error.err}")
+        except Exception as error:  # OpenCV's own, and what nobody thought of: this video's fault
+            text = error.err if isinstance(error, cv2.error) else f"{type(error).__name__}: {error}"
+            return Bad(f"{self.videos[number].path}: cannot be read ({text})")
 
     def _read(self, position: int, number: int, pixels: np.ndarray, alive: Alive) -> Clip:
         began = time.process_time()

@@ -57,14 +57,14 @@ class VideoBatches:
         self.reshape(top)
 
     def reshape(self, top: Sequence[Any]) -> None:
-        """Gives the tops their shapes."""
+        """Gives the tops their shapes. Real pycaffe's lists of blobs know len and [index] only."""
         top[0].reshape(self._batch, *self._clips.shape)
-        for label in top[1:]:
-            label.reshape(self._batch)
+        if len(top) > 1:
+            top[1].reshape(self._batch)
 
     def fill(self, top: Sequence[Any]) -> None:
         """The next batch."""
-        views = [blob.data for blob in top]
+        views = [top[index].data for index in range(len(top))]
         for place in range(self._batch):
             began = time.perf_counter()
             clip, pixels = self.loader.next()
