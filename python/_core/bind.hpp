@@ -10,8 +10,11 @@ void BindCaffemodel(pybind11::module_& m);
 void BindBlobs(pybind11::module_& m);
 void BindNet(pybind11::module_& m);
 
-// Makes type: "Python" known to nets.
-void RegisterPythonLayer();
+// Makes type: "Python" known to nets, and the types that are written in Python.
+void RegisterPythonLayers();
+
+// The object behind a layer that is written in Python, None for others.
+pybind11::object PythonObjectOf(const p3d::Layer<float>& layer);
 
 // The dictionaries of p3d.caffe.prototxt.describe() as the engine takes them.
 std::vector<p3d::LayerSpec> ToLayerSpecs(const pybind11::list& layers,

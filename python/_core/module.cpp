@@ -61,7 +61,9 @@ PYBIND11_MODULE(_core, m) {
   BindCaffemodel(m);
   m.def("set_random_seed", &p3d::SetRandomSeed, py::arg("seed"),
         "Makes everything random from now on a function of the seed.");
+  m.def("next_seed", &p3d::NextSeed,
+        "The seed of the next thing that needs random numbers.");
   BindBlobs(m);
   BindNet(m);
-  RegisterPythonLayer();
+  RegisterPythonLayers();
 }

@@ -32,6 +32,10 @@ std::vector<BlobHandle<Dtype>> LayerBlobs(const LayerHandle<Dtype>& handle) {
   return blobs;
 }
 
+py::object ObjectOf(const Layer<float>& layer) { return PythonObjectOf(layer); }
+
+py::object ObjectOf(const Layer<double>&) { return py::none(); }
+
 template <typename Dtype>
 void BindLayer(py::module_& m, const std::string& suffix) {
   using Handle = LayerHandle<Dtype>;
@@ -45,7 +49,10 @@ void BindLayer(py::module_& m, const std::string& suffix) {
           "kernel", [](const Handle& h) { return h.layer().kernel(); },
           "Name of the kernel that does the work, '' where there is no choice.")
       .def_property_readonly("macs",
-                             [](const Handle& h) { return h.layer().macs(); });
+                             [](const Handle& h) { return h.layer().macs(); })
+      .def_property_readonly(
+          "python_object", [](const Handle& h) { return ObjectOf(h.layer()); },
+          "The object of a layer that is written in Python, else None.");
 }
 
 // Lets Ctrl-C through, but asks for the interpreter's lock only ten times a

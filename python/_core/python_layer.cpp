@@ -10,8 +10,22 @@ namespace {
 
 using p3d::Blob;
 
-// A layer whose work is done by an object of a class of the user's, see
-// p3d.caffe.Layer. What that object raises passes through unchanged.
+// What the layer's object raises passes through unchanged, but for p3d.Error:
+// like the engine's own errors it then names the layer.
+template <typename Body>
+void Call(const Body& body) {
+  py::gil_scoped_acquire acquire;
+  try {
+    body();
+  } catch (const py::error_already_set& error) {
+    const py::object type = py::module_::import("p3d.error").attr("Error");
+    if (!error.matches(type)) throw;
+    p3d::Fail(py::str(error.value()).cast<std::string>());
+  }
+}
+
+// A layer whose work is done by an object of a Python class, see
+// p3d.caffe.Layer: the user's, or one of p3d.caffe.data_layers.
 class PythonLayer : public p3d::Layer<float> {
  public:
   using Layer::Layer;
@@ -21,22 +35,25 @@ class PythonLayer : public p3d::Layer<float> {
     object_ = py::object();
   }
 
+  // Without bottoms it is a source of data: a second run gives other data.
+  bool Plannable() const override { return !spec_.bottom.empty(); }
+
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
-    py::gil_scoped_acquire acquire;
-    const p3d::Fields& param = Param("python_param");
-    object_ =
-        py::module_::import("p3d.caffe.python_layer")
-            .attr("create")(param.Str("module"), param.Str("layer"),
-                            param.Str("param_str"), static_cast<int>(phase()));
-    object_.attr("setup")(ToList(bottom), ToList(top));
-    for (const py::handle& blob : object_.attr("blobs")) {
-      blobs_.push_back(blob.cast<BlobHandle<float>>().blob);
-    }
+    Call([&] {
+      const p3d::Fields& param = Param("python_param");
+      object_ = py::module_::import("p3d.caffe.python_layer")
+                    .attr("create")(param.Str("module"), param.Str("layer"),
+                                    param.Str("param_str"),
+                                    static_cast<int>(phase()));
+      object_.attr("setup")(ToList(bottom), ToList(top));
+      for (const py::handle& blob : object_.attr("blobs")) {
+        blobs_.push_back(blob.cast<BlobHandle<float>>().blob);
+      }
+    });
   }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
-    py::gil_scoped_acquire acquire;
-    object_.attr("reshape")(ToList(bottom), ToList(top));
+    Call([&] { object_.attr("reshape")(ToList(bottom), ToList(top)); });
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
@@ -44,24 +61,22 @@ class PythonLayer : public p3d::Layer<float> {
     for (Blob<float>* blob : top) {
       if (!blob->storage().has_values()) blob->write_data();
     }
-    {
-      py::gil_scoped_acquire acquire;
-      object_.attr("forward")(ToList(bottom), ToList(top));
-    }
+    Call([&] { object_.attr("forward")(ToList(bottom), ToList(top)); });
     for (Blob<float>* blob : top) blob->storage().Touch();
     for (Blob<float>* blob : bottom) blob->storage().Touch();
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
-    {
-      py::gil_scoped_acquire acquire;
+    Call([&] {
       object_.attr("backward")(ToList(top), py::cast(propagate_down),
                                ToList(bottom));
-    }
+    });
     for (Blob<float>* blob : bottom) blob->diff_storage().Touch();
     for (const auto& blob : blobs_) blob->diff_storage().Touch();
   }
+
+  const py::object& object() const { return object_; }
 
  private:
   static py::list ToList(const Blobs& blobs) {
@@ -78,8 +93,16 @@ class PythonLayer : public p3d::Layer<float> {
 
 }  // namespace
 
-void RegisterPythonLayer() {
-  p3d::LayerRegistry<float>::Add("Python", [](const p3d::LayerSpec& spec) {
-    return std::unique_ptr<p3d::Layer<float>>(new PythonLayer(spec));
-  });
+void RegisterPythonLayers() {
+  for (const char* type : {"Python", "HDF5Data", "HDF5Output", "ImageData",
+                           "MemoryData", "VideoData"}) {
+    p3d::LayerRegistry<float>::Add(type, [](const p3d::LayerSpec& spec) {
+      return std::unique_ptr<p3d::Layer<float>>(new PythonLayer(spec));
+    });
+  }
+}
+
+py::object PythonObjectOf(const p3d::Layer<float>& layer) {
+  const auto* python = dynamic_cast<const PythonLayer*>(&layer);
+  return python ? python->object() : py::none();
 }

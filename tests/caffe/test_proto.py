@@ -23,7 +23,7 @@ FIELD_NUMBERS = {
         "include": 8, "exclude": 9, "phase": 10, "propagate_down": 11, "transform_param": 100,
         "convolution_param": 106, "pooling_param": 121, "batch_norm_param": 139,
         "scale_param": 142, "input_param": 143, "swish_param": 147, "clip_param": 148,
-        "bn_param": 8210, "pooling3d_param": 8211,
+        "bn_param": 8210, "pooling3d_param": 8211, "video_data_param": 8212,
     },
     "BlobProto": {"num": 1, "channels": 2, "height": 3, "width": 4, "data": 5, "diff": 6,
                   "shape": 7, "double_data": 8, "double_diff": 9},

@@ -7,15 +7,16 @@ import pytest
 import p3d.caffe as caffe
 
 # What REGISTER_LAYER_CLASS and REGISTER_LAYER_CREATOR of BVLC Caffe 1.0 name, without the
-# layers that read or write data sets.
+# layers that read databases (Data) and windows (WindowData).
 UPSTREAM = """
 AbsVal Accuracy ArgMax BatchNorm BatchReindex Bias BNLL Clip Concat ContrastiveLoss Convolution
-Crop Deconvolution Dropout Eltwise ELU Embed EuclideanLoss Exp Filter Flatten HingeLoss Im2col
-InfogainLoss InnerProduct Input Log LRN LSTM LSTMUnit MultinomialLogisticLoss MVN Parameter
-Pooling Power PReLU Python Reduction ReLU Reshape RNN Scale Sigmoid SigmoidCrossEntropyLoss
-Silence Slice Softmax SoftmaxWithLoss Split SPP Swish TanH Threshold Tile
+Crop Deconvolution Dropout DummyData Eltwise ELU Embed EuclideanLoss Exp Filter Flatten HDF5Data
+HDF5Output HingeLoss Im2col ImageData InfogainLoss InnerProduct Input Log LRN LSTM LSTMUnit
+MemoryData MultinomialLogisticLoss MVN Parameter Pooling Power PReLU Python Reduction ReLU Reshape
+RNN Scale Sigmoid SigmoidCrossEntropyLoss Silence Slice Softmax SoftmaxWithLoss Split SPP Swish
+TanH Threshold Tile
 """
-PUBLISHED_WITH_P3D = "BN Pooling3D"
+PUBLISHED_WITH_P3D = "BN Pooling3D VideoData"
 
 
 @pytest.mark.parametrize("name", f"{UPSTREAM} {PUBLISHED_WITH_P3D}".split())

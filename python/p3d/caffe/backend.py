@@ -52,6 +52,11 @@ def current() -> str:
     return name
 
 
+def is_settled() -> bool:
+    """Whether anything has needed the choice yet."""
+    return bool(_settled)
+
+
 def interface() -> ModuleType:
     """The module with pycaffe's Net, Layer, Timer and functions. Settles the choice.
 

@@ -6,9 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
+
+from p3d.error import Error
 
 from .image_io import decode
 from .proto import caffe_pb2
+
+# A matrix of 4096 classes, or the mean of large clips; a larger file is something else.
+MAX_BYTES = 1 << 26
 
 
 def blobproto_to_array(blob: Any, return_diff: bool = False) -> np.ndarray:
@@ -19,6 +25,25 @@ def blobproto_to_array(blob: Any, return_diff: bool = False) -> np.ndarray:
     if any(blob.HasField(name) for name in ("num", "channels", "height", "width")):
         return data.reshape(blob.num, blob.channels, blob.height, blob.width)
     return data.reshape(tuple(blob.shape.dim))
+
+
+def read_blobproto(path: str, where: str, what: str) -> np.ndarray:
+    """The values of a BlobProto file, float64.
+
+    where: the start of error messages; names the file
+    what: what it should hold, "mean"
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise Error(f"{where} cannot be read: {error}") from None
+    if len(data) > MAX_BYTES:
+        raise Error(f"{where} has more than {MAX_BYTES >> 20} MiB; it should hold a {what}")
+    try:
+        return blobproto_to_array(caffe_pb2.BlobProto.FromString(data))
+    except (DecodeError, ValueError) as error:
+        raise Error(f"{where} holds no {what} as a BlobProto ({error})") from None
 
 
 def array_to_blobproto(arr: Any, diff: Any = None) -> Any:

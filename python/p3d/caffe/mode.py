@@ -32,7 +32,7 @@ def _no_gpu() -> None:
 
 
 def set_random_seed(seed: int) -> None:
-    """Make fillers, dropout and stochastic pooling repeatable from here on."""
+    """Make fillers, dropout, stochastic pooling and data repeatable from here on."""
     _core.set_random_seed(seed)
 
 

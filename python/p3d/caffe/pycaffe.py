@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from p3d import _core
-from p3d.caffe import infogain, net_file, prototxt, weights
+from p3d.caffe import data_layers, infogain, net_file, prototxt, weights
 from p3d.caffe.python_layer import BlobVec
 from p3d.caffe.relax import relax_reshape as relax
 from p3d.error import Error
@@ -56,6 +56,7 @@ class Net:
         self.param = prototxt.prepare(param, phase, level, stages or ())
         layers, defaults = prototxt.describe(self.param)
         infogain.add_matrices(layers)
+        data_layers.add_classes(self.param, layers)
         with _relax_hint(self._origin):
             self._net = _core.Net(
                 self.param.name, layers, defaults, phase, self.param.force_backward
@@ -281,6 +282,18 @@ class Net:
     def profile(self) -> list[dict[str, Any]]:
         """One forward; per step its layers, type, kernel, multiplications and milliseconds."""
         return self._net.profile()
+
+    def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
+        """Feed these arrays to the net's first layer, a MemoryData, a batch per forward.
+
+        data, labels: float32, (n, channels, height, width) and (n) or (n, 1, 1, 1); n is a
+        multiple of the batch size.
+        """
+        first = self.layers[0]
+        if first.type != "MemoryData":
+            raise Error("set_input_arrays may only be called if the first layer is a MemoryData")
+        with _relax_hint(f"{self._origin}: MemoryData '{first.name}'"):
+            first.python_object.reset(data, labels)
 
     # --- backward
 

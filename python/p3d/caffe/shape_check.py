@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from p3d import _core
+from p3d.caffe import data_layers
 from p3d.caffe.pycaffe import Net
 
 
 class ShapeCheck:
     """The net in the embedded engine, of which only the shapes are used: it never runs.
 
-    A net with layers that the engine does not know is not checked.
+    A net with layers that the engine does not know, or that are not of C++, is not checked.
 
     Raises Error as the engine does if the net's own shapes do not fit.
     """
 
     def __init__(self, param: Any, phase: int, origin: str) -> None:
-        known = set(_core.layer_types()) - {"Python"}
+        known = set(_core.layer_types()) - {"Python", *data_layers.MODULES}
         self._net: Net | None = None
         if all(layer.type in known for layer in param.layer):
             self._net = Net(str(_without_rules(param)), phase, origin=origin)

@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-HELP = "measure a net: every step, its kernels, the whole"
+HELP = "measure a net: every step, its kernels, the whole; or its video data"
 EXAMPLES = """\
 examples:
   p3d time                                     P3D-199 with random weights, one clip
   p3d time p3d63-kinetics --batch 8 --threads 2
   p3d time deploy.prototxt --weights mine.caffemodel --isa avx2
+  p3d time --data train_val.prototxt           how fast its VideoData layers read clips
   p3d time -model deploy.prototxt -iterations 50 -layers      as `caffe time` does it
 
 A step is a convolution with the layers that run inside it, or a single layer. GMAC counts products
@@ -35,10 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layers", action="store_true", help="each layer on its own, nothing fused"
     )
+    parser.add_argument(
+        "--data", metavar="PROTOTXT", help="measure the VideoData layers of this net instead"
+    )
+    parser.add_argument(
+        "--workers",
+        type=_none_or_more,
+        metavar="N",
+        help="with --data: processes that read (the layer's)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.data:
+        return _run_data(args)
     from p3d import _core, timing
     from p3d.caffe import backend
     from p3d.error import Error
@@ -64,11 +76,65 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _run_data(args: argparse.Namespace) -> int:
+    from p3d.data import timing
+
+    reports = list(timing.measure(args.data, args.iterations, args.workers))
+    if args.json:
+        import json
+
+        print(json.dumps([_data_row(report) for report in reports], indent=1))
+    else:
+        print("\n\n".join("\n".join(_data_lines(report)) for report in reports))
+    return 0
+
+
+def _data_row(report: Any) -> dict[str, Any]:
+    """One VideoData layer, ready for JSON; milliseconds are per clip."""
+    spent = report.spent
+    names = ("decode", "edit", "copy", "wait")
+    return {
+        **{name: getattr(report, name) for name in ("layer", "phase", "videos", "workers")},
+        "shape": list(report.shape),
+        "clips": spent.clips,
+        "seconds": report.seconds,
+        "clips_per_second": report.clips_per_second,
+        "frames_per_second": report.frames_per_second,
+        "ms": {name: getattr(spent, name) / spent.clips * 1e3 for name in names},
+    }
+
+
+def _data_lines(report: Any) -> Iterator[str]:
+    row = _data_row(report)
+    ms = row["ms"]
+    work = ms["decode"] + ms["edit"] + ms["copy"]
+    what = {
+        "decode": "decode",
+        "edit": "resize, crop, flip, colours",
+        "copy": "mean, scale, copy into the net",
+    }
+    yield (
+        f"{report.layer}, phase {report.phase}: {report.videos} videos, clips "
+        f"{'x'.join(map(str, report.shape))}, {report.workers} workers"
+    )
+    yield f"{row['clips_per_second']:.1f} clips/s, {row['frames_per_second']:.0f} frames/s"
+    yield f"processor time {work:9.2f} ms per clip"
+    for name, text in what.items():
+        yield f"  {text:32} {ms[name]:9.2f} ms {ms[name] / work:6.1%}"
+    whole = report.seconds / row["clips"] * 1e3
+    waited = "reading in the net's own process" if not report.workers else "the net waits for clips"
+    yield f"  {waited:32} {ms['wait']:9.2f} ms {ms['wait'] / whole:6.1%} of {whole:.2f} ms per clip"
+
+
 def _count(text: str) -> int:
     count = int(text)
     if count < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a count")
     return count
+
+
+def _none_or_more(text: str) -> int:
+    return 0 if text == "0" else _count(text)
 
 
 def _data(args: argparse.Namespace, name: str, net: Any, report: Any, peak: float) -> Any:

@@ -118,8 +118,13 @@ def _count(capture: cv2.VideoCapture, alive: Alive) -> int:
 
 def _decoder_threads() -> int:
     """FFmpeg keeps a few frames per thread: bounded, or many cores would cost much memory."""
+    return min(4, cores())
+
+
+def cores() -> int:
+    """How many this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return min(4, len(affinity(0)) if affinity else os.cpu_count() or 1)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 _threads_lock = threading.Lock()

@@ -7,18 +7,15 @@ A message is a pickled tuple: ("clip", index, shape, dtype), followed by the val
 
 from __future__ import annotations
 
-import contextlib
-import os
 import pickle
 import queue
-import signal
-import threading
 import time
 import warnings
 from multiprocessing.connection import Connection
 
 import numpy as np
 
+from p3d.child_process import requests
 from p3d.error import Error
 from p3d.input_check import InputWarning
 from p3d.video.reading import Clip, Reading, read
@@ -28,28 +25,16 @@ _HEARTBEAT = 1.0  # seconds
 
 def main(down: int, up: int) -> None:
     """Serves until the parent closes its end of `down`, or is no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")  # of all processes, lack of memory shall end this one
-    requests: queue.SimpleQueue[Reading] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(Connection(down), requests), daemon=True).start()
+    readings: queue.SimpleQueue[Reading] = requests(down)
     results = Connection(up)
     _send(results, "alive")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         while True:
             try:
-                _serve(requests.get(), results, caught)
+                _serve(readings.get(), results, caught)
             except BrokenPipeError:
                 return
-
-
-def _listen(down: Connection, requests: queue.SimpleQueue[Reading]) -> None:
-    """Ends the process when the parent is gone, even in the middle of a decoder's endless loop."""
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            requests.put(down.recv())
-    os._exit(0)
 
 
 def _serve(reading: Reading, results: Connection, caught: list[warnings.WarningMessage]) -> None:

@@ -68,7 +68,7 @@ class FrameFolder:
         """See Source. Files of unwanted frames are not opened."""
         for index, file in enumerate(self._sequence.files.values()):
             self.position = Position(index, None)
-            yield _read(file, cv2.IMREAD_COLOR) if wanted(index) else None
+            yield read_image(file, cv2.IMREAD_COLOR) if wanted(index) else None
 
     def record(self) -> dict[str, Any]:
         """The pattern of the file names and the number of the first one."""
@@ -107,7 +107,7 @@ class FlowFolder:
 
     @staticmethod
     def _pair(x: str, y: str) -> np.ndarray:
-        images = [_read(x, cv2.IMREAD_GRAYSCALE), _read(y, cv2.IMREAD_GRAYSCALE)]
+        images = [read_image(x, cv2.IMREAD_GRAYSCALE), read_image(y, cv2.IMREAD_GRAYSCALE)]
         if images[0].shape != images[1].shape:
             raise Error(f"{x} and {y} differ in size: {images[0].shape} and {images[1].shape}")
         return np.dstack(images)
@@ -226,7 +226,8 @@ def _counterpart(label: str, labels: Collection[str]) -> tuple[str, str]:
     return "", stem[letters[-1]].lower() if letters else ""
 
 
-def _read(path: str, mode: int) -> np.ndarray:
+def read_image(path: str, mode: int) -> np.ndarray:
+    """The image in a file, as cv2.imread gives it."""
     try:
         with opencv_name(path) as name:
             image = cv2.imread(name, mode)
