@@ -52,3 +52,27 @@ def test_what_cannot_be(arguments, message, capsys):
 def test_a_crop_is_one_number_or_two(size, capsys):
     assert main(["models", "p3d63-kinetics", "--crop", size]) == 2
     assert "--crop" in capsys.readouterr().err
+
+
+def test_training_of_own_videos(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "test.txt").write_text("a.mp4 0\nb.mp4 1\n\nc.mp4 0\n")
+    arguments = ["--train", "own", "--data", "clips", "--classes", "2", "--batch", "2"]
+    assert main(["models", "p3d63-ucf101", *arguments]) == 0
+    assert capsys.readouterr().out.split() == [
+        *("wrote", "own/train_val.prototxt"),
+        *("wrote", "own/solver.prototxt"),
+    ]
+    net = models.train_val("p3d63-ucf101", data="clips", classes=2, batch=2)
+    assert (tmp_path / "own" / "train_val.prototxt").read_text() == net
+    solver = models.solver("p3d63-ucf101", folder="own", batch=2, tested=3)
+    assert (tmp_path / "own" / "solver.prototxt").read_text() == solver
+    assert "test_iter: 2\n" in solver
+
+
+def test_training_that_cannot_be_leaves_no_files(capsys, tmp_path):
+    arguments = ["--train", str(tmp_path / "own"), "--batch", "3"]
+    assert main(["models", "p3d63-ucf101", *arguments]) == 1
+    assert "batch is 3" in capsys.readouterr().err
+    assert not (tmp_path / "own").exists()

@@ -18,6 +18,9 @@ def dressed(shape, dress):
     return shape
 
 
+CLASSES = {"kinetics": 400, "sports1m": 487, "ucf101": 101, "hmdb51": 51}
+
+
 @pytest.mark.parametrize("name", models.names())
 @pytest.mark.parametrize("dress", ["own", "legacy", "bn_vector", "bn_4d"])
 def test_every_net_is_recognised_in_every_dress(name, dress):
@@ -27,7 +30,7 @@ def test_every_net_is_recognised_in_every_dress(name, dress):
     assert fit.name == name == str(fit)
     assert fit.modality == ("flow" if "flow" in name else "frame")
     assert fit.labels == ("kinetics400" if "kinetics" in name else None)
-    assert fit.classes == (487 if "sports1m" in name else 400)
+    assert fit.classes == CLASSES[name.split("-")[1]]
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,18 @@ def test_any_cycle_of_kinds_runs_over_the_stages(kinds):
         assert (f"res{tag}_branch2b_t_relu" in layers) == (kind == "A"), tag
 
 
+def test_width_and_learning_from_scratch():
+    blobs = models.blobs("p3d63-kinetics", width=6, kinds="S")
+    assert blobs["conv1"] == [(6, 3, 1, 7, 7)]
+    assert blobs["res3a_branch2c"] == [(48, 12, 1, 1, 1)]
+    assert blobs["fc_kinetics"] == [(400, 192), (400,)]
+    assert not [name for name in blobs if name.endswith("_t")]
+    layers = layers_of("p3d63-kinetics", width=6, scratch=True).values()
+    assert not [layer.name for layer in layers if layer.bn_param.frozen]
+    kernels = [layer.convolution_param for layer in layers if layer.type == "Convolution"]
+    assert {kernel.weight_filler.type for kernel in kernels} == {"msra"}
+
+
 def test_own_classes_and_input():
     layers = layers_of("p3d199-kinetics-flow", classes=7, head="fc_own", crop=(96, 130), length=9)
     assert list(layers["data"].input_param.shape[0].dim) == [1, 2, 9, 96, 130]
@@ -102,6 +114,7 @@ def test_any_length_keeps_the_names_and_the_weights_but_for_an_axis():
         ({"crop": (160, 1)}, "3 x 3"),
         ({"kinds": ""}, "kinds is ''"),
         ({"kinds": "ABD"}, "kinds is 'ABD'"),
+        ({"width": 0}, "width is 0"),
     ],
 )
 def test_impossible_nets_are_refused(options, message):
@@ -116,9 +129,10 @@ def test_an_unknown_name_brings_the_list():
 
 def test_names_and_descriptions():
     assert set(models.names()) == {
-        f"p3d{depth}-{data}"
+        f"p3d{depth}-{data}{flow}"
         for depth in (63, 131, 199)
-        for data in ("kinetics", "kinetics-flow", "sports1m")
+        for data in ("kinetics", "sports1m", "ucf101", "hmdb51")
+        for flow in ("", "-flow")
     }
     assert models.describe("p3d199-kinetics-flow") == (
         "P3D-199, Kinetics-400, optical flow, 400 classes, clips 2x16x160x160"

@@ -1,17 +1,25 @@
-"""`p3d models`: which nets there are, and each of them as a prototxt."""
+"""`p3d models`: which nets there are, each of them as a prototxt, and how to train it."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from typing import Any
 
-HELP = "list the known nets, or print one as a prototxt"
+HELP = "list the known nets, print one as a prototxt, or write what training it takes"
 EXAMPLES = """\
 examples:
   p3d models
   p3d models p3d199-kinetics > deploy.prototxt
   p3d models p3d63-kinetics --classes 101 --head fc_ucf101 --crop 224
   p3d models p3d199-kinetics --length 64 --any-length
+  p3d models p3d63-ucf101 --train own --data own/videos --classes 5 --head fc_own
+
+--train writes own/train_val.prototxt and own/solver.prototxt, which read own/videos/train.txt and
+own/videos/test.txt: lines `path label`, paths relative to own/videos, labels from 0. Those of all
+nets and their data sets, in the authors' way, are in prototxt/train; comments say what was
+published and what is our choice.
 """
 
 
@@ -26,15 +34,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--crop", type=_size, metavar="N|HxW", help="frame size (default: 160)")
     parser.add_argument("--length", type=int, metavar="N", help="frames of a clip (default: 16)")
-    parser.add_argument("--batch", type=int, metavar="N", help="clips at once (default: 1)")
-    parser.add_argument("--kinds", metavar="WORD", help="cycle of unit kinds (default: ABC)")
+    parser.add_argument(
+        "--batch", type=int, metavar="N", help="clips at once (default: 1; in training 8)"
+    )
+    parser.add_argument(
+        "--kinds", metavar="WORD", help="cycle of unit kinds (default: ABC; S: no temporal part)"
+    )
+    parser.add_argument("--width", type=int, metavar="N", help="channels of conv1 (default: 64)")
     parser.add_argument(
         "--any-length",
         action="store_true",
         default=None,
         help="keep res5 3-D and average over time too, for clips of more than 16 frames",
     )
-    parser.add_argument("-o", "--out", metavar="FILE", help="write there (default: print)")
+    parser.add_argument(
+        "--scratch",
+        action="store_true",
+        default=None,
+        help="train every BN, to learn without start weights",
+    )
+    out = parser.add_mutually_exclusive_group()
+    out.add_argument("-o", "--out", metavar="FILE", help="write there (default: print)")
+    out.add_argument(
+        "--train", metavar="DIR", help="write train_val.prototxt and solver.prototxt there"
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="with --train: where train.txt and test.txt are (default: data/ and the data set)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,22 +73,57 @@ def run(args: argparse.Namespace) -> int:
         for name in models.names():
             print(f"{name:22} {models.describe(name)}")
         return 0
-    text = models.prototxt(
-        args.name,
-        classes=args.classes,
-        head=args.head,
-        crop=args.crop,
-        length=args.length,
-        batch=args.batch,
-        kinds=args.kinds,
-        any_length=args.any_length,
-    )
+    options = {name: getattr(args, name) for name in _OPTIONS}
+    if args.train is not None:
+        return _write_training(args, options)
+    text = models.prototxt(args.name, **options)
     if args.out is None:
         sys.stdout.write(text)
     else:
         with replacing(args.out, "w") as file:
             file.write(text)
     return 0
+
+
+_OPTIONS = (
+    "classes",
+    "head",
+    "crop",
+    "length",
+    "batch",
+    "kinds",
+    "any_length",
+    "width",
+    "scratch",
+)
+
+
+def _write_training(args: argparse.Namespace, options: dict[str, Any]) -> int:
+    from p3d import models
+    from p3d.atomic import replacing
+
+    texts = {
+        "train_val": models.train_val(args.name, data=args.data, **options),
+        "solver": models.solver(
+            args.name, folder=args.train, batch=args.batch, tested=_tested(args.data)
+        ),
+    }
+    os.makedirs(args.train, exist_ok=True)
+    for what, text in texts.items():
+        path = os.path.join(args.train, f"{what}.prototxt")
+        with replacing(path, "w") as file:
+            file.write(text)
+        print(f"wrote {path}")
+    return 0
+
+
+def _tested(data: str | None) -> int | None:
+    """The number of test videos, if the list is there already."""
+    path = os.path.join(data or "", "test.txt")
+    if data is None or not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        return sum(1 for line in file if line.strip()) or None
 
 
 def _size(text: str) -> int | tuple[int, int]:

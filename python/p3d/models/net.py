@@ -23,13 +23,15 @@ _BN_PARAM_COUNT = 4
 class Net:
     """A net under construction.
 
-    `filler` fills convolution weights. `blobs` maps each layer with parameters to their shapes in
-    Caffe's order: convolution (O, I, kernel...), BN four times (1, C), inner product (O, I), (O,).
+    `filler` fills convolution weights; `frozen` is what BN are where nothing else is said. `blobs`
+    maps each layer with parameters to their shapes in Caffe's order: convolution (O, I, kernel...),
+    BN four times (1, C), inner product (O, I), (O,).
     """
 
-    def __init__(self, name: str, filler: Message) -> None:
+    def __init__(self, name: str, filler: Message, frozen: bool = True) -> None:
         self.name = name
         self.filler = filler
+        self.frozen = frozen
         self.blobs: dict[str, list[Shape]] = {}
         self._channels: dict[str, int] = {}
         self._parts: list[Message | str] = []
@@ -47,6 +49,12 @@ class Net:
         self._channels[name] = shape[1]
         return self._layer(name, "Input", (), input_param={"shape": {"dim": list(shape)}})
 
+    def video_data(self, phase: str, channels: int, **fields: Any) -> None:
+        """The tops "data" and "label" of one phase, TRAIN or TEST, from a list of videos."""
+        self._channels["data"] = channels
+        head = {"name": "data", "type": "VideoData", "top": ["data", "label"]}
+        self._parts.append({**head, "include": _only(phase), "video_data_param": fields})
+
     def conv(
         self,
         name: str,
@@ -56,10 +64,11 @@ class Net:
         stride: int | Shape,
         pad: int | Shape,
         lr: int = 1,
+        bias: bool = False,
     ) -> str:
-        """Convolution without bias. A single number stands for both axes of a 4-D blob."""
+        """A single number stands for both axes of a 4-D blob."""
         axes = (kernel, kernel) if isinstance(kernel, int) else kernel
-        self.blobs[name] = [(outputs, self._channels[bottom], *axes)]
+        self.blobs[name] = [(outputs, self._channels[bottom], *axes), *[(outputs,)] * bias]
         self._channels[name] = outputs
         return self._layer(
             name,
@@ -69,7 +78,7 @@ class Net:
             convolution_param={
                 "engine": CAFFE,
                 "num_output": outputs,
-                "bias_term": False,
+                "bias_term": bias,
                 "kernel_size": kernel,
                 "stride": stride,
                 "pad": pad,
@@ -77,10 +86,11 @@ class Net:
             },
         )
 
-    def bn(self, name: str, bottom: str, frozen: bool, lr: int = 1) -> str:
+    def bn(self, name: str, bottom: str, frozen: bool | None = None, lr: int = 1) -> str:
         """Batch normalisation with blobs slope, bias, running mean, running variance."""
         self._channels[name] = self._channels[bottom]
         self.blobs[name] = [(1, self._channels[bottom])] * _BN_PARAM_COUNT
+        frozen = self.frozen if frozen is None else frozen
         learned, counted = {"lr_mult": lr, "decay_mult": 0}, {"lr_mult": 0}
         return self._layer(
             name,
@@ -89,6 +99,14 @@ class Net:
             param=[learned, learned, counted, counted],
             bn_param={"slope_filler": _constant(1), "bias_filler": _constant(0), "frozen": frozen},
         )
+
+    def batch_norm_scale(self, tag: str, blob: str) -> str:
+        """In place: BatchNorm "bn" + tag (mean, variance, their weight), Scale "scale" + tag."""
+        channels = (self._channels[blob],)
+        self.blobs[f"bn{tag}"] = [channels, channels, (1,)]
+        self.blobs[f"scale{tag}"] = [channels, channels]
+        self._layer(f"bn{tag}", "BatchNorm", (blob,), blob)
+        return self._layer(f"scale{tag}", "Scale", (blob,), blob, scale_param={"bias_term": True})
 
     def relu(self, name: str, blob: str) -> str:
         """In place."""
@@ -118,6 +136,11 @@ class Net:
                 "stride_l": min(length, 2),
             },
         )
+
+    def max_pool(self, name: str, bottom: str, size: int) -> str:
+        """Windows of `size` x `size`, stride 2, of a 4-D blob."""
+        window = {"pool": Word("MAX"), "kernel_size": size, "stride": 2}
+        return self._same_channels(name, "Pooling", bottom, pooling_param=window)
 
     def global_average(self, name: str, bottom: str, axes: int) -> str:
         """The mean over h, w (`axes` 4) or l, h, w (`axes` 5); the axes stay, with extent 1."""
@@ -153,6 +176,19 @@ class Net:
     def softmax(self, name: str, bottom: str) -> str:
         return self._same_channels(name, "Softmax", bottom)
 
+    def softmax_loss(self, name: str, scores: str, labels: str) -> str:
+        return self._layer(name, "SoftmaxWithLoss", (scores, labels))
+
+    def accuracy(self, name: str, scores: str, labels: str, best: int) -> str:
+        """In tests only: how often the label is among the `best` highest scores."""
+        return self._layer(
+            name,
+            "Accuracy",
+            (scores, labels),
+            include=_only("TEST"),
+            accuracy_param={"top_k": best},
+        )
+
     def _same_channels(self, name: str, kind: str, bottom: str, **specific: Any) -> str:
         self._channels[name] = self._channels[bottom]
         return self._layer(name, kind, (bottom,), **specific)
@@ -172,6 +208,14 @@ def gaussian(std: float) -> Message:
 
 def xavier() -> Message:
     return {"type": "xavier"}
+
+
+def msra() -> Message:
+    return {"type": "msra"}
+
+
+def _only(phase: str) -> Message:
+    return {"phase": Word(phase)}
 
 
 def _constant(value: int) -> Message:

@@ -3,6 +3,7 @@
     A   relu(bn T(relu(bn S(x))))                     one after the other
     B   relu(relu(bn S(x)) + bn T(x))                 side by side
     C   relu(0.5 s + 0.5 bn T(s)), s = relu(bn S(x))  one after the other, with a way around T
+    S   relu(bn S(x))                                 frame by frame, to compare with
 
 The kinds take turns over all units of res2, res3 and res4. Halving poolings along the length stand
 before res3, res4 and res5; a clip of 16 frames is one frame at res5, whose units are plain 2-D.
@@ -14,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from p3d.error import Error
-from p3d.models.net import Net, gaussian, xavier
+from p3d.models.feed import Feed
+from p3d.models.net import Message, Net, gaussian, msra, xavier
 
 #: Units of res2, res3, res4, res5 by the number of weighted layers in the published nets' style.
 UNITS = {63: (3, 4, 6, 3), 131: (3, 4, 23, 3), 199: (3, 8, 36, 3)}
@@ -27,13 +29,17 @@ _EXPANSION = 4
 
 @dataclass(frozen=True)
 class Data:
-    """What a net was trained on: its classes, the name of its last layer, its dropout."""
+    """What a net is trained on: its classes, the name of its last layer, its dropout.
+
+    `dropout_by` says who chose the dropout: "published", or ours and why.
+    """
 
     classes: int
     head: str
     dropout: float
     channels: int
     flow: bool = False
+    dropout_by: str = "published"
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,13 @@ class Options:
     batch: int
     kinds: str
     any_length: bool
+    width: int = 64
+    scratch: bool = False
 
 
 def build(name: str, data: Data, options: Options) -> Net:
     """The deploy net: from the input "data" to the probabilities "prob"."""
-    net = Net(name, xavier() if data.flow else gaussian(0.001))
+    net = Net(name, _filler(data, options), frozen=not options.scratch)
     shape = (options.batch, data.channels, options.length, *options.crop)
     blob = trunk(net, net.input("data", shape), data, options)
     net.comment("classifier")
@@ -62,11 +70,33 @@ def build(name: str, data: Data, options: Options) -> Net:
     return net
 
 
+def build_training(name: str, data: Data, options: Options, feed: Feed) -> Net:
+    """The train_val net: from VideoData to "loss" and, in tests, "accuracy" and its top 5."""
+    net = Net(name, _filler(data, options), frozen=not options.scratch)
+    clip = (data.channels, options.length, *options.crop)
+    blob = feed.write(net, clip, data.flow, options.classes)
+    blob = trunk(net, blob, data, options)
+    net.comment(f"classifier; dropout {data.dropout:g}: {data.dropout_by}")
+    blob = net.dropout("pool5_drop", blob, data.dropout)
+    scores = net.classifier(options.head, blob, options.classes)
+    net.softmax_loss("loss", scores, "label")
+    net.accuracy("accuracy", scores, "label", best=1)
+    if options.classes > 5:
+        net.accuracy("accuracy_top5", scores, "label", best=5)
+    return net
+
+
+def _filler(data: Data, options: Options) -> Message:
+    if options.scratch:
+        return msra()
+    return xavier() if data.flow else gaussian(0.001)
+
+
 def trunk(net: Net, blob: str, data: Data, options: Options) -> str:
-    """From the clip to the feature "pool5", 2048 channels."""
+    """From the clip to the feature "pool5", 32 times `options.width` channels."""
     lr = 5 if data.flow else 1
-    net.comment("conv1: N C L H W -> N 64 L H/2 W/2")
-    blob = net.conv("conv1", blob, 64, (1, 7, 7), (1, 2, 2), (0, 3, 3), lr)
+    net.comment(f"conv1: N C L H W -> N {options.width} L H/2 W/2")
+    blob = net.conv("conv1", blob, options.width, (1, 7, 7), (1, 2, 2), (0, 3, 3), lr)
     blob = net.relu("conv1_relu", net.bn("bn_conv1", blob, frozen=False, lr=lr))
     blob = net.max_pool3d("pool1", blob, length=2, size=3)
     kinds = _cycle(options.kinds)
@@ -74,12 +104,13 @@ def trunk(net: Net, blob: str, data: Data, options: Options) -> str:
         if stage > 2:
             blob = net.max_pool3d(f"{stage}a_pool", blob, length=2, size=1)
         for tag in unit_tags(stage, count, options.numbered):
-            blob = _unit(net, tag, next(kinds), blob, stage)
+            width, halves = options.width << (stage - 2), stage > 2
+            blob = _unit(net, tag, next(kinds), blob, width, halves)
     blob = net.max_pool3d("res5a_pool", blob, length=2, size=1)
     if not options.any_length:
         blob = net.fold_length("res5a_reshape", blob)
     for tag in unit_tags(5, options.units[3], numbered=False):
-        blob = _unit(net, tag, "3D" if options.any_length else "2D", blob, 5)
+        blob = _unit(net, tag, "S" if options.any_length else "2D", blob, 8 * options.width, True)
     return net.global_average("pool5", blob, axes=5 if options.any_length else 4)
 
 
@@ -95,11 +126,13 @@ def _cycle(kinds: str) -> Iterator[str]:
         yield from kinds
 
 
-def _unit(net: Net, tag: str, kind: str, blob: str, stage: int) -> str:
-    """A residual unit: 1x1x1 down, the middle, 1x1x1 up, plus the shortcut, ReLU."""
-    width = 64 << (stage - 2)
+def _unit(net: Net, tag: str, kind: str, blob: str, width: int, halves: bool) -> str:
+    """A residual unit: 1x1x1 down, the middle, 1x1x1 up, plus the shortcut, ReLU.
+
+    `halves`: the first unit of the stage has h and w of half the size.
+    """
     first = tag.endswith("a")
-    stride = 2 if first and stage > 2 else 1
+    stride = 2 if first and halves else 1
     net.comment(f"res{tag}: {_MEANING[kind]}")
     shortcut = blob
     if first:
@@ -120,7 +153,7 @@ _MEANING = {
     "B": "unit B, T beside S",
     "C": "unit C, T after S and a way around it",
     "2D": "a 2-D unit",
-    "3D": "a 2-D unit, frame by frame",
+    "S": "a 2-D unit, frame by frame",
 }
 
 
@@ -130,7 +163,6 @@ def _temporal(net: Net, tag: str, kind: str, down: str, middle: str, width: int)
     time = net.bn(
         f"bn{tag}_branch2b_t",
         net.conv(name, source, width, (3, 1, 1), (1, 1, 1), (1, 0, 0)),
-        frozen=True,
     )
     if kind == "A":
         return net.relu(f"{name}_relu", time)
@@ -141,26 +173,31 @@ def _temporal(net: Net, tag: str, kind: str, down: str, middle: str, width: int)
 def _conv_bn(
     net: Net, tag: str, branch: str, bottom: str, outputs: int, size: int, stride: int, kind: str
 ) -> str:
-    """size x size on a frame, then a frozen BN."""
+    """size x size on a frame, then BN."""
     pad = size // 2
     name = f"res{tag}_{branch}"
     if kind == "2D":
         blob = net.conv(name, bottom, outputs, size, stride, pad)
     else:
         blob = net.conv(name, bottom, outputs, (1, size, size), (1, stride, stride), (0, pad, pad))
-    return net.bn(f"bn{tag}_{branch}", blob, frozen=True)
+    return net.bn(f"bn{tag}_{branch}", blob)
 
 
 def check(options: Options) -> None:
     """Raises p3d.Error for a net that cannot be."""
-    sizes = {"classes": options.classes, "length": options.length, "batch": options.batch}
+    sizes = {
+        "classes": options.classes,
+        "length": options.length,
+        "batch": options.batch,
+        "width": options.width,
+    }
     for what, size in sizes.items():
         if not 1 <= size <= _MOST:
             raise Error(f"{what} is {size}: expected a number from 1 to {_MOST}")
     if not all(3 <= side <= _MOST for side in options.crop):
         raise Error(f"crop is {options.crop}: pool1 needs at least 3 x 3 pixels")
-    if not options.kinds or set(options.kinds) - set("ABC"):
-        raise Error(f"kinds is {options.kinds!r}: expected a word of A, B and C, as in 'ABC'")
+    if not options.kinds or set(options.kinds) - set("ABCS"):
+        raise Error(f"kinds is {options.kinds!r}: expected a word of A, B, C and S, as in 'ABC'")
     if options.length > MAX_LENGTH and not options.any_length:
         raise Error(
             f"a clip of {options.length} frames is longer than one frame at res5, where this net "

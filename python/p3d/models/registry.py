@@ -9,6 +9,7 @@ from typing import Any
 
 from p3d.error import Error
 from p3d.models import p3d
+from p3d.models.feed import Feed
 from p3d.models.net import Net
 
 
@@ -16,12 +17,15 @@ from p3d.models.net import Net
 class Entry:
     """One named net.
 
-    `defaults` is the family's options as the net was published, `build` makes a net of them.
+    `defaults` is the family's options as the net was published, `build` makes a deploy net of
+    them, `build_training` a net that learns from a feed. `summary` says which net and data.
     """
 
     summary: str
+    dataset: str
     defaults: Any
     build: Callable[[Any], Net]
+    build_training: Callable[[Any, Feed], Net]
     check: Callable[[Any], None]
     channels: int
     flow: bool
@@ -46,15 +50,26 @@ def options(name: str, **changes: Any) -> Any:
     return chosen
 
 
+def _flow(classes: int, head: str, dropout: float) -> p3d.Data:
+    """Flow nets that nobody published."""
+    return p3d.Data(classes, head, dropout, 2, flow=True, dropout_by="ours, as with frames")
+
+
 _DATA = {
     "kinetics": p3d.Data(400, "fc_kinetics", 0.5, channels=3),
     "kinetics-flow": p3d.Data(400, "fc_kinetics", 0.7, channels=2, flow=True),
     "sports1m": p3d.Data(487, "fc_sports1m", 0.1, channels=3),
+    "sports1m-flow": _flow(487, "fc_sports1m", 0.1),
+    "ucf101": p3d.Data(101, "fc_ucf101", 0.9, channels=3),
+    "ucf101-flow": _flow(101, "fc_ucf101", 0.9),
+    "hmdb51": p3d.Data(51, "fc_hmdb51", 0.9, channels=3, dropout_by="ours, as on UCF-101"),
+    "hmdb51-flow": _flow(51, "fc_hmdb51", 0.9),
 }
-_TRAINED_ON = {
-    "kinetics": "Kinetics-400, frames",
-    "kinetics-flow": "Kinetics-400, optical flow",
-    "sports1m": "Sports-1M, frames",
+_TITLES = {
+    "kinetics": "Kinetics-400",
+    "sports1m": "Sports-1M",
+    "ucf101": "UCF-101",
+    "hmdb51": "HMDB-51",
 }
 
 
@@ -65,8 +80,10 @@ def _p3d_entries() -> Iterator[tuple[str, Entry]]:
 
 
 def _p3d_entry(depth: int, units: tuple[int, int, int, int], key: str, data: p3d.Data) -> Entry:
+    dataset = key.removesuffix("-flow")
+    trained_on = f"{_TITLES[dataset]}, {'optical flow' if data.flow else 'frames'}"
     plain = key.upper().replace("-", "_")
-    title = f"DEPLOY_P3D{'' if depth == 199 else depth}_RESNET_{plain}"
+    title = f"P3D{'' if depth == 199 else depth}_RESNET_{plain}"
     defaults = p3d.Options(
         units=units,
         numbered=depth > 63,
@@ -79,9 +96,11 @@ def _p3d_entry(depth: int, units: tuple[int, int, int, int], key: str, data: p3d
         any_length=False,
     )
     return Entry(
-        summary=f"P3D-{depth}, {_TRAINED_ON[key]}, {data.classes} classes",
+        summary=f"P3D-{depth}, {trained_on}, {data.classes} classes",
+        dataset=dataset,
         defaults=defaults,
-        build=lambda chosen: p3d.build(title, data, chosen),
+        build=lambda chosen: p3d.build(f"DEPLOY_{title}", data, chosen),
+        build_training=lambda chosen, feed: p3d.build_training(title, data, chosen, feed),
         check=p3d.check,
         channels=data.channels,
         flow=data.flow,

@@ -31,6 +31,11 @@ def text(name: str, message: Message, depth: int = 0) -> str:
     return "\n".join(_block(name, message, depth))
 
 
+def fields(message: Message) -> str:
+    """The fields of a message that is a file: a line for each."""
+    return "".join(_flat(name, value) + "\n" for name, value in message.items())
+
+
 def _block(name: str, message: Message, depth: int) -> Iterator[str]:
     margin = INDENT * depth
     flat = _flat(name, message)

@@ -1,0 +1,90 @@
+"""How the authors trained: the solver of a named net, and the numbers in it.
+
+Published are the batch, the learning rate and, for UCF-101 and Sports-1M, its schedule (sections
+3.3 and 4 of the paper), Kinetics' dropout and the learning rates of single layers (the released
+prototxts). All the rest is ours, and the solver says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p3d.error import Error
+from p3d.models.registry import entry
+from p3d.models.text import Message, Word, fields
+
+#: Clips of one update: published.
+CLIPS = 128
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Iterations of `CLIPS` clips. `source` says who chose them; `tested` videos make a test."""
+
+    stepsize: int
+    max_iter: int
+    source: str
+    tested: int
+    test_interval: int
+
+
+_SCHEDULES = {
+    "kinetics": Schedule(
+        60_000,
+        190_000,
+        "ours: Sports-1M's steps, up to the iteration in the released file's name",
+        tested=20_000,
+        test_interval=10_000,
+    ),
+    "sports1m": Schedule(60_000, 150_000, "published", tested=20_000, test_interval=10_000),
+    "ucf101": Schedule(3_000, 7_500, "published", tested=3_783, test_interval=500),
+    "hmdb51": Schedule(3_000, 7_500, "ours, as on UCF-101", tested=1_530, test_interval=500),
+}
+
+
+def solver(name: str, folder: str, batch: int, tested: int | None = None) -> str:
+    """The solver prototxt of the net `name`, whose train_val.prototxt lies in `folder`.
+
+    `batch` is the number of clips that the net takes at once; as many of them as make `CLIPS` are
+    summed up. `tested` is the number of videos of a test (None: of the data set's test list).
+    """
+    if not 1 <= batch <= CLIPS or CLIPS % batch:
+        raise Error(f"batch is {batch}: an update takes {CLIPS} clips, which must be a multiple")
+    known = entry(name)
+    schedule = _SCHEDULES[known.dataset]
+    source = schedule.source
+    if known.flow and source == "published":
+        source = "ours, as with frames"
+    videos = schedule.tested if tested is None else tested
+    parts: list[tuple[str, Message]] = [
+        ("", {"net": f"{folder}/train_val.prototxt"}),
+        (f"{CLIPS} clips per update: published", {"iter_size": CLIPS // batch}),
+        ("published", {"base_lr": 0.001, "lr_policy": "step", "gamma": 0.1}),
+        (source, {"stepsize": schedule.stepsize, "max_iter": schedule.max_iter}),
+        ("ours", {"momentum": 0.9, "weight_decay": 0.0005}),
+        (
+            f"ours: one clip of each of {videos:,} videos",
+            {
+                "test_iter": -(-videos // batch),
+                "test_interval": schedule.test_interval,
+                "test_initialization": False,
+            },
+        ),
+        (
+            "ours",
+            {
+                "display": 10,
+                "average_loss": 10,
+                "snapshot": schedule.test_interval,
+                "snapshot_prefix": f"{folder}/{name.replace('-', '_')}",
+            },
+        ),
+        ("GPU where Caffe has one", {"solver_mode": Word("CPU")}),
+    ]
+    title = (
+        f"# {known.summary}; `p3d init` makes start weights from a 2-D ResNet\n"
+        f"# p3d train --solver {folder}/solver.prototxt --weights start.caffemodel\n"
+    )
+    return title + "".join(
+        (f"# {comment}\n" if comment else "") + fields(message) for comment, message in parts
+    )

@@ -1,0 +1,243 @@
+"""Start weights for a P3D net, made from a 2-D Caffe ResNet with the names of He's release.
+
+    of the net                   comes from
+    conv1, res*_branch*          the layer of that name; its kernels get a length axis of 1
+    bn_conv1, bn*_branch*        BatchNorm bn*, Scale scale* and the convolution's bias, if any
+    res*_branch2b_t, bn*_t       nothing: "identity" makes T the identity where S and T follow each
+                                 other (kinds A, C) and zero where they lie side by side (B);
+                                 "gaussian" leaves both to the fillers of the net
+    the last layer               nothing: its fillers
+
+As long as its BN are frozen, a net that starts from "identity" gives a clip of equal frames the
+features that the 2-D net gives the frame: `difference` measures it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from p3d import models
+from p3d.caffe import net_file, weight_writer
+from p3d.caffe.weight_file import WeightFile, open_weights
+from p3d.error import Error
+from p3d.loading import find_net
+from p3d.models import resnet
+
+TEMPORAL = ("identity", "gaussian")
+
+Path = str | os.PathLike[str]
+
+_EPS = 1e-5  # of BN; a running variance of 1 - eps makes it the identity
+
+
+class Start(NamedTuple):
+    """What was made: the net, and names of its layers by where their values come from."""
+
+    net: str
+    prototxt: str
+    taken: list[str]
+    temporal: list[str]
+    filled: list[str]  # by the net's own fillers
+    left: list[str]  # layers of the source that have no place in the net
+    channels: tuple[int, int]  # that conv1 reads in the source and in the net
+
+
+def write(source: Path, out: Path, net: str | None = None, temporal: str = "identity") -> Start:
+    """Writes `out`, a .caffemodel of start weights for `net`, from the 2-D weights in `source`.
+
+    net: a name of `p3d.models` or a deploy prototxt; None for the frame net as deep as `source`.
+    """
+    with open_weights(source) as file:
+        flat = _Flat(file)
+        name, prototxt, _ = find_net(None, net or _as_deep_as(flat))
+        param, _ = net_file.load(prototxt)
+        params = _Params(flat, param, _shapes(prototxt), temporal)
+        filled = [layer for layer in params.shapes if layer not in params]
+        for index in reversed(range(len(param.layer))):
+            if param.layer[index].name in filled:
+                del param.layer[index]
+        weight_writer.save(param, params, out)
+    times = [layer for layer in params if layer.endswith("_t")]
+    taken = [layer for layer in params if layer not in times]
+    return Start(name, prototxt, taken, times, filled, params.left(), params.channels())
+
+
+def difference(source: Path, start: Path, prototxt: str) -> float:
+    """How far pool5 of a clip of equal frames is from pool5 of the frame in the 2-D net.
+
+    Relative to the largest feature. The frame is noise. A net of other than three channels gets
+    the grey frame in each of them, so scaled that their sum is that of the three.
+    """
+    from p3d import caffe
+
+    clips = caffe.Net(prototxt, caffe.TEST, weights=os.fspath(start))
+    if "pool5" not in clips.blobs:
+        raise Error(f"{prototxt} has no blob 'pool5' to compare with the 2-D net's")
+    data = clips.blobs[clips.inputs[0]]
+    channels, _, *size = tuple(data.shape)[1:]
+    frame = np.random.default_rng(0).uniform(-100, 100, (3, *size)).astype(np.float32)
+    if channels != 3:
+        frame[...] = frame[:1]
+    images = caffe.Net(_prototxt_of(source, size), caffe.TEST, weights=os.fspath(source))
+    images.blobs["data"].data[...] = frame
+    seen = frame if channels == 3 else np.repeat(frame[:1] * (3 / channels), channels, axis=0)
+    data.data[...] = seen[:, None]
+    images.forward()
+    clips.forward()
+    expected = images.blobs["pool5"].data.reshape(-1)
+    found = clips.blobs["pool5"].data.reshape(-1, expected.size)
+    return float(np.abs(found - expected).max() / (np.abs(expected).max() or 1))
+
+
+class _Flat:
+    """The layers of a 2-D net's file that have blobs."""
+
+    def __init__(self, file: WeightFile) -> None:
+        self.file = file
+        self.index = {name: i for i, (name, _, shapes) in enumerate(file.layers) if shapes}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.index
+
+    def read(self, name: str, *counts: int) -> list[np.ndarray]:
+        """The blobs of a layer, of which there must be one of `counts`."""
+        if name not in self.index:
+            raise Error(f"{self.file.path} has no layer '{name}'; {_EXPECTED}")
+        layer = self.index[name]
+        found = len(self.file.layers[layer][2])
+        if found not in counts:
+            wanted = " or ".join(map(str, counts))
+            raise Error(
+                f"{self.file.path}, layer '{name}' has {found} blobs instead of {wanted}; "
+                f"{_EXPECTED}"
+            )
+        return [self.file.read(layer, blob) for blob in range(found)]
+
+
+_EXPECTED = (
+    "expected is a 2-D ResNet of Caffe with the layers conv1, bn_conv1, scale_conv1, "
+    "res2a_branch1, bn2a_branch1, scale2a_branch1... and as many units as the net has: ResNet-50 "
+    "for P3D-63, 101 for 131, 152 for 199"
+)
+
+
+class _Params(Mapping[str, list[Any]]):
+    """Layer of the net -> its blobs, made when they are asked for: one layer is in memory."""
+
+    def __init__(
+        self,
+        flat: _Flat,
+        param: Any,
+        shapes: dict[str, list[tuple[int, ...]]],
+        temporal: str,
+    ) -> None:
+        self.shapes = shapes
+        self._flat = flat
+        self._layers = {layer.name: layer for layer in param.layer if layer.name in shapes}
+        self._convolutions = {layer.top[0]: layer.name for layer in param.layer if layer.top}
+        self._names = [name for name in shapes if self._has(name, temporal)]
+        foreign = [name for name in self.left() if "_branch" in name]
+        if foreign:
+            raise Error(
+                f"{flat.file.path} has the layer '{foreign[0]}', which the net lacks; {_EXPECTED}"
+            )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        kind = self._layers[name].type
+        values = self._bn(name) if kind == "BN" else [self._kernel(name)]
+        pairs = zip(values, self.shapes[name], strict=True)
+        return [self._blob(name, value, shape) for value, shape in pairs]
+
+    def left(self) -> list[str]:
+        """Layers of the file without a place in the net."""
+        used = {*self._names, *(_scale(name) for name in self._names)}
+        return [name for name in self._flat.index if name not in used]
+
+    def channels(self) -> tuple[int, int]:
+        """Of the frames, in the file and in the net."""
+        return self._flat.read("conv1", 1, 2)[0].shape[1], self.shapes["conv1"][0][1]
+
+    def _has(self, name: str, temporal: str) -> bool:
+        if self._layers[name].type not in ("BN", "Convolution"):
+            return False
+        return temporal == "identity" or not name.endswith("_t")
+
+    def _kernel(self, name: str) -> np.ndarray:
+        shape = self.shapes[name][0]
+        if name.endswith("_t"):
+            return self._temporal_kernel(name, shape)
+        kernel = self._flat.read(name, 1, 2)[0]
+        if name == "conv1" and kernel.ndim == 4 and kernel.shape[1] != shape[1]:
+            kernel = np.repeat(kernel.mean(axis=1, keepdims=True), shape[1], axis=1)
+        return kernel
+
+    def _temporal_kernel(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        kernel = np.zeros(shape, np.float32)
+        beside = self._layers[name].bottom[0].endswith("_branch2a")
+        if not beside:
+            kernel[:, :, shape[2] // 2, 0, 0] = np.eye(shape[0], shape[1])
+        return kernel
+
+    def _bn(self, name: str) -> list[np.ndarray]:
+        channels = self.shapes[name][0][-1:]
+        if name.endswith("_t"):
+            return [np.full(channels, value, np.float32) for value in (1, 0, 0, 1 - _EPS)]
+        mean, variance, weight = self._flat.read(name, 3)
+        slope, shift = self._flat.read(_scale(name), 2)
+        factor = 0 if weight.sum() == 0 else 1 / weight.sum()
+        before = self._flat.read(self._convolutions[self._layers[name].bottom[0]], 1, 2)
+        bias = before[1].reshape(mean.shape) if len(before) == 2 else 0
+        return [slope, shift, mean * factor - bias, variance * factor]
+
+    def _blob(self, name: str, values: np.ndarray, shape: tuple[int, ...]) -> Any:
+        flat = shape[:2] + shape[3:] if len(shape) == 5 else shape
+        if values.shape not in (shape, flat) and (len(shape) > 2 or values.size != shape[-1]):
+            raise Error(
+                f"{self._flat.file.path}, layer '{name}' has a blob of shape {values.shape}, "
+                f"which does not make {shape}; {_EXPECTED}"
+            )
+        return SimpleNamespace(shape=shape, data=values.astype(np.float32).reshape(shape))
+
+
+def _scale(name: str) -> str:
+    return "scale" + name.removeprefix("bn")
+
+
+def _as_deep_as(flat: _Flat) -> str:
+    """The deepest frame net for Kinetics whose convolutions are all in the file."""
+    for name in models.names():
+        convolutions = [k for k in models.blobs(name) if k.startswith("res") and k[-2:] != "_t"]
+        if name.endswith("-kinetics") and all(layer in flat for layer in convolutions):
+            return name
+    raise Error(f"{flat.file.path} fits no net of `p3d models`; {_EXPECTED}")
+
+
+def _shapes(prototxt: str) -> dict[str, list[tuple[int, ...]]]:
+    from p3d import caffe
+
+    net = caffe.Net(prototxt, caffe.TEST)
+    return {k: [tuple(map(int, b.shape)) for b in blobs] for k, blobs in net.params.items()}
+
+
+def _prototxt_of(source: Path, size: list[int]) -> str:
+    """The 2-D net of these weights, up to its features."""
+    with open_weights(source) as file:
+        layers = {name: shapes for name, _, shapes in file.layers if shapes}
+    units = sum(name.endswith("_branch2a") and name.startswith("res") for name in layers)
+    depth = 3 * units + 2
+    if depth not in resnet.UNITS:
+        raise Error(f"{source} has {units} units, which is no ResNet-50, 101 or 152")
+    return resnet.features(depth, (size[0], size[1]), bias=len(layers["conv1"]) == 2)
