@@ -354,8 +354,13 @@ def test_forward_backward_all_pads_the_last_batch() -> None:
     net.forward(data=items[2:4])
     expected = net.backward(prob=weights[2:4])["data"]
     np.testing.assert_allclose(diffs["data"][2:4], expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.embedded  # upstream's generators raise StopIteration, which Python >= 3.7 forbids
+def test_forward_backward_all_checks_its_arguments() -> None:
+    net = caffe.Net("force_backward: true" + IMAGE_NET, caffe.TEST)
     with pytest.raises(Exception, match="do not match net inputs and outputs"):
-        net.forward_backward_all(picture=items)
+        net.forward_backward_all(picture=np.zeros((5, 3, 6, 5)))
 
 
 # --- reshape, copy, share, save
