@@ -144,6 +144,11 @@ def test_an_exception_and_close_end_the_workers(source: Path) -> None:
     assert not children()
 
 
+def test_more_memory_than_there_is(source: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"VideoData 'v': 3000000 clips .* smaller prefetch"):
+        layer(source, 1, f"{PARAM} prefetch: 1000000".replace("new_length: 4", "new_length: 4000"))
+
+
 SCRIPT = """
 import sys, time, warnings
 sys.path[:] = {path!r}

@@ -20,7 +20,7 @@ import numpy as np
 from p3d.child_process import Child, Gone
 from p3d.data.listed_clips import Bad, Clip, ListedClips
 from p3d.data.loader import Here, Read, Reading
-from p3d.data.ring import Ring
+from p3d.data.ring import Ring, check_size
 from p3d.video.decode import cores
 from p3d.video.decoder import START, TIMEOUT
 
@@ -73,6 +73,7 @@ class Ahead:
         self.workers = count
         self._clips, self._places = clips, places
         self._timeout = timeout
+        check_size(places, clips.shape)
         self._reset()
 
     def take(self, position: int, skip: Callable[[int], bool]) -> Read | Bad:
