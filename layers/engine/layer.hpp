@@ -110,6 +110,11 @@ class Layer {
   virtual float DefaultLossWeight(int /*index*/) const { return 0.f; }
 
   virtual Role role() const { return Role::kOpaque; }
+  // Whether the tops come from outside: from a person (Input), from files, from
+  // a generator of random numbers. A second run may give other data, so a plan
+  // takes the tops as they are, and nothing runs such a layer again for a blob
+  // that the plan dropped.
+  virtual bool Source() const { return false; }
   // False where a second run of the same bottoms may give something else, or
   // where the tops' shapes depend on the bottoms' values: a net with such a
   // layer runs layer by layer.

@@ -18,7 +18,7 @@ Net<Dtype>::Net(const std::string& name, const std::vector<LayerSpec>& layers,
   }
   for (const auto& entry : available) outputs_.push_back(entry.second);
   kept_.assign(blobs_.size(), false);
-  for (int blob : inputs_) kept_[blob] = true;
+  for (int blob : source_tops_) kept_[blob] = true;
   for (int blob : outputs_) kept_[blob] = true;
   for (size_t i = 0; i < blobs_.size(); ++i) {
     if (loss_weights_[i] != 0) kept_[i] = true;
@@ -55,6 +55,10 @@ void Net<Dtype>::AppendLayer(const LayerSpec& spec,
   }
   for (size_t i = 0; i < named.top.size(); ++i) {
     top_ids_[index].push_back(AppendTop(named, i, available));
+  }
+  if (layer->Source()) {
+    source_tops_.insert(source_tops_.end(), top_ids_[index].begin(),
+                        top_ids_[index].end());
   }
   if (spec.type == "Input") {
     inputs_.insert(inputs_.end(), top_ids_[index].begin(),
@@ -119,6 +123,13 @@ void Net<Dtype>::SetLossWeights(int index) {
 }
 
 template <typename Dtype>
+void Net<Dtype>::ReshapeLayer(int index) {
+  Layer<Dtype>* layer = layers_[index].get();
+  InLayer(layer->spec(),
+          [&] { layer->Reshape(bottoms_[index], tops_[index]); });
+}
+
+template <typename Dtype>
 Dtype Net<Dtype>::RunLayer(int index) {
   Layer<Dtype>* layer = layers_[index].get();
   InLayer(layer->spec(),
@@ -140,8 +151,7 @@ Dtype Net<Dtype>::ForwardLayers(int from, int to, const Poll& poll) {
   for (int i = from; i <= to; ++i) {
     if (poll) poll();
     for (const Hook& hook : before_forward) hook(i);
-    InLayer(layers_[i]->spec(),
-            [&] { layers_[i]->Reshape(bottoms_[i], tops_[i]); });
+    ReshapeLayer(i);
     loss += RunLayer(i);
     if (layer_needs_backward_[i]) RememberShapes(i);
     if (debug_log) LogForward(i);
@@ -159,33 +169,57 @@ Dtype Net<Dtype>::Forward(int from, int to, const Poll& poll) {
   TouchAll();
   const bool hooked =
       !before_forward.empty() || !after_forward.empty() || debug_log;
-  Plan* plan = from == 0 && !hooked ? PlanTo(to) : nullptr;
-  if (plan) RememberInputs(to);
-  const Dtype loss = plan ? static_cast<Dtype>(plan->Run(poll, nullptr))
-                          : ForwardLayers(from, to, poll);
+  Dtype loss = 0;
+  if (from == 0 && !hooked && Planning()) {
+    loss = RunSources(to, nullptr);
+    Plan* plan = PlanTo(to);
+    RememberInputs(to);
+    loss += static_cast<Dtype>(plan->Run(poll, nullptr));
+  } else {
+    loss = ForwardLayers(from, to, poll);
+  }
   SyncAll();
+  return loss;
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::TimeLayer(int index, std::vector<StepTime>* times) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  const Dtype loss = RunLayer(index);
+  const std::chrono::duration<double, std::milli> spent = Clock::now() - start;
+  const Layer<Dtype>& layer = *layers_[index];
+  times->push_back({layer.name(), layer.type(), layer.kernel(), layer.macs(),
+                    spent.count()});
+  return loss;
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::RunSources(int last, std::vector<StepTime>* times) {
+  Dtype loss = 0;
+  for (int i = 0; i <= last; ++i) {
+    if (!layers_[i]->Source()) continue;
+    const std::vector<Shape> before = ShapesOf(i);
+    ReshapeLayer(i);
+    loss += times ? TimeLayer(i, times) : RunLayer(i);
+    if (ShapesOf(i) != before) plan_.reset();
+  }
   return loss;
 }
 
 template <typename Dtype>
 std::vector<StepTime> Net<Dtype>::Profile() {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
-  using Clock = std::chrono::steady_clock;
   std::vector<StepTime> times;
   TouchAll();
-  if (Plan* plan = PlanTo(static_cast<int>(layers_.size()) - 1)) {
-    RememberInputs(plan->last());
+  const int last = static_cast<int>(layers_.size()) - 1;
+  if (Planning()) {
+    RunSources(last, &times);
+    Plan* plan = PlanTo(last);
+    RememberInputs(last);
     plan->Run(Poll(), &times);
   } else {
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      const Clock::time_point start = Clock::now();
-      RunLayer(static_cast<int>(i));
-      const std::chrono::duration<double, std::milli> spent =
-          Clock::now() - start;
-      const Layer<Dtype>& layer = *layers_[i];
-      times.push_back({layer.name(), layer.type(), layer.kernel(), layer.macs(),
-                       spent.count()});
-    }
+    for (int i = 0; i <= last; ++i) TimeLayer(i, &times);
   }
   SyncAll();
   return times;
@@ -196,8 +230,7 @@ void Net<Dtype>::Reshape() {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   plan_.reset();
   for (size_t i = 0; i < layers_.size(); ++i) {
-    InLayer(layers_[i]->spec(),
-            [&] { layers_[i]->Reshape(bottoms_[i], tops_[i]); });
+    ReshapeLayer(static_cast<int>(i));
   }
 }
 
@@ -231,9 +264,12 @@ template <typename Dtype>
 void Net<Dtype>::RememberInputs(int last) {
   planned_to_ = last;
   input_copies_.clear();
-  for (int id : inputs_) {
+  for (int id : source_tops_) {
     const Storage<Dtype>& storage = blobs_[id]->storage();
-    if (storage.lent() && blobs_[id]->geometry().trivial()) {
+    const bool input =
+        std::find(inputs_.begin(), inputs_.end(), id) != inputs_.end();
+    // A person may write to what another source made only after the forward.
+    if ((storage.lent() || !input) && blobs_[id]->geometry().trivial()) {
       input_copies_[id] = storage.CopyOfEngineSide();
     }
   }

@@ -103,6 +103,8 @@ class Net {
   }
   const std::vector<std::string>& blob_names() const { return blob_names_; }
   const std::vector<int>& inputs() const { return inputs_; }
+  // The tops of all sources, inputs among them.
+  const std::vector<int>& source_tops() const { return source_tops_; }
   // In alphabetical order, as in Caffe.
   const std::vector<int>& outputs() const { return outputs_; }
   const std::vector<int>& bottom_ids(int layer) const {
@@ -139,8 +141,10 @@ class Net {
   void FindGradients(bool force);
   void FindGradientSources(bool force);
   void FindGradientSinks();
-  bool OverwritesInputs() const;
+  bool OverwritesSources() const;
+  void ReshapeLayer(int layer);
   Dtype RunLayer(int layer);
+  Dtype TimeLayer(int layer, std::vector<StepTime>* times);
   Dtype ForwardLayers(int from, int to, const Poll& poll);
   // From now on layer by layer; repeats a forward that was planned.
   void LeavePlan(const Poll& poll);
@@ -151,8 +155,14 @@ class Net {
   void LogForward(int layer) const;
   void LogBackward(int layer) const;
   void LogParams() const;
-  // The plan for layers 0..last, null where they run one by one.
+  // The plan for layers 0..last, if Planning().
   Plan* PlanTo(int last);
+  // Whether whole forwards go through a plan.
+  bool Planning() const;
+  // Runs the sources among layers 0..last, which is not the plan's business,
+  // and returns their weighted loss; the plan is forgotten where a top got
+  // another shape.
+  Dtype RunSources(int last, std::vector<StepTime>* times);
   // Makes a blob's values that the plan did not keep, by running the net again
   // on the inputs of the last forward. Every other blob stays as it is.
   void Recompute(int blob);
@@ -180,7 +190,7 @@ class Net {
   std::vector<std::vector<int>> bottom_ids_, top_ids_;
   std::vector<Blobs> bottoms_, tops_;
   std::vector<float> loss_weights_;
-  std::vector<int> inputs_, outputs_;
+  std::vector<int> inputs_, source_tops_, outputs_;
   std::vector<bool> kept_;
   std::vector<bool> layer_needs_backward_;
   std::vector<std::vector<bool>> bottom_needs_backward_;  // by layer
@@ -193,8 +203,8 @@ class Net {
   bool planning_ = true;
   bool layerwise_ = false;
   std::unique_ptr<Plan> plan_;
-  // The last planned forward: its last layer, and copies of those inputs that
-  // the engine does not hold in an order of its own.
+  // The last planned forward: its last layer, and copies of those tops of
+  // sources that the engine does not hold in an order of its own.
   int planned_to_ = -1;
   std::map<int, std::shared_ptr<Storage<Dtype>>> input_copies_;
   mutable std::recursive_mutex mutex_;

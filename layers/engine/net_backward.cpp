@@ -63,16 +63,18 @@ void Net<Dtype>::FindGradients(bool force) {
   // A planned forward has to be repeated before a Backward, on its inputs.
   const bool any = std::count(layer_needs_backward_.begin(),
                               layer_needs_backward_.end(), true) > 0;
-  layerwise_ = any && OverwritesInputs();
+  layerwise_ = any && OverwritesSources();
 }
 
 template <typename Dtype>
-bool Net<Dtype>::OverwritesInputs() const {
+bool Net<Dtype>::OverwritesSources() const {
   for (size_t i = 0; i < layers_.size(); ++i) {
+    if (layers_[i]->Source()) continue;
     for (int top : top_ids_[i]) {
-      const bool input =
-          std::find(inputs_.begin(), inputs_.end(), top) != inputs_.end();
-      if (input && layers_[i]->type() != "Input") return true;
+      if (std::find(source_tops_.begin(), source_tops_.end(), top) !=
+          source_tops_.end()) {
+        return true;
+      }
     }
   }
   return false;
@@ -166,7 +168,9 @@ void Net<Dtype>::LeavePlan(const Poll& poll) {
   layerwise_ = true;
   plan_.reset();
   if (planned_to_ < 0) return;
-  ForwardLayers(0, planned_to_, poll);
+  for (int i = 0; i <= planned_to_; ++i) {
+    if (!layers_[i]->Source()) ForwardLayers(i, i, poll);
+  }
   SyncAll();
 }
 

@@ -6,19 +6,32 @@
 namespace p3d {
 
 template <>
+bool Net<double>::Planning() const {
+  return false;
+}
+
+template <>
+bool Net<float>::Planning() const {
+  if (!planning_ || layerwise_ || phase_ != Phase::kTest) return false;
+  for (const auto& layer : layers_) {
+    if (!layer->Plannable()) return false;
+  }
+  return source_tops_.size() == inputs_.size() || !OverwritesSources();
+}
+
+template <>
 Plan* Net<double>::PlanTo(int) {
   return nullptr;
 }
 
 template <>
 Plan* Net<float>::PlanTo(int last) {
-  if (!planning_ || layerwise_ || phase_ != Phase::kTest) return nullptr;
-  for (const auto& layer : layers_) {
-    if (!layer->Plannable()) return nullptr;
-  }
   if (!plan_ || plan_->last() != last) {
     plan_.reset();
-    Reshape();
+    // Not the sources: they have run, and may give the next data's shape.
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      if (!layers_[i]->Source()) ReshapeLayer(static_cast<int>(i));
+    }
     plan_ = Plan::Make(this, last, kept_);
   }
   return plan_.get();
@@ -36,7 +49,7 @@ void Net<float>::Recompute(int target) {
   std::vector<Pointer> own;
   std::map<Storage<float>*, Pointer> shadow;
   for (const auto& blob : blobs_) own.push_back(blob->shared_storage());
-  for (int input : inputs_) {
+  for (int input : source_tops_) {
     const auto copy = input_copies_.find(input);
     shadow[own[input].get()] = copy != input_copies_.end()
                                    ? copy->second

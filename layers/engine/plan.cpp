@@ -29,7 +29,7 @@ class Plan::Builder {
   struct Value {
     int readers = 0;    // layers that read it, sharing layers not counted
     bool kept = false;  // it is what a blob to keep holds in the end
-    int step = -1;      // that makes it; -1: an input's
+    int step = -1;      // that makes it; -1: a source's
   };
 
   bool IsShare(int layer) const {
@@ -59,6 +59,10 @@ class Plan::Builder {
   }
 
   void AddLayer(int i) {
+    if (net_->layers()[i]->Source()) {
+      for (int top : net_->top_ids(i)) current_[top] = next_value_++;
+      return;
+    }
     if (IsShare(i)) {
       for (int top : net_->top_ids(i)) {
         current_[top] = current_[net_->bottom_ids(i)[0]];
@@ -178,7 +182,9 @@ void Plan::PlaceInArena(const std::vector<bool>& keep) {
   for (int i = 0; i <= last_; ++i) {
     for (int id : net_->top_ids(i)) made.insert(id);
   }
-  for (int id : net_->inputs()) stay.insert(&net_->blobs()[id]->storage());
+  for (int id : net_->source_tops()) {
+    stay.insert(&net_->blobs()[id]->storage());
+  }
   for (int id : made) {
     Storage<float>* storage = &net_->blobs()[id]->storage();
     if (keep[id]) {

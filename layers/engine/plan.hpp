@@ -23,7 +23,8 @@ class Plan {
  public:
   using Poll = std::function<void()>;
 
-  // A plan for layers 0..last, which have their shapes. `keep` says of every
+  // A plan for layers 0..last without sources, which have run by then; all have
+  // their shapes. `keep` says of every
   // blob whether it has to have its values after a run.
   static std::unique_ptr<Plan> Make(Net<float>* net, int last,
                                     const std::vector<bool>& keep);

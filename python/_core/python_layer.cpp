@@ -35,8 +35,7 @@ class PythonLayer : public p3d::Layer<float> {
     object_ = py::object();
   }
 
-  // Without bottoms it is a source of data: a second run gives other data.
-  bool Plannable() const override { return !spec_.bottom.empty(); }
+  bool Source() const override { return spec_.bottom.empty(); }
 
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
     Call([&] {

@@ -95,7 +95,10 @@ def test_a_state_goes_on_with_the_next_batch(tmp_path: Path, before: int) -> Non
 
 def test_a_state_of_something_else(tmp_path: Path) -> None:
     layer = net(files(tmp_path, 3, 4), "batch_size: 2").layers[0].python_object
-    for state in (b"", b"[]", b"{}", b'{"files": 1}'):
+    place = b'{"files": 2, "seed": 1, "position": 0, "row": %s}'
+    layer.load_state(place % b"1")
+    bad = (b"", b"[]", b"{}", b'{"files": 1}', b'{"files": 2}', place % b"-1", place % b'"1"')
+    for state in bad:
         with pytest.raises(RuntimeError, match="state"):
             layer.load_state(state)
 

@@ -132,7 +132,7 @@ def test_flipped_flow_changes_the_sign_of_x_after_the_mean(tmp_path: Path) -> No
     assert sorted(map(tuple, set(map(tuple, seen)))) == [(False, True), (True, False)]
 
 
-@pytest.mark.parametrize("shape", [(3, 24, 32), (1, 3, 4, 24, 32)])
+@pytest.mark.parametrize("shape", [(3, 24, 32), (1, 3, 24, 32), (1, 3, 4, 24, 32)])
 def test_mean_file_is_cut_and_flipped_with_the_clip(tmp_path: Path, shape) -> None:
     mean = np.random.default_rng(9).normal(100, 20, shape).astype(np.float32)
     path = tmp_path / "mean.binaryproto"

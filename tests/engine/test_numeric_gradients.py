@@ -13,12 +13,14 @@ from recipe import rng_for
 
 import p3d.caffe as caffe
 from p3d import _core
+from p3d.caffe import data_layers
 
 STEP = 1e-5
 SAMPLES = 16  # coordinates of each blob
 
 # Types that no gradient passes, or that have neither bottoms nor parameters.
-WITHOUT = {"Accuracy", "ArgMax", "Input", "Python", "Silence", "Threshold"}
+WITHOUT = {"Accuracy", "ArgMax", "DummyData", "Input", "Python", "Silence", "Threshold"}
+WITHOUT |= data_layers.MODULES.keys()
 
 
 def draw(kind: Any, shape: Shape, key: str) -> np.ndarray:

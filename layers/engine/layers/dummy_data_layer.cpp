@@ -14,7 +14,7 @@ class DummyDataLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return {0, 0, 1, -1, false}; }
-  bool Plannable() const override { return false; }
+  bool Source() const override { return true; }
 
   void LayerSetUp(const Blobs&, const Blobs& top) override {
     const Fields& param = this->Param("dummy_data_param");

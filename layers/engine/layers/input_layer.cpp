@@ -11,6 +11,7 @@ class InputLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return {0, 0, 1, -1, false}; }
+  bool Source() const override { return true; }
 
   void LayerSetUp(const Blobs&, const Blobs& top) override {
     const std::vector<Fields>& shapes =

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,18 +42,22 @@ def check_batch(param: Any) -> int:
     return param.batch_size
 
 
-def pack_state(**state: int | str) -> bytes:
+def pack_state(**state: int) -> bytes:
     """A layer's state in bytes."""
     return json.dumps(state).encode()
 
 
-def unpack_state(state: bytes, **same: int | str) -> dict[str, Any]:
-    """What pack_state packed; raises Error if it is none, or where it differs from `same`."""
+def unpack_state(state: bytes, *names: str, **same: int) -> list[int]:
+    """These numbers of what pack_state packed; raises Error if it is none, or where it differs from
+    `same`."""
     try:
         found = json.loads(state)
         for name, value in same.items():
             if found[name] != value:
                 raise Error(f"its state is from data with {name} {found[name]}, not {value}")
+        numbers = [operator.index(found[name]) for name in names]
     except (ValueError, KeyError, TypeError) as error:
-        raise Error(f"this is no state of a data layer ({error})") from None
-    return found
+        raise Error(f"this is no state of a data layer ({error!r})") from None
+    if min(numbers) < 0:
+        raise Error(f"this is no state of a data layer: {min(numbers)} is no place")
+    return numbers

@@ -34,7 +34,7 @@ class HDF5Data(DataLayer):
     def forward(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         views = [blob.data for blob in top]
         for place in range(self._batch):
-            if self._row == len(self._rows):
+            if self._row >= len(self._rows):
                 self._go(self._order, self._position + 1, 0)
             for view, values in zip(views, self._values, strict=True):
                 view[place] = values[self._rows[self._row]]
@@ -48,9 +48,9 @@ class HDF5Data(DataLayer):
 
     def load_state(self, state: bytes) -> None:
         """Go on from there."""
-        found = unpack_state(state, files=len(self._files))
-        order = Order(len(self._files), self._order.shuffle, found["seed"])
-        self._go(order, found["position"], found["row"])
+        count = len(self._files)
+        seed, position, row = unpack_state(state, "seed", "position", "row", files=count)
+        self._go(Order(count, self._order.shuffle, seed), position, row)
 
     def _go(self, order: Order, position: int, row: int) -> None:
         """To a row of the file whose turn it is at a position."""

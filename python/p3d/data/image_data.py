@@ -70,9 +70,9 @@ class ImageData(DataLayer):
 
     def load_state(self, state: bytes) -> None:
         """Go on from there."""
-        found = unpack_state(state, images=len(self._images))
-        self._order = Order(len(self._images), self._order.shuffle, found["seed"])
-        self._position = found["position"]
+        seed, position = unpack_state(state, "seed", "position", images=len(self._images))
+        self._order = Order(len(self._images), self._order.shuffle, seed)
+        self._position = position
 
     def _read(self, position: int) -> np.ndarray:
         """The image whose turn it is: uint8 (h, w, c), resized."""

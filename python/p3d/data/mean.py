@@ -35,7 +35,7 @@ def read_mean(param: Any, channels: int, places: int) -> np.ndarray | None:
 
 def _from_file(path: str, channels: int, places: int) -> np.ndarray:
     mean = read_blobproto(path, f"mean_file {path}", "mean").astype(np.float32)
-    while mean.ndim > places + 1 and mean.shape[0] == 1:
+    while mean.ndim > 3 and mean.shape[0] == 1:
         mean = mean[0]
     if mean.ndim == 3 == places:
         mean = mean[:, None]

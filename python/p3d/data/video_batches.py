@@ -89,9 +89,9 @@ class VideoBatches:
 
     def load_state(self, state: bytes) -> None:
         """Go on from there: the next batch is the one that followed `save_state`."""
-        found = unpack_state(state, list=self._clips.fingerprint)
-        self._seed = found["seed"]
-        self.loader.go(self._seed, found["position"])
+        seed, position = unpack_state(state, "seed", "position", list=self._clips.fingerprint)
+        self._seed = seed
+        self.loader.go(seed, position)
 
     def close(self) -> None:
         """Ends the processes that read ahead; they are started again when they are needed."""

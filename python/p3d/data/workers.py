@@ -20,11 +20,11 @@ import numpy as np
 from p3d.child_process import Child, Gone
 from p3d.data.listed_clips import Bad, Clip, ListedClips
 from p3d.data.loader import Here, Read, Reading
-from p3d.data.ring import Ring
+from p3d.data.ring import Ring, check_size
 from p3d.video.decode import cores
 from p3d.video.decoder import START, TIMEOUT
 
-_ATTEMPTS = 2  # a process that was killed may be innocent, and so may its clip
+_ATTEMPTS = 2  # a process that was killed, or a machine that stood still, proves nothing
 
 
 def reading(clips: ListedClips, workers: int | None, places: int) -> Reading:
@@ -73,6 +73,7 @@ class Ahead:
         self.workers = count
         self._clips, self._places = clips, places
         self._timeout = timeout
+        check_size(places, clips.shape)
         self._reset()
 
     def take(self, position: int, skip: Callable[[int], bool]) -> Read | Bad:
@@ -152,7 +153,7 @@ class Ahead:
         for worker in [w for w in self._workers if w.tasks and now - w.heard > self._timeout]:
             worker.child.kill()
             reason = f"the decoder hangs: not one new frame in {self._timeout:g} s, so it was ended"
-            self._replace(worker, reason, attempts=1)
+            self._replace(worker, reason)
 
     def _finish(self, task: _Task, result: Clip | Bad) -> None:
         if task.position < self._wanted:
@@ -160,7 +161,7 @@ class Ahead:
         else:
             self._done[task.position] = (task.place, result)
 
-    def _replace(self, worker: _Worker, reason: str, attempts: int = _ATTEMPTS) -> None:
+    def _replace(self, worker: _Worker, reason: str) -> None:
         """Another one takes over what it was asked for; the clip that it was at is tried so many
         times before it counts as the cause."""
         if worker not in self._workers:
@@ -172,7 +173,7 @@ class Ahead:
         if worker.tasks:
             first = worker.tasks[0]
             self._attempts[first.position] = self._attempts.get(first.position, 0) + 1
-            if self._attempts[first.position] >= attempts:
+            if self._attempts[first.position] >= _ATTEMPTS:
                 path = self._clips.videos[self._clips.video(first.position)].path
                 self._finish(worker.tasks.popleft(), Bad(f"{path}: {reason}"))
         for task in worker.tasks:

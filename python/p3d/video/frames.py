@@ -31,6 +31,7 @@ FLOW_CURE = (
     "grey flow_x_00001.jpg and flow_y_00001.jpg, ..., and name their folder"
 )
 _OTHER = dict(zip("xyuvXYUV", "yxvuYXVU", strict=True))
+_NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 _COMPONENT = re.compile(r"(?:^|[^A-Za-z0-9]|flow)([xyuv])(?=[^A-Za-z0-9]|$)", re.IGNORECASE)
 
 
@@ -117,11 +118,12 @@ def look(folder: str) -> Listing:
     """Sorts what is in a folder (and in its sub-folders of flow) into sequences."""
     own = {sequence.label: sequence for sequence in _sequences(folder)}
     below: dict[str, Sequence] = {}
-    for name in sorted(os.listdir(folder)):
-        if _COMPONENT.search(name) and os.path.isdir(os.path.join(folder, name)):
-            for sequence in _sequences(os.path.join(folder, name)):
-                label = f"{name}/{sequence.label}"
-                below[label] = Sequence(label, sequence.files)
+    with os.scandir(folder) as entries:
+        folders = [entry.name for entry in entries if entry.is_dir()]
+    for name in sorted(filter(_COMPONENT.search, folders)):
+        for sequence in _sequences(os.path.join(folder, name)):
+            label = f"{name}/{sequence.label}"
+            below[label] = Sequence(label, sequence.files)
     flow, lone, used = [], [], set()
     for label, sequence in {**own, **below}.items():
         other, letter = _counterpart(label, own.keys() | below.keys())
@@ -199,8 +201,9 @@ def _only(folder: str, found: list[Any], modality: str, hint: str) -> Any:
 
 def _sequences(folder: str) -> list[Sequence]:
     groups: dict[str, dict[int, str]] = {}
+    prefix = os.path.join(folder, "")
     for name in sorted(os.listdir(folder)):
-        match = re.fullmatch(r"(.*?)(\d+)(\D*)", name)
+        match = _NUMBERED.fullmatch(name)
         hidden = name.startswith(".")  # such as ._img_00001.jpg, which macOS leaves on other disks
         if match is None or hidden or not name.lower().endswith(EXTENSIONS):
             continue
@@ -209,7 +212,7 @@ def _sequences(folder: str) -> list[Sequence]:
         if number in files:
             both = f"{os.path.basename(files[number])} and {name}"
             raise Error(f"{folder}: {both} have the same number; remove one of them")
-        files[number] = os.path.join(folder, name)
+        files[number] = prefix + name
     return [Sequence(label, dict(sorted(files.items()))) for label, files in groups.items()]
 
 
