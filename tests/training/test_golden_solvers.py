@@ -10,6 +10,8 @@ import pytest
 from golden_cases import GOLDEN, Case, check, load
 
 import p3d.caffe as caffe
+from p3d.caffe import prototxt
+from p3d.caffe.proto import caffe_pb2
 
 SOLVERS = GOLDEN / "solvers"
 INPUTS = load("solvers", "inputs")
@@ -96,8 +98,8 @@ def test_snapshots_of_upstream_restore(name: str, file: str, tmp_path: Path) -> 
 )
 def test_lr_policies(policy: str) -> None:
     case = load("solvers", "lr_policies")
-    param = caffe_param(str(case[f"solver/{policy}"]))
-    param.net_param.CopyFrom(net_param(str(case["net_prototxt"])))
+    param = prototxt.parse_message(str(case[f"solver/{policy}"]), caffe_pb2.SolverParameter)
+    param.net_param.CopyFrom(prototxt.parse_net(str(case["net_prototxt"])))
     solver = caffe.SGDSolver(param)
     rates = []
     for _ in case[f"lr/{policy}"]:
@@ -105,16 +107,3 @@ def test_lr_policies(policy: str) -> None:
         solver.apply_update()
         rates.append(solver._rate.at(solver.iter - 1))
     np.testing.assert_allclose(rates, case[f"lr/{policy}"], rtol=1e-5)
-
-
-def caffe_param(text: str) -> Any:
-    from p3d.caffe import prototxt
-    from p3d.caffe.proto import caffe_pb2
-
-    return prototxt.parse_message(text, caffe_pb2.SolverParameter)
-
-
-def net_param(text: str) -> Any:
-    from p3d.caffe import prototxt
-
-    return prototxt.parse_net(text)

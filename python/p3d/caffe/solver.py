@@ -56,6 +56,7 @@ class Solver:
         self._callbacks: list[tuple[Callable[[], object], Callable[[], object]]] = []
         self._losses: dict[int, float] = {}  # by iteration: the last ones, for average_loss
         self._stopped = False
+        self._saved: int | None = None  # the iteration of the last snapshot
         # Where the iteration began that runs now; None while weights are being changed.
         self._place: place.Place | None = None
         self._shown = (0, time.perf_counter())  # iteration and time of the last displayed loss
@@ -104,8 +105,7 @@ class Solver:
             self.restore(state)
         with self._saving():
             self.step(self.param.max_iter - self.iter)
-        period = self.param.snapshot
-        if self.param.snapshot_after_train and not (period and self.iter % period == 0):
+        if self.param.snapshot_after_train and self._saved != self.iter:
             self.snapshot()
         if self._stopped:
             log.info("Optimization stopped early.")
@@ -125,7 +125,7 @@ class Solver:
         self.net.copy_from(snapshot.learned_net_path(state.learned_net, name))
         for values, blob in zip(state.history, self._updater.history, strict=True):
             blob.assign(values)
-        self.iter = state.iter
+        self.iter = self._saved = state.iter
         self._rate.drops = state.current_step
         if state.place.HasField("minimum_loss"):
             self._rate.minimum_loss = state.place.minimum_loss
@@ -216,6 +216,14 @@ class Solver:
         if action == STOP:
             self._stopped = True
 
+    def _act_in_test(self) -> None:
+        """As _act; the state is that before the test, which then is done again."""
+        action = self.requested_action()
+        if action is not None:
+            self._snapshot(self._place or place.save(self._nets))
+        if action == STOP:
+            self._stopped = True
+
     # --- telling
 
     def _display_due(self) -> bool:
@@ -262,7 +270,7 @@ class Solver:
         sums: list[Any] = []
         loss = 0.0
         for _ in range(batches):
-            self._act(due=False)
+            self._act_in_test()
             if self._stopped:
                 log.info("Test interrupted.")
                 return
@@ -298,6 +306,7 @@ class Solver:
         (snapshot.write_hdf5 if hdf5 else snapshot.write)(
             snapshot.State(self.iter, weights, self._rate.drops, history, message), state
         )
+        self._saved = self.iter
 
     @contextmanager
     def _saving(self) -> Iterator[None]:
