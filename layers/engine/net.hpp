@@ -62,6 +62,9 @@ class Net {
   void Backward(int from, int to, const Poll& poll = Poll());
   // Sets the diffs of all parameters to 0.
   void ClearParamDiffs();
+  // Whether a layer's parameter blob is its own, not that of an earlier layer
+  // which shares it by name.
+  bool owns_param(int layer, int blob) const;
 
   // A whole forward by the way that Forward takes, with the time of each step.
   std::vector<StepTime> Profile();

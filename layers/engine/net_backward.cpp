@@ -244,9 +244,7 @@ void Net<Dtype>::LogParams() const {
   for (size_t i = 0; i < layers_.size(); ++i) {
     const auto& blobs = layers_[i]->blobs();
     for (size_t p = 0; p < blobs.size(); ++p) {
-      const auto owner = param_owners_.find(ParamName(layers_[i]->spec(), p));
-      const std::pair<int, int> here(static_cast<int>(i), static_cast<int>(p));
-      if (owner != param_owners_.end() && owner->second != here) continue;
+      if (!owns_param(static_cast<int>(i), static_cast<int>(p))) continue;
       const int64_t count = blobs[p]->count();
       data += AbsSum(blobs[p]->data(), count);
       diff += AbsSum(blobs[p]->diff(), count);

@@ -74,6 +74,15 @@ void Net<Dtype>::ClearParamDiffs() {
 }
 
 template <typename Dtype>
+bool Net<Dtype>::owns_param(int layer, int blob) const {
+  const std::vector<ParamSpec>& specs = layers_.at(layer)->spec().param;
+  if (static_cast<size_t>(blob) >= specs.size()) return true;
+  const auto owner = param_owners_.find(specs[blob].name);
+  return owner == param_owners_.end() ||
+         owner->second == std::make_pair(layer, blob);
+}
+
+template <typename Dtype>
 int Net<Dtype>::held_params() const {
   int held = 0;
   for (const auto& layer : layers_) {
@@ -86,6 +95,7 @@ int Net<Dtype>::held_params() const {
   template void Net<Dtype>::AppendParams(int);                   \
   template void Net<Dtype>::ShareTrainedLayersWith(Net<Dtype>*); \
   template void Net<Dtype>::ClearParamDiffs();                   \
+  template bool Net<Dtype>::owns_param(int, int) const;          \
   template int Net<Dtype>::held_params() const
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);

@@ -73,6 +73,11 @@ void SetRandomSeed(uint64_t seed) {
   GlobalSeeds().random = Random(seed);
 }
 
+uint64_t RandomState() {
+  std::lock_guard<std::mutex> lock(GlobalSeeds().mutex);
+  return GlobalSeeds().random.state();
+}
+
 uint64_t NextSeed() {
   std::lock_guard<std::mutex> lock(GlobalSeeds().mutex);
   return GlobalSeeds().random.Next();

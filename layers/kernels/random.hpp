@@ -18,6 +18,9 @@ class Random {
   double Uniform();   // [0, 1), a multiple of 2^-53
   double Gaussian();  // mean 0, standard deviation 1
 
+  // The seed of a generator with the same bits to come.
+  uint64_t state() const { return state_; }
+
  private:
   uint64_t state_;
   double spare_ = 0;
@@ -27,6 +30,9 @@ class Random {
 // Makes everything random from now on a function of `seed`. Without it the
 // operating system supplies one per process.
 void SetRandomSeed(uint64_t seed);
+
+// What SetRandomSeed takes to have everything random from now on once more.
+uint64_t RandomState();
 
 // The seed of the next thing that needs random numbers, from any thread. Draw
 // one per use: what is made of it does not depend on when that happens.

@@ -61,9 +61,12 @@ PYBIND11_MODULE(_core, m) {
   BindCaffemodel(m);
   m.def("set_random_seed", &p3d::SetRandomSeed, py::arg("seed"),
         "Makes everything random from now on a function of the seed.");
+  m.def("random_state", &p3d::RandomState,
+        "What set_random_seed takes to repeat everything random from now on.");
   m.def("next_seed", &p3d::NextSeed,
         "The seed of the next thing that needs random numbers.");
   BindBlobs(m);
   BindNet(m);
+  BindUpdater(m);
   RegisterPythonLayers();
 }

@@ -21,12 +21,30 @@ from p3d.caffe.mode import (
 )
 from p3d.caffe.pycaffe import Net
 from p3d.caffe.python_layer import Layer
+from p3d.caffe.solver import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    AdamWSolver,
+    NesterovSolver,
+    RMSPropSolver,
+    SGDSolver,
+    get_solver,
+)
 
 __all__ = [
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "AdamWSolver",
     "Layer",
+    "NesterovSolver",
     "Net",
+    "RMSPropSolver",
+    "SGDSolver",
     "Timer",
     "describe",
+    "get_solver",
     "has_nccl",
     "init_log",
     "layer_type_list",

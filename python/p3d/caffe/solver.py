@@ -1,0 +1,396 @@
+"""Solvers with the interface of pycaffe's, on top of the embedded engine."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from p3d import _core
+from p3d.caffe import finite, place, snapshot, solver_file, solver_log, update_rules
+from p3d.caffe.learning_rate import LearningRate
+from p3d.caffe.proto import caffe_pb2
+from p3d.caffe.pycaffe import Net
+from p3d.caffe.wording import did_you_mean
+from p3d.error import Error
+
+log = logging.getLogger("p3d")
+
+STOP, SNAPSHOT = "stop", "snapshot"
+
+
+class Solver:
+    """Trains a net as a solver.prototxt says, of which `solver` is the path, the text or the
+    message.
+
+    Beyond pycaffe's: `observers`, functions that get a dict for every displayed iteration and
+    every test; `requested_action`, which is asked between iterations and returns STOP, SNAPSHOT
+    or None.
+
+    Raises RuntimeError with the file or layer, the value and the cure.
+    """
+
+    type = "SGD"
+
+    def __init__(self, solver: Any) -> None:
+        self.param, self._origin = solver_file.load(solver)
+        self._rate = LearningRate(self.param, self._origin)
+        update_rules.check(self.type, self.param, self._origin)
+        if self.param.random_seed >= 0:
+            _core.set_random_seed(self.param.random_seed)
+        self.net = _make(solver_file.train_net(self.param, self._origin))
+        for files in self.param.weights:
+            for file in files.split(","):
+                self.net.copy_from(file.strip())
+        self.test_nets = [_make(net) for net in solver_file.test_nets(self.param, self._origin)]
+        self._updater = _core.Updater(self.net._net, update_rules.KINDS[self.type].rule)
+        self.iter = 0
+        self.observers: list[Callable[[dict[str, Any]], object]] = []
+        self.requested_action: Callable[[], str | None] = lambda: None
+        self._callbacks: list[tuple[Callable[[], object], Callable[[], object]]] = []
+        self._losses: dict[int, float] = {}  # by iteration: the last ones, for average_loss
+        self._stopped = False
+        self._saved: int | None = None  # the iteration of the last snapshot
+        # Where the iteration began that runs now; None while weights are being changed.
+        self._place: place.Place | None = None
+        self._shown = (0, time.perf_counter())  # iteration and time of the last displayed loss
+
+    # --- pycaffe's
+
+    @property
+    def lr(self) -> float:
+        """The rate of the next update, for an lr_mult of 1."""
+        return self._rate.at(self.iter)
+
+    def add_callback(
+        self, on_start: Callable[[], object], on_gradients_ready: Callable[[], object]
+    ) -> None:
+        """Have functions called at the start of each iteration, and before each update."""
+        self._callbacks.append((on_start, on_gradients_ready))
+
+    def share_weights(self, net: Net) -> None:
+        """Let a net use the parameters of the training net."""
+        net.share_with(self.net)
+
+    def step(self, iterations: int) -> None:
+        """Do so many iterations: forward, backward, update, and what is due in between."""
+        self._shown = (self.iter, time.perf_counter())
+        stop = self.iter + iterations
+        while self.iter < stop and not self._stopped:
+            self._place = place.save(self._nets)
+            if self._test_due(first=self.param.test_initialization):
+                self._test_all()
+                if self._stopped:
+                    break
+            self._iterate()
+            self._act(due=bool(self.param.snapshot) and self.iter % self.param.snapshot == 0)
+
+    def solve(self, state: str | os.PathLike[str] | None = None) -> None:
+        """Train up to max_iter, from a .solverstate if one is given.
+
+        Whatever ends the training early, the iterations done so far are saved, if their weights
+        are finite.
+        """
+        log.info("Solving %s", self.net.name)
+        log.info("Learning Rate Policy: %s", self.param.lr_policy)
+        self._stopped = False
+        if state is not None:
+            log.info("Restoring previous solver status from %s", os.fspath(state))
+            self.restore(state)
+        with self._saving():
+            self.step(self.param.max_iter - self.iter)
+        if self.param.snapshot_after_train and self._saved != self.iter:
+            self.snapshot()
+        if self._stopped:
+            log.info("Optimization stopped early.")
+            return
+        self._finish()
+        log.info("Optimization Done.")
+
+    def snapshot(self) -> None:
+        """Write the weights and the state, to files called snapshot_prefix and the iteration."""
+        self._snapshot(place.save(self._nets))
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Go on from a .solverstate or .solverstate.h5, of ours or of another Caffe."""
+        name = os.fspath(path)
+        state = snapshot.read(name)
+        snapshot.check_history(state.history, self._updater.history, name)
+        self.net.copy_from(snapshot.learned_net_path(state.learned_net, name))
+        for values, blob in zip(state.history, self._updater.history, strict=True):
+            blob.assign(values)
+        self.iter = self._saved = state.iter
+        self._rate.drops = state.current_step
+        if state.place.HasField("minimum_loss"):
+            self._rate.minimum_loss = state.place.minimum_loss
+            self._rate.last_event = state.place.last_event
+        first = self.iter - len(state.place.loss)
+        self._losses = dict(enumerate(state.place.loss, first))
+        place.restore(state.place, self._nets)
+
+    def apply_update(self) -> None:
+        """One update from the gradients that the parameters have now."""
+        self._rate.advance(self.iter)
+        rate = self._rate.at(self.iter)
+        if self._display_due():
+            log.info("Iteration %d, lr = %g", self.iter, rate)
+        squares = self._updater.gradient_squares()
+        if not all(map(math.isfinite, squares)):
+            where = finite.first_in_backward(self.net, self._updater.params, squares)
+            raise Error(self._not_finite(where))
+        self._place = None
+        broken = self._updater.apply(
+            **update_rules.numbers(self.type, self.param, rate, self.iter),
+            l1=self.param.regularization_type == "L1",
+            gradient_scale=self._clipping(sum(squares)) / self.param.iter_size,
+        )
+        if broken >= 0:
+            layer, blob, *_ = self._updater.params[broken]
+            name = self.net._layer_names[layer]
+            raise Error(self._not_finite(f"in the updated weights of layer '{name}', blob {blob}"))
+        self.iter += 1
+
+    # --- one iteration
+
+    @property
+    def _nets(self) -> list[Net]:
+        return [self.net, *self.test_nets]
+
+    def _iterate(self) -> None:
+        self.net.clear_param_diffs()
+        for on_start, _ in self._callbacks:
+            on_start()
+        loss = float(np.mean([self._forward_backward() for _ in range(self.param.iter_size)]))
+        smoothed = self._smooth(loss)
+        if self._display_due():
+            self._show(smoothed)
+        self._rate.note(self.iter, smoothed)
+        for _, on_gradients_ready in self._callbacks:
+            on_gradients_ready()
+        self.apply_update()
+
+    def _forward_backward(self) -> float:
+        last = len(self.net.layers) - 1
+        loss = self.net._forward(0, last)
+        if not math.isfinite(loss):
+            raise Error(self._not_finite(finite.first_in_forward(self.net)))
+        self.net._backward(last, 0)
+        return loss
+
+    def _smooth(self, loss: float) -> float:
+        self._losses[self.iter] = loss
+        for old in [i for i in self._losses if i <= self.iter - self.param.average_loss]:
+            del self._losses[old]
+        return sum(self._losses.values()) / len(self._losses)
+
+    def _clipping(self, squares: float) -> float:
+        """The factor for all gradients that clip_gradients asks for."""
+        limit, norm = self.param.clip_gradients, math.sqrt(squares)
+        if limit < 0 or norm <= limit:
+            return 1.0
+        log.info(
+            "Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g",
+            norm,
+            limit,
+            limit / norm,
+        )
+        return limit / norm
+
+    def _not_finite(self, where: str) -> str:
+        return (
+            f"{self._origin}: iteration {self.iter}: a number is not finite (NaN or infinity), "
+            f"first {where}; a smaller base_lr, a warm-up or clip_gradients may help"
+        )
+
+    def _act(self, due: bool) -> None:
+        """Snapshots that are due or asked for, and the wish to stop."""
+        action = self.requested_action()
+        if due or action is not None:
+            self.snapshot()
+        if action == STOP:
+            self._stopped = True
+
+    def _act_in_test(self) -> None:
+        """As _act; the state is that before the test, which then is done again."""
+        action = self.requested_action()
+        if action is not None:
+            self._snapshot(self._place or place.save(self._nets))
+        if action == STOP:
+            self._stopped = True
+
+    # --- telling
+
+    def _display_due(self) -> bool:
+        return bool(self.param.display) and self.iter % self.param.display == 0
+
+    def _show(self, loss: float) -> None:
+        now = time.perf_counter()
+        seconds = now - self._shown[1]
+        per_second = (self.iter - self._shown[0]) / (seconds or 1)
+        solver_log.progress(self.iter, per_second, seconds, self.param.display, loss)
+        self._shown = (self.iter, now)
+        results = list(solver_log.outputs(self.net))
+        solver_log.scores("Train", results)
+        self._observe("train", results, loss=loss, lr=self.lr, iter_per_s=per_second)
+
+    def _observe(self, kind: str, results: list[Any], **more: Any) -> None:
+        named = {name: values.tolist() for name, _, values in results}
+        for observer in self.observers:
+            observer({"event": kind, "iter": self.iter, **more, "outputs": named})
+
+    def _finish(self) -> None:
+        """What Caffe does after the last iteration."""
+        if self._display_due():
+            loss = self.net._forward(0, len(self.net.layers) - 1)
+            log.info("Iteration %d, loss = %g", self.iter, self._smooth(loss))
+        if self._test_due(first=True):
+            self._test_all()
+
+    # --- tests
+
+    def _test_due(self, first: bool) -> bool:
+        interval = self.param.test_interval
+        return bool(interval) and self.iter % interval == 0 and (self.iter > 0 or first)
+
+    def _test_all(self) -> None:
+        for number in range(len(self.test_nets)):
+            if not self._stopped:
+                self._test(number)
+
+    def _test(self, number: int) -> None:
+        log.info("Iteration %d, Testing net (#%d)", self.iter, number)
+        net, batches = self.test_nets[number], self.param.test_iter[number]
+        net.share_with(self.net)
+        sums: list[Any] = []
+        loss = 0.0
+        for _ in range(batches):
+            self._act_in_test()
+            if self._stopped:
+                log.info("Test interrupted.")
+                return
+            loss += net._forward(0, len(net.layers) - 1)
+            batch = list(solver_log.outputs(net))
+            sums = [
+                (name, weight, values + (sums[i][2] if sums else 0))
+                for i, (name, weight, values) in enumerate(batch)
+            ]
+        more = {"loss": loss / batches} if self.param.test_compute_loss and batches else {}
+        if more:
+            log.info("Test loss: %g", more["loss"])
+        means = [(name, weight, values / batches) for name, weight, values in sums]
+        solver_log.scores("Test", means)
+        self._observe("test", means, net=number, **more)
+
+    # --- snapshots
+
+    def _snapshot(self, where: place.Place) -> None:
+        hdf5 = self.param.snapshot_format == caffe_pb2.SolverParameter.HDF5
+        kind, ending = ("HDF5", ".h5") if hdf5 else ("binary proto", "")
+        base = f"{self.param.snapshot_prefix}_iter_{self.iter}"
+        weights, state = f"{base}.caffemodel{ending}", f"{base}.solverstate{ending}"
+        log.info("Snapshotting to %s file %s", kind, weights)
+        (self.net.save_hdf5 if hdf5 else self.net.save)(weights)
+        log.info("Snapshotting solver state to %s file %s", kind, state)
+        message = place.to_message(where)
+        if math.isfinite(self._rate.minimum_loss):
+            message.minimum_loss = self._rate.minimum_loss
+            message.last_event = self._rate.last_event
+        message.loss.extend(loss for i, loss in self._losses.items() if i < self.iter)
+        history = [blob.data for blob in self._updater.history]
+        (snapshot.write_hdf5 if hdf5 else snapshot.write)(
+            snapshot.State(self.iter, weights, self._rate.drops, history, message), state
+        )
+        self._saved = self.iter
+
+    @contextmanager
+    def _saving(self) -> Iterator[None]:
+        """An error inside has the last completed iteration saved, if it is finite."""
+        try:
+            yield
+        except BaseException as error:
+            if self._place is not None and self.param.snapshot_prefix and self.iter:
+                place.go_back(self._place, self._nets)
+                try:
+                    self._snapshot(self._place)
+                except Error as second:
+                    log.error("%s; this could not be saved: %s", error, second)
+            raise
+
+
+def _make(net: solver_file.SolverNet) -> Net:
+    return Net(
+        net.net,
+        int(net.state.phase),
+        level=net.state.level,
+        stages=list(net.state.stage),
+        origin=net.origin,
+    )
+
+
+class SGDSolver(Solver):
+    """Stochastic gradient descent with momentum, and dampening if the solver has one."""
+
+
+class NesterovSolver(Solver):
+    """Nesterov's accelerated gradient."""
+
+    type = "Nesterov"
+
+
+class AdaGradSolver(Solver):
+    """AdaGrad."""
+
+    type = "AdaGrad"
+
+
+class RMSPropSolver(Solver):
+    """RMSProp."""
+
+    type = "RMSProp"
+
+
+class AdaDeltaSolver(Solver):
+    """AdaDelta."""
+
+    type = "AdaDelta"
+
+
+class AdamSolver(Solver):
+    """Adam."""
+
+    type = "Adam"
+
+
+class AdamWSolver(Solver):
+    """Adam with the weight decay beside the gradient, not in it."""
+
+    type = "AdamW"
+
+
+_CLASSES = {
+    made.type: made
+    for made in (
+        SGDSolver,
+        NesterovSolver,
+        AdaGradSolver,
+        RMSPropSolver,
+        AdaDeltaSolver,
+        AdamSolver,
+        AdamWSolver,
+    )
+}
+
+
+def get_solver(solver: Any) -> Solver:
+    """The solver of the type that its prototxt names."""
+    param, origin = solver_file.load(solver)
+    if param.type not in _CLASSES:
+        hint = did_you_mean(param.type, _CLASSES) or f"; there are {', '.join(_CLASSES)}"
+        raise Error(f"{origin}: there is no solver type '{param.type}'{hint}")
+    return _CLASSES[param.type](solver)

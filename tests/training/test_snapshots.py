@@ -1,0 +1,207 @@
+"""Snapshots: a training that is restored goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from training_nets import KINDS, Rows, same, solver_file, weights
+
+import p3d.caffe as caffe
+from p3d import Error
+from p3d.caffe import snapshot
+from p3d.caffe.proto import caffe_pb2
+
+POLICIES = {
+    "plateau": 'lr_policy: "plateau" gamma: 0.5 plateau_winsize: 1 plateau_winsize: 2',
+    "multistep": 'lr_policy: "multistep" gamma: 0.5 stepvalue: 2 stepvalue: 6',
+    "cosine": 'lr_policy: "cosine" min_lr: 0.001 warmup_iter: 3 warmup_start_lr: 0.01',
+}
+
+
+def trained(path: Path) -> Any:
+    """The solver after a whole training."""
+    solver = caffe.get_solver(str(path))
+    solver.solve()
+    return solver
+
+
+@pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_continue(kind: str, form: str, tmp_path: Path) -> None:
+    path = solver_file(tmp_path, kind, f"snapshot: 5 snapshot_format: {form} iter_size: 2")
+    whole = trained(path)
+    ending = ".h5" if form == "HDF5" else ""
+    again = caffe.get_solver(str(path))
+    again.step(1)  # whatever was before does not count
+    again.solve(tmp_path / f"s_iter_5.solverstate{ending}")
+    assert again.iter == 10
+    same(weights(again), weights(whole))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_rates_continue(policy: str, tmp_path: Path) -> None:
+    path = solver_file(tmp_path, more=f"snapshot: 5 {POLICIES[policy]}")
+    whole = trained(path)
+    again = caffe.get_solver(str(path))
+    again.solve(tmp_path / "s_iter_5.solverstate")
+    assert again.lr == whole.lr
+    same(weights(again), weights(whole))
+
+
+def test_an_error_saves_the_iteration_before(tmp_path: Path, monkeypatch: Any) -> None:
+    path = solver_file(tmp_path / "whole")
+    whole = trained(path)
+    path = solver_file(tmp_path / "broken")
+    monkeypatch.setattr(Rows, "fail_at", 6)
+    with pytest.raises(OSError, match="the disk with the rows"):
+        trained(path)
+    monkeypatch.setattr(Rows, "fail_at", None)
+    again = caffe.get_solver(str(path))
+    again.solve(tmp_path / "broken/s_iter_6.solverstate")
+    same(weights(again), weights(whole))
+
+
+def test_nan_stops_and_is_never_saved(tmp_path: Path, monkeypatch: Any) -> None:
+    whole = trained(solver_file(tmp_path / "whole"))
+    path = solver_file(tmp_path / "broken")
+    monkeypatch.setattr(Rows, "bad_at", 6)
+    with pytest.raises(Error, match=r"iteration 6: .* first in layer 'rows' \(Python\), top 'x'"):
+        trained(path)
+    monkeypatch.setattr(Rows, "bad_at", None)
+    assert {p.name for p in path.parent.glob("s_*")} == {
+        "s_iter_6.caffemodel",
+        "s_iter_6.solverstate",
+    }
+    again = caffe.get_solver(str(path))
+    again.solve(tmp_path / "broken/s_iter_6.solverstate")
+    same(weights(again), weights(whole))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "where"),
+    [
+        (lambda net: net.params["fc2"][0].data.fill(np.nan), "weights of layer 'fc2', blob 0"),
+        (
+            lambda net: (net.params["bn"][0].data.fill(1e30), net.params["fc2"][0].data.fill(1e30)),
+            r"layer 'fc2' \(InnerProduct\), top 'fc2'",
+        ),
+    ],
+)
+def test_where_a_nan_came_from(spoil: Any, where: str, tmp_path: Path) -> None:
+    solver = caffe.get_solver(str(solver_file(tmp_path)))
+    spoil(solver.net)
+    with pytest.raises(Error, match=where):
+        solver.step(1)
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path: Path) -> None:
+    solver = caffe.get_solver(str(solver_file(tmp_path)))
+    solver.step(2)
+    before = weights(solver)
+
+    def spoil() -> None:
+        solver.net.params["fc1"][1].diff[3] = np.inf
+
+    solver.add_callback(lambda: None, spoil)
+    with pytest.raises(Error, match="iteration 2: .* gradient of layer 'fc1', blob 1"):
+        solver.step(1)
+    after = weights(solver)
+    learned = [key for key in before if not key.startswith("bn/")]
+    same({key: after[key] for key in learned}, {key: before[key] for key in learned})
+
+
+def test_an_update_that_overflows_is_not_saved(tmp_path: Path) -> None:
+    path = solver_file(tmp_path, more="base_lr: 1e38 test_interval: 0 test_iter: 0")
+    path.write_text(path.read_text().replace("test_interval: 0 test_iter: 0", ""))
+    with pytest.raises(Error, match=r"not finite"):
+        trained(path)
+    for file in tmp_path.glob("*.caffemodel"):
+        net = caffe.Net(str(tmp_path / "net.prototxt"), str(file), caffe.TRAIN)
+        assert all(np.isfinite(b.data).all() for blobs in net.params.values() for b in blobs)
+
+
+@pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
+def test_a_full_disk_leaves_the_last_snapshot(form: str, tmp_path: Path, monkeypatch: Any) -> None:
+    path = solver_file(tmp_path, more=f"snapshot_format: {form}")
+    solver = caffe.get_solver(str(path))
+    solver.step(2)
+    solver.snapshot()
+    files = {p: p.read_bytes() for p in tmp_path.glob("s_*")}
+    assert len(files) == 2
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Error, match=r"cannot write .*No space left"):
+        solver.snapshot()
+    assert {p: p.read_bytes() for p in tmp_path.iterdir() if p in files} == files
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_upstream_reads_the_hdf5_state(tmp_path: Path) -> None:
+    import h5py
+
+    state = snapshot.State(
+        3, "w.caffemodel.h5", 1, [np.ones((2, 3), "f4")], caffe_pb2.SolverPlace()
+    )
+    snapshot.write_hdf5(state, str(tmp_path / "s"))
+    with h5py.File(tmp_path / "s") as file:
+        kind = file["learned_net"].id.get_type()
+        assert not kind.is_variable_str()
+        assert kind.get_size() == len("w.caffemodel.h5") + 1
+        assert (file["iter"].dtype, file["iter"].shape) == (np.int32, (1,))
+        assert file["history/0"].shape == (2, 3)
+    read = snapshot.read(str(tmp_path / "s"))
+    assert read._replace(history=[]) == state._replace(history=[])
+
+
+def test_a_state_of_upstream_needs_no_place(tmp_path: Path) -> None:
+    state = caffe_pb2.SolverState(iter=2, learned_net="w")
+    (tmp_path / "s").write_bytes(state.SerializeToString())
+    assert snapshot.read(str(tmp_path / "s")).place == caffe_pb2.SolverPlace()
+
+
+DAMAGE = {
+    "empty": lambda data: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "text": lambda data: b"iter: 5",
+    "one blob less": lambda data: _changed(data, lambda s: s.history.pop()),
+    "another shape": lambda data: _changed(data, lambda s: s.history[0].data.append(1)),
+    "no weights": lambda data: _changed(data, lambda s: s.ClearField("learned_net")),
+    "weights gone": lambda data: _changed(data, lambda s: setattr(s, "learned_net", "gone")),
+}
+
+
+def _changed(data: bytes, change: Any) -> bytes:
+    state = caffe_pb2.SolverState.FromString(data)
+    change(state)
+    return state.SerializeToString()
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_states(damage: str, tmp_path: Path) -> None:
+    solver = caffe.get_solver(str(solver_file(tmp_path)))
+    solver.step(2)
+    solver.snapshot()
+    before = weights(solver)
+    state = tmp_path / "s_iter_2.solverstate"
+    state.write_bytes(DAMAGE[damage](state.read_bytes()))
+    with pytest.raises(Error, match=r"s_iter_2\.solverstate"):
+        solver.restore(state)
+    assert solver.iter == 2
+    same(weights(solver), before)
+
+
+def test_the_state_of_another_solver(tmp_path: Path) -> None:
+    adam = caffe.get_solver(str(solver_file(tmp_path, "Adam")))
+    adam.step(1)
+    adam.snapshot()
+    sgd = caffe.get_solver(str(solver_file(tmp_path, "SGD")))
+    with pytest.raises(Error, match="another net or of another type of solver"):
+        sgd.restore(tmp_path / "s_iter_1.solverstate")
