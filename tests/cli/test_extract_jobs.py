@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -33,6 +34,38 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(capsys):
     ]
     assert {path: path.stat().st_mtime_ns for path in Path("features").rglob("*")} == before
     assert extract("v", "--dry-run") == 0
+    capsys.readouterr()
+    assert extract("v/a.mp4", "v/b.mp4", "--root", "v", "--dry-run", "--json") == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
+        {"event": "done", "video": "v/a.mp4", "name": "a"},
+        {"event": "todo", "video": "v/b.mp4", "name": "b"},
+        {"event": "summary", "todo": 1, "done": 1, "taken": 0, "missing": 0},
+    ]
+
+
+def test_an_empty_list_on_standard_input_is_an_error(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert extract("-") == 1
+    assert "there are no videos in what was named" in capsys.readouterr().err
+
+
+def test_another_frame_rate_is_no_damage(capsys):
+    """The file's frame rate has to be known before its first frame is decoded."""
+    video("a.mp4", frames=50)
+    assert extract("a.mp4", "--fps", "10", "--clips", "3", "--json") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert sum(event.get("clips", 0) for event in map(json.loads, out.splitlines()[:-1])) == 3
+    meta = json.loads(Path("features/a.json").read_text())
+    assert (meta["frames"], meta["frames_of_file"], meta["fps"]) == (20, 50, 25.0)
+    assert max(meta["starts"]) < meta["frames_of_file"]
+
+
+@pytest.mark.parametrize("address", ["local:0", "local:x"])
+def test_a_cluster_of_no_processes(address, capsys):
+    video("a.mp4")
+    assert extract("a.mp4", "--dask", address) == 1
+    assert f"--dask {address}: local:N has N processes, 1 or more" in capsys.readouterr().err
 
 
 def test_check_videos_decodes_only(capsys):

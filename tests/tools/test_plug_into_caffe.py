@@ -49,7 +49,7 @@ def test_in_again_and_out(run, tree):
     code, text = run(tree)
     assert code == 0
     assert f"wrote {PROTO}" in text
-    assert "make -j all test pycaffe" in text
+    assert "make -j4 all test pycaffe" in text
     after = snapshot(tree)
     assert run(tree) == (0, "Nothing to do: the tree has everything already.\n")
     assert snapshot(tree) == after

@@ -108,7 +108,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path: Path) -> None:
         solver.net.params["fc1"][1].diff[3] = np.inf
 
     solver.add_callback(lambda: None, spoil)
-    with pytest.raises(Error, match="iteration 2: .* gradient of layer 'fc1', blob 1"):
+    with pytest.raises(Error, match=r"iteration 2: .* gradient of layer 'fc1', blob 1"):
         solver.step(1)
     after = weights(solver)
     learned = [key for key in before if not key.startswith("bn/")]

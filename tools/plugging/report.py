@@ -13,8 +13,8 @@ from .tree import Tree
 
 _NEXT = """\
 Next, in the tree:
-  make -j all test pycaffe            or, in a build folder:
-  cmake .. && make -j all pycaffe     (cmake again: it has to see the new files)
+  make -j4 all test pycaffe           or, in a build folder:
+  cmake .. && make -j4 all pycaffe    (cmake again: it has to see the new files)
 and, for those who like proof:
   make runtest   (with arguments: build/test/test_all.testbin --gtest_filter='BN*:*3D*')"""
 

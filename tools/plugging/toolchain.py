@@ -165,7 +165,7 @@ def _cuda(tree: Tree) -> Finding:
         return Finding("CUDA", "missing", **off)
     lacking = [header for header in ("cublas_v2.h", "curand.h") if not has_header(header)]
     if lacking:
-        return Finding("CUDA", f"{match[1]} without {', '.join(lacking)}", **off)
+        return Finding("CUDA", f"{match[1]} without {', '.join(lacking)}: not usable", **off)
     if version(match[1]) >= (13,) and _needs(tree, "cuda-device-properties"):
         fault = "cudaDeviceProp has no clockRate"
         return Finding("CUDA", match[1], fault, "--modernize (cuda-device-properties)")

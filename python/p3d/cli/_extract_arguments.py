@@ -11,8 +11,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="VIDEO_OR_LIST",
         help="a video; a folder of numbered frames, or of flow_x_* and flow_y_* images; a pattern "
-        "like frames/img_%%05d.jpg; HDF5 of JPEG images; clips as .npy; a folder of such; a "
-        "quoted glob; a .txt or .csv list, - for one on standard input",
+        "like frames/img_%%05d.jpg; HDF5 with a dataset 'video' (flow: 'video_u', 'video_v') of "
+        "JPEG bytes; clips as .npy, made ready for the net: (n, c, l, h, w), the mean subtracted; "
+        "a folder of such; a quoted glob; a .txt or .csv list, - for one on standard input",
     )
     parser.add_argument("--weights", required=True, metavar="W", help=".caffemodel(.h5)")
     parser.add_argument(
@@ -134,7 +135,10 @@ def _add_run_arguments(group: argparse._ArgumentGroup) -> None:
         "here; videos and OUT are on a disk that all see under the same paths",
     )
     group.add_argument(
-        "--decoders", type=int, metavar="N", help="processes that decode (default: by the cores)"
+        "--decoders",
+        type=int,
+        metavar="N",
+        help="processes that decode; 0: this one (default: by the cores)",
     )
     group.add_argument(
         "--timeout",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         return found if part is None else shard.part(found, part)
 
     if args.dry_run:
-        return _tell(_runner(args, extractor, None), items())
+        return _tell(_runner(args, extractor, None), items(), args.json)
     if total is not None and part is not None:
         total = sum(1 for _ in items())
     recipe = extractor.recipe
@@ -99,7 +100,7 @@ def _over_dask(args: argparse.Namespace, items: Iterable[Any], report: Any) -> i
     return 1 if summary.failed else 0
 
 
-def _tell(runner: Any, items: Iterable[Any]) -> int:
+def _tell(runner: Any, items: Iterable[Any], as_json: bool) -> int:
     """--dry-run: a line per video, its state, the video and where it goes."""
     from p3d.error import Error
 
@@ -112,8 +113,14 @@ def _tell(runner: Any, items: Iterable[Any]) -> int:
         if state == "todo" and not os.path.exists(item.path) and "%" not in item.path:
             state = "missing"
         counts[state] += 1
-        print(f"{state:8}{item.path} -> {item.name}")
-    print(", ".join(f"{number} {state}" for state, number in counts.items()))
+        if as_json:
+            print(json.dumps({"event": state, "video": item.path, "name": item.name}))
+        else:
+            print(f"{state:8}{item.path} -> {item.name}")
+    if as_json:
+        print(json.dumps({"event": "summary", **counts}))
+    else:
+        print(", ".join(f"{number} {state}" for state, number in counts.items()))
     return 1 if counts["taken"] + counts["missing"] else 0
 
 

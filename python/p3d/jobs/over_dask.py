@@ -14,6 +14,7 @@ What saturates first: a task costs client and scheduler together at most 19 ms o
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -124,6 +125,9 @@ def connect(address: str, threads: int) -> Iterator[tuple[Any, int | None]]:
         raise Error("--dask needs pip install 'caffe-p3d[dask]'") from error
     kind, _, count = address.partition(":")
     if kind != "local":
+        if not address.rpartition(":")[2].isdigit():
+            raise Error(f"--dask {address}: no scheduler answers there (it has no port: HOST:8786)")
+        print(f"waiting for the scheduler at {address}", file=sys.stderr)
         try:
             client = distributed.Client(address, timeout=30)
         except (OSError, ValueError) as error:
@@ -131,7 +135,9 @@ def connect(address: str, threads: int) -> Iterator[tuple[Any, int | None]]:
         with client:
             yield client, None
         return
-    workers = int(count) if count.isdigit() and int(count) else max(1, threads // 2)
+    if count and not (count.isdigit() and int(count)):
+        raise Error(f"--dask {address}: local:N has N processes, 1 or more")
+    workers = int(count) if count else max(1, threads // 2)
     options = {"processes": True, "threads_per_worker": 1, "dashboard_address": None}
     with (
         distributed.LocalCluster(n_workers=workers, **options) as cluster,

@@ -126,7 +126,8 @@ class ClipReader:
             yield from self._read(believed)
             if believed is None or self.frames == believed:
                 return
-            if self.frames < 0.95 * believed - 2:
+            exact = self.recipe.fps is None  # with it the guess rests on the header's frame rate
+            if exact and self.frames < 0.95 * believed - 2:
                 warnings.warn(
                     f"{self.source.path}: only {self.frames} of {believed} frames can be decoded; "
                     "the file is damaged",
@@ -139,7 +140,8 @@ class ClipReader:
         """Where the clips came from, ready for JSON; complete at the end of the video.
 
         "starts" and "times" are the first frame of every clip, counted in the file from 0, and its
-        second by the file's timestamps.
+        second by the file's timestamps. With --fps "frames" are those at that rate, and
+        "frames_of_file" the file's; "fps" is always the file's.
         """
         modality = self.source.modality
         timed = len(self._times) > 0 and not np.isnan(self._times).any()

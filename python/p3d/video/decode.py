@@ -50,6 +50,8 @@ class VideoFile:
     def estimate(self, alive: Alive = lambda: None) -> int:
         """The number of compressed packets; by decoding where this OpenCV cannot count them."""
         capture = _open(self.path, cv2.CAP_PROP_FORMAT, -1)
+        if capture:
+            self._record["fps"] = round(capture.get(cv2.CAP_PROP_FPS), 6)
         packets = _count(capture, alive) if capture else 0
 
         def unwanted(_: int) -> bool:

@@ -40,14 +40,19 @@ def items(named: Iterable[str], root: str | None = None) -> Iterator[Item]:
 
     An output is named after its video: a file named directly gives its stem, a path out of a list,
     below a folder or matched by a glob keeps the folders it is written with. With `root` every
-    name is the path relative to that folder. Names that a list gives stay as they are.
+    name is the path relative to that folder. Names that a list gives stay as they are. Nothing at
+    all is an Error.
     """
+    none = True
     for path in named:
         for found, name, given in _all(path):
+            none = False
             if given:
                 yield Item(found, _inner(name, found))
             else:
                 yield Item(found, _relative(found, root) if root else _stem(name))
+    if none:
+        raise Error("there are no videos in what was named")
 
 
 def count(named: list[str], root: str | None = None) -> int | None:
@@ -59,8 +64,6 @@ def count(named: list[str], root: str | None = None) -> int | None:
     if STDIN in named:
         return None
     hashes = array("Q", (name_hash(item.name) for item in items(named, root)))
-    if not hashes:
-        raise Error("there are no videos in what was named")
     ordered = np.sort(np.frombuffer(hashes, np.uint64))
     twice = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
     owners: dict[str, str] = {}

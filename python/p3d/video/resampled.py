@@ -24,6 +24,7 @@ class Resampled:
         self.modality = source.modality
         self.position = Position(0, None)
         self._source, self._fps = source, fps
+        self._count = 0  # of the source's frames, known at the end
 
     def estimate(self, alive: Alive = lambda: None) -> int:
         """From the source's estimate and the frame rate of its header."""
@@ -42,7 +43,9 @@ class Resampled:
                 raise Error(f"{self.path}: its frames have no times, so --fps cannot apply to them")
             return range(given, int((time + _LEAST_GAP) * self._fps) + 1)
 
+        self._count = 0
         for frame in self._source.frames(lambda _: any(map(wanted, covered()))):
+            self._count += 1
             self.position = self._source.position
             these = covered()
             for _ in these:
@@ -50,5 +53,5 @@ class Resampled:
             given = max(given, these.stop)
 
     def record(self) -> dict[str, Any]:
-        """That of the source."""
-        return self._source.record()
+        """That of the source, and how many frames it has."""
+        return {**self._source.record(), "frames_of_file": self._count}
