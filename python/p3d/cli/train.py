@@ -1,0 +1,104 @@
+"""`p3d train`: a net from a solver.prototxt."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+HELP = "train a net as a solver.prototxt says"
+EXAMPLES = """\
+examples:
+  p3d train --solver prototxt/train/p3d63-ucf101/solver.prototxt --weights start.caffemodel
+  p3d train --solver solver.prototxt --snapshot snapshots/p3d_iter_500.solverstate
+  p3d train --solver solver.prototxt --weights p3d_resnet_kinetics_iter_190000.caffemodel
+
+Ctrl-C (and SIGTERM) writes a snapshot at the end of the iteration and stops; SIGHUP writes one and
+goes on. What went wrong for another reason leaves a snapshot of the last iteration that was
+complete and finite. A training that goes on from a snapshot equals one that never stopped, bit for
+bit: data, augmentation and dropout too.
+
+The log on standard error has Caffe's words. train.jsonl, beside the snapshots, has the same for
+programs and for `p3d plot`; TensorBoard's files are written where its writer is installed.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from p3d.training.signals import EFFECTS
+
+    parser.add_argument("--solver", required=True, metavar="PROTOTXT", help="what to do")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--weights", metavar="W[,W]", help="start from these .caffemodel(.h5), by layers' names"
+    )
+    start.add_argument("--snapshot", metavar="STATE", help="go on from this .solverstate(.h5)")
+    parser.add_argument("--threads", type=int, metavar="N", help="default: all cores")
+    for name, usual in (("sigint", "stop"), ("sighup", "snapshot")):
+        parser.add_argument(
+            f"--{name}-effect",
+            choices=EFFECTS,
+            default=usual,
+            help=f"what {name.upper()} does (default: {usual})",
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    from p3d.caffe import backend
+    from p3d.training import glog, signals
+
+    if args.threads is not None:
+        backend.set_num_threads(args.threads)
+    with glog.shown():
+        solver = _solver(args)
+        with signals.wishes(args.sigint_effect, args.sighup_effect) as wishes, _bar(solver):
+            _solve(solver, wishes)
+    if wishes.stopped_by is None:
+        return 0
+    print(f"stopped at iteration {solver.iter}; go on with --snapshot")
+    return 128 + wishes.stopped_by
+
+
+def _solver(args: argparse.Namespace) -> Any:
+    """The solver, where it starts, with those that look on."""
+    from p3d import caffe
+    from p3d.training import record
+
+    solver = caffe.get_solver(args.solver)
+    for weights in args.weights.split(",") if args.weights else ():
+        solver.net.copy_from(weights.strip())
+    if args.snapshot:
+        solver.restore(args.snapshot)
+    if hasattr(solver, "observers"):
+        path = record.path_of(solver.param.snapshot_prefix)
+        solver.observers.append(record.Record(path, solver.iter))
+        if (board := record.tensorboard(os.path.dirname(path) or ".")) is not None:
+            solver.observers.append(board)
+    return solver
+
+
+def _solve(solver: Any, wishes: Any) -> None:
+    """Up to max_iter. A real Caffe's solver is not asked in mid-solve, so it is led by steps."""
+    if hasattr(solver, "requested_action"):
+        solver.requested_action = wishes.take
+        solver.solve()
+        return
+    wish = None
+    while solver.iter < solver.param.max_iter and wish != "stop":
+        solver.step(1)
+        if (wish := wishes.take()) is not None:
+            solver.snapshot()
+    if wish != "stop":
+        solver.snapshot()
+
+
+@contextlib.contextmanager
+def _bar(solver: Any) -> Iterator[None]:
+    """On a terminal: iterations and the time left."""
+    from tqdm import tqdm
+
+    total, start = solver.param.max_iter, solver.iter
+    with tqdm(total=total, initial=start, unit="iter", disable=None, dynamic_ncols=True) as bar:
+        solver.add_callback(lambda: None, bar.update)
+        yield
