@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import cv2
 import numpy as np
+
+from p3d.atomic import replacing
+from p3d.error import Error
 
 INK = (30, 30, 30)
 COLOURS = ((180, 90, 20), (40, 140, 40), (40, 60, 200), (150, 50, 150), (20, 130, 180))
@@ -38,6 +43,16 @@ def curve(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, colour: tuple[int, 
     cv2.polylines(image, [points], False, colour, 1, cv2.LINE_AA)
     for x, y in points:
         cv2.circle(image, (int(x), int(y)), 2, colour, -1, cv2.LINE_AA)
+
+
+def save(path: str, image: np.ndarray) -> None:
+    """Writes an image in the kind that the path's ending names, .png without one."""
+    try:
+        data = cv2.imencode(os.path.splitext(path)[1] or ".png", image)[1]
+    except cv2.error as error:
+        raise Error(f"{path}: OpenCV cannot write such images; name it .png") from error
+    with replacing(path) as file:
+        file.write(data.tobytes())
 
 
 def thumbnail(frame: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
-import cv2
 import numpy as np
 
-from p3d.atomic import replacing
 from p3d.error import Error
 from p3d.packing.stored import Stored
 from p3d.showing.clip_classes import ClipClasses
-from p3d.showing.drawing import COLOURS, bar, curve, text, thumbnail
+from p3d.showing.drawing import COLOURS, bar, curve, save, text, thumbnail
 from p3d.video.clips import open_video
 
 _W, _H, _GAP = 132, 100, 8  # of a thumbnail, pixels
@@ -26,12 +22,7 @@ def write(result: Stored, shown: ClipClasses, path: str, columns: int = 8) -> No
     rows = [_heading(result, shown, width), _strip(result, shown, chosen, frames, width)]
     if shown.names and len(shown.starts) > 1:
         rows.append(_curves(shown, width))
-    try:
-        data = cv2.imencode(os.path.splitext(path)[1] or ".png", np.vstack(rows))[1]
-    except cv2.error as error:
-        raise Error(f"{path}: OpenCV cannot write such images; name it .png") from error
-    with replacing(path) as file:
-        file.write(data.tobytes())
+    save(path, np.vstack(rows))
 
 
 def _frames(result: Stored, wanted: np.ndarray) -> list[np.ndarray]:
