@@ -19,6 +19,7 @@ from video.drawn import write_video
 
 import p3d.caffe as caffe
 from p3d import models, random_weights
+from p3d.models import resnet
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -53,6 +54,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_video(folder / "talk.mp4", 40, 120, 160)
     (folder / "videos").mkdir()
     write_video(folder / "videos" / "one.mp4", 18, 120, 160)
+    for part in ("train", "test"):
+        (folder / "videos" / f"{part}.txt").write_text("one.mp4 1\n")
+    resnet50 = caffe.Net(resnet.features(50, (32, 32), bias=True), caffe.TEST)
+    random_weights.write(resnet50, folder / "ResNet-50-model.caffemodel")
     (folder / "classify.py").write_text(CLASSIFY)
     np.save(folder / "clip.npy", np.zeros((1, 3, 16, 160, 160), np.float32))
     return folder
@@ -79,6 +84,20 @@ def test_there_is_something_to_run() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(folder: Path, command: str) -> None:
     run(folder, ["bash", "-c", command])
+    if "--train own" in command:
+        for name, numbers in _OF_A_SHORT_TRAINING.items():
+            path = folder / "own" / name
+            path.write_text(re.sub(numbers, r"\1: 1", path.read_text()))
+    if command.startswith("p3d train"):
+        made = folder / "own" / "p3d63_ucf101_iter_1.caffemodel"
+        made.rename(made.with_name("p3d63_ucf101_iter_7500.caffemodel"))
+
+
+# One clip instead of 960,000.
+_OF_A_SHORT_TRAINING = {
+    "solver.prototxt": r"(iter_size|max_iter|test_iter): \d+",
+    "train_val.prototxt": r"(batch_size): \d+",
+}
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=["extractor", "clips", "pycaffe"])
