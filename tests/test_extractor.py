@@ -20,10 +20,10 @@ from p3d.video.recipe import Recipe, recipe_named
 SMALL = {"crop": 32, "size": 34}
 
 
-def write_video(path, frames=30, level=0):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25.0, (64, 48))
+def write_video(path, frames=30, level=0, h=48, w=64):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25.0, (w, h))
     for index in range(frames):
-        writer.write(np.full((48, 64, 3), (level + 5 * index) % 256, np.uint8))
+        writer.write(np.full((h, w, 3), (level + 5 * index) % 256, np.uint8))
     writer.release()
     return path
 
@@ -65,6 +65,37 @@ def test_many_videos_share_batches_and_bad_ones_do_not_stop_the_rest(tmp_path, b
             assert str(video) in str(result)
     assert sum(counts) == 80
     assert all(count == batch for count in counts[:-1])
+
+
+class Choosy(FakeNet):
+    """Takes no frames higher than they are wide."""
+
+    def reshape(self):
+        h, w = self.blobs["data"].shape[3:]
+        if h > w:
+            raise RuntimeError("layer 'pool': too high")
+        super().reshape()
+
+    def forward(self, blobs=()):
+        self.reshape()
+        return super().forward(blobs)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 40])
+@pytest.mark.parametrize("decoders", [0, 2])
+def test_frames_of_a_size_that_the_net_refuses_fail_their_video_alone(tmp_path, batch, decoders):
+    sizes = [(48, 64), (64, 48), (80, 64), (48, 64), (64, 48), (32, 80), (64, 48)]
+    videos = [write_video(tmp_path / f"{i}.mp4", 20, h=h, w=w) for i, (h, w) in enumerate(sizes)]
+    extractor = Extractor(
+        net=Choosy(), batch=batch, crops="full", size=32, clips=5, decoders=decoders
+    )
+    for (h, w), video, result in zip(sizes, videos, extractor.extract_many(videos), strict=True):
+        if h <= w:
+            assert result["pool5"].shape == (5, 6), (h, w)
+        else:
+            assert isinstance(result, p3d.Error)
+            assert str(result).startswith(f"{video}: the net takes no frames of ")
+            assert "layer 'pool': too high" in str(result)
 
 
 def test_results_come_as_soon_as_the_last_clip_ran(tmp_path):

@@ -159,31 +159,49 @@ class Extractor:
         """
         waiting: list[tuple[int, Clip]] = []  # for the next forward
         ended: list[Done] = []  # but with clips among those that wait
+        refused: set[int] = set()  # videos whose frames the net cannot take
+        names: dict[int, str] = {}  # of the videos that are being read
 
         def run() -> Iterator[Row | Done]:
             start = time.perf_counter()
-            results = (
-                self._clip_net.forward([clip.values for _, clip in waiting]) if waiting else []
-            )
+            try:
+                results = self._forward([clip.values for _, clip in waiting])
+            except _Refused as reason:
+                for video in dict.fromkeys(number for number, _ in waiting):
+                    refused.add(video)
+                    yield Done(video, Error(f"{names[video]}: {reason}"))
+            else:
+                on_clips(len(waiting))
+                for (video, clip), values in zip(waiting, results, strict=True):
+                    yield Row(video, clip.number, values)
             self.seconds["net"] += time.perf_counter() - start
-            on_clips(len(waiting))
-            for (video, clip), values in zip(waiting, results, strict=True):
-                yield Row(video, clip.number, values)
             waiting.clear()
-            yield from ended
+            yield from (done for done in ended if done.video not in refused)
+            refused.difference_update(done.video for done in ended)
+            for done in ended:
+                del names[done.video]
             ended.clear()
 
-        readings = (self._reading(video) for video in videos)
-        events = self._decoders.events(readings, self.batch)
+        def readings() -> Iterator[Reading]:
+            for number, video in enumerate(videos):
+                names[number] = "array" if isinstance(video, np.ndarray) else os.fspath(video)
+                yield self._reading(video)
+
+        events = self._decoders.events(readings(), self.batch)
         with contextlib.closing(events):
             for video, event in self._timed(events):
                 if event is None:  # nothing comes: those who wait for the rest get it
                     if ended:
                         yield from run()
+                elif video in refused:
+                    if isinstance(event, End):
+                        refused.remove(video)
+                        del names[video]
                 elif isinstance(event, Clip):
                     if waiting and waiting[0][1].values.shape != event.values.shape:
                         yield from run()
-                    waiting.append((video, event))
+                    if video not in refused:
+                        waiting.append((video, event))
                     if len(waiting) == self.batch:
                         yield from run()
                 else:
@@ -191,6 +209,7 @@ class Extractor:
                     if any(number == video for number, _ in waiting):
                         ended.append(done)
                     else:
+                        del names[video]
                         yield done
         yield from run()
 
@@ -209,6 +228,17 @@ class Extractor:
             raise Error('classes come from the blob "prob": extract that too')
         prob = features["prob"]
         return best(prob.reshape(-1, prob.shape[-1]).mean(axis=0), self.labels, k)
+
+    def _forward(self, clips: list[np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """One run of the net. Where the size of clips is the video's, so is what the net has
+        against it; else it would have it against all videos."""
+        try:
+            return self._clip_net.forward(clips) if clips else []
+        except RuntimeError as error:
+            if self.recipe.crops != "full":
+                raise
+            h, w = clips[0].shape[2:]
+            raise _Refused(f"the net takes no frames of {w}x{h}: {error}") from error
 
     @property
     def decoding_seconds(self) -> float:
@@ -257,6 +287,10 @@ class Extractor:
         shapes = {name: list(array.shape) for name, array in features.items()}
         features.meta = {**result, "blobs": shapes}
         return features
+
+
+class _Refused(Exception):
+    """The net cannot take clips of this size."""
 
 
 def _check_labels(names: Sequence[str], classes: int | None) -> None:
