@@ -24,9 +24,11 @@ def events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
             if event is not None and (event["event"], event["iter"]) == ("train", int(match[1])):
                 event["lr"] = float(match[2])
         elif begun := _begun(line):
-            yield from [event] * (event is not None)
+            if event is not None:
+                yield event
             event = begun
-    yield from [event] * (event is not None)
+    if event is not None:
+        yield event
 
 
 def _begun(line: str) -> dict[str, Any] | None:
