@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,32 @@ def test_same_trace_and_snapshots(tmp_path: Path, plugged, kind: str, snapshots:
     tail = {name: value[BATCHES:] if name == "loss" else value for name, value in whole.items()}
     same(train_here(ours, tmp_path / "real" / state, 6 - BATCHES), tail, "real Caffe's state here")
     same(train_there(tmp_path / "ours" / state, 6 - BATCHES), tail, "our state in real Caffe")
+
+
+@pytest.mark.parametrize("plugged", ["debian"], indirect=True)
+def test_the_command_in_real_caffe(tmp_path: Path, plugged) -> None:
+    ours, real = (files(tmp_path / name, "SGD", "BINARYPROTO") for name in ("ours", "real"))
+    start = tmp_path / "start.caffemodel"
+    caffe.get_solver(str(ours)).net.save(str(start))
+    train_here(ours, start, 6)
+    command = ["-m", "p3d", "train", "--solver", str(real), "--weights", str(start)]
+    plugged.run(*command, backend="upstream")
+    nets = [
+        caffe.Net(
+            str(solver.parent / "net.prototxt"),
+            caffe.TRAIN,
+            weights=str(solver.parent / "s_iter_6.caffemodel"),
+        )
+        for solver in (ours, real)
+    ]
+    for name, blobs in nets[0].params.items():
+        for one, other in zip(blobs, nets[1].params[name], strict=True):
+            np.testing.assert_allclose(one.data, other.data, rtol=1e-4, atol=1e-4, err_msg=name)
+    gone = subprocess.run(
+        [plugged.python, *command[:-1], "gone.caffemodel"],
+        env=plugged.environment("upstream"),
+        capture_output=True,
+        text=True,
+    )
+    assert gone.returncode == 1
+    assert gone.stderr.splitlines()[-1] == "p3d train: gone.caffemodel: there is no such file"

@@ -63,11 +63,16 @@ def run(args: argparse.Namespace) -> int:
 def _solver(args: argparse.Namespace) -> Any:
     """The solver, where it starts, with those that look on."""
     from p3d import caffe
+    from p3d.error import Error
     from p3d.training import record
 
+    start = [name.strip() for name in args.weights.split(",")] if args.weights else []
+    for path in (args.solver, *start, *filter(None, [args.snapshot])):
+        if not os.path.isfile(path):  # a real Caffe would end the process
+            raise Error(f"{path}: there is no such file")
     solver = caffe.get_solver(args.solver)
-    for weights in args.weights.split(",") if args.weights else ():
-        solver.net.copy_from(weights.strip())
+    for weights in start:
+        solver.net.copy_from(weights)
     if args.snapshot:
         solver.restore(args.snapshot)
     if hasattr(solver, "observers"):
