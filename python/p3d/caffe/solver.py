@@ -49,6 +49,8 @@ class Solver:
             for file in files.split(","):
                 self.net.copy_from(file.strip())
         self.test_nets = [_make(net) for net in solver_file.test_nets(self.param, self._origin)]
+        if self.param.debug_info:
+            self._debug()
         self._updater = _core.Updater(self.net._net, update_rules.KINDS[self.type].rule)
         self.iter = 0
         self.observers: list[Callable[[dict[str, Any]], object]] = []
@@ -225,6 +227,16 @@ class Solver:
             self._stopped = True
 
     # --- telling
+
+    def _debug(self) -> None:
+        """debug_info: of the training net only in iterations whose loss is shown."""
+        self.net._net.set_debug_log(self._log_if_due)
+        for net in self.test_nets:
+            net._net.set_debug_log(log.info)
+
+    def _log_if_due(self, line: str) -> None:
+        if self._display_due():
+            log.info(line)
 
     def _display_due(self) -> bool:
         return bool(self.param.display) and self.iter % self.param.display == 0
