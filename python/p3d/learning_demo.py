@@ -95,6 +95,7 @@ def _write_prototxts(folder: str, videos: str, kinds: str, size: Size) -> str:
         "max_iter": size.iterations,
         "test_iter": _batches(size),
         "test_interval": tests,
+        "test_initialization": False,
         "display": max(1, size.iterations // 40),
         "average_loss": max(1, size.iterations // 40),
         "snapshot_prefix": os.path.join(folder, "motions"),
