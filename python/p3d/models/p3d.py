@@ -199,11 +199,8 @@ def check(options: Options) -> None:
     for what, size in sizes.items():
         if not 1 <= size <= _MOST:
             raise Error(f"{what} is {size}: expected a number from 1 to {_MOST}")
-    most = (26, 99, 99, 26) if options.numbered else (26,) * 4  # as many as there are letters
-    if len(options.units) != 4 or not all(
-        1 <= n <= m for n, m in zip(options.units, most, strict=True)
-    ):
-        raise Error(f"units is {options.units}: expected four numbers from 1 to 26, as 3, 4, 6, 3")
+    if len(options.units) != 4 or not all(1 <= count <= 99 for count in options.units):
+        raise Error(f"units is {options.units}: expected four numbers from 1 to 99, as 3, 4, 6, 3")
     if not all(3 <= side <= _MOST for side in options.crop):
         raise Error(f"crop is {options.crop}: pool1 needs at least 3 x 3 pixels")
     if not options.kinds or set(options.kinds) - set("ABCS"):
