@@ -125,6 +125,38 @@ def test_an_update_that_overflows_is_not_saved(tmp_path: Path) -> None:
         assert all(np.isfinite(b.data).all() for blobs in net.params.values() for b in blobs)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "where"),
+    [
+        (lambda solver: solver.net.params["fc2"][0], "weights of layer 'fc2', blob 0"),
+        # The loss of a training net does not depend on the running variance.
+        (lambda solver: solver.net.params["bn"][3], "weights of layer 'bn', blob 3"),
+        (lambda solver: solver._updater.history[1], "history blob 1"),
+    ],
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_snapshot_that_is_not_finite_is_refused(
+    spoil: Any, where: str, value: float, tmp_path: Path
+) -> None:
+    solver = caffe.get_solver(str(solver_file(tmp_path)))
+    solver.step(2)
+    solver.snapshot()
+    files = {path: path.read_bytes() for path in tmp_path.glob("s_*")}
+    assert len(files) == 2
+    spoil(solver).data.ravel()[-1] = value
+    with pytest.raises(Error, match=rf"iteration 2: .* first in (the )?{where}.*no snapshot"):
+        solver.snapshot()
+    assert {path: path.read_bytes() for path in tmp_path.glob("s_*")} == files
+
+
+def test_statistics_that_are_not_finite_stop_a_training(tmp_path: Path) -> None:
+    solver = caffe.get_solver(str(solver_file(tmp_path, more="snapshot: 2")))
+    solver.net.params["bn"][3].data[0] = np.nan
+    with pytest.raises(Error, match=r"layer 'bn', blob 3"):
+        solver.solve()
+    assert not list(tmp_path.glob("s_*"))
+
+
 @pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
 def test_a_full_disk_leaves_the_last_snapshot(form: str, tmp_path: Path, monkeypatch: Any) -> None:
     path = solver_file(tmp_path, more=f"snapshot_format: {form}")

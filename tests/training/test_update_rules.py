@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from recipe import rng_for
+from training_nets import solver_file
 
 import p3d.caffe as caffe
 from p3d import Error
@@ -117,6 +119,15 @@ def test_steps(case: Case) -> None:
 def test_old_solver_types(number: int, name: str) -> None:
     text = solver_text("SGD", "").replace('type: "SGD"', f"solver_type: {number}", 1)
     assert caffe.get_solver(text).type == name
+
+
+def test_a_path_may_have_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = solver_file(tmp_path / "run:07")
+    assert caffe.get_solver(str(path)).iter == 0
+    monkeypatch.chdir(tmp_path)
+    assert caffe.get_solver("run:07/solver.prototxt").iter == 0
+    with pytest.raises(Error, match=r"gone:1/solver\.prototxt"):
+        caffe.get_solver(str(tmp_path / "gone:1/solver.prototxt"))
 
 
 BAD: list[tuple[str, str, str]] = [

@@ -14,9 +14,8 @@ def first_in_forward(net: Any) -> str:
     Layers with bottoms run once more, one by one: what they made may be overwritten.
     """
     for index, (name, layer) in enumerate(net.layer_dict.items()):
-        for number, blob in enumerate(layer.blobs):
-            if not _finite(blob.data):
-                return f"in the weights of layer '{name}', blob {number}"
+        if (where := _in_weights(name, layer)) is not None:
+            return where
         if net.bottom_names[name]:
             net._forward(index, index)
         for top in net.top_names[name]:
@@ -30,6 +29,20 @@ def first_in_backward(net: Any, params: Sequence[Any], squares: Sequence[float])
     broken = [p for p, square in zip(params, squares, strict=True) if not np.isfinite(square)]
     layer, blob = max((p[0], p[1]) for p in broken)
     return f"in the gradient of layer '{net._layer_names[layer]}', blob {blob}"
+
+
+def first_in_training(net: Any, history: Sequence[Any]) -> str | None:
+    """Where among the weights of a net and the moments of its solver; None if all are finite."""
+    for name, layer in net.layer_dict.items():
+        if (where := _in_weights(name, layer)) is not None:
+            return where
+    broken = (i for i, blob in enumerate(history) if not _finite(blob.data))
+    return next((f"in history blob {i}" for i in broken), None)
+
+
+def _in_weights(name: str, layer: Any) -> str | None:
+    broken = (i for i, blob in enumerate(layer.blobs) if not _finite(blob.data))
+    return next((f"in the weights of layer '{name}', blob {i}" for i in broken), None)
 
 
 def _finite(array: np.ndarray) -> bool:

@@ -116,7 +116,10 @@ class Solver:
         log.info("Optimization Done.")
 
     def snapshot(self) -> None:
-        """Write the weights and the state, to files called snapshot_prefix and the iteration."""
+        """Write the weights and the state, to files called snapshot_prefix and the iteration.
+
+        Raises Error, and writes nothing, where a weight or moment is not finite.
+        """
         self._snapshot(place.save(self._nets))
 
     def restore(self, path: str | os.PathLike[str]) -> None:
@@ -302,6 +305,9 @@ class Solver:
     # --- snapshots
 
     def _snapshot(self, where: place.Place) -> None:
+        broken = finite.first_in_training(self.net, self._updater.history)
+        if broken is not None:
+            raise Error(f"{self._not_finite(broken)}; no snapshot was written")
         hdf5 = self.param.snapshot_format == caffe_pb2.SolverParameter.HDF5
         kind, ending = ("HDF5", ".h5") if hdf5 else ("binary proto", "")
         base = f"{self.param.snapshot_prefix}_iter_{self.iter}"

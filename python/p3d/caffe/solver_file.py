@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ def load(solver: Any) -> tuple[Any, str]:
     """(SolverParameter, what to call it in errors) from a path, a prototxt's text or a message."""
     if hasattr(solver, "DESCRIPTOR"):
         param, origin = prototxt.parse_message(str(solver), caffe_pb2.SolverParameter), "solver"
-    elif isinstance(solver, str) and ("{" in solver or "\n" in solver or ":" in solver):
+    elif isinstance(solver, str) and _is_text(solver):
         param, origin = prototxt.parse_message(solver, caffe_pb2.SolverParameter), "solver"
     else:
         origin = os.fspath(solver)
@@ -25,6 +26,16 @@ def load(solver: Any) -> tuple[Any, str]:
     _upgrade(param)
     _check(param, origin)
     return param, origin
+
+
+def _is_text(solver: str) -> bool:
+    """Whether it is a prototxt itself; a path may have a colon too."""
+    if "{" in solver or "\n" in solver:
+        return True
+    return _FIELD.match(solver) is not None and not os.path.exists(solver)
+
+
+_FIELD = re.compile(r"\s*\w+\s*:")
 
 
 def _upgrade(param: Any) -> None:
