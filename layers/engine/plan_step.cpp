@@ -118,14 +118,16 @@ class PlanBuilder {
   }
 
   // Whether the way back is that of all layers of its kind: nothing to learn
-  // (that would need the bottom), no propagate_down.
+  // (that would need the bottom), no propagate_down, no loss.
   bool Reversible(int i) const {
     const Layer<float>& layer = *net_->layers()[i];
     for (size_t p = 0; p < layer.blobs().size(); ++p) {
       if (layer.learns(p)) return false;
     }
-    return layer.spec().propagate_down.empty() &&
-           net_->loss_weights()[net_->top_ids(i)[0]] == 0;
+    for (int top : net_->top_ids(i)) {
+      if (net_->loss_weights()[top] != 0) return false;
+    }
+    return layer.spec().propagate_down.empty();
   }
 
   // The convolution that makes this layer's bottom for this layer alone.

@@ -27,15 +27,10 @@ bool TrainingPlan::FindRoots() {
   for (size_t i = 0; i < net_->layers().size(); ++i) {
     const auto& bottoms = net_->bottom(static_cast<int>(i));
     const auto& tops = net_->top(static_cast<int>(i));
-    for (int id : net_->bottom_ids(static_cast<int>(i))) {
+    if (net_->layers()[i]->role() != Role::kIdentity) continue;
+    for (const Blob<float>* top : tops) roots_[top] = roots_[bottoms[0]];
+    for (int id : net_->top_ids(static_cast<int>(i))) {
       if (net_->loss_weights()[id] != 0) return false;
-    }
-    if (net_->layers()[i]->role() == Role::kIdentity) {
-      for (const Blob<float>* top : tops) roots_[top] = roots_[bottoms[0]];
-      continue;
-    }
-    for (const Blob<float>* top : tops) {
-      if (roots_[top] != top) return false;
     }
   }
   return true;

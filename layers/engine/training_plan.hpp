@@ -27,8 +27,8 @@ class TrainingPlan {
   using Poll = std::function<void()>;
 
   // All layers have their shapes. `keep` says of every blob whether it has to
-  // have its values after a run. Null where a layer works in place on a blob
-  // that others read too.
+  // have its values after a run. Null where a loss is read by other layers: its
+  // weight then is one of several gradients.
   static std::unique_ptr<TrainingPlan> Make(Net<float>* net,
                                             const std::vector<bool>& keep);
 

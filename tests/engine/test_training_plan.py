@@ -18,7 +18,9 @@ FROZEN = TINY.replace("frozen: false", "frozen: true")
 FREEZE = "bn_param { frozen: true }"
 CASES = {
     **NETS,
-    "dropout_between": NETS["dropout_between"].replace('type: "Dropout"', 'type: "Dropout" dropout_param { dropout_ratio: 0 }'),
+    "dropout_between": NETS["dropout_between"].replace(
+        'type: "Dropout"', 'type: "Dropout" dropout_param { dropout_ratio: 0 }'
+    ),
     "tiny_p3d_frozen": FROZEN,
     "frozen_bn": NETS["two_affine"].replace('top: "bn" ', f'top: "bn" {FREEZE} '),
     "frozen_then_relu": NETS["relu_then_bn"].replace('top: "bn" ', f'top: "bn" {FREEZE} '),
@@ -59,7 +61,8 @@ CASES = {
     + layer("Eltwise", "sum", "a b", more="propagate_down: false propagate_down: true"),
     "loss_that_is_read": data(2, 3, 2, 4, 5)
     + conv("a", "data", 5)
-    + layer("Reduction", "mean", "a", more="reduction_param { operation: MEAN } loss_weight: 3")
+    + layer("Reduction", "mean", "a", more="reduction_param { operation: MEAN axis: 1 } "
+            "loss_weight: 3")
     + layer("Power", "twice", "mean", more="power_param { scale: 2 }"),
     "dead_end": data(2, 3, 2, 4, 5)
     + conv("a", "data", 5)
@@ -76,6 +79,7 @@ def with_losses(text: str) -> str:
         layer("Reduction", f"loss_{i}", name, "", "reduction_param { operation: SUMSQ } "
               "loss_weight: 0.5")
         for i, name in enumerate(outputs)
+        if "_split_" not in name
     )  # fmt: skip
 
 
