@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "engine/plan.hpp"
+#include "engine/training_plan.hpp"
 #include "kernels/error.hpp"
 
 namespace p3d {
@@ -202,7 +203,7 @@ Dtype Net<Dtype>::RunSources(int last, std::vector<StepTime>* times) {
     const std::vector<Shape> before = ShapesOf(i);
     ReshapeLayer(i);
     loss += times ? TimeLayer(i, times) : RunLayer(i);
-    if (ShapesOf(i) != before) plan_.reset();
+    if (ShapesOf(i) != before) ForgetPlan();
   }
   return loss;
 }
@@ -228,7 +229,7 @@ std::vector<StepTime> Net<Dtype>::Profile() {
 template <typename Dtype>
 void Net<Dtype>::Reshape() {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
-  plan_.reset();
+  ForgetPlan();
   for (size_t i = 0; i < layers_.size(); ++i) {
     ReshapeLayer(static_cast<int>(i));
   }
@@ -237,6 +238,7 @@ void Net<Dtype>::Reshape() {
 template <typename Dtype>
 void Net<Dtype>::ForgetPlan() {
   plan_.reset();
+  training_plan_.reset();
 }
 
 template <typename Dtype>
@@ -246,7 +248,7 @@ void Net<Dtype>::Keep(int blob) {
         " does not exist");
   if (kept_[blob]) return;
   kept_[blob] = true;
-  plan_.reset();
+  ForgetPlan();
 }
 
 template <typename Dtype>
@@ -257,7 +259,7 @@ void Net<Dtype>::set_planning(bool on) {
 
 template <typename Dtype>
 bool Net<Dtype>::planned() const {
-  return plan_ != nullptr;
+  return plan_ != nullptr || training_plan_ != nullptr;
 }
 
 template <typename Dtype>

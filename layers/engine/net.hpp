@@ -14,6 +14,7 @@
 namespace p3d {
 
 class Plan;
+class TrainingPlan;
 
 // Where the time of one forward went.
 struct StepTime {
@@ -60,6 +61,12 @@ class Net {
   // Follows a Forward with the same shapes, else throws Error. The first
   // Backward ends the use of inference plans.
   void Backward(int from, int to, const Poll& poll = Poll());
+  // A whole Forward and, where the loss is finite, a whole Backward; returns
+  // the loss. In phase TRAIN it goes through a TrainingPlan where one can be
+  // made, and blobs in the middle and their gradients then have no values until
+  // somebody asks for them: those are of the weights at that moment. From the
+  // first time that gradients were asked for on, they keep their values.
+  Dtype ForwardBackward(const Poll& poll = Poll());
   // Sets the diffs of all parameters to 0.
   void ClearParamDiffs();
   // Whether a layer's parameter blob is its own, not that of an earlier layer
@@ -82,8 +89,8 @@ class Net {
   // index throws Error.
   void Keep(int blob);
 
-  // Whether whole forwards go through the plan, where one can be made (default:
-  // yes, in phase TEST).
+  // Whether whole forwards (and backwards) go through a plan, where one can be
+  // made (default: yes).
   void set_planning(bool on);
   bool planned() const;
 
@@ -129,6 +136,7 @@ class Net {
 
  private:
   friend class Plan;
+  friend class TrainingPlan;
 
   void AppendLayer(const LayerSpec& spec,
                    std::map<std::string, int>* available);
@@ -170,6 +178,12 @@ class Net {
   // on the inputs of the last forward. Every other blob stays as it is.
   void Recompute(int blob);
   void RememberInputs(int last);
+  // Whether ForwardBackward may leave blobs and gradients without values.
+  bool Lean() const;
+  // As ForwardBackward, after the sources; adds to the loss.
+  void RunTrainingPlan(const Poll& poll, Dtype* loss);
+  // The gradients of all blobs, by a Backward that teaches no parameter.
+  void RecomputeDiffs();
   // Views before and after a forward, see Storage.
   void TouchAll();
   void SyncAll();
@@ -206,6 +220,8 @@ class Net {
   bool planning_ = true;
   bool layerwise_ = false;
   std::unique_ptr<Plan> plan_;
+  bool lean_ = true;
+  std::unique_ptr<TrainingPlan> training_plan_;
   // The last planned forward: its last layer, and copies of those tops of
   // sources that the engine does not hold in an order of its own.
   int planned_to_ = -1;
@@ -222,6 +238,10 @@ template <>
 void Net<float>::Recompute(int blob);
 template <>
 void Net<double>::Recompute(int blob);
+template <>
+void Net<float>::RunTrainingPlan(const Poll& poll, float* loss);
+template <>
+void Net<double>::RunTrainingPlan(const Poll& poll, double* loss);
 
 }  // namespace p3d
 

@@ -278,6 +278,9 @@ void Net<Dtype>::SyncDiffs() {
   template void Net<Dtype>::FindGradients(bool);             \
   template void Net<Dtype>::FillLossDiffs(int);              \
   template void Net<Dtype>::RememberShapes(int);             \
+  template void Net<Dtype>::BackwardLayer(int);              \
+  template void Net<Dtype>::TouchDiffs();                    \
+  template void Net<Dtype>::SyncDiffs();                     \
   template void Net<Dtype>::Backward(int, int, const Poll&); \
   template void Net<Dtype>::LogForward(int) const
 P3D_INSTANTIATE(float);

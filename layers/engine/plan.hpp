@@ -6,17 +6,13 @@
 #include <vector>
 
 #include "engine/net.hpp"
+#include "engine/plan_step.hpp"
 #include "kernels/buffer.hpp"
-#include "kernels/conv.hpp"
 
 namespace p3d {
 
-template <typename Dtype>
-class ConvolutionLayer;
-
-// How a net runs in inference: as a list of steps. A step is a convolution with
-// the affine layers, ReLUs and sums behind it folded into its epilogue, or any
-// other layer as it is. Blobs between steps lie in one arena in which blobs
+// How a net runs in inference: as a list of steps (see PlanStep). Blobs between
+// steps lie in one arena in which blobs
 // that are not alive at the same time share memory; blobs inside a step exist
 // nowhere. Blobs to keep have memory of their own and are never folded away.
 class Plan {
@@ -37,31 +33,14 @@ class Plan {
   int last() const { return last_; }
 
  private:
-  struct Step {
-    std::vector<int> layers;  // in the net's order; only a convolution has many
-    // For a convolution:
-    ConvolutionLayer<float>* convolution = nullptr;
-    Blob<float>* x = nullptr;
-    Blob<float>* y = nullptr;
-    Blob<float>* residual = nullptr;
-    std::vector<int> affine;  // the layers behind scale and shift
-    std::vector<float> scale, shift;
-    uint64_t affine_version = 0;
-    ConvEpilogue epilogue;
-  };
-  class Builder;
-
   explicit Plan(Net<float>* net, int last) : net_(net), last_(last) {}
   void PlaceInArena(const std::vector<bool>& keep);
-  NextWeights WeightsBehind(const Step* step) const;
-  void RunConvolution(Step* step);
-  void FoldAffine(Step* step) const;
+  NextWeights WeightsBehind(const PlanStep* step) const;
   void LoseOthers();
-  StepTime Describe(const Step& step) const;
 
   Net<float>* net_;
   int last_;
-  std::vector<Step> steps_;
+  std::vector<PlanStep> steps_;
   std::unique_ptr<Buffer> arena_, workspace_;
   // Storages in the arena with their place, in floats.
   std::vector<std::pair<Storage<float>*, int64_t>> places_;

@@ -123,7 +123,8 @@ ConvDataGradient::Phase ConvDataGradient::MakePhase(
 }
 
 void ConvDataGradient::Convolve(const Phase& phase, const float* dy,
-                                const float* weights, float* y) const {
+                                const float* weights, float* y,
+                                bool add) const {
   const Conv& conv = *phase.conv;
   const Scratch<float> packed(conv.packed_size());
   conv.PackMirrored(weights, phase.taps, shape_.taps(), packed.data());
@@ -140,12 +141,14 @@ void ConvDataGradient::Convolve(const Phase& phase, const float* dy,
     dy = cropped.data();
   }
   const Scratch<float> workspace(conv.workspace_size());
-  conv.Run(dy, packed.data(), ConvEpilogue(), y, workspace.data());
+  ConvEpilogue epilogue;
+  epilogue.residual = add ? y : nullptr;
+  conv.Run(dy, packed.data(), epilogue, y, workspace.data());
 }
 
-// Copies the gradient of a phase, zeros without `y`, to its places.
-void ConvDataGradient::Scatter(const Phase& phase, const float* y,
-                               float* dx) const {
+// Copies or adds the gradient of a phase, zeros without `y`, to its places.
+void ConvDataGradient::Scatter(const Phase& phase, const float* y, float* dx,
+                               bool add) const {
   const int64_t channels = shape_.channels;
   const AxisPhase& last = phase.axes.back();
   const int64_t step = shape_.axes.back().stride * channels;
@@ -168,28 +171,33 @@ void ConvDataGradient::Scatter(const Phase& phase, const float* y,
           float* to = dx + (place + rest * stride) * channels;
           const float* from = y ? y + row * last.count * channels : nullptr;
           for (int64_t j = 0; j < last.count; ++j, to += step) {
-            if (from) {
-              std::copy_n(from + j * channels, channels, to);
-            } else {
+            if (!from) {
               std::fill_n(to, channels, 0.f);
+            } else if (add) {
+              for (int64_t c = 0; c < channels; ++c) {
+                to[c] += from[j * channels + c];
+              }
+            } else {
+              std::copy_n(from + j * channels, channels, to);
             }
           }
         }
       });
 }
 
-void ConvDataGradient::Run(const float* dy, const float* weights,
-                           float* dx) const {
+void ConvDataGradient::Run(const float* dy, const float* weights, float* dx,
+                           bool add) const {
   if (phases_.size() == 1 && phases_[0].conv) {
-    Convolve(phases_[0], dy, weights, dx);
+    Convolve(phases_[0], dy, weights, dx, add);
     return;
   }
   for (const Phase& phase : phases_) {
+    if (add && !phase.conv) continue;
     int64_t count = shape_.num * shape_.channels;
     for (const AxisPhase& axis : phase.axes) count *= axis.count;
     const Scratch<float> gradient(phase.conv ? count : 0);
-    if (phase.conv) Convolve(phase, dy, weights, gradient.data());
-    Scatter(phase, phase.conv ? gradient.data() : nullptr, dx);
+    if (phase.conv) Convolve(phase, dy, weights, gradient.data(), false);
+    Scatter(phase, phase.conv ? gradient.data() : nullptr, dx, add);
   }
 }
 

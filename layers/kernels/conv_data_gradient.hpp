@@ -23,7 +23,7 @@ class ConvDataGradient {
   static bool CanDo(const ConvShape& shape);
 
   ConvDataGradient(const ConvShape& shape, Isa isa);
-  void Run(const float* dy, const float* weights, float* dx) const;
+  void Run(const float* dy, const float* weights, float* dx, bool add) const;
 
  private:
   // A phase along one axis.
@@ -44,8 +44,8 @@ class ConvDataGradient {
   static std::vector<AxisPhase> AxisPhases(const ConvAxis& axis);
   Phase MakePhase(const std::vector<AxisPhase>& axes, Isa isa) const;
   void Convolve(const Phase& phase, const float* dy, const float* weights,
-                float* y) const;
-  void Scatter(const Phase& phase, const float* y, float* dx) const;
+                float* y, bool add) const;
+  void Scatter(const Phase& phase, const float* y, float* dx, bool add) const;
 
   const ConvShape shape_;
   std::vector<Phase> phases_;

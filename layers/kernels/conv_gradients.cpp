@@ -18,8 +18,9 @@ class ReferenceGradients : public ConvGradients<Dtype> {
         out_(BlobStrides::ChannelsLast(shape.num_output, shape.out_sizes())) {}
 
   const char* name() const override { return "conv_gradients_reference"; }
-  void Data(const Dtype* dy, const Dtype* weights, Dtype* dx) const override {
-    ConvDataGradientReference(shape_, out_, dy, weights, in_, dx);
+  void Data(const Dtype* dy, const Dtype* weights, Dtype* dx,
+            bool add) const override {
+    ConvDataGradientReference(shape_, out_, dy, weights, in_, dx, add);
   }
   void Weights(const Dtype* dy, const Dtype* x, Dtype* dw) const override {
     ConvWeightGradientReference(shape_, out_, dy, in_, x, dw);
@@ -38,8 +39,9 @@ class IgemmGradients : public ConvGradients<float> {
         weights_(shape, isa) {}
 
   const char* name() const override { return name_.c_str(); }
-  void Data(const float* dy, const float* weights, float* dx) const override {
-    data_.Run(dy, weights, dx);
+  void Data(const float* dy, const float* weights, float* dx,
+            bool add) const override {
+    data_.Run(dy, weights, dx, add);
   }
   void Weights(const float* dy, const float* x, float* dw) const override {
     weights_.Run(dy, x, dw);

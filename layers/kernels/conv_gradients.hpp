@@ -26,7 +26,9 @@ class ConvGradients {
 
   // dx[n, q, i] = sum w[o, i, k] dy[n, p, o]
   //               over all o, k and p at which tap k sees q
-  virtual void Data(const Dtype* dy, const Dtype* weights, Dtype* dx) const = 0;
+  // with `add` += instead of =
+  virtual void Data(const Dtype* dy, const Dtype* weights, Dtype* dx,
+                    bool add = false) const = 0;
 
   // dw[o, i, k] += sum over n, p of dy[n, p, o] times what tap k of p sees
   virtual void Weights(const Dtype* dy, const Dtype* x, Dtype* dw) const = 0;

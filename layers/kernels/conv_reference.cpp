@@ -170,7 +170,8 @@ template <typename Dtype>
 void ConvDataGradientReference(const ConvShape& shape,
                                const BlobStrides& y_strides, const Dtype* dy,
                                const Dtype* weights,
-                               const BlobStrides& x_strides, Dtype* dx) {
+                               const BlobStrides& x_strides, Dtype* dx,
+                               bool add) {
   CheckConvShape(shape);
   const int64_t taps = shape.taps(), in_pixels = shape.in_pixels();
   const int64_t inputs = shape.channels / shape.group;
@@ -196,7 +197,8 @@ void ConvDataGradientReference(const ConvShape& shape,
     }
     Dtype* to = dx + n * x_strides.num + c * x_strides.channel;
     for (int64_t q = 0; q < in_pixels; ++q) {
-      to[PixelOffset(in_sizes, x_strides, q)] = static_cast<Dtype>(sums[q]);
+      Dtype& value = to[PixelOffset(in_sizes, x_strides, q)];
+      value = (add ? value : 0) + static_cast<Dtype>(sums[q]);
     }
   });
 }
@@ -240,7 +242,7 @@ void ConvWeightGradientReference(const ConvShape& shape,
                               Dtype*);                                        \
   template void ConvDataGradientReference(                                    \
       const ConvShape&, const BlobStrides&, const Dtype*, const Dtype*,       \
-      const BlobStrides&, Dtype*);                                            \
+      const BlobStrides&, Dtype*, bool);                                      \
   template void ConvWeightGradientReference(                                  \
       const ConvShape&, const BlobStrides&, const Dtype*, const BlobStrides&, \
       const Dtype*, Dtype*)

@@ -32,7 +32,8 @@ void ConvReference(const ConvShape& shape, const BlobStrides& x_strides,
                    const Dtype* x, const Dtype* weights,
                    const BlobStrides& y_strides, Dtype* y);
 
-// Its gradients, likewise: dx = ..., dw += ... . dy is the gradient of y.
+// Its gradients, likewise: dx = ... (+= with `add`), dw += ... . dy is the
+// gradient of y.
 //
 //   dx[n, q, i] = sum w[o, i, k] dy[n, p, o]
 //                 over all o, k and p with p * stride - pad_begin + k * dil = q
@@ -42,7 +43,8 @@ template <typename Dtype>
 void ConvDataGradientReference(const ConvShape& shape,
                                const BlobStrides& y_strides, const Dtype* dy,
                                const Dtype* weights,
-                               const BlobStrides& x_strides, Dtype* dx);
+                               const BlobStrides& x_strides, Dtype* dx,
+                               bool add = false);
 template <typename Dtype>
 void ConvWeightGradientReference(const ConvShape& shape,
                                  const BlobStrides& y_strides, const Dtype* dy,

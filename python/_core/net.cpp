@@ -104,6 +104,12 @@ void Backward(Net<Dtype>& net, int from, int to) {
   net.Backward(from, to, Interrupt());
 }
 
+template <typename Dtype>
+Dtype ForwardBackward(Net<Dtype>& net) {
+  py::gil_scoped_release release;
+  return net.ForwardBackward(Interrupt());
+}
+
 // Hooks run with the interpreter's lock; their exceptions end the run.
 template <typename Argument>
 std::function<void(Argument)> ToHook(const py::function& function) {
@@ -186,6 +192,11 @@ void BindNetClass(py::module_& m, const std::string& suffix) {
       .def("backward", &Backward<Dtype>, py::arg("from_layer"),
            py::arg("to_layer"),
            "Runs these layers backwards, from_layer >= to_layer.")
+      .def(
+          "forward_backward", &ForwardBackward<Dtype>,
+          "All layers forward and, where the loss is finite, backward; returns "
+          "the loss. Blobs in the middle and their diffs may have no values "
+          "until they are asked for.")
       .def("clear_param_diffs", &N::ClearParamDiffs,
            py::call_guard<py::gil_scoped_release>())
       .def("profile", &Profile<Dtype>,

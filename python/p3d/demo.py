@@ -13,6 +13,7 @@ from p3d.error import Error
 from p3d.video.clips import ClipReader, open_video
 from p3d.video.preprocess import MEAN
 from p3d.video.recipe import Recipe
+from p3d.video.write import write_video
 
 # ---------------------------------------------------------------- videos
 
@@ -28,16 +29,7 @@ def write_videos(folder: str) -> list[str]:
 
 
 def _write(base: str, draw: Callable[[int, int, int], np.ndarray], n: int, h: int, w: int) -> str:
-    for extension, codec in ((".mp4", "mp4v"), (".avi", "MJPG")):  # some OpenCVs cannot write mp4
-        path = base + extension
-        writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*codec), 25.0, (w, h))
-        if not writer.isOpened():
-            continue
-        for t in range(n):
-            writer.write(draw(t, h, w))
-        writer.release()
-        return path
-    raise Error(f"{base}: this OpenCV can write neither mp4 nor avi files here")
+    return write_video(base, (draw(t, h, w) for t in range(n)))
 
 
 def _ball(t: int, h: int, w: int) -> np.ndarray:

@@ -24,6 +24,8 @@ def test_the_list(capsys):
         (["--crop", "224", "--kinds", "A"], {"crop": 224, "kinds": "A"}),
         (["--length", "40", "--any-length"], {"length": 40, "any_length": True}),
         (["--any-length"], {"any_length": True}),
+        (["--units", "1,2,3,1", "--width", "8"], {"units": (1, 2, 3, 1), "width": 8}),
+        (["--kinds", "S", "--scratch"], {"kinds": "S", "scratch": True}),
     ],
 )
 def test_a_net(arguments, options, capsys, tmp_path):

@@ -47,7 +47,8 @@ std::vector<double> Wide(const Guarded& values) {
   return {values.get(), values.get() + values.count()};
 }
 
-// A case's data and its results in double. Weights' gradients start at `start`.
+// A case's data and its results in double. Gradients that are added to start at
+// `start` and `start_x`.
 struct Problem {
   explicit Problem(const std::string& text)
       : shape(Parse(text)),
@@ -55,12 +56,14 @@ struct Problem {
         dy(shape.num * shape.num_output * shape.out_pixels()),
         weights(shape.weight_count()),
         start(shape.weight_count()),
+        start_x(x.count()),
         in(BlobStrides::ChannelsLast(shape.channels, shape.in_sizes())),
         out(BlobStrides::ChannelsLast(shape.num_output, shape.out_sizes())) {
     testing::Fill(x.get(), x.count(), 4, 1, 1);
     testing::Fill(dy.get(), dy.count(), 5, 1, 2);
     testing::Fill(weights.get(), weights.count(), 3, 1, 3);
     testing::Fill(start.get(), start.count(), 9, 1, 4);
+    testing::Fill(start_x.get(), start_x.count(), 9, 1, 5);
     Solve();
   }
 
@@ -70,14 +73,18 @@ struct Problem {
     p3d::ConvDataGradientReference(shape, out, Wide(dy).data(),
                                    Wide(weights).data(), in,
                                    dx_expected.data());
+    added_expected = Wide(start_x);
+    p3d::ConvDataGradientReference(shape, out, Wide(dy).data(),
+                                   Wide(weights).data(), in,
+                                   added_expected.data(), true);
     p3d::ConvWeightGradientReference(shape, out, Wide(dy).data(), in,
                                      Wide(x).data(), dw_expected.data());
   }
 
   const ConvShape shape;
-  Guarded x, dy, weights, start;
+  Guarded x, dy, weights, start, start_x;
   const BlobStrides in, out;
-  std::vector<double> dx_expected, dw_expected;
+  std::vector<double> dx_expected, added_expected, dw_expected;
 };
 
 void Compare(const Guarded& got, const std::vector<double>& expected,
@@ -96,22 +103,27 @@ void Compare(const Guarded& got, const std::vector<double>& expected,
   Expect(got.intact(), where + " is overrun");
 }
 
-// Both gradients with some number of threads, which may not change a bit.
+// All gradients with some number of threads, which may not change a bit.
 struct Result {
   Result(const Problem& problem, const ConvGradients<float>& gradients,
          int threads)
-      : dx(problem.x.count()), dw(problem.weights.count()) {
+      : dx(problem.x.count()),
+        added(problem.x.count()),
+        dw(problem.weights.count()) {
     p3d::SetNumThreads(threads);
     gradients.Data(problem.dy.get(), problem.weights.get(), dx.get());
+    std::copy_n(problem.start_x.get(), added.count(), added.get());
+    gradients.Data(problem.dy.get(), problem.weights.get(), added.get(), true);
     std::copy_n(problem.start.get(), dw.count(), dw.get());
     gradients.Weights(problem.dy.get(), problem.x.get(), dw.get());
   }
   std::vector<float> all() const {
     std::vector<float> values(dx.get(), dx.get() + dx.count());
+    values.insert(values.end(), added.get(), added.get() + added.count());
     values.insert(values.end(), dw.get(), dw.get() + dw.count());
     return values;
   }
-  Guarded dx, dw;
+  Guarded dx, added, dw;
 };
 
 void CheckProblem(const Problem& problem, Isa isa, double tolerance,
@@ -128,6 +140,7 @@ void CheckProblem(const Problem& problem, Isa isa, double tolerance,
     const Result result(problem, *gradients, threads);
     const std::string by = where + " (" + std::to_string(threads) + " threads)";
     Compare(result.dx, problem.dx_expected, tolerance, by + ": dx");
+    Compare(result.added, problem.added_expected, tolerance, by + ": dx added");
     Compare(result.dw, problem.dw_expected, tolerance, by + ": dw");
     if (first.empty()) first = result.all();
     Expect(first == result.all(), by + ": other bits than with one");
@@ -154,6 +167,7 @@ void CheckRounding(const std::vector<Isa>& isas, float offset) {
     }
   }
   std::fill_n(problem.start.get(), problem.start.count(), 0.f);
+  std::fill_n(problem.start_x.get(), problem.start_x.count(), 0.f);
   problem.Solve();
   for (Isa isa : isas) {
     CheckProblem(problem, isa, 3e-6,

@@ -68,7 +68,9 @@ def test_any_cycle_of_kinds_runs_over_the_stages(kinds):
 
 
 def test_width_and_learning_from_scratch():
-    blobs = models.blobs("p3d63-kinetics", width=6, kinds="S")
+    blobs = models.blobs("p3d63-kinetics", width=6, units=(1, 2, 1, 1), kinds="S")
+    units = [name[3:-9] for name in blobs if name.startswith("res") and name.endswith("_branch2c")]
+    assert units == ["2a", "3a", "3b", "4a", "5a"]
     assert blobs["conv1"] == [(6, 3, 1, 7, 7)]
     assert blobs["res3a_branch2c"] == [(48, 12, 1, 1, 1)]
     assert blobs["fc_kinetics"] == [(400, 192), (400,)]
@@ -77,6 +79,8 @@ def test_width_and_learning_from_scratch():
     assert not [layer.name for layer in layers if layer.bn_param.frozen]
     kernels = [layer.convolution_param for layer in layers if layer.type == "Convolution"]
     assert {kernel.weight_filler.type for kernel in kernels} == {"msra"}
+    classifier = next(layer for layer in layers if layer.type == "InnerProduct")
+    assert [param.lr_mult for param in classifier.param] == [1, 2]
 
 
 def test_own_classes_and_input():
@@ -115,6 +119,8 @@ def test_any_length_keeps_the_names_and_the_weights_but_for_an_axis():
         ({"kinds": ""}, "kinds is ''"),
         ({"kinds": "ABD"}, "kinds is 'ABD'"),
         ({"width": 0}, "width is 0"),
+        ({"units": (3, 4, 6)}, "units is .3, 4, 6.: expected four"),
+        ({"units": (3, 4, 0, 3)}, "units is .*0"),
     ],
 )
 def test_impossible_nets_are_refused(options, message):

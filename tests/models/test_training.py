@@ -130,6 +130,8 @@ def test_own_data():
     assert test.video_data_param.root_folder == "own/videos/"
     assert (train.video_data_param.new_height, train.video_data_param.new_width) == (128, 170)
     assert layers[-1].name == "accuracy"
+    assert train.video_data_param.mirror
+    assert not layers_of("p3d63-ucf101", mirror=False)[0].video_data_param.mirror
     solver = solver_of("p3d63-ucf101", folder="own/", batch=4)
     assert solver.iter_size == 32
     assert solver.net == "own/train_val.prototxt"

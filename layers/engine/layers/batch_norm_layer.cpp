@@ -63,8 +63,8 @@ class BatchNormLayer : public Layer<Dtype> {
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
     if (use_global_stats_) {
-      NormalizeChannelsBackwardFrozen<Dtype>(moments_, eps_, nullptr, *top[0],
-                                             bottom[0]);
+      NormalizeChannelsBackwardFrozen<Dtype>(GlobalMoments(), eps_, nullptr,
+                                             *top[0], bottom[0]);
     } else {
       NormalizeChannelsBackward<Dtype>(moments_, eps_, nullptr,
                                        input_.of(*bottom[0]), *top[0], nullptr,

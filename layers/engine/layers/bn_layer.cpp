@@ -77,7 +77,8 @@ class BNLayer : public Layer<Dtype> {
       NormalizeChannelsBackward(moments_, eps_, blob(0), input_.of(*bottom[0]),
                                 *top[0], gradient(0), gradient(1), below);
     } else if (below) {
-      NormalizeChannelsBackwardFrozen(moments_, eps_, blob(0), *top[0], below);
+      NormalizeChannelsBackwardFrozen(RunningMoments(), eps_, blob(0), *top[0],
+                                      below);
     }
   }
 

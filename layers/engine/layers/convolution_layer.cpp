@@ -150,27 +150,37 @@ template <typename Dtype>
 void ConvolutionLayer<Dtype>::Backward(const Blobs& top,
                                        const std::vector<bool>& propagate_down,
                                        const Blobs& bottom) {
+  const Geometry out = params_.GeometryOf(top[0]->shape());
+  for (size_t i = 0; i < bottom.size(); ++i) {
+    MakeGradients(
+        top[i]->diff_storage().data(Order::kChannelsLast, out), *bottom[i],
+        propagate_down[i] ? &bottom[i]->diff_storage() : nullptr, false);
+  }
+}
+
+template <typename Dtype>
+void ConvolutionLayer<Dtype>::MakeGradients(const Dtype* dy,
+                                            const Blob<Dtype>& x,
+                                            Storage<Dtype>* dx, bool add) {
   if (shape_.num == 0) return;
   if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
   const Order order = Order::kChannelsLast;
-  const Geometry in = params_.GeometryOf(bottom[0]->shape());
-  const Geometry out = params_.GeometryOf(top[0]->shape());
+  const Geometry in = params_.GeometryOf(x.shape());
   auto& blobs = this->blobs_;
-  for (size_t i = 0; i < bottom.size(); ++i) {
-    const Dtype* dy = top[i]->diff_storage().data(order, out);
-    if (blobs.size() > 1 && this->learns(1)) {
-      ScaleShiftGradients<Dtype>(Broadcast::Channels(out, order), nullptr, dy,
-                                 nullptr, blobs[1]->mutable_diff());
-    }
-    if (this->learns(0)) {
-      gradients_->Weights(dy, bottom[i]->storage().data(order, in),
-                          blobs[0]->mutable_diff());
-    }
-    if (propagate_down[i]) {
-      gradients_->Data(dy, blobs[0]->data(),
-                       bottom[i]->diff_storage().write_data(order, in));
-    }
+  if (blobs.size() > 1 && this->learns(1)) {
+    const Broadcast channels = {shape_.num * shape_.out_pixels(),
+                                shape_.num_output, 1};
+    ScaleShiftGradients<Dtype>(channels, nullptr, dy, nullptr,
+                               blobs[1]->mutable_diff());
   }
+  if (this->learns(0)) {
+    gradients_->Weights(dy, x.storage().data(order, in),
+                        blobs[0]->mutable_diff());
+  }
+  if (!dx) return;
+  gradients_->Data(
+      dy, blobs[0]->data(),
+      add ? dx->mutable_data(order, in) : dx->write_data(order, in), add);
 }
 
 template class ConvolutionLayer<float>;

@@ -35,7 +35,7 @@ class ConvolutionLayer : public Layer<Dtype> {
   std::string kernel() const override;
   int64_t macs() const override;
 
-  // --- for the inference plan, float only
+  // --- for plans, float only
 
   // The kernel for the present shape. A Reshape that changes the shape makes a
   // new one; another instruction set takes effect then.
@@ -45,6 +45,10 @@ class ConvolutionLayer : public Layer<Dtype> {
   const float* packed_weights();
   // One bias per output channel, or null.
   const Dtype* bias_or_null() const;
+  // Adds to the gradients of weights and biases, where they learn, and makes
+  // that of x in `dx`, if given (`add`: adds to it). dy lies channels last.
+  void MakeGradients(const Dtype* dy, const Blob<Dtype>& x, Storage<Dtype>* dx,
+                     bool add);
 
  private:
   void Run(const Dtype* x, Dtype* y);

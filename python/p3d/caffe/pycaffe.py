@@ -207,6 +207,23 @@ class Net:
 
     def _forward(self, start: int, end: int) -> float:
         """Run layers by index, both included; returns the weighted loss."""
+        self._before_forward()
+        with _relax_hint(self._origin):
+            return self._net.forward(start, end)
+
+    def _forward_backward(self) -> float:
+        """Run all layers forward and, where the loss is finite, backward; returns the loss.
+
+        Gradients of parameters are added to. In phase TRAIN blobs in the middle and their diffs
+        are not kept: one that is asked for is made again, with the weights of that moment, and
+        kept from then on.
+        """
+        self._before_forward()
+        with _relax_hint(self._origin):
+            return self._net.forward_backward()
+
+    def _before_forward(self) -> None:
+        """Say once what is odd about the weights."""
         if not self._warned_held and self._net.held_params:
             self._warned_held = True
             log.info(
@@ -217,8 +234,6 @@ class Net:
         if self._new_weights:
             self._new_weights = False
             log_odd_input(self)
-        with _relax_hint(self._origin):
-            return self._net.forward(start, end)
 
     def _fill(self, inputs: dict[str, np.ndarray]) -> None:
         if set(inputs) != set(self.inputs):

@@ -181,11 +181,9 @@ class Solver:
         self.apply_update()
 
     def _forward_backward(self) -> float:
-        last = len(self.net.layers) - 1
-        loss = self.net._forward(0, last)
+        loss = self.net._forward_backward()
         if not math.isfinite(loss):
             raise Error(self._not_finite(finite.first_in_forward(self.net)))
-        self.net._backward(last, 0)
         return loss
 
     def _smooth(self, loss: float) -> float:

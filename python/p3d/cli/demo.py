@@ -1,4 +1,4 @@
-"""`p3d demo`: the main job from end to end, without anything to download."""
+"""`p3d demo`: extraction and training from end to end, without anything to download."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ import os
 import time
 from typing import Any
 
-HELP = "make videos and random weights, extract features, show what comes out"
+HELP = "make videos and random weights, extract features; or make videos and train on them"
 EXAMPLES = """\
 examples:
   p3d demo
   p3d demo --net p3d63-kinetics --out /tmp/p3d-demo --cache /tmp/p3d-cache
+
+  p3d demo train
+
+`p3d demo train` draws videos of eight motions, each of which is another one backwards in time, and
+trains a small P3D net on them and the same net without its temporal convolutions, which cannot see
+the direction of time. It takes some minutes and writes videos, prototxts, weights and pictures.
 
 The random weights (254 MiB for P3D-199) are kept in the cache; delete them there when you are done.
 """
@@ -25,6 +31,9 @@ ZhaofanQiu/pseudo-3d-residual-networks); put them anywhere and name them:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "what", nargs="?", default="extract", choices=("extract", "train"), help="default: extract"
+    )
+    parser.add_argument(
         "--out", default="p3d-demo", metavar="DIR", help="where to write (default: p3d-demo)"
     )
     parser.add_argument(
@@ -34,9 +43,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--net", default="p3d199-kinetics", metavar="NAME", help="a net for frames of `p3d models`"
     )
     parser.add_argument("--crop", type=int, metavar="N", help="pixels on a side (default: 160)")
+    parser.add_argument(
+        "--iterations", type=int, metavar="N", help="of the training of each net (default: 400)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    return _train(args) if args.what == "train" else _extract(args)
+
+
+def _train(args: argparse.Namespace) -> int:
+    from p3d import learning_demo as demo
+
+    size = demo.Size() if args.iterations is None else demo.Size(args.iterations)
+    start = time.perf_counter()
+    learned = demo.learn(args.out, size, print)
+    print(f"\n{'test videos':28} {'right':>6} {'but for the direction of time':>30}")
+    for name, table in learned.tables.items():
+        right, pairs = demo.accuracy(table), demo.pair_accuracy(table)
+        print(f"{_NETS[name]:28} {right:6.1%} {pairs:30.1%}")
+    print(f"\n{time.perf_counter() - start:.0f} s; {learned.curves}, {learned.confusion}")
+    return 0
+
+
+_NETS = {"p3d": "P3D", "without-t": "without temporal kernels"}
+
+
+def _extract(args: argparse.Namespace) -> int:
     from p3d import demo, random_weights
     from p3d.extractor import Extractor
     from p3d.jobs.output import Output

@@ -40,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kinds", metavar="WORD", help="cycle of unit kinds (default: ABC; S: no temporal part)"
     )
+    parser.add_argument(
+        "--units", type=_units, metavar="N,N,N,N", help="of res2 to res5 (default: as published)"
+    )
     parser.add_argument("--width", type=int, metavar="N", help="channels of conv1 (default: 64)")
     parser.add_argument(
         "--any-length",
@@ -62,6 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         metavar="DIR",
         help="with --train: where train.txt and test.txt are (default: data/ and the data set)",
+    )
+    parser.add_argument(
+        "--no-mirror",
+        dest="mirror",
+        action="store_false",
+        help="with --train: never flip clips, for classes that tell left from right",
     )
 
 
@@ -93,6 +102,7 @@ _OPTIONS = (
     "batch",
     "kinds",
     "any_length",
+    "units",
     "width",
     "scratch",
 )
@@ -103,7 +113,7 @@ def _write_training(args: argparse.Namespace, options: dict[str, Any]) -> int:
     from p3d.atomic import replacing
 
     texts = {
-        "train_val": models.train_val(args.name, data=args.data, **options),
+        "train_val": models.train_val(args.name, data=args.data, mirror=args.mirror, **options),
         "solver": models.solver(
             args.name, folder=args.train, batch=args.batch, tested=_tested(args.data)
         ),
@@ -124,6 +134,10 @@ def _tested(data: str | None) -> int | None:
         return None
     with open(path, "rb") as file:
         return sum(1 for line in file if line.strip()) or None
+
+
+def _units(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
 
 
 def _size(text: str) -> int | tuple[int, int]:

@@ -61,6 +61,7 @@ def prototxt(
     kinds: str | None = None,
     any_length: bool | None = None,
     numbered: bool | None = None,
+    units: tuple[int, int, int, int] | None = None,
     width: int | None = None,
     scratch: bool | None = None,
 ) -> str:
@@ -75,6 +76,7 @@ def prototxt(
     any_length  res5 stays 3-D (1x1x1 and 1x3x3 kernels) and pool5 averages over l, h and w; up
                 to 16 frames this is the same function, with the same weights
     numbered    units of res3 and res4 are a, b1, b2... instead of a, b, c...
+    units       how many there are in res2, res3, res4 and res5
     width       channels of conv1, 64 as published; all others follow
     scratch     every BN learns and weights start from msra, to train without start weights
     """
@@ -88,25 +90,32 @@ def prototxt(
         kinds=kinds,
         any_length=any_length,
         numbered=numbered,
+        units=units,
         width=width,
         scratch=scratch,
     ).text()
 
 
 def train_val(
-    name: str, *, data: str | None = None, batch: int | None = None, **changes: Any
+    name: str,
+    *,
+    data: str | None = None,
+    batch: int | None = None,
+    mirror: bool = True,
+    **changes: Any,
 ) -> str:
     """The train_val prototxt of a named net, for the clips in the folder `data`.
 
     data     holds train.txt, test.txt (lines `path label`) and what they list; None: as `solver`'s
              net has it, "data/<data set>"
     batch    clips at once; None: 8
+    mirror   flip half of the clips; not where left and right are different classes
     changes  as for `prototxt`
     """
     known = entry(name)
     folder = data or f"data/{known.dataset}{'-flow' * known.flow}"
     chosen = _options(name, batch=BATCH if batch is None else batch, **changes)
-    return known.build_training(chosen, Feed(folder.rstrip("/"), chosen.batch)).text()
+    return known.build_training(chosen, Feed(folder.rstrip("/"), chosen.batch, mirror)).text()
 
 
 def solver(

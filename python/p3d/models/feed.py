@@ -18,11 +18,13 @@ class Feed:
     """Where the clips come from: train.txt and test.txt in `folder`, with paths relative to it.
 
     A line of the lists is `path label`, for one random clip per video and epoch, or `path
-    start_frame label`, for that one. `batch` clips go through the net at once.
+    start_frame label`, for that one. `batch` clips go through the net at once; `mirror`: half of
+    those in training are flipped.
     """
 
     folder: str
     batch: int
+    mirror: bool = True
 
     def write(self, net: Net, clip: tuple[int, int, int, int], flow: bool, classes: int) -> str:
         """Appends both layers, for clips of shape C L H W; returns the blob of the clips.
@@ -49,7 +51,7 @@ class Feed:
         said_by = "published" if side == _PIECE and not flow else "as with the published frames"
         net.comment(f"height {height}, width {width}, pieces of {side} x {side}: {said_by}")
         net.comment(f"mean of {'x and y' if flow else 'B, G, R'}: published")
-        train = {"mirror": True, "shuffle": True}
+        train = {"mirror": self.mirror, "shuffle": True}
         source = {"source": f"{self.folder}/train.txt"}
         net.video_data("TRAIN", channels, **source, **shared, **train)
         net.comment("the middle of the frames; one clip per video, p3d test takes more")

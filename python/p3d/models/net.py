@@ -157,15 +157,15 @@ class Net:
         """In place."""
         return self._layer(name, "Dropout", (blob,), blob, dropout_param={"dropout_ratio": ratio})
 
-    def classifier(self, name: str, bottom: str, classes: int) -> str:
-        """Inner product that learns ten times as fast as the rest."""
+    def classifier(self, name: str, bottom: str, classes: int, lr: int) -> str:
+        """Inner product whose biases learn twice as fast as its weights."""
         self.blobs[name] = [(classes, self._channels[bottom]), (classes,)]
         self._channels[name] = classes
         return self._layer(
             name,
             "InnerProduct",
             (bottom,),
-            param=[{"lr_mult": 10, "decay_mult": 1}, {"lr_mult": 20, "decay_mult": 0}],
+            param=[{"lr_mult": lr, "decay_mult": 1}, {"lr_mult": 2 * lr, "decay_mult": 0}],
             inner_product_param={
                 "num_output": classes,
                 "weight_filler": gaussian(0.001),

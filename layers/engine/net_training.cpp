@@ -1,0 +1,102 @@
+// What Net does with a TrainingPlan, which only float has.
+#include <algorithm>
+#include <cmath>
+
+#include "engine/net.hpp"
+#include "engine/plan.hpp"
+#include "engine/training_plan.hpp"
+
+namespace p3d {
+
+template <typename Dtype>
+bool Net<Dtype>::Lean() const {
+  const bool hooked = !before_forward.empty() || !after_forward.empty() ||
+                      !before_backward.empty() || !after_backward.empty() ||
+                      debug_log;
+  if (!lean_ || !planning_ || phase_ != Phase::kTrain || hooked) return false;
+  for (const auto& layer : layers_) {
+    if (!layer->Plannable()) return false;
+  }
+  for (const auto& blob : blobs_) {
+    if (blob->diff_storage().lent()) return false;
+  }
+  return true;
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::ForwardBackward(const Poll& poll) {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  const int last = static_cast<int>(layers_.size()) - 1;
+  TouchAll();
+  TouchDiffs();
+  Dtype loss = 0;
+  if (Lean()) {
+    loss = RunSources(last, nullptr);
+    RunTrainingPlan(poll, &loss);
+  } else {
+    loss = Forward(poll);
+    if (std::isfinite(loss)) Backward(last, 0, poll);
+  }
+  SyncAll();
+  SyncDiffs();
+  return loss;
+}
+
+template <>
+void Net<double>::RunTrainingPlan(const Poll&, double*) {}
+
+template <>
+void Net<float>::RunTrainingPlan(const Poll& poll, float* loss) {
+  if (!training_plan_) {
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      if (!layers_[i]->Source()) ReshapeLayer(static_cast<int>(i));
+      if (layer_needs_backward_[i]) RememberShapes(static_cast<int>(i));
+    }
+    training_plan_ = TrainingPlan::Make(this, kept_);
+  }
+  if (training_plan_) {
+    *loss += training_plan_->Forward(poll);
+    if (std::isfinite(*loss)) training_plan_->Backward(poll);
+    return;
+  }
+  const int last = static_cast<int>(layers_.size()) - 1;
+  for (int i = 0; i <= last; ++i) {
+    if (!layers_[i]->Source()) *loss += ForwardLayers(i, i, poll);
+  }
+  if (std::isfinite(*loss)) Backward(last, 0, poll);
+}
+
+template <typename Dtype>
+void Net<Dtype>::RecomputeDiffs() {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  lean_ = false;
+  training_plan_.reset();
+  for (const auto& blob : blobs_) {
+    if (!blob->diff_storage().has_values()) {
+      blob->diff_storage().SetSource(nullptr);
+    }
+  }
+  const auto prepare = [&](bool learn) {
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const std::vector<bool> none(learns_[i].size(), false);
+      layers_[i]->PrepareBackward(layer_needs_backward_[i],
+                                  learn ? learns_[i] : none);
+    }
+  };
+  prepare(false);
+  try {
+    for (int i = static_cast<int>(layers_.size()) - 1; i >= 0; --i) {
+      if (layer_needs_backward_[i]) BackwardLayer(i);
+    }
+  } catch (...) {
+    prepare(true);
+    throw;
+  }
+  prepare(true);
+}
+
+template float Net<float>::ForwardBackward(const Poll&);
+template double Net<double>::ForwardBackward(const Poll&);
+template void Net<float>::RecomputeDiffs();
+
+}  // namespace p3d

@@ -1,0 +1,259 @@
+#include "engine/plan_step.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/layers/convolution_layer.hpp"
+
+namespace p3d {
+namespace {
+
+// Joins layers into steps. A value is what a blob holds between two writes to
+// it; an in-place layer reads one value of its blob and makes the next.
+class PlanBuilder {
+ public:
+  PlanBuilder(Net<float>* net, int last, const std::vector<bool>& keep,
+              bool backward)
+      : net_(net), last_(last), keep_(keep), backward_(backward) {}
+
+  std::vector<PlanStep> Build() {
+    CountReaders();
+    current_.assign(net_->blobs().size(), -1);
+    next_value_ = 0;
+    for (int i = 0; i <= last_; ++i) AddLayer(i);
+    for (PlanStep& step : steps_) {
+      if (!step.convolution) continue;
+      step.scale.resize(step.y->shape(1));
+      step.shift.resize(step.y->shape(1));
+    }
+    return std::move(steps_);
+  }
+
+ private:
+  struct Value {
+    int readers = 0;    // layers that read it, sharing layers not counted
+    bool kept = false;  // it is what a blob to keep holds in the end
+    int step = -1;      // that makes it; -1: a source's
+  };
+
+  bool IsShare(int layer) const {
+    return net_->layers()[layer]->role() == Role::kIdentity;
+  }
+
+  // Numbers the values in the order in which AddLayer meets them.
+  void CountReaders() {
+    std::vector<int> current(net_->blobs().size(), -1);
+    for (int i = 0; i <= last_; ++i) {
+      const bool share = IsShare(i);
+      for (int blob : net_->bottom_ids(i)) {
+        if (!share) ++values_[current[blob]].readers;
+      }
+      for (int blob : net_->top_ids(i)) {
+        if (share) {
+          current[blob] = current[net_->bottom_ids(i)[0]];
+        } else {
+          current[blob] = static_cast<int>(values_.size());
+          values_.emplace_back();
+        }
+      }
+    }
+    for (size_t blob = 0; blob < current.size(); ++blob) {
+      if (keep_[blob] && current[blob] >= 0) values_[current[blob]].kept = true;
+    }
+  }
+
+  void AddLayer(int i) {
+    if (net_->layers()[i]->Source()) {
+      for (int top : net_->top_ids(i)) current_[top] = next_value_++;
+      return;
+    }
+    if (IsShare(i)) {
+      for (int top : net_->top_ids(i)) {
+        current_[top] = current_[net_->bottom_ids(i)[0]];
+      }
+      return;
+    }
+    const int step = Fold(i);
+    PlanStep& target = step < 0 ? NewStep(i) : steps_[step];
+    if (step >= 0) target.layers.push_back(i);
+    for (int top : net_->top_ids(i)) {
+      values_[next_value_].step = static_cast<int>(&target - steps_.data());
+      current_[top] = next_value_++;
+    }
+    if (target.convolution) target.y = net_->top(i)[0];
+  }
+
+  // A loss on a blob is a gradient that it has from the start, which the way
+  // back through an epilogue would overwrite.
+  bool Convolves(int i) const {
+    return net_->layers()[i]->role() == Role::kConvolution &&
+           !(backward_ && net_->loss_weights()[net_->top_ids(i)[0]] != 0);
+  }
+
+  PlanStep& NewStep(int i) {
+    steps_.emplace_back();
+    PlanStep& step = steps_.back();
+    step.layers.push_back(i);
+    if (Convolves(i)) {
+      step.convolution =
+          static_cast<ConvolutionLayer<float>*>(net_->layers()[i].get());
+      step.x = net_->bottom(i)[0];
+    }
+    return step;
+  }
+
+  // The step into which layer i was folded, -1 if it needs one of its own.
+  int Fold(int i) {
+    if (backward_ && !Reversible(i)) return -1;
+    switch (net_->layers()[i]->role()) {
+      case Role::kAffine:
+        return FoldAffine(i);
+      case Role::kRelu:
+        return FoldRelu(i);
+      case Role::kSum:
+        return FoldSum(i);
+      default:
+        return -1;
+    }
+  }
+
+  // Whether the way back is that of all layers of its kind: nothing to learn
+  // (that would need the bottom), no propagate_down, no loss.
+  bool Reversible(int i) const {
+    const Layer<float>& layer = *net_->layers()[i];
+    for (size_t p = 0; p < layer.blobs().size(); ++p) {
+      if (layer.learns(p)) return false;
+    }
+    for (int top : net_->top_ids(i)) {
+      if (net_->loss_weights()[top] != 0) return false;
+    }
+    return layer.spec().propagate_down.empty();
+  }
+
+  // The convolution that makes this layer's bottom for this layer alone.
+  PlanStep* Producer(int i, int bottom) {
+    const Value& value = values_[current_[net_->bottom_ids(i)[bottom]]];
+    if (value.step < 0 || value.kept || value.readers != 1) return nullptr;
+    PlanStep* step = &steps_[value.step];
+    return step->convolution ? step : nullptr;
+  }
+
+  int IndexOf(const PlanStep* step) const {
+    return static_cast<int>(step - steps_.data());
+  }
+
+  int FoldAffine(int i) {
+    PlanStep* step = Producer(i, 0);
+    if (!step || step->epilogue.inner_relu || step->residual) return -1;
+    step->affine.push_back(i);
+    return IndexOf(step);
+  }
+
+  int FoldRelu(int i) {
+    PlanStep* step = Producer(i, 0);
+    if (!step) return -1;
+    (step->residual ? step->epilogue.outer_relu : step->epilogue.inner_relu) =
+        true;
+    return IndexOf(step);
+  }
+
+  // A sum of two goes to whichever of them is made last: by then the other is
+  // there.
+  int FoldSum(int i) {
+    const std::vector<int>& bottoms = net_->bottom_ids(i);
+    if (bottoms.size() != 2) return -1;
+    const int steps[2] = {values_[current_[bottoms[0]]].step,
+                          values_[current_[bottoms[1]]].step};
+    if (steps[0] == steps[1]) return -1;
+    const int late = steps[1] > steps[0];
+    PlanStep* step = Producer(i, late);
+    if (!step || step->residual) return -1;
+    // The sum doesn't tell where an inner ReLU was 0.
+    if (backward_ && step->epilogue.inner_relu) return -1;
+    const std::vector<float> coefficients = net_->layers()[i]->Coefficients(2);
+    step->residual = net_->bottom(i)[1 - late];
+    step->residual_bottom = 1 - late;
+    step->sum = i;
+    step->epilogue.alpha = coefficients[late];
+    step->epilogue.beta = coefficients[1 - late];
+    return IndexOf(step);
+  }
+
+  Net<float>* const net_;
+  const int last_;
+  const std::vector<bool>& keep_;
+  const bool backward_;
+  std::vector<PlanStep> steps_;
+  std::vector<Value> values_;
+  std::vector<int> current_;  // value of each blob
+  int next_value_ = 0;
+};
+
+}  // namespace
+
+std::vector<PlanStep> MakePlanSteps(Net<float>* net, int last,
+                                    const std::vector<bool>& keep,
+                                    bool backward) {
+  return PlanBuilder(net, last, keep, backward).Build();
+}
+
+int64_t PlanWorkspace(const std::vector<PlanStep>& steps) {
+  int64_t most = 0;
+  for (const PlanStep& step : steps) {
+    if (!step.convolution) continue;
+    most = std::max(most, step.convolution->conv().workspace_size());
+  }
+  return most;
+}
+
+void PlanStep::FoldAffine(const Net<float>& net) {
+  uint64_t version = 1;
+  for (int i : affine) {
+    for (const auto& blob : net.layers()[i]->blobs()) {
+      version += blob->storage().version();
+    }
+  }
+  const float* bias = convolution->bias_or_null();
+  if (bias) version += convolution->blobs()[1]->storage().version();
+  if (version == affine_version) return;
+  affine_version = version;
+  const size_t channels = scale.size();
+  std::fill(scale.begin(), scale.end(), 1.f);
+  std::fill(shift.begin(), shift.end(), 0.f);
+  if (bias) std::copy(bias, bias + channels, shift.begin());
+  std::vector<float> factor(channels), offset(channels);
+  for (int i : affine) {
+    net.layers()[i]->Affine(factor.data(), offset.data());
+    for (size_t c = 0; c < channels; ++c) {
+      scale[c] *= factor[c];
+      shift[c] = shift[c] * factor[c] + offset[c];
+    }
+  }
+  epilogue.scale = affine.empty() ? nullptr : scale.data();
+  epilogue.shift = affine.empty() && !bias ? nullptr : shift.data();
+}
+
+void PlanStep::Convolve(const Net<float>& net, float* workspace,
+                        const NextWeights& next) {
+  FoldAffine(net);
+  const float* from = x->data(Order::kChannelsLast);
+  const float* packed = convolution->packed_weights();
+  epilogue.residual = residual ? residual->data(Order::kChannelsLast) : nullptr;
+  float* to = y->write_data(Order::kChannelsLast);
+  convolution->conv().Run(from, packed, epilogue, to, workspace, next);
+}
+
+StepTime PlanStep::Describe(const Net<float>& net) const {
+  StepTime time;
+  for (int i : layers) {
+    if (!time.layers.empty()) time.layers += " + ";
+    time.layers += net.layers()[i]->name();
+  }
+  const Layer<float>& first = *net.layers()[layers[0]];
+  time.type = first.type();
+  time.kernel = first.kernel();
+  time.macs = first.macs();
+  return time;
+}
+
+}  // namespace p3d

@@ -1,0 +1,52 @@
+#ifndef P3D_ENGINE_PLAN_STEP_HPP_
+#define P3D_ENGINE_PLAN_STEP_HPP_
+
+#include <vector>
+
+#include "engine/net.hpp"
+#include "kernels/conv.hpp"
+
+namespace p3d {
+
+template <typename Dtype>
+class ConvolutionLayer;
+
+// What a plan runs at once: a convolution with the affine layers, ReLUs and
+// sums behind it folded into its epilogue, or any other layer as it is.
+struct PlanStep {
+  std::vector<int> layers;  // in the net's order; only a convolution has many
+  // For a convolution:
+  ConvolutionLayer<float>* convolution = nullptr;
+  Blob<float>* x = nullptr;
+  Blob<float>* y = nullptr;
+  Blob<float>* residual = nullptr;
+  int sum = -1;             // the layer that adds the residual, ...
+  int residual_bottom = 0;  // ... which is this bottom of it
+  std::vector<int> affine;  // the layers behind scale and shift
+  std::vector<float> scale, shift;
+  uint64_t affine_version = 0;
+  ConvEpilogue epilogue;
+
+  // Runs a convolution's step from x and residual to y. `next`: weights to
+  // fetch meanwhile.
+  void Convolve(const Net<float>& net, float* workspace,
+                const NextWeights& next = NextWeights());
+  StepTime Describe(const Net<float>& net) const;
+
+ private:
+  void FoldAffine(const Net<float>& net);
+};
+
+// The steps of layers 0..last without sources, which have run before; all have
+// their shapes. Blobs to `keep` are never folded away. With `backward` nothing
+// is folded that a gradient could not find its way back through.
+std::vector<PlanStep> MakePlanSteps(Net<float>* net, int last,
+                                    const std::vector<bool>& keep,
+                                    bool backward);
+
+// Floats of scratch memory for any of the steps.
+int64_t PlanWorkspace(const std::vector<PlanStep>& steps);
+
+}  // namespace p3d
+
+#endif  // P3D_ENGINE_PLAN_STEP_HPP_

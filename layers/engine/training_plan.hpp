@@ -1,0 +1,69 @@
+#ifndef P3D_ENGINE_TRAINING_PLAN_HPP_
+#define P3D_ENGINE_TRAINING_PLAN_HPP_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "engine/net.hpp"
+#include "engine/plan_step.hpp"
+#include "kernels/buffer.hpp"
+
+namespace p3d {
+
+// How a net runs forward and backward at once: in the steps of PlanStep. What a
+// step makes is kept for the way back, what it folds away exists nowhere.
+// Gradients of blobs lie in one arena in which those that are not alive at the
+// same time share memory; readers of one blob add to one gradient.
+//
+// Blobs and gradients without values get `net` as their source: a blob is made
+// again by its step, gradients by a whole Backward; both with the weights of
+// that moment.
+class TrainingPlan {
+ public:
+  using Poll = std::function<void()>;
+
+  // All layers have their shapes. `keep` says of every blob whether it has to
+  // have its values after a run. Null where a loss is read by other layers: its
+  // weight then is one of several gradients.
+  static std::unique_ptr<TrainingPlan> Make(Net<float>* net,
+                                            const std::vector<bool>& keep);
+
+  // Runs all layers but the sources and returns the weighted loss.
+  float Forward(const Poll& poll);
+  // Adds to the gradients of the parameters; follows a Forward.
+  void Backward(const Poll& poll);
+
+ private:
+  explicit TrainingPlan(Net<float>* net) : net_(net) {}
+  bool FindRoots();
+  void FindLost(const std::vector<bool>& keep);
+  void PlaceInArena();
+  bool active(const PlanStep& step) const;
+  bool convolves_back(const PlanStep& step) const;
+  bool residual_back(const PlanStep& step) const;
+  Storage<float>& gradient(const Blob<float>* blob) const;
+  void BackwardConvolution(PlanStep* step);
+  void BackwardLayer(int layer);
+  void Bind();
+  void LoseGradients();
+
+  Net<float>* net_;
+  std::vector<PlanStep> steps_;
+  std::unique_ptr<Buffer> arena_, workspace_;
+  // Blob -> the one whose gradient it shares: splits have none of their own.
+  std::map<const Blob<float>*, Blob<float>*> roots_;
+  // Blobs without values after a run, and their steps.
+  std::vector<std::pair<int, size_t>> lost_;
+  // All gradients that a Backward of the net makes, ...
+  std::set<Storage<float>*> gradients_;
+  // ... and those in the arena with their place, in floats.
+  std::vector<std::pair<Storage<float>*, int64_t>> places_;
+};
+
+}  // namespace p3d
+
+#endif  // P3D_ENGINE_TRAINING_PLAN_HPP_
