@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from p3d import _core
-from p3d.caffe import finite, place, snapshot, solver_file, solver_log, update_rules
+from p3d.caffe import (
+    finite,
+    place,
+    snapshot,
+    solver_file,
+    solver_log,
+    update_rules,
+    weight_writer,
+)
 from p3d.caffe.learning_rate import LearningRate
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.pycaffe import Net
@@ -231,7 +240,8 @@ class Solver:
 
     def _debug(self) -> None:
         """debug_info: of the training net only in iterations whose loss is shown."""
-        self.net._net.set_debug_log(self._log_if_due)
+        tell = weakref.WeakMethod(self._log_if_due)  # a net lives as long as its hooks
+        self.net._net.set_debug_log(lambda line: (alive := tell()) and alive(line))
         for net in self.test_nets:
             net._net.set_debug_log(log.info)
 
@@ -311,7 +321,8 @@ class Solver:
         base = f"{self.param.snapshot_prefix}_iter_{self.iter}"
         weights, state = f"{base}.caffemodel{ending}", f"{base}.solverstate{ending}"
         log.info("Snapshotting to %s file %s", kind, weights)
-        (self.net.save_hdf5 if hdf5 else self.net.save)(weights)
+        save = weight_writer.save_hdf5 if hdf5 else weight_writer.save
+        save(self.net.param, self.net.params, weights, self.param.snapshot_diff)
         log.info("Snapshotting solver state to %s file %s", kind, state)
         message = place.to_message(where)
         if math.isfinite(self._rate.minimum_loss):

@@ -5,6 +5,7 @@ Files appear whole or not at all. Values are streamed: a blob at a time is in me
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -23,23 +24,26 @@ log = logging.getLogger("p3d")
 # Field numbers of caffe.proto, all of length-delimited fields.
 _NET_NAME, _NET_LAYER = 1, 100
 _LAYER_BLOBS = 7
-_BLOB_SHAPE, _BLOB_DATA, _BLOB_DOUBLE_DATA = 7, 5, 8
+_BLOB_SHAPE = 7
+#: What a blob holds -> its field with float32 and float64 values.
+_BLOB_VALUES = {"data": (5, 8), "diff": (6, 9)}
 _SHAPE_DIM = 1
 
 # Caffe's own reader of protobuf files gives up beyond this.
 _CAFFE_LIMIT = 2**31 - 1
 
 
-def save(net: Any, params: Params, path: str | os.PathLike[str]) -> None:
+def save(net: Any, params: Params, path: str | os.PathLike[str], with_diffs: bool = False) -> None:
     """Writes a .caffemodel: every layer of `net` with its parameters and the blobs in `params`.
 
     net: NetParameter as it runs (rules applied, splits inserted); blobs in it are left out.
+    with_diffs: the blobs' diffs too, as solvers with snapshot_diff do.
     A parameter that several layers share is stored with each of them, as Caffe does.
     """
     with replacing(path) as file:
         file.write(_field(_NET_NAME, net.name.encode()))
         for layer in net.layer:
-            _write_layer(file, layer, params.get(layer.name, ()))
+            _write_layer(file, layer, params.get(layer.name, ()), _parts(with_diffs))
         size = file.tell()
     if size > _CAFFE_LIMIT:
         log.warning(
@@ -50,22 +54,24 @@ def save(net: Any, params: Params, path: str | os.PathLike[str]) -> None:
         )
 
 
-def save_hdf5(net: Any, params: Params, path: str | os.PathLike[str]) -> None:
+def save_hdf5(
+    net: Any, params: Params, path: str | os.PathLike[str], with_diffs: bool = False
+) -> None:
     """Writes a .caffemodel.h5: a group data/<layer> for every layer of `net`, its blobs in it.
 
+    with_diffs: their diffs likewise, in diff/<layer>.
     A parameter that several layers share is stored with the first of them, as Caffe does.
     """
     h5py = import_h5py(f"writing {os.fspath(path)}")
     shared = shared_params(net)
     with replacing(path, "w+b") as file, h5py.File(file, "w") as hdf5:
-        data = hdf5.create_group("data")
-        for layer in net.layer:
+        for layer, part in itertools.product(net.layer, _parts(with_diffs)):
             if not layer.name.strip("./"):
                 raise Error(f"cannot write {path}: HDF5 stores no layer named '{layer.name}'")
-            group = data.require_group(layer.name)
+            group = hdf5.require_group(f"{part}/{layer.name}")
             for index, blob in enumerate(params.get(layer.name, ())):
                 if (layer.name, index) not in shared and str(index) not in group:
-                    group.create_dataset(str(index), data=_values(blob))
+                    group.create_dataset(str(index), data=_values(blob, part))
 
 
 def shared_params(net: Any) -> set[tuple[str, int]]:
@@ -81,7 +87,11 @@ def shared_params(net: Any) -> set[tuple[str, int]]:
     return shared
 
 
-def _write_layer(file: IO[bytes], layer: Any, blobs: Sequence[Any]) -> None:
+def _parts(with_diffs: bool) -> list[str]:
+    return ["data", "diff"] if with_diffs else ["data"]
+
+
+def _write_layer(file: IO[bytes], layer: Any, blobs: Sequence[Any], parts: Sequence[str]) -> None:
     if layer.blobs:
         bare = type(layer)()
         bare.CopyFrom(layer)
@@ -89,30 +99,34 @@ def _write_layer(file: IO[bytes], layer: Any, blobs: Sequence[Any]) -> None:
         layer = bare
     text = layer.SerializeToString()
     # Shapes first, values later: the length of a layer stands before it.
-    heads = [_blob_head(blob) for blob in blobs]
-    size = len(text) + sum(len(head) + payload for head, payload in heads)
+    heads = [_blob_heads(blob, parts) for blob in blobs]
+    size = len(text) + sum(len(b"".join(each)) + payload * len(parts) for each, payload in heads)
     file.write(_tag(_NET_LAYER) + _varint(size) + text)
-    for blob, (head, payload) in zip(blobs, heads, strict=True):
-        values = _values(blob)
-        if values.nbytes != payload:
-            raise Error(f"layer '{layer.name}': a blob of {payload} bytes holds {values.nbytes}")
-        file.write(head)
-        file.write(values.reshape(-1).view(np.uint8).data)
+    for blob, (before, payload) in zip(blobs, heads, strict=True):
+        for part, head in zip(parts, before, strict=True):
+            values = _values(blob, part)
+            if values.nbytes != payload:
+                raise Error(
+                    f"layer '{layer.name}': a blob of {payload} bytes holds {values.nbytes}"
+                )
+            file.write(head)
+            file.write(values.reshape(-1).view(np.uint8).data)
 
 
-def _blob_head(blob: Any) -> tuple[bytes, int]:
-    """What stands before the values of LayerParameter.blobs, and the size of the values."""
+def _blob_heads(blob: Any, parts: Sequence[str]) -> tuple[list[bytes], int]:
+    """What stands before each part of the values of LayerParameter.blobs, and a part's size."""
     shape = tuple(int(axis) for axis in blob.shape)
     is_double = blob.data.dtype == np.float64
     payload = int(np.prod(shape, dtype=np.int64)) * (8 if is_double else 4)
-    dims = _field(_SHAPE_DIM, b"".join(_varint(axis) for axis in shape))
-    data = _tag(_BLOB_DOUBLE_DATA if is_double else _BLOB_DATA) + _varint(payload)
-    inside = _field(_BLOB_SHAPE, dims) + data
-    return _tag(_LAYER_BLOBS) + _varint(len(inside) + payload) + inside, payload
+    heads = [_tag(_BLOB_VALUES[part][is_double]) + _varint(payload) for part in parts]
+    dims = _field(_BLOB_SHAPE, _field(_SHAPE_DIM, b"".join(_varint(axis) for axis in shape)))
+    inside = len(dims) + len(b"".join(heads)) + payload * len(parts)
+    heads[0] = _tag(_LAYER_BLOBS) + _varint(inside) + dims + heads[0]
+    return heads, payload
 
 
-def _values(blob: Any) -> np.ndarray:
-    data = blob.data
+def _values(blob: Any, part: str = "data") -> np.ndarray:
+    data = getattr(blob, part)
     return np.asarray(data, "<f8" if data.dtype == np.float64 else "<f4", order="C")
 
 

@@ -81,8 +81,9 @@ def solver(name: str, folder: str, batch: int, tested: int | None = None) -> str
         ),
         ("GPU where Caffe has one", {"solver_mode": Word("CPU")}),
     ]
+    trained = known.summary.rpartition(", ")[0]  # the net may have other classes
     title = (
-        f"# {known.summary}; `p3d init` makes start weights from a 2-D ResNet\n"
+        f"# {trained}; `p3d init` makes start weights from a 2-D ResNet\n"
         f"# p3d train --solver {folder}/solver.prototxt --weights start.caffemodel\n"
     )
     return title + "".join(
