@@ -1,8 +1,31 @@
 #include "kernels/conv_panels.hpp"
 
+#include "kernels/ranges.hpp"
+#include "kernels/tap_copy-inl.hpp"
 #include "kernels/thread_pool.hpp"
 
 namespace p3d {
+namespace {
+
+// Puts taps k of four channels, from[c * taps + k], side by side at
+// to + places[k] * step, for all places >= 0. taps >= 2; with fewer than 4 it
+// reads 4 - taps values beyond the last.
+void TurnTaps4(const float* from, int64_t taps, const int64_t* places,
+               int64_t step, float* to) {
+  for (int64_t k = 0; k < taps; k += 4) {
+    // The last four overlap the ones before.
+    const int64_t first = taps < 4 ? 0 : std::min(k, taps - 4);
+    Float4 v[4];
+    for (int c = 0; c < 4; ++c) v[c] = Load4<Float4>(from + c * taps + first);
+    Transpose4(v);
+    for (int64_t j = 0; j < std::min<int64_t>(4, taps); ++j) {
+      const int64_t place = places[first + j];
+      if (place >= 0) std::memcpy(to + place * step, &v[j], sizeof(v[j]));
+    }
+  }
+}
+
+}  // namespace
 
 WeightPanels::WeightPanels(int64_t groups, int64_t inputs, int64_t outputs,
                            int64_t taps, int64_t vector, int64_t vectors)
@@ -55,23 +78,46 @@ void WeightPanels::Pack(const float* weights, float* packed) const {
   });
 }
 
+// All of an input's weights for a panel. There are more weights behind them
+// unless they are the last.
+void WeightPanels::MirrorRow(const float* from, const Mirror& mirror,
+                             int64_t panel, bool last, float* to) const {
+  const int64_t width = Width(panel), pitch = Pitch(panel);
+  const int64_t all_taps = mirror.all_taps, step = inputs_ * pitch;
+  int64_t j = 0;
+  if (all_taps == 1) {
+    CopyRun(from, width, to);
+    j = width;
+  }
+  const int64_t end = last ? width - 1 : width;
+  for (; j + 4 <= end; j += 4) {
+    TurnTaps4(from + j * all_taps, all_taps, mirror.places, step, to + j);
+  }
+  for (int64_t tap = 0; tap < taps_; ++tap) {
+    float* line = to + tap * step;
+    for (int64_t c = j; c < width; ++c) {
+      line[c] = from[c * all_taps + mirror.taps[tap]];
+    }
+    std::fill(line + width, line + pitch, 0.f);
+  }
+}
+
+// Few inputs at a time, so that lines are read and written as wholes.
 void WeightPanels::PackMirrored(const float* weights,
                                 const std::vector<int64_t>& taps,
                                 int64_t all_taps, float* packed) const {
-  const int64_t step = 16;  // inputs of a task
-  const int64_t chunks = (inputs_ + step - 1) / step;
-  ParallelFor(groups_ * panels_ * chunks, [&](int64_t task) {
-    const int64_t first = task % chunks * step;
-    const int64_t panel = task / chunks % panels_;
-    const int64_t group = task / chunks / panels_;
-    const int64_t width = Width(panel), pitch = Pitch(panel);
-    for (int64_t i = first; i < std::min(first + step, inputs_); ++i) {
-      const int64_t row = (group * inputs_ + i) * outputs_ + First(panel);
-      for (int64_t tap = 0; tap < taps_; ++tap) {
-        const float* from = weights + row * all_taps + taps[tap];
-        float* to = packed + Offset(group, panel) + (tap * inputs_ + i) * pitch;
-        for (int64_t j = 0; j < width; ++j) to[j] = from[j * all_taps];
-        std::fill(to + width, to + pitch, 0.f);
+  std::vector<int64_t> places(all_taps, -1);
+  for (int64_t tap = 0; tap < taps_; ++tap) places[taps[tap]] = tap;
+  const Mirror mirror = {taps.data(), places.data(), all_taps};
+  const int64_t row = outputs_ * all_taps;
+  const int64_t step = 8;
+  ParallelRanges(groups_ * inputs_, step, [&](int64_t begin, int64_t end) {
+    for (int64_t panel = 0; panel < panels_; ++panel) {
+      for (int64_t i = begin; i < end; ++i) {
+        const bool last = i + 1 == groups_ * inputs_ && panel + 1 == panels_;
+        MirrorRow(
+            weights + i * row + First(panel) * all_taps, mirror, panel, last,
+            packed + Offset(i / inputs_, panel) + i % inputs_ * Pitch(panel));
       }
     }
   });

@@ -51,6 +51,15 @@ class WeightPanels {
                     int64_t all_taps, float* packed) const;
 
  private:
+  // The other convolution's taps: of each here, and the other way round (-1
+  // for those that are not picked).
+  struct Mirror {
+    const int64_t* taps;
+    const int64_t* places;
+    int64_t all_taps;
+  };
+  void MirrorRow(const float* from, const Mirror& mirror, int64_t panel,
+                 bool last, float* to) const;
   template <typename Move>
   void ForEachRow(const Move& move) const;
 

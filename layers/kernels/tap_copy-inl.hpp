@@ -50,6 +50,38 @@ inline Float4 Evens(Float4 a, Float4 b) {
 #endif
 }
 
+inline Float4 LowHalves(Float4 a, Float4 b) {
+#ifdef __clang__
+  return __builtin_shufflevector(a, b, 0, 1, 4, 5);
+#else
+  return __builtin_shuffle(a, b, Mask4{0, 1, 4, 5});
+#endif
+}
+inline Float4 HighHalves(Float4 a, Float4 b) {
+#ifdef __clang__
+  return __builtin_shufflevector(a, b, 2, 3, 6, 7);
+#else
+  return __builtin_shuffle(a, b, Mask4{2, 3, 6, 7});
+#endif
+}
+inline Float4 Odds(Float4 a, Float4 b) {
+#ifdef __clang__
+  return __builtin_shufflevector(a, b, 1, 3, 5, 7);
+#else
+  return __builtin_shuffle(a, b, Mask4{1, 3, 5, 7});
+#endif
+}
+
+// Rows become columns.
+inline void Transpose4(Float4 (&v)[4]) {
+  const Float4 a = LowHalves(v[0], v[1]), b = LowHalves(v[2], v[3]);
+  const Float4 c = HighHalves(v[0], v[1]), d = HighHalves(v[2], v[3]);
+  v[0] = Evens(a, b);
+  v[1] = Odds(a, b);
+  v[2] = Evens(c, d);
+  v[3] = Odds(c, d);
+}
+
 // to[j] = from[j * step]
 inline void CopySteps(const float* from, int64_t step, int64_t length,
                       float* to) {
