@@ -17,7 +17,7 @@ const int64_t kBlock = 256;
 // Outputs and columns of a part: with those pixels, and with their sums, they
 // fit a usual L2.
 const int64_t kOutputs = 128;
-const int64_t kColumns = 512;
+const int64_t kColumns = 256;
 // Fewer outputs would not repay gathering the columns.
 const int64_t kLeastOutputs = 32;
 // With few parts, sums are cut into slices of at least so many blocks, if those
@@ -51,7 +51,29 @@ int64_t StretchOf(const ConvShape& shape, int64_t width) {
   return joined ? last.kernel : 1;
 }
 
-// to[i * taps + k] += from[k * count + i]
+// to[i * taps + k] += from[k * count + i] for four i
+inline void AddTurned4(const float* from, int64_t taps, int64_t count,
+                       float* to) {
+  Float4 v[4] = {};
+  int64_t k = 0;
+  for (; k + 4 <= taps; k += 4) {
+    for (int j = 0; j < 4; ++j) v[j] = Load4<Float4>(from + (k + j) * count);
+    Transpose4(v);
+    for (int j = 0; j < 4; ++j) AddTo(to + j * taps + k, v[j]);
+  }
+  if (taps == 3) {
+    for (int j = 0; j < 3; ++j) v[j] = Load4<Float4>(from + j * count);
+    Transpose4(v);
+    JoinThrees(v);
+    for (int j = 0; j < 3; ++j) AddTo(to + 4 * j, v[j]);
+    return;
+  }
+  for (; k < taps; ++k) {
+    for (int j = 0; j < 4; ++j) to[j * taps + k] += from[k * count + j];
+  }
+}
+
+// The same for `count` of them.
 void AddTurned(const float* from, int64_t taps, int64_t count, float* to) {
   if (taps == 1) {
     for (int64_t i = 0; i < count; ++i) to[i] += from[i];
@@ -59,24 +81,7 @@ void AddTurned(const float* from, int64_t taps, int64_t count, float* to) {
   }
   int64_t i = 0;
   for (; i + 4 <= count; i += 4) {
-    int64_t k = 0;
-    for (; k + 4 <= taps; k += 4) {
-      Float4 v[4];
-      for (int j = 0; j < 4; ++j) {
-        v[j] = Load4<Float4>(from + (k + j) * count + i);
-      }
-      Transpose4(v);
-      for (int j = 0; j < 4; ++j) {
-        float* at = to + (i + j) * taps + k;
-        v[j] += Load4<Float4>(at);
-        std::memcpy(at, &v[j], sizeof(v[j]));
-      }
-    }
-    for (; k < taps; ++k) {
-      for (int j = 0; j < 4; ++j) {
-        to[(i + j) * taps + k] += from[k * count + i + j];
-      }
-    }
+    AddTurned4(from + i, taps, count, to + i * taps);
   }
   for (; i < count; ++i) {
     for (int64_t k = 0; k < taps; ++k) to[i * taps + k] += from[k * count + i];
@@ -137,10 +142,14 @@ ConvWeightGradient::Part ConvWeightGradient::PartAt(const Split& split,
           {i, std::min(i + split.inputs, inputs_)}};
 }
 
-// Of the pixels of a block, for a part with so many inputs.
-void ConvWeightGradient::Locate(int64_t stretch, int64_t inputs,
-                                const Range& pixels, Place* places) const {
+// Of the pixels of a block, for a part with so many inputs. Returns which of
+// them see anything: the ones before and behind see padding alone.
+ConvWeightGradient::Range ConvWeightGradient::Locate(int64_t stretch,
+                                                     int64_t inputs,
+                                                     const Range& pixels,
+                                                     Place* places) const {
   const size_t last = shape_.axes.size() - 1;
+  Range seen = {pixels.size(), 0};
   for (int64_t p = pixels.first; p < pixels.end;) {
     int64_t rest = p, rest_tap = stretch * stretch_, place = 0;
     int64_t stride = shape_.channels, column = 0, start = 0;
@@ -171,9 +180,14 @@ void ConvWeightGradient::Locate(int64_t stretch, int64_t inputs,
       *places++ = {place + at * shape_.channels,
                    static_cast<int32_t>(begin * inputs),
                    static_cast<int32_t>((inside ? end : begin) * inputs)};
+      if (inside && end > begin) {
+        const int64_t pixel = p + j - pixels.first;
+        seen = {std::min(seen.first, pixel), pixel + 1};
+      }
     }
     p += run;
   }
+  return seen;
 }
 
 class ConvWeightGradient::Panels {
@@ -218,7 +232,13 @@ class ConvWeightGradient::Panels {
     }
   }
 
+  // From one row of a panel to the next.
+  int64_t PitchOf(int64_t width) const {
+    return CeilDiv(width, gradient_.kernel_.vector) * gradient_.kernel_.vector;
+  }
   float* panel(int64_t index) const { return panels_.data() + index * size_; }
+  // The pixels that a panel's columns see anything at.
+  const Range& seen(int64_t index) const { return seen_[index]; }
 
  private:
   // Neighbouring columns of one panel and one stretch, from the stretch's
@@ -230,12 +250,9 @@ class ConvWeightGradient::Panels {
     int64_t pitch;
   };
 
-  int64_t PitchOf(int64_t width) const {
-    return CeilDiv(width, gradient_.kernel_.vector) * gradient_.kernel_.vector;
-  }
-
   Piece* Cut(const Range& columns) {
     const int64_t width = gradient_.width_;
+    std::fill_n(seen_, kTogether, Range{pixels_.size(), 0});
     Piece* piece = pieces_.data();
     for (int64_t c = columns.first; c < columns.end; ++piece) {
       const int64_t at = c - columns.first, from = c % length_;
@@ -244,6 +261,10 @@ class ConvWeightGradient::Panels {
       const int64_t length = std::min(length_ - from, start + wide - at);
       *piece = {PlacesOf(c / length_), from, length,
                 panel(at / width) + at - start, PitchOf(wide)};
+      const Range& places = seen_places_[c / length_ % slots_];
+      Range* seen = seen_ + at / width;
+      *seen = {std::min(seen->first, places.first),
+               std::max(seen->end, places.end)};
       c += length;
     }
     return piece;
@@ -253,7 +274,7 @@ class ConvWeightGradient::Panels {
     const int64_t slot = stretch % slots_;
     Place* places = places_.data() + slot * gradient_.block_;
     if (stretches_[slot] != stretch) {
-      gradient_.Locate(stretch, inputs_, pixels_, places);
+      seen_places_[slot] = gradient_.Locate(stretch, inputs_, pixels_, places);
       stretches_[slot] = stretch;
     }
     return places;
@@ -287,8 +308,10 @@ class ConvWeightGradient::Panels {
   const int64_t size_;           // floats of a panel
   const Scratch<Place> places_;  // of the stretches that were last used
   int64_t stretches_[kTogether * kMaxWidth + 1];  // which they are
+  Range seen_places_[kTogether * kMaxWidth + 1];
   const Scratch<Piece> pieces_;
   const Scratch<float> panels_;
+  Range seen_[kTogether];
   Range pixels_ = {0, 0};
 };
 
@@ -311,15 +334,20 @@ void ConvWeightGradient::AddUp(const float* dy, const float* x,
                shape_.num_output, rows, pixels.size(), gradients.data());
     for (int64_t c = 0; c < columns; c += width_) {
       if (c % together == 0) panels.Pack({c, std::min(c + together, columns)});
-      PanelProduct product = {gradients.data(),
-                              0,
-                              rows,
-                              panels.panel(c % together / width_),
-                              std::min(width_, columns - c),
-                              pixels.size(),
-                              sums.data + c,
-                              sums.pitch,
-                              sums.add || b > blocks.first};
+      const int64_t index = c % together / width_;
+      const int64_t width = std::min(width_, columns - c);
+      const Range& seen = panels.seen(index);
+      PanelProduct product = {
+          gradients.data(),
+          pixels.size(),
+          rows,
+          panels.panel(index) + seen.first * panels.PitchOf(width),
+          width,
+          std::max<int64_t>(0, seen.size()),
+          sums.data + c,
+          sums.pitch,
+          sums.add || b > blocks.first};
+      product.first = seen.first;
       product.turned = true;
       Multiply(kernel_, product);
     }
@@ -350,6 +378,7 @@ void ConvWeightGradient::Finish(const Part& part, const Range& outputs,
     }
     const int64_t weight =
         ((part.group * outputs_ + o) * inputs_ + part.inputs.first) * taps_;
+    // The next output's.
     for (int64_t c = 0; c < columns; c += 16) {
       __builtin_prefetch(dw + weight + columns_ + c, 1);
     }

@@ -58,8 +58,8 @@ class ConvWeightGradient {
 
   Split ChooseSplit() const;
   Part PartAt(const Split& split, int64_t index) const;
-  void Locate(int64_t stretch, int64_t inputs, const Range& pixels,
-              Place* places) const;
+  Range Locate(int64_t stretch, int64_t inputs, const Range& pixels,
+               Place* places) const;
   void AddUp(const float* dy, const float* x, const Part& part,
              const Range& blocks, const Sums& sums) const;
   void Finish(const Part& part, const Range& outputs, const float* sums,

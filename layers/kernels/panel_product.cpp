@@ -67,7 +67,6 @@ void Multiply(const IgemmKernel& kernel, const PanelProduct& p) {
   tile.prefetch = nullptr;
   tile.prefetch_lines = 0;
   const Tiles tiles(kernel, p.rows);
-  const int64_t row_step = p.turned ? p.depth : p.a_pitch;
   const IgemmTileFunction* functions =
       (p.turned ? kernel.outer : kernel.tiles) +
       CeilDiv(p.width, kernel.vector) - 1;
@@ -77,8 +76,8 @@ void Multiply(const IgemmKernel& kernel, const PanelProduct& p) {
     int64_t* here = places[i % 2];
     int64_t* ahead = places[(i + 1) % 2];
     for (int64_t r = 0; r < rows; ++r) {
-      here[r] = (row + r) * row_step;
-      ahead[r] = std::min(row + rows + r, p.rows - 1) * row_step;
+      here[r] = (row + r) * p.a_pitch + p.first * rows;
+      ahead[r] = std::min(row + rows + r, p.rows - 1) * p.a_pitch;
       y_places[r] = (row + r) * p.y_pitch;
     }
     tile.x_places = here;

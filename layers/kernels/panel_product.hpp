@@ -14,7 +14,8 @@ namespace p3d {
 //
 // for r < rows, j < width, d < depth, with p the width in whole vectors. With
 // `add` the sum is added to y. With `turned` the left side is what PackTurned
-// made, a_pitch is not used and the kernel is one that has outer tiles.
+// made of a_pitch values, of which the product begins at `first`, and the
+// kernel is one that has outer tiles.
 struct PanelProduct {
   const float* a;
   int64_t a_pitch;
@@ -26,6 +27,7 @@ struct PanelProduct {
   int64_t y_pitch;
   bool add;
   bool turned = false;
+  int64_t first = 0;
 };
 
 void Multiply(const IgemmKernel& kernel, const PanelProduct& product);
