@@ -29,9 +29,8 @@ const int64_t kMaxTaps = 1 << 20;
 // The widest panel, and how many are gathered together.
 const int64_t kMaxWidth = 64;
 const int64_t kTogether = 4;
-// Pieces of a panel's row are copied in steps of so many floats, the last one
-// too far.
-const int64_t kStep = 8;
+// Pixels of which pieces of several panels are copied in turn.
+const int64_t kRows = 8;
 // How many pixels ahead their values are fetched.
 const int64_t kAhead = 16;
 
@@ -192,12 +191,10 @@ ConvWeightGradient::Range ConvWeightGradient::Locate(int64_t stretch,
 
 class ConvWeightGradient::Panels {
  public:
-  // `x` begins at the part's channels; `count` values may be read from there.
-  Panels(const ConvWeightGradient& gradient, const float* x, int64_t count,
-         const Part& part)
+  // `x` begins at the part's channels.
+  Panels(const ConvWeightGradient& gradient, const float* x, const Part& part)
       : gradient_(gradient),
         x_(x),
-        count_(count),
         inputs_(part.inputs.size()),
         length_(gradient.stretch_ * inputs_),
         slots_(std::min(gradient.taps_ / gradient.stretch_,
@@ -216,18 +213,17 @@ class ConvWeightGradient::Panels {
   // last. So many panels together that cache lines are read as neighbours.
   void Pack(const Range& columns) {
     Piece* const end = Cut(columns);
-    const int64_t last = pixels_.size() - 1;
+    for (int64_t p = 0; p < pixels_.size(); p += kRows) {
+      const Range rows = {p, std::min(p + kRows, pixels_.size())};
+      for (const Piece* piece = pieces_.data(); piece != end; ++piece) {
+        CopyPiece(*piece, rows);
+      }
+    }
     const int64_t rest = columns.size() % gradient_.width_;
     const int64_t pitch = PitchOf(rest);
-    for (int64_t p = 0; p <= last; ++p) {
-      for (const Piece* piece = pieces_.data(); piece != end; ++piece) {
-        const Place* place = piece->places + p;
-        const int64_t ahead = std::min(kAhead, last - p);
-        __builtin_prefetch(x_ + place[ahead].at + piece->from);
-        Copy(*piece, *place, piece->to + p * piece->pitch);
-      }
-      if (rest == pitch) continue;
-      float* row = panel(columns.size() / gradient_.width_) + p * pitch;
+    if (rest == pitch) return;
+    float* row = panel(columns.size() / gradient_.width_);
+    for (int64_t p = 0; p < pixels_.size(); ++p, row += pitch) {
       std::fill(row + rest, row + pitch, 0.f);
     }
   }
@@ -280,28 +276,28 @@ class ConvWeightGradient::Panels {
     return places;
   }
 
-  // Writes up to a step beyond: the next pieces and rows come later.
-  void Copy(const Piece& piece, const Place& place, float* to) const {
-    const int64_t first = place.at + piece.from;
-    const int64_t length = piece.length, steps = CeilDiv(length, kStep);
-    if (piece.from >= place.begin && piece.from + length <= place.end &&
-        first + steps * kStep <= count_) {
-      const float* from = x_ + first;
-      for (int64_t i = 0; i < steps; ++i) {
-        CopyBlock<kStep>(from + i * kStep, to + i * kStep);
+  void CopyPiece(const Piece& piece, const Range& rows) const {
+    const int64_t last = pixels_.size() - 1;
+    const int64_t length = piece.length, end = piece.from + length;
+    const float* from = x_ + piece.from;
+    float* to = piece.to + rows.first * piece.pitch;
+    for (int64_t p = rows.first; p < rows.end; ++p, to += piece.pitch) {
+      const Place& place = piece.places[p];
+      __builtin_prefetch(from + piece.places[std::min(p + kAhead, last)].at);
+      if (piece.from >= place.begin && end <= place.end) {
+        CopyRun(from + place.at, length, to);
+        continue;
       }
-      return;
-    }
-    for (int64_t i = 0; i < length; ++i) {
-      const int64_t column = piece.from + i;
-      const bool seen = column >= place.begin && column < place.end;
-      to[i] = seen ? x_[first + i] : 0.f;
+      for (int64_t i = 0; i < length; ++i) {
+        const int64_t column = piece.from + i;
+        const bool seen = column >= place.begin && column < place.end;
+        to[i] = seen ? from[place.at + i] : 0.f;
+      }
     }
   }
 
   const ConvWeightGradient& gradient_;
   const float* const x_;
-  const int64_t count_;
   const int64_t inputs_;
   const int64_t length_;  // columns of a stretch
   const int64_t slots_;
@@ -323,9 +319,7 @@ void ConvWeightGradient::AddUp(const float* dy, const float* x,
   const int64_t columns = part.inputs.size() * taps_;
   const int64_t together = kTogether * width_;
   dy += part.group * outputs_ + part.outputs.first;
-  Panels panels(*this, x + input,
-                shape_.num * shape_.in_pixels() * shape_.channels - input,
-                part);
+  Panels panels(*this, x + input, part);
   const Scratch<float> gradients(rows * block_);
   for (int64_t b = blocks.first; b < blocks.end; ++b) {
     const Range pixels = {b * block_, std::min((b + 1) * block_, pixels_)};
