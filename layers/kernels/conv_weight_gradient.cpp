@@ -50,40 +50,57 @@ int64_t StretchOf(const ConvShape& shape, int64_t width) {
   return joined ? last.kernel : 1;
 }
 
-// to[i * taps + k] += from[k * count + i] for four i
-inline void AddTurned4(const float* from, int64_t taps, int64_t count,
+// to = or += from, four of them.
+template <bool kAdd>
+inline void Put4(Float4 from, float* to) {
+  if (kAdd) from += Load4<Float4>(to);
+  std::memcpy(to, &from, sizeof(from));
+}
+template <bool kAdd>
+inline void Put(float from, float* to) {
+  *to = kAdd ? *to + from : from;
+}
+
+// to[i * taps + k] = or += from[k * count + i] for four i
+template <bool kAdd>
+inline void PutTurned4(const float* from, int64_t taps, int64_t count,
                        float* to) {
   Float4 v[4] = {};
   int64_t k = 0;
   for (; k + 4 <= taps; k += 4) {
     for (int j = 0; j < 4; ++j) v[j] = Load4<Float4>(from + (k + j) * count);
     Transpose4(v);
-    for (int j = 0; j < 4; ++j) AddTo(to + j * taps + k, v[j]);
+    for (int j = 0; j < 4; ++j) Put4<kAdd>(v[j], to + j * taps + k);
   }
   if (taps == 3) {
     for (int j = 0; j < 3; ++j) v[j] = Load4<Float4>(from + j * count);
     Transpose4(v);
     JoinThrees(v);
-    for (int j = 0; j < 3; ++j) AddTo(to + 4 * j, v[j]);
+    for (int j = 0; j < 3; ++j) Put4<kAdd>(v[j], to + 4 * j);
     return;
   }
   for (; k < taps; ++k) {
-    for (int j = 0; j < 4; ++j) to[j * taps + k] += from[k * count + j];
+    for (int j = 0; j < 4; ++j) {
+      Put<kAdd>(from[k * count + j], to + j * taps + k);
+    }
   }
 }
 
 // The same for `count` of them.
-void AddTurned(const float* from, int64_t taps, int64_t count, float* to) {
+template <bool kAdd>
+void PutTurned(const float* from, int64_t taps, int64_t count, float* to) {
   if (taps == 1) {
-    for (int64_t i = 0; i < count; ++i) to[i] += from[i];
+    for (int64_t i = 0; i < count; ++i) Put<kAdd>(from[i], to + i);
     return;
   }
   int64_t i = 0;
   for (; i + 4 <= count; i += 4) {
-    AddTurned4(from + i, taps, count, to + i * taps);
+    PutTurned4<kAdd>(from + i, taps, count, to + i * taps);
   }
   for (; i < count; ++i) {
-    for (int64_t k = 0; k < taps; ++k) to[i * taps + k] += from[k * count + i];
+    for (int64_t k = 0; k < taps; ++k) {
+      Put<kAdd>(from[k * count + i], to + i * taps + k);
+    }
   }
 }
 
@@ -354,10 +371,10 @@ int64_t ConvWeightGradient::SumsOffset(const Part& part) const {
          part.outputs.size() * taps_ * part.inputs.first;
 }
 
-// Adds the slices' sums of some of the part's outputs to the weights' gradient.
-// `sums` begins at the part's.
+// Writes or adds the slices' sums of some of the part's outputs to the weights'
+// gradient. `sums` begins at the part's.
 void ConvWeightGradient::Finish(const Part& part, const Range& outputs,
-                                const float* sums, float* dw) const {
+                                const float* sums, float* dw, bool add) const {
   const int64_t inputs = part.inputs.size(), columns = inputs * taps_;
   const Scratch<float> total(slices_ > 1 ? columns : 0);
   for (int64_t o = outputs.first; o < outputs.end; ++o) {
@@ -376,11 +393,13 @@ void ConvWeightGradient::Finish(const Part& part, const Range& outputs,
     for (int64_t c = 0; c < columns; c += 16) {
       __builtin_prefetch(dw + weight + columns_ + c, 1);
     }
-    AddTurned(row, taps_, inputs, dw + weight);
+    const auto put = add ? PutTurned<true> : PutTurned<false>;
+    put(row, taps_, inputs, dw + weight);
   }
 }
 
-void ConvWeightGradient::Run(const float* dy, const float* x, float* dw) const {
+void ConvWeightGradient::Run(const float* dy, const float* x, float* dw,
+                             bool add) const {
   const Split split = ChooseSplit();
   const int64_t count = shape_.weight_count();
   const Scratch<float> sums(slices_ > 1 ? slices_ * count : 0);
@@ -395,11 +414,11 @@ void ConvWeightGradient::Run(const float* dy, const float* x, float* dw) const {
     } else if (taps_ == 1) {
       const int64_t o = part.group * outputs_ + part.outputs.first;
       AddUp(dy, x, part, blocks,
-            {dw + o * columns_ + part.inputs.first, columns_, true});
+            {dw + o * columns_ + part.inputs.first, columns_, add});
     } else {
       const Scratch<float> own(part.outputs.size() * columns);
       AddUp(dy, x, part, blocks, {own.data(), columns, false});
-      Finish(part, part.outputs, own.data(), dw);
+      Finish(part, part.outputs, own.data(), dw, add);
     }
   });
   if (slices_ == 1) return;
@@ -409,7 +428,7 @@ void ConvWeightGradient::Run(const float* dy, const float* x, float* dw) const {
     const Part part = PartAt(split, index / ranges);
     const int64_t first = part.outputs.first + index % ranges * rows;
     Finish(part, {first, std::min(first + rows, part.outputs.end)},
-           sums.data() + SumsOffset(part), dw);
+           sums.data() + SumsOffset(part), dw, add);
   });
 }
 

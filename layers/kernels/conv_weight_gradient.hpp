@@ -22,7 +22,7 @@ class ConvWeightGradient {
   static bool CanDo(const ConvShape& shape);
 
   ConvWeightGradient(const ConvShape& shape, Isa isa);
-  void Run(const float* dy, const float* x, float* dw) const;
+  void Run(const float* dy, const float* x, float* dw, bool add) const;
 
  private:
   struct Range {
@@ -63,7 +63,7 @@ class ConvWeightGradient {
   void AddUp(const float* dy, const float* x, const Part& part,
              const Range& blocks, const Sums& sums) const;
   void Finish(const Part& part, const Range& outputs, const float* sums,
-              float* dw) const;
+              float* dw, bool add) const;
   int64_t SumsOffset(const Part& part) const;
 
   const ConvShape shape_;

@@ -79,11 +79,6 @@ inline void JoinThrees(Float4 (&v)[4]) {
 }
 #undef P3D_SHUFFLE4
 
-inline void AddTo(float* to, Float4 v) {
-  v += Load4<Float4>(to);
-  std::memcpy(to, &v, sizeof(v));
-}
-
 // to[j] = from[j * step]
 inline void CopySteps(const float* from, int64_t step, int64_t length,
                       float* to) {
