@@ -8,8 +8,8 @@ namespace p3d {
 namespace {
 
 // Puts taps k of four channels, from[c * taps + k], side by side at
-// to + places[k] * step, for all places >= 0. taps >= 2; with fewer than 4 it
-// reads 4 - taps values beyond the last.
+// to + places[k] * step, for all places >= 0. taps >= 2; with fewer than 4
+// there are 4 places and it reads 4 - taps values beyond the last.
 void TurnTaps4(const float* from, int64_t taps, const int64_t* places,
                int64_t step, float* to) {
   for (int64_t k = 0; k < taps; k += 4) {
@@ -18,7 +18,7 @@ void TurnTaps4(const float* from, int64_t taps, const int64_t* places,
     Float4 v[4];
     for (int c = 0; c < 4; ++c) v[c] = Load4<Float4>(from + c * taps + first);
     Transpose4(v);
-    for (int64_t j = 0; j < std::min<int64_t>(4, taps); ++j) {
+    for (int j = 0; j < 4; ++j) {
       const int64_t place = places[first + j];
       if (place >= 0) std::memcpy(to + place * step, &v[j], sizeof(v[j]));
     }
@@ -84,6 +84,10 @@ void WeightPanels::MirrorRow(const float* from, const Mirror& mirror,
                              int64_t panel, bool last, float* to) const {
   const int64_t width = Width(panel), pitch = Pitch(panel);
   const int64_t all_taps = mirror.all_taps, step = inputs_ * pitch;
+  // The next panel's.
+  for (int64_t k = 0; k < all_taps; ++k) {
+    __builtin_prefetch(from + width * all_taps + k * 16);
+  }
   int64_t j = 0;
   if (all_taps == 1) {
     CopyRun(from, width, to);
@@ -106,7 +110,7 @@ void WeightPanels::MirrorRow(const float* from, const Mirror& mirror,
 void WeightPanels::PackMirrored(const float* weights,
                                 const std::vector<int64_t>& taps,
                                 int64_t all_taps, float* packed) const {
-  std::vector<int64_t> places(all_taps, -1);
+  std::vector<int64_t> places(std::max<int64_t>(all_taps, 4), -1);
   for (int64_t tap = 0; tap < taps_; ++tap) places[taps[tap]] = tap;
   const Mirror mirror = {taps.data(), places.data(), all_taps};
   const int64_t row = outputs_ * all_taps;
