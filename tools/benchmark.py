@@ -14,8 +14,8 @@ forwards each, from a clip in memory to copies of the results. "x ours" is the m
 rounds of a system's time over this engine's.
 
 A step of training goes forward and backward and updates the weights, from clips in memory to the
-loss; nothing is dropped. What is compared is the loss of a second step, and how two steps changed
-every blob of weights.
+loss; nothing is dropped. What is compared is the loss of a second step and its update, with
+momentum and decay, of every blob of weights.
 
 Systems that are not installed are left out; `pip install onnx onnxruntime openvino torch` has all.
 --upstream trains in a real Caffe with our layers plugged in: a Python 3.10 or newer that can

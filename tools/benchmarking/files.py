@@ -21,10 +21,6 @@ class Job(NamedTuple):
     blobs: tuple[str, ...]  # the results
     threads: int
 
-    def before(self) -> dict[str, np.ndarray]:
-        """What the results were before anything ran, where they are changes; see Training."""
-        return {}
-
 
 class Work(NamedTuple):
     """Products of one clip."""

@@ -49,7 +49,6 @@ def race(
         rows: dict[str, Row] = {}
         workers: dict[str, Worker] = {}
         expected: dict[str, np.ndarray] | None = None
-        before = job.before()
         for system in systems:
             row = Row(system.name, system.precision)
             if not installed(system):
@@ -58,7 +57,7 @@ def race(
             say(f"{system.name}: loads and is checked")
             worker = Worker(system, job)
             stack.callback(worker.stop)
-            rows[system.name], results = _check(worker, row, expected, before)
+            rows[system.name], results = _check(worker, row, expected)
             if expected is None:
                 expected = results
             if rows[system.name].fault and system is systems[0]:
@@ -74,33 +73,25 @@ def race(
 
 
 def _check(
-    worker: Worker,
-    row: Row,
-    expected: dict[str, np.ndarray] | None,
-    before: dict[str, np.ndarray],
+    worker: Worker, row: Row, expected: dict[str, np.ndarray] | None
 ) -> tuple[Row, dict[str, np.ndarray] | None]:
     try:
         version, first = worker.start()
         results = worker.results()
     except Failed as failed:
         return row._replace(fault=f"fails: {failed}"), None
-    worst = max(
-        _difference(results[name], other, before.get(name, 0))
-        for name, other in (expected or results).items()
-    )
+    worst = max(_difference(results[name], other) for name, other in (expected or results).items())
     row = row._replace(version=version, first_result_s=first, difference=worst)
     if not worst <= worker.system.tolerance:  # not a number is not equal to anything
         row = row._replace(fault=f"REFUSED: its results differ by {worst:.2g}")
     return row, results
 
 
-def _difference(found: np.ndarray, expected: np.ndarray, before: np.ndarray | float = 0) -> float:
-    """The largest, relative to the largest value, or to the largest change of what was before;
-    infinite where the shapes are not the same."""
+def _difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest, relative to the largest value; infinite where the shapes are not the same."""
     if found.shape != expected.shape or not np.isfinite(expected).all():
         return float("inf")
-    largest = np.abs(expected - before).max()
-    return float(np.abs(found - expected).max() / max(largest, 1e-30))
+    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
 
 
 def _take_turns(

@@ -2,7 +2,7 @@
 
 A system is an entry of TRAINING. Its `load(job)` gets a Training and returns a function that takes
 clips, goes forward and backward, updates the weights, and returns the results in the order of
-job.blobs, of which the weights are looked at only by who reads them.
+job.blobs; those of the weights are made when somebody reads them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 
 from .systems import OURS, Forward, System, channels_last, channels_last_weights
-from .training_files import LABEL, LOSS, MOMENTUM, RATE, WEIGHT_DECAY, Training
+from .training_files import LABEL, LOSS, MOMENTUM, RATE, WEIGHT_DECAY, Learned, Training
 
-#: Of a blob's largest change.
 TOLERANCE = 1e-3
 
 
 def load_caffe(job: Training, module: str) -> Forward:
-    """`module`: the one with pycaffe's interface. Threads are set by the process's environment."""
+    """`module`: the one with pycaffe's interface. Threads are set by the process's environment.
+
+    A solver's step leaves the update in the weights' diff.
+    """
     caffe = importlib.import_module(module)
     solver = caffe.get_solver(job.solver)
     solver.net.copy_from(job.weights)
@@ -34,8 +36,8 @@ def load_caffe(job: Training, module: str) -> Forward:
         net.blobs[job.input].data[...] = clip
         net.blobs[LABEL].data[...] = labels
         solver.step(1)
-        weights = (net.params[blob.layer][blob.index].data for blob in job.learned)
-        return chain([net.blobs[LOSS].data.copy()], weights)
+        updates = (net.params[blob.layer][blob.index].diff for blob in job.learned)
+        return chain([net.blobs[LOSS].data.copy()], updates)
 
     return step
 
@@ -71,11 +73,11 @@ def load_torch(job: Training, last: bool, compiled: bool) -> Forward:
         (loss,) = run(channels_last(clips) if last else clips, labels)
         loss.backward()
         optimizer.step()
-        weights = (
-            parameter.detach().numpy().reshape(blob.shape)
-            for blob, parameter in zip(job.learned, parameters, strict=True)
-        )
-        return chain([loss.detach().numpy()], weights)
+        return chain([loss.detach().numpy()], map(update, job.learned, parameters))
+
+    def update(blob: Learned, parameter: Any) -> np.ndarray:
+        momentum = optimizer.state[parameter]["momentum_buffer"]
+        return (momentum * (RATE * blob.lr_mult)).numpy().reshape(blob.shape)
 
     return step
 
