@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .files import Job
-from .systems import OURS, System
+from .systems import System
+from .training_files import Training
 from .worker import Failed, Worker, installed
 
 
@@ -35,20 +36,20 @@ class Row(NamedTuple):
 
 def race(
     systems: Sequence[System],
-    job: Job,
+    job: Job | Training,
     *,
     batch: int,
     rounds: int,
     forwards: int,
     say: Callable[[str], object] = lambda line: None,
 ) -> list[Row]:
-    """One row per system, the engine's first. A system that is not installed, fails, or gives
-    other results than the engine is not timed."""
+    """One row per system. The first is the engine, which has to work. Another one that is not
+    installed, fails, or gives other results than the engine is not timed."""
     with ExitStack() as stack:
         rows: dict[str, Row] = {}
         workers: dict[str, Worker] = {}
         expected: dict[str, np.ndarray] | None = None
-        for system in [OURS, *(s for s in systems if s.name != OURS.name)]:
+        for system in systems:
             row = Row(system.name, system.precision)
             if not installed(system):
                 rows[system.name] = row._replace(fault="not installed")
@@ -59,15 +60,15 @@ def race(
             rows[system.name], results = _check(worker, row, expected)
             if expected is None:
                 expected = results
-            if rows[system.name].fault and system is OURS:
-                raise RuntimeError(f"{OURS.name}: {rows[system.name].fault}")
+            if rows[system.name].fault and system is systems[0]:
+                raise RuntimeError(f"{system.name}: {rows[system.name].fault}")
             if rows[system.name].fault:
                 worker.stop()
             else:
                 workers[system.name] = worker
         times = _take_turns(workers, rounds, forwards, say)
         for name, worker in workers.items():
-            rows[name] = _finish(rows[name], worker, times, batch)
+            rows[name] = _finish(rows[name], worker, times[name], times[systems[0].name], batch)
         return list(rows.values())
 
 
@@ -107,13 +108,15 @@ def _take_turns(
     return times
 
 
-def _finish(row: Row, worker: Worker, times: dict[str, Any], batch: int) -> Row:
+def _finish(
+    row: Row, worker: Worker, times: list[list[float]], ours: list[list[float]], batch: int
+) -> Row:
     scale = 1e3 / (batch * worker.system.clips)
-    mine = [median(seconds) * scale for seconds in times[row.system]]
-    ours = [median(seconds) * 1e3 / batch for seconds in times[OURS.name]]
+    rounds = [median(seconds) * scale for seconds in times]
+    ours_by_round = [median(seconds) * 1e3 / batch for seconds in ours]
     return row._replace(
-        ms_per_clip=median(mine),
-        min_ms=min(min(seconds) for seconds in times[row.system]) * scale,
-        times_ours=median(a / b for a, b in zip(mine, ours, strict=True)),
+        ms_per_clip=median(rounds),
+        min_ms=min(map(min, times)) * scale,
+        times_ours=median(a / b for a, b in zip(rounds, ours_by_round, strict=True)),
         peak_mib=worker.peak_memory(),
     )
