@@ -18,7 +18,9 @@ import numpy as np
 from .systems import OURS, Forward, System, channels_last, channels_last_weights
 from .training_files import LABEL, LOSS, MOMENTUM, RATE, WEIGHT_DECAY, Learned, Training
 
-TOLERANCE = 1e-3
+#: Of a blob's largest update. Sums of float32 in another order put an activation beside 0, here
+#: and there, on the other side of a ReLU; with P3D-199 that has made 2e-3.
+TOLERANCE = 5e-3
 
 
 def load_caffe(job: Training, module: str) -> Forward:
