@@ -43,6 +43,16 @@ const char* const kPhases[] = {
     "1 1 1 1 zero 30,16,16,1,0,2",
 };
 
+// Many pixels: blocks and slices of them, some of which see padding alone; many
+// inputs, that are cut into parts.
+const char* const kBlocks[] = {
+    "1 5 7 1 zero 45,1,1,1,0,0 50,3,1,1,1,1",
+    "1 37 45 1 zero 30,3,1,1,1,1 80,1,1,1,0,0",
+    "1 18 33 1 zero 2100,1,1,1,0,0",
+    "1 7 20 1 zero 2,3,1,1,1,1 256,1,1,1,0,0",
+    "1 150 33 1 zero 5,3,1,1,1,1 4,3,1,1,1,1",
+};
+
 std::vector<double> Wide(const Guarded& values) {
   return {values.get(), values.get() + values.count()};
 }
@@ -221,6 +231,7 @@ int main(int argc, char** argv) try {
   CheckRounding(isas, 0);
   CheckRounding(isas, 100);
   for (const char* text : kPhases) CheckCase(text, isas);
+  for (const char* text : kBlocks) CheckCase(text, isas);
   for (const char* text : testing::kOdd) CheckCase(text, isas);
   for (const std::string& text : testing::PixelCounts()) CheckCase(text, isas);
   if (!quick) {
