@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 from benchmarking import machine
 from benchmarking.systems import OURS, SYSTEMS, System
-from benchmarking.training_systems import TRAINING, upstream
+from benchmarking.training_systems import NUDGED, TRAINING, upstream
 
 LEAST_ROUNDS = 10
 
@@ -141,6 +141,7 @@ def _run(args: argparse.Namespace, case: Case) -> dict[str, Any]:
             batch=case.batch,
             rounds=args.rounds,
             forwards=args.forwards,
+            nudged=NUDGED if args.train else None,
             say=_say,
         )
         peak = max(peak, _core.fma_peak(0.5))

@@ -14,6 +14,9 @@ from .systems import System
 from .training_files import Training
 from .worker import Failed, Worker, installed
 
+#: How many times what one set of rounding errors changes another may change.
+ROUNDING = 8
+
 
 class Row(NamedTuple):
     """One system's result. `fault` says why there are no times.
@@ -26,7 +29,7 @@ class Row(NamedTuple):
     precision: str
     version: str = ""
     fault: str = ""
-    difference: float | None = None  # largest, relative to the blob's largest value
+    difference: float | None = None  # the largest, relative to its blob
     ms_per_clip: float | None = None
     min_ms: float | None = None
     times_ours: float | None = None
@@ -41,14 +44,21 @@ def race(
     batch: int,
     rounds: int,
     forwards: int,
+    nudged: System | None = None,
     say: Callable[[str], object] = lambda line: None,
 ) -> list[Row]:
     """One row per system. The first is the engine, which has to work. Another one that is not
-    installed, fails, or gives other results than the engine is not timed."""
+    installed, fails, or gives other results than the engine is not timed.
+
+    nudged: the engine after rounding errors. A result may be off by `ROUNDING` times what that
+    changes, where this is more than the system's tolerance; results are compared as a whole, for
+    rounding errors change single values more than others.
+    """
     with ExitStack() as stack:
         rows: dict[str, Row] = {}
         workers: dict[str, Worker] = {}
         expected: dict[str, np.ndarray] | None = None
+        noise: dict[str, float] = {}
         for system in systems:
             row = Row(system.name, system.precision)
             if not installed(system):
@@ -57,9 +67,11 @@ def race(
             say(f"{system.name}: loads and is checked")
             worker = Worker(system, job)
             stack.callback(worker.stop)
-            rows[system.name], results = _check(worker, row, expected)
+            rows[system.name], results = _check(worker, row, expected, noise)
             if expected is None:
                 expected = results
+                if results is not None and nudged is not None:
+                    noise = _noise(Worker(nudged, job), results)
             if rows[system.name].fault and system is systems[0]:
                 raise RuntimeError(f"{system.name}: {rows[system.name].fault}")
             if rows[system.name].fault:
@@ -72,26 +84,47 @@ def race(
         return list(rows.values())
 
 
+def _noise(worker: Worker, expected: dict[str, np.ndarray]) -> dict[str, float]:
+    try:
+        worker.start()
+        results = worker.results()
+    finally:
+        worker.stop()
+    return {name: _difference(results[name], other, True) for name, other in expected.items()}
+
+
 def _check(
-    worker: Worker, row: Row, expected: dict[str, np.ndarray] | None
+    worker: Worker,
+    row: Row,
+    expected: dict[str, np.ndarray] | None,
+    noise: dict[str, float],
 ) -> tuple[Row, dict[str, np.ndarray] | None]:
     try:
         version, first = worker.start()
         results = worker.results()
     except Failed as failed:
         return row._replace(fault=f"fails: {failed}"), None
-    worst = max(_difference(results[name], other) for name, other in (expected or results).items())
-    row = row._replace(version=version, first_result_s=first, difference=worst)
-    if not worst <= worker.system.tolerance:  # not a number is not equal to anything
-        row = row._replace(fault=f"REFUSED: its results differ by {worst:.2g}")
+    differences = {
+        name: _difference(results[name], other, whole=bool(noise))
+        for name, other in (expected or results).items()
+    }
+    row = row._replace(version=version, first_result_s=first, difference=max(differences.values()))
+    for name, off in differences.items():
+        allowed = max(worker.system.tolerance, ROUNDING * noise.get(name, 0))
+        if not off <= allowed:  # not a number is not equal to anything
+            fault = f"REFUSED: {name} differs by {off:.2g}, more than {allowed:.2g}"
+            return row._replace(fault=fault), results
     return row, results
 
 
-def _difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest, relative to the largest value; infinite where the shapes are not the same."""
+def _difference(found: np.ndarray, expected: np.ndarray, whole: bool) -> float:
+    """The largest, relative to the largest value, or of the whole, relative to its norm; infinite
+    where the shapes are not the same."""
     if found.shape != expected.shape or not np.isfinite(expected).all():
         return float("inf")
-    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+    order = 2 if whole else np.inf
+    off, size = (np.linalg.norm(np.ravel(x), order) for x in (found - expected, expected))
+    return float(off / max(size, 1e-30))
 
 
 def _take_turns(
