@@ -1,4 +1,7 @@
-"""Builds and runs the C++ programs of the tests, with AddressSanitizer and UBSan."""
+"""Builds and runs the C++ programs of the tests, with AddressSanitizer and UBSan.
+
+A build folder is for all that is compiled in one way, so that nothing is compiled twice.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from functools import cache
 from pathlib import Path
 
@@ -13,22 +17,18 @@ ROOT = Path(__file__).parents[1]
 
 
 @cache
-def build(directory: str, variant: str = "", *options: str) -> Path:
+def build(directory: str, variant: str = "plain", *options: str) -> Path:
     """The folder with the programs that tests/<directory>/CMakeLists.txt describes.
 
-    `variant` names a second build of them, made with further CMake `options`.
+    `variant` names the build folder, which is made with CMake's `options`.
     """
-    source = ROOT / "tests" / directory
-    binary = ROOT / "build" / "tests" / (directory + variant)
-    _build(source, binary, *options)
-    return binary
+    return _build(directory, variant, "-DP3D_PYTHON=OFF", *options) / "tests" / directory
 
 
-def _build(source: Path, binary: Path, *options: str) -> None:
-    generator = ["-G", "Ninja"] if _tool("ninja") else []
-    ninja = [f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}"] if generator else []
-    _run([_tool("cmake"), "-S", source, "-B", binary, *generator, *ninja, *options])
-    _run([_tool("cmake"), "--build", binary, "--parallel", "2"])
+@cache
+def sanitized(directory: str) -> Path:
+    """The same, built with sanitizers."""
+    return _build_sanitized(directory) / "tests" / directory
 
 
 @cache
@@ -37,13 +37,9 @@ def sanitized_package() -> dict[str, str]:
 
     Raises RuntimeError where the compiler has no AddressSanitizer that can be preloaded.
     """
-    import pybind11
-
     preload = [_library("libasan.so"), _library("libstdc++.so")]
-    binary, package = (ROOT / "build" / "tests" / name for name in ("sanitized", "sanitized-p3d"))
-    arguments = ["-DP3D_SANITIZE=ON", f"-Dpybind11_DIR={pybind11.get_cmake_dir()}"]
-    arguments += [f"-DPython_EXECUTABLE={sys.executable}"]
-    _build(ROOT, binary, *arguments)
+    binary = _build_sanitized("_core")
+    package = binary / "package"
     shutil.copytree(ROOT / "python" / "p3d", package / "p3d", dirs_exist_ok=True)
     _run([_tool("cmake"), "--install", binary, "--prefix", package])
     options = "detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=4096"
@@ -52,8 +48,30 @@ def sanitized_package() -> dict[str, str]:
         "LD_PRELOAD": " ".join(preload),
         "PYTHONPATH": os.pathsep.join([str(package), str(ROOT / "tests")]),
         "ASAN_OPTIONS": options,
-        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
     }
+
+
+def _build_sanitized(target: str) -> Path:
+    import pybind11
+
+    python = [f"-DPython_EXECUTABLE={sys.executable}"]
+    python.append(f"-Dpybind11_DIR={pybind11.get_cmake_dir()}")
+    options = ["-DP3D_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=None"]
+    return _build(target, "sanitized", *options, *python)
+
+
+def _build(target: str, variant: str, *options: str) -> Path:
+    """Makes a target of CMakeLists.txt; returns the build folder."""
+    # As deep as pip's build folder, by the same tools and with the same flags: what pip has
+    # compiled comes out of a compiler cache, where there is one.
+    binary = ROOT / "build" / variant
+    generator = ["-G", "Ninja"] if _tool("ninja") else []
+    ninja = [f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}"] if generator else []
+    options = ("-DP3D_TESTS=ON", *_compiler(), *generator, *ninja, *options)
+    _run([_tool("cmake"), "-S", ROOT, "-B", binary, *options])
+    _run([_tool("cmake"), "--build", binary, "--parallel", "2", "--target", target])
+    return binary
 
 
 def _library(name: str) -> str:
@@ -75,8 +93,15 @@ def run(program: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def _tool(name: str) -> str | None:
-    """The tool beside this Python, where pip puts it, or on the PATH."""
-    return shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    """The tool on the PATH, or beside this Python, where pip puts it."""
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+
+
+def _compiler() -> list[str]:
+    """CMake's option for the one that made this Python, as pip takes it, unless $CXX names one."""
+    name = (sysconfig.get_config_var("CXX") or "c++").split()[0]
+    known = "CXX" not in os.environ and shutil.which(name)
+    return [f"-DCMAKE_CXX_COMPILER={name}"] if known else []
 
 
 def _run(command: list[object]) -> None:

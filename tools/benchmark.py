@@ -3,35 +3,60 @@
     python tools/benchmark.py                              P3D-199, batch 1 and 8, all cores
     python tools/benchmark.py --net p3d63-kinetics --batch 1 --threads 1
     python tools/benchmark.py --systems openvino onnxruntime --rounds 30
+    python tools/benchmark.py --train                      steps of SGD: P3D-199, batch 1 and 4,
+                                                           and P3D-63 with BN training, batch 4
+    python tools/benchmark.py --train --net p3d131-kinetics --bn training
+    PYTHONPATH=caffe/python python tools/benchmark.py --train --upstream python3
 
 Every system's results are compared with this engine's first; one that differs is not timed. Then
 all take turns, so that a machine that slows down slows them all: at least ten rounds of several
 forwards each, from a clip in memory to copies of the results. "x ours" is the median over the
 rounds of a system's time over this engine's.
 
+A step of training goes forward and backward and updates the weights, from clips in memory to the
+loss; nothing is dropped. What is compared is the loss of a second step and its update, with
+momentum and decay, of every blob of weights.
+
 Systems that are not installed are left out; `pip install onnx onnxruntime openvino torch` has all.
+--upstream trains in a real Caffe with our layers plugged in: a Python 3.10 or newer that can
+`import caffe`, by PYTHONPATH if need be.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarking import machine
-from benchmarking.systems import SYSTEMS
+from benchmarking.systems import OURS, SYSTEMS, System
+from benchmarking.training_systems import NUDGED, TRAINING, upstream
 
 LEAST_ROUNDS = 10
+
+NET = "p3d199-kinetics"
+
+
+class Case(NamedTuple):
+    net: str
+    batch: int
+    bn: str | None = None  # how all BN layers are trained; None: nothing is
+
+
+FROZEN, LEARNING = "frozen", "training"
+
+TRAINING_CASES = [Case(NET, 1, FROZEN), Case(NET, 4, FROZEN), Case("p3d63-kinetics", 4, LEARNING)]
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _arguments(argv)
     data: dict[str, Any] = {"machine": machine.describe(), "runs": []}
-    for batch in args.batch:
-        data["runs"].append(_run(args, batch))
+    for case in _cases(args):
+        data["runs"].append(_run(args, case))
     if args.json:
         print(json.dumps(data, indent=1))
     else:
@@ -44,33 +69,61 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--net", default="p3d199-kinetics", metavar="NAME|PROTOTXT")
+    parser.add_argument("--net", metavar="NAME|PROTOTXT", help=f"default: {NET}")
     parser.add_argument("--weights", metavar="W", help=".caffemodel (default: random weights)")
-    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8], metavar="N")
+    parser.add_argument("--batch", type=int, nargs="+", metavar="N", help="1 8; with --train 1 4")
     parser.add_argument("--threads", type=int, metavar="N", help="default: all cores")
     parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS, metavar="N")
-    parser.add_argument("--forwards", type=int, default=3, metavar="N", help="per round (3)")
+    parser.add_argument(
+        "--forwards", type=int, default=3, metavar="N", help="or steps of training, per round (3)"
+    )
+    parser.add_argument("--train", action="store_true", help="time a training step")
+    parser.add_argument("--bn", choices=[FROZEN, LEARNING], help=f"with --train (default {FROZEN})")
+    parser.add_argument("--upstream", metavar="PYTHON", help="with --train: one with Caffe")
     parser.add_argument(
         "--systems",
         nargs="+",
-        choices=[*SYSTEMS, "all"],
         metavar="NAME",
-        default=[name for name, system in SYSTEMS.items() if system.usual],
-        help=f"all, or some of {', '.join(SYSTEMS)} (default: all but torch's weaker variants)",
+        help=f"all, or some of {', '.join(SYSTEMS)}; with --train of {', '.join(TRAINING)} "
+        "(default: all but torch's weaker variants)",
     )
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
     if args.rounds < LEAST_ROUNDS:
         parser.error(f"--rounds {args.rounds}: fewer than {LEAST_ROUNDS} tell nothing")
-    if min([args.forwards, args.threads or 1, *args.batch]) < 1:
+    if min([args.forwards, args.threads or 1, *(args.batch or [1])]) < 1:
         parser.error("--forwards, --threads and --batch are counts, 1 and more")
-    if "all" in args.systems:
-        args.systems = list(SYSTEMS)
+    known = TRAINING if args.train else SYSTEMS
+    for name in args.systems or ():
+        if name not in known and name != "all":
+            parser.error(f"--systems {name}: there are {', '.join(known)}")
+    if not args.train and (args.bn or args.upstream):
+        parser.error("--bn and --upstream go with --train")
+    if args.upstream and not shutil.which(args.upstream):
+        parser.error(f"--upstream {args.upstream}: there is no such program")
     return args
 
 
-def _run(args: argparse.Namespace, batch: int) -> dict[str, Any]:
-    from benchmarking.files import prepare
+def _cases(args: argparse.Namespace) -> list[Case]:
+    if not args.train:
+        return [Case(args.net or NET, batch) for batch in args.batch or [1, 8]]
+    if args.net or args.batch or args.bn:
+        bn = args.bn or FROZEN
+        return [Case(args.net or NET, batch, bn) for batch in args.batch or [1, 4]]
+    return TRAINING_CASES
+
+
+def _systems(args: argparse.Namespace) -> list[System]:
+    """The engine first."""
+    known = TRAINING if args.train else SYSTEMS
+    names = args.systems or [name for name, system in known.items() if system.usual]
+    if "all" in names:
+        names = list(known)
+    others = [known[name] for name in names if name != OURS.name]
+    return [known[OURS.name], *others, *([upstream(args.upstream)] if args.upstream else [])]
+
+
+def _run(args: argparse.Namespace, case: Case) -> dict[str, Any]:
     from benchmarking.race import race
 
     from p3d import _core
@@ -79,32 +132,54 @@ def _run(args: argparse.Namespace, batch: int) -> dict[str, Any]:
         _core.set_num_threads(args.threads)
     threads = _core.num_threads()
     with tempfile.TemporaryDirectory(prefix="p3d-benchmark-") as folder:
-        _say(f"batch {batch}: files")
-        job, work = prepare(args.net, args.weights, batch=batch, threads=threads, folder=folder)
+        _say(f"{case.net}, batch {case.batch}: files")
+        job, work = _prepare(case, args.weights, threads=threads, folder=folder)
         peak = _core.fma_peak(0.5)
         rows = race(
-            [SYSTEMS[name] for name in args.systems],
+            _systems(args),
             job,
-            batch=batch,
+            batch=case.batch,
             rounds=args.rounds,
             forwards=args.forwards,
+            nudged=NUDGED if args.train else None,
             say=_say,
         )
         peak = max(peak, _core.fma_peak(0.5))
+    floor = _passes(case.bn) * 2e-6 / peak
     return {
-        "net": args.net,
+        **case._asdict(),
         "weights": args.weights or "random",
-        "batch": batch,
         "threads": threads,
         "isa": _core.isa(),
         "rounds": args.rounds,
         "forwards": args.forwards,
         "gmac": work.macs / 1e9,
         "peak_gflops": peak,
-        "floor_ms": 2e-6 * work.macs / peak,
-        "floor_without_padding_ms": 2e-6 * work.macs_without_padding / peak,
+        "floor_ms": floor * work.macs,
+        "floor_without_padding_ms": floor * work.macs_without_padding,
         "rows": [row._asdict() for row in rows],
     }
+
+
+def _prepare(case: Case, weights: str | None, *, threads: int, folder: str) -> Any:
+    from benchmarking import files, training_files
+
+    if case.bn is None:
+        return files.prepare(case.net, weights, batch=case.batch, threads=threads, folder=folder)
+    return training_files.prepare(
+        case.net,
+        weights,
+        batch=case.batch,
+        threads=threads,
+        folder=folder,
+        frozen=case.bn == FROZEN,
+    )
+
+
+def _passes(bn: str | None) -> int:
+    """How often a product of the forward pass is made: backward makes one for the gradient of
+    what is below, one for that of the weights."""
+    return 1 if bn is None else 3
 
 
 def _say(line: str) -> None:
@@ -117,13 +192,16 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
         yield f"the machine was busy (load {data['machine']['load']:.1f}): times are too long"
     for run in data["runs"]:
         yield ""
+        training = f"steps of training with every BN {run['bn']}"
         yield (
             f"{run['net']}, {run['weights']} weights, batch {run['batch']}, {run['threads']} "
-            f"threads, {run['rounds']} rounds of {run['forwards']} forwards"
+            f"threads, {run['rounds']} rounds of {run['forwards']} "
+            f"{training if run['bn'] else 'forwards'}"
         )
+        times = f"{_passes(run['bn'])} x " if run["bn"] else ""
         yield (
             f"{run['gmac']:.3g} GMAC per clip, {run['isa']} peak {run['peak_gflops']:.0f} GFLOP/s: "
-            f"direct convolution takes {run['floor_ms']:.3g} ms at least, "
+            f"{times}direct convolution takes {run['floor_ms']:.3g} ms at least, "
             f"{run['floor_without_padding_ms']:.3g} ms without products with padding"
         )
         yield ""

@@ -41,13 +41,13 @@ constexpr size_t kMaxBlobs = 1 << 18;
 constexpr size_t kMaxRuns = 1 << 20;
 constexpr size_t kMaxAxes = 32;  // as upstream
 constexpr uint64_t kMaxName = 1 << 16;
-constexpr size_t kWindowBytes = 1 << 14;
+constexpr size_t kIndexWindowBytes = 1 << 14;
 constexpr uint64_t kNoEnd = uint64_t{1} << 62;
 
 class Indexer {
  public:
   Indexer(const ByteSource& source, std::vector<WeightLayer>* layers)
-      : source_(source), window_(source, kWindowBytes), layers_(*layers) {}
+      : source_(source), window_(source, kIndexWindowBytes), layers_(*layers) {}
 
   std::string Net() {
     std::string name;

@@ -65,10 +65,9 @@ void Net<Dtype>::ClearParamDiffs() {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   for (const auto& layer : layers_) {
     for (const auto& blob : layer->blobs()) {
-      Dtype* diff = blob->write_diff();
-      ParallelRanges(blob->count(), kRange, [=](int64_t begin, int64_t end) {
-        std::fill(diff + begin, diff + end, Dtype(0));
-      });
+      // Nothing counts as 0, and need not be read to be added to.
+      blob->diff_storage().SetSource(nullptr);
+      blob->diff_storage().Sync();
     }
   }
 }

@@ -1,5 +1,6 @@
 #include "kernels/conv_gradients.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "kernels/conv_data_gradient.hpp"
@@ -22,7 +23,9 @@ class ReferenceGradients : public ConvGradients<Dtype> {
             bool add) const override {
     ConvDataGradientReference(shape_, out_, dy, weights, in_, dx, add);
   }
-  void Weights(const Dtype* dy, const Dtype* x, Dtype* dw) const override {
+  void Weights(const Dtype* dy, const Dtype* x, Dtype* dw,
+               bool add) const override {
+    if (!add) std::fill_n(dw, shape_.weight_count(), Dtype(0));
     ConvWeightGradientReference(shape_, out_, dy, in_, x, dw);
   }
 
@@ -43,8 +46,9 @@ class IgemmGradients : public ConvGradients<float> {
             bool add) const override {
     data_.Run(dy, weights, dx, add);
   }
-  void Weights(const float* dy, const float* x, float* dw) const override {
-    weights_.Run(dy, x, dw);
+  void Weights(const float* dy, const float* x, float* dw,
+               bool add) const override {
+    weights_.Run(dy, x, dw, add);
   }
 
  private:

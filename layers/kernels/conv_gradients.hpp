@@ -31,7 +31,9 @@ class ConvGradients {
                     bool add = false) const = 0;
 
   // dw[o, i, k] += sum over n, p of dy[n, p, o] times what tap k of p sees
-  virtual void Weights(const Dtype* dy, const Dtype* x, Dtype* dw) const = 0;
+  // without `add` = instead of +=: dw need not be cleared before, nor read
+  virtual void Weights(const Dtype* dy, const Dtype* x, Dtype* dw,
+                       bool add = true) const = 0;
 };
 
 }  // namespace p3d

@@ -34,7 +34,6 @@ struct IgemmTile {
   ConvEpilogue epilogue;  // scale, shift and residual from the panel's start on
   float* y;
   const int64_t* y_places;
-  int64_t x_step = 0;      // of outer products
   const float* prefetch;   // memory to be read later, such as the next weights
   int64_t prefetch_lines;  // cache lines of it to fetch at a time
 };
@@ -42,10 +41,10 @@ struct IgemmTile {
 // At each run's start and after every so many of its values, a call prefetches.
 constexpr int64_t kIgemmPrefetchSteps = 32;
 
-// Sums of outer products instead: the tile's rows are neighbours in x, from the
-// first one's place on, and the one run's values lie x_step apart:
+// Sums of outer products instead: what the tile's rows are multiplied with at a
+// time are neighbours in x, from the first one's place on. There is one run.
 //
-//   sum[r][j] += x[x_places[0] + r + i * x_step] * w[i * pitch + j]
+//   sum[r][j] += x[x_places[0] + i * rows + r] * w[i * pitch + j]
 
 using IgemmTileFunction = void (*)(const IgemmTile& tile);
 

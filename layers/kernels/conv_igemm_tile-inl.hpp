@@ -96,17 +96,12 @@ P3D_INLINE void MultiplyRuns(const IgemmTile& t,
   }
 }
 
-// How many values ahead an outer product fetches its rows.
-constexpr int64_t kOuterAhead = 8;
-
 template <int kRows, int kVectors>
 P3D_INLINE void MultiplyOuter(const IgemmTile& t,
                               Vector (&sum)[kRows][kVectors]) {
   const float* x = t.x + t.x_places[0];
   const float* w = t.weights;
   for (int64_t i = 0; i < t.runs->length; ++i) {
-    FetchNear(x + kOuterAhead * t.x_step);
-    FetchNear(x + kOuterAhead * t.x_step + kRows - 1);
     Vector b[kVectors];
 #define P3D_MULTIPLY_OUTER(r)                 \
   if (r < kRows) {                            \
@@ -115,7 +110,7 @@ P3D_INLINE void MultiplyOuter(const IgemmTile& t,
   }
     P3D_EACH_VECTOR(P3D_LOAD_WEIGHTS, 0)
     P3D_EACH_ROW(P3D_MULTIPLY_OUTER)
-    x += t.x_step;
+    x += kRows;
     w += kVectors * kLanes;
   }
 }

@@ -8,8 +8,8 @@ namespace p3d {
 namespace {
 
 // Puts taps k of four channels, from[c * taps + k], side by side at
-// to + places[k] * step, for all places >= 0. taps >= 2; with fewer than 4 it
-// reads 4 - taps values beyond the last.
+// to + places[k] * step, for all places >= 0. taps >= 2; with fewer than 4
+// there are 4 places and it reads 4 - taps values beyond the last.
 void TurnTaps4(const float* from, int64_t taps, const int64_t* places,
                int64_t step, float* to) {
   for (int64_t k = 0; k < taps; k += 4) {
@@ -18,7 +18,7 @@ void TurnTaps4(const float* from, int64_t taps, const int64_t* places,
     Float4 v[4];
     for (int c = 0; c < 4; ++c) v[c] = Load4<Float4>(from + c * taps + first);
     Transpose4(v);
-    for (int64_t j = 0; j < std::min<int64_t>(4, taps); ++j) {
+    for (int j = 0; j < 4; ++j) {
       const int64_t place = places[first + j];
       if (place >= 0) std::memcpy(to + place * step, &v[j], sizeof(v[j]));
     }
@@ -46,35 +46,48 @@ uint64_t WeightPanels::key() const {
   return key;
 }
 
-// Calls move(weights' offset, packed offset, width, pitch) for every row of
-// every panel: `width` weights, depth() apart, that become neighbours.
-template <typename Move>
-void WeightPanels::ForEachRow(const Move& move) const {
-  ParallelFor(groups_ * panels_, [&](int64_t task) {
-    const int64_t group = task / panels_, panel = task % panels_;
-    const int64_t from = (group * outputs_ + First(panel)) * depth();
-    const int64_t to = Offset(group, panel);
-    const int64_t width = Width(panel), pitch = Pitch(panel);
-    // Few channels at a time, so that the lines of all outputs stay in L1.
-    const int64_t step = 8;
-    for (int64_t start = 0; start < inputs_; start += step) {
-      const int64_t end = std::min(start + step, inputs_);
-      for (int64_t tap = 0; tap < taps_; ++tap) {
-        for (int64_t c = start; c < end; ++c) {
-          move(from + c * taps_ + tap, to + (tap * inputs_ + c) * pitch, width,
-               pitch);
+// Four outputs of a panel and four of their weights at a time; a cache line of
+// each output's weights is used up before the next outputs'.
+void WeightPanels::PackPanel(const float* weights, int64_t panel,
+                             float* packed) const {
+  const int64_t width = Width(panel), pitch = Pitch(panel);
+  constexpr int64_t kStep = 16;
+  int64_t tap = 0, channel = 0;
+  for (int64_t start = 0; start < depth(); start += kStep) {
+    const int64_t count = std::min(kStep, depth() - start);
+    float* rows[kStep];
+    for (int64_t d = 0; d < count; ++d) {
+      rows[d] = packed + (tap * inputs_ + channel) * pitch;
+      if (++tap == taps_) tap = 0, ++channel;
+      std::fill(rows[d] + width, rows[d] + pitch, 0.f);
+    }
+    for (int64_t j = 0; j < width; j += 4) {
+      const float* from = weights + j * depth() + start;
+      int64_t d = 0;
+      for (; j + 4 <= width && d + 4 <= count; d += 4) {
+        Float4 v[4];
+        for (int i = 0; i < 4; ++i) {
+          v[i] = Load4<Float4>(from + i * depth() + d);
+        }
+        Transpose4(v);
+        for (int i = 0; i < 4; ++i) {
+          std::memcpy(rows[d + i] + j, &v[i], sizeof(v[i]));
+        }
+      }
+      for (; d < count; ++d) {
+        for (int64_t i = 0; i < std::min<int64_t>(4, width - j); ++i) {
+          rows[d][j + i] = from[i * depth() + d];
         }
       }
     }
-  });
+  }
 }
 
 void WeightPanels::Pack(const float* weights, float* packed) const {
-  ForEachRow([=](int64_t from, int64_t to, int64_t width, int64_t pitch) {
-    for (int64_t j = 0; j < width; ++j) {
-      packed[to + j] = weights[from + j * depth()];
-    }
-    std::fill(packed + to + width, packed + to + pitch, 0.f);
+  ParallelFor(groups_ * panels_, [&](int64_t task) {
+    const int64_t group = task / panels_, panel = task % panels_;
+    const int64_t output = group * outputs_ + First(panel);
+    PackPanel(weights + output * depth(), panel, packed + Offset(group, panel));
   });
 }
 
@@ -84,6 +97,10 @@ void WeightPanels::MirrorRow(const float* from, const Mirror& mirror,
                              int64_t panel, bool last, float* to) const {
   const int64_t width = Width(panel), pitch = Pitch(panel);
   const int64_t all_taps = mirror.all_taps, step = inputs_ * pitch;
+  // The next panel's.
+  for (int64_t k = 0; k < all_taps; ++k) {
+    __builtin_prefetch(from + width * all_taps + k * 16);
+  }
   int64_t j = 0;
   if (all_taps == 1) {
     CopyRun(from, width, to);
@@ -106,7 +123,7 @@ void WeightPanels::MirrorRow(const float* from, const Mirror& mirror,
 void WeightPanels::PackMirrored(const float* weights,
                                 const std::vector<int64_t>& taps,
                                 int64_t all_taps, float* packed) const {
-  std::vector<int64_t> places(all_taps, -1);
+  std::vector<int64_t> places(std::max<int64_t>(all_taps, 4), -1);
   for (int64_t tap = 0; tap < taps_; ++tap) places[taps[tap]] = tap;
   const Mirror mirror = {taps.data(), places.data(), all_taps};
   const int64_t row = outputs_ * all_taps;
@@ -124,9 +141,22 @@ void WeightPanels::PackMirrored(const float* weights,
 }
 
 void WeightPanels::Unpack(const float* packed, float* weights) const {
-  ForEachRow([=](int64_t from, int64_t to, int64_t width, int64_t) {
-    for (int64_t j = 0; j < width; ++j) {
-      weights[from + j * depth()] = packed[to + j];
+  ParallelFor(groups_ * panels_, [&](int64_t task) {
+    const int64_t group = task / panels_, panel = task % panels_;
+    const float* from = packed + Offset(group, panel);
+    float* to = weights + (group * outputs_ + First(panel)) * depth();
+    // Few channels at a time, so that the lines of all outputs stay in L1.
+    const int64_t step = 8;
+    for (int64_t start = 0; start < inputs_; start += step) {
+      const int64_t end = std::min(start + step, inputs_);
+      for (int64_t tap = 0; tap < taps_; ++tap) {
+        for (int64_t c = start; c < end; ++c) {
+          const float* row = from + (tap * inputs_ + c) * Pitch(panel);
+          for (int64_t j = 0; j < Width(panel); ++j) {
+            to[j * depth() + c * taps_ + tap] = row[j];
+          }
+        }
+      }
     }
   });
 }

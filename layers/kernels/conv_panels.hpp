@@ -60,8 +60,7 @@ class WeightPanels {
   };
   void MirrorRow(const float* from, const Mirror& mirror, int64_t panel,
                  bool last, float* to) const;
-  template <typename Move>
-  void ForEachRow(const Move& move) const;
+  void PackPanel(const float* weights, int64_t panel, float* packed) const;
 
   int64_t groups_, inputs_, outputs_, taps_, vector_;
   int64_t widest_;

@@ -6,19 +6,33 @@
 #include "kernels/panel_product.hpp"
 #include "kernels/ranges.hpp"
 #include "kernels/scratch.hpp"
+#include "kernels/tap_copy-inl.hpp"
 #include "kernels/thread_pool.hpp"
 
 namespace p3d {
 namespace {
 
-// Columns and outputs of a task; gathering is repeated for each part of the
-// outputs.
-const int64_t kColumns = 512;
-const int64_t kOutputs = 256;
-// Sums of few weights are cut into so many slices, if those are not too large.
+// Pixels of a block: their panel stays in L1 while the outputs run over it.
+const int64_t kBlock = 256;
+// Outputs and columns of a part: with those pixels, and with their sums, they
+// fit a usual L2.
+const int64_t kOutputs = 128;
+const int64_t kColumns = 256;
+// Fewer outputs would not repay gathering the columns.
+const int64_t kLeastOutputs = 32;
+// With few parts, sums are cut into slices of at least so many blocks, if those
+// are not too large.
 const int64_t kSlices = 16;
+const int64_t kSliceBlocks = 4;
 const int64_t kSliceFloats = 4 << 20;
 const int64_t kMaxTaps = 1 << 20;
+// The widest panel, and how many are gathered together.
+const int64_t kMaxWidth = 64;
+const int64_t kTogether = 4;
+// Pixels of which pieces of several panels are copied in turn.
+const int64_t kRows = 8;
+// How many pixels ahead their values are fetched.
+const int64_t kAhead = 16;
 
 // The narrowest panels, which have outer products: the last one's empty lanes
 // are computed as well.
@@ -28,18 +42,69 @@ const IgemmKernel& ChooseKernel(Isa isa) {
   return **kernel;
 }
 
-// Most pieces are whole vectors: no call for each.
-void CopyValues(const float* from, int64_t count, float* to) {
-  constexpr int64_t kPiece = 16;
-  for (; count >= kPiece; count -= kPiece, from += kPiece, to += kPiece) {
-    std::memcpy(to, from, kPiece * sizeof(float));
+// Few channels lie side by side with those of the next tap of the last axis.
+int64_t StretchOf(const ConvShape& shape, int64_t width) {
+  const ConvAxis& last = shape.axes.back();
+  const bool joined =
+      shape.group == 1 && shape.channels < width && last.dilation == 1;
+  return joined ? last.kernel : 1;
+}
+
+// to = or += from, four of them.
+template <bool kAdd>
+inline void Put4(Float4 from, float* to) {
+  if (kAdd) from += Load4<Float4>(to);
+  std::memcpy(to, &from, sizeof(from));
+}
+template <bool kAdd>
+inline void Put(float from, float* to) {
+  *to = kAdd ? *to + from : from;
+}
+
+// to[i * taps + k] = or += from[k * count + i] for four i
+template <bool kAdd>
+inline void PutTurned4(const float* from, int64_t taps, int64_t count,
+                       float* to) {
+  Float4 v[4] = {};
+  int64_t k = 0;
+  for (; k + 4 <= taps; k += 4) {
+    for (int j = 0; j < 4; ++j) v[j] = Load4<Float4>(from + (k + j) * count);
+    Transpose4(v);
+    for (int j = 0; j < 4; ++j) Put4<kAdd>(v[j], to + j * taps + k);
   }
-  for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+  if (taps == 3) {
+    for (int j = 0; j < 3; ++j) v[j] = Load4<Float4>(from + j * count);
+    Transpose4(v);
+    JoinThrees(v);
+    for (int j = 0; j < 3; ++j) Put4<kAdd>(v[j], to + 4 * j);
+    return;
+  }
+  for (; k < taps; ++k) {
+    for (int j = 0; j < 4; ++j) {
+      Put<kAdd>(from[k * count + j], to + j * taps + k);
+    }
+  }
+}
+
+// The same for `count` of them.
+template <bool kAdd>
+void PutTurned(const float* from, int64_t taps, int64_t count, float* to) {
+  if (taps == 1) {
+    for (int64_t i = 0; i < count; ++i) Put<kAdd>(from[i], to + i);
+    return;
+  }
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    PutTurned4<kAdd>(from + i, taps, count, to + i * taps);
+  }
+  for (; i < count; ++i) {
+    for (int64_t k = 0; k < taps; ++k) {
+      Put<kAdd>(from[k * count + i], to + i * taps + k);
+    }
+  }
 }
 
 }  // namespace
-
-constexpr int64_t ConvWeightGradient::kBlock;
 
 bool ConvWeightGradient::CanDo(const ConvShape& shape) {
   return shape.pad_mode == PadMode::kZero && shape.taps() <= kMaxTaps;
@@ -53,22 +118,57 @@ ConvWeightGradient::ConvWeightGradient(const ConvShape& shape, Isa isa)
       inputs_(shape.channels / shape.group),
       outputs_(shape.num_output / shape.group),
       columns_(taps_ * inputs_),
-      pixels_(shape.num * shape.out_pixels()) {
+      pixels_(shape.num * shape.out_pixels()),
+      blocks_(CeilDiv(pixels_, kBlock)),
+      block_(CeilDiv(pixels_, blocks_)),
+      stretch_(StretchOf(shape, width_)) {
   const int64_t parts =
       shape.group * CeilDiv(columns_, kColumns) * CeilDiv(outputs_, kOutputs);
   slices_ =
-      std::max<int64_t>(1, std::min({CeilDiv(pixels_, kBlock), kSlices / parts,
+      std::max<int64_t>(1, std::min({blocks_ / kSliceBlocks, kSlices / parts,
                                      kSliceFloats / shape.weight_count()}));
 }
 
-void ConvWeightGradient::Locate(int64_t tap, const Range& pixels,
-                                Places* result) const {
-  result->tap = tap;
-  int64_t* places = result->at;
+// Sums are the same however the weights are cut: every thread gets some.
+ConvWeightGradient::Split ConvWeightGradient::ChooseSplit() const {
+  Split split;
+  split.inputs = inputs_;
+  if (stretch_ == 1) {
+    const int64_t even = CeilDiv(inputs_, CeilDiv(columns_, kColumns));
+    split.inputs = std::min(CeilDiv(even, width_) * width_, inputs_);
+  }
+  split.columns = CeilDiv(inputs_, split.inputs);
+  split.outputs = CeilDiv(outputs_, CeilDiv(outputs_, kOutputs));
+  const int64_t others = shape_.group * split.columns * slices_;
+  while (split.outputs >= 2 * kLeastOutputs &&
+         others * CeilDiv(outputs_, split.outputs) < 2 * NumThreads()) {
+    split.outputs = CeilDiv(split.outputs, 2);
+  }
+  split.rows = CeilDiv(outputs_, split.outputs);
+  split.count = shape_.group * split.columns * split.rows;
+  return split;
+}
+
+ConvWeightGradient::Part ConvWeightGradient::PartAt(const Split& split,
+                                                    int64_t index) const {
+  const int64_t o = index % split.rows * split.outputs;
+  const int64_t i = index / split.rows % split.columns * split.inputs;
+  return {index / (split.rows * split.columns),
+          {o, std::min(o + split.outputs, outputs_)},
+          {i, std::min(i + split.inputs, inputs_)}};
+}
+
+// Of the pixels of a block, for a part with so many inputs. Returns which of
+// them see anything: the ones before and behind see padding alone.
+ConvWeightGradient::Range ConvWeightGradient::Locate(int64_t stretch,
+                                                     int64_t inputs,
+                                                     const Range& pixels,
+                                                     Place* places) const {
   const size_t last = shape_.axes.size() - 1;
+  Range seen = {pixels.size(), 0};
   for (int64_t p = pixels.first; p < pixels.end;) {
-    int64_t rest = p, rest_tap = tap, place = 0, stride = shape_.channels;
-    int64_t column = 0, start = 0;
+    int64_t rest = p, rest_tap = stretch * stretch_, place = 0;
+    int64_t stride = shape_.channels, column = 0, start = 0;
     bool inside = true;
     for (size_t i = last + 1; i-- > 0;) {
       const ConvAxis& axis = shape_.axes[i];
@@ -91,108 +191,245 @@ void ConvWeightGradient::Locate(int64_t tap, const Range& pixels,
     const int64_t run = std::min(axis.out() - column, pixels.end - p);
     for (int64_t j = 0; j < run; ++j) {
       const int64_t at = start + j * axis.stride;
-      const bool seen = inside && at >= 0 && at < axis.in;
-      *places++ = seen ? place + at * shape_.channels : -1;
+      const int64_t begin = std::min(std::max<int64_t>(0, -at), stretch_);
+      const int64_t end = std::max(begin, std::min(axis.in - at, stretch_));
+      *places++ = {place + at * shape_.channels,
+                   static_cast<int32_t>(begin * inputs),
+                   static_cast<int32_t>((inside ? end : begin) * inputs)};
+      if (inside && end > begin) {
+        const int64_t pixel = p + j - pixels.first;
+        seen = {std::min(seen.first, pixel), pixel + 1};
+      }
     }
     p += run;
   }
+  return seen;
 }
 
-// panel[p][j] = what column j sees at the block's pixel p; `x` begins at the
-// group's channels.
-void ConvWeightGradient::PackPanel(const float* x, const Range& pixels,
-                                   const Range& columns, Places* places,
-                                   float* panel) const {
-  const int64_t count = pixels.end - pixels.first;
-  const int64_t width = columns.end - columns.first;
-  const int64_t pitch = CeilDiv(width, kernel_.vector) * kernel_.vector;
-  for (int64_t c = columns.first; c < columns.end;) {
-    const int64_t tap = c / inputs_, input = c % inputs_;
-    const int64_t n = std::min(inputs_ - input, columns.end - c);
-    if (places->tap != tap) Locate(tap, pixels, places);
-    float* to = panel + c - columns.first;
-    for (int64_t p = 0; p < count; ++p, to += pitch) {
-      if (places->at[p] < 0) {
-        std::fill_n(to, n, 0.f);
-      } else {
-        CopyValues(x + places->at[p] + input, n, to);
+class ConvWeightGradient::Panels {
+ public:
+  // `x` begins at the part's channels.
+  Panels(const ConvWeightGradient& gradient, const float* x, const Part& part)
+      : gradient_(gradient),
+        x_(x),
+        inputs_(part.inputs.size()),
+        length_(gradient.stretch_ * inputs_),
+        slots_(std::min(gradient.taps_ / gradient.stretch_,
+                        kTogether * gradient.width_ + 1)),
+        size_(gradient.block_ * gradient.width_ + 16),
+        places_(slots_ * gradient.block_),
+        pieces_(kTogether * gradient.width_),
+        panels_(kTogether * size_) {}
+
+  void Start(const Range& pixels) {
+    pixels_ = pixels;
+    std::fill_n(stretches_, slots_, -1);
+  }
+
+  // panel[p][j] = what its column j sees at the block's pixel p, 0 behind the
+  // last. So many panels together that cache lines are read as neighbours.
+  void Pack(const Range& columns) {
+    Piece* const end = Cut(columns);
+    for (int64_t p = 0; p < pixels_.size(); p += kRows) {
+      const Range rows = {p, std::min(p + kRows, pixels_.size())};
+      for (const Piece* piece = pieces_.data(); piece != end; ++piece) {
+        CopyPiece(*piece, rows);
       }
     }
-    c += n;
+    const int64_t rest = columns.size() % gradient_.width_;
+    const int64_t pitch = PitchOf(rest);
+    if (rest == pitch) return;
+    float* row = panel(columns.size() / gradient_.width_);
+    for (int64_t p = 0; p < pixels_.size(); ++p, row += pitch) {
+      std::fill(row + rest, row + pitch, 0.f);
+    }
   }
-  if (width == pitch) return;
-  for (int64_t p = 0; p < count; ++p) {
-    std::fill(panel + p * pitch + width, panel + (p + 1) * pitch, 0.f);
+
+  // From one row of a panel to the next.
+  int64_t PitchOf(int64_t width) const {
+    return CeilDiv(width, gradient_.kernel_.vector) * gradient_.kernel_.vector;
   }
-}
+  float* panel(int64_t index) const { return panels_.data() + index * size_; }
+  // The pixels that a panel's columns see anything at.
+  const Range& seen(int64_t index) const { return seen_[index]; }
+
+ private:
+  // Neighbouring columns of one panel and one stretch, from the stretch's
+  // column `from` on.
+  struct Piece {
+    const Place* places;
+    int64_t from, length;
+    float* to;
+    int64_t pitch;
+  };
+
+  Piece* Cut(const Range& columns) {
+    const int64_t width = gradient_.width_;
+    std::fill_n(seen_, kTogether, Range{pixels_.size(), 0});
+    Piece* piece = pieces_.data();
+    for (int64_t c = columns.first; c < columns.end; ++piece) {
+      const int64_t at = c - columns.first, from = c % length_;
+      const int64_t start = at / width * width;
+      const int64_t wide = std::min(width, columns.size() - start);
+      const int64_t length = std::min(length_ - from, start + wide - at);
+      *piece = {PlacesOf(c / length_), from, length,
+                panel(at / width) + at - start, PitchOf(wide)};
+      const Range& places = seen_places_[c / length_ % slots_];
+      Range* seen = seen_ + at / width;
+      *seen = {std::min(seen->first, places.first),
+               std::max(seen->end, places.end)};
+      c += length;
+    }
+    return piece;
+  }
+
+  const Place* PlacesOf(int64_t stretch) {
+    const int64_t slot = stretch % slots_;
+    Place* places = places_.data() + slot * gradient_.block_;
+    if (stretches_[slot] != stretch) {
+      seen_places_[slot] = gradient_.Locate(stretch, inputs_, pixels_, places);
+      stretches_[slot] = stretch;
+    }
+    return places;
+  }
+
+  void CopyPiece(const Piece& piece, const Range& rows) const {
+    const int64_t last = pixels_.size() - 1;
+    const int64_t length = piece.length, end = piece.from + length;
+    const float* from = x_ + piece.from;
+    float* to = piece.to + rows.first * piece.pitch;
+    for (int64_t p = rows.first; p < rows.end; ++p, to += piece.pitch) {
+      const Place& place = piece.places[p];
+      __builtin_prefetch(from + piece.places[std::min(p + kAhead, last)].at);
+      if (piece.from >= place.begin && end <= place.end) {
+        CopyRun(from + place.at, length, to);
+        continue;
+      }
+      for (int64_t i = 0; i < length; ++i) {
+        const int64_t column = piece.from + i;
+        const bool seen = column >= place.begin && column < place.end;
+        to[i] = seen ? from[place.at + i] : 0.f;
+      }
+    }
+  }
+
+  const ConvWeightGradient& gradient_;
+  const float* const x_;
+  const int64_t inputs_;
+  const int64_t length_;  // columns of a stretch
+  const int64_t slots_;
+  const int64_t size_;           // floats of a panel
+  const Scratch<Place> places_;  // of the stretches that were last used
+  int64_t stretches_[kTogether * kMaxWidth + 1];  // which they are
+  Range seen_places_[kTogether * kMaxWidth + 1];
+  const Scratch<Piece> pieces_;
+  const Scratch<float> panels_;
+  Range seen_[kTogether];
+  Range pixels_ = {0, 0};
+};
 
 void ConvWeightGradient::AddUp(const float* dy, const float* x,
-                               const Task& task) const {
-  const Scratch<float> panel(kBlock * width_);
-  const int64_t first = task.group * outputs_ + task.outputs.first;
-  for (int64_t b = task.blocks.first; b < task.blocks.end; ++b) {
-    const Range pixels = {b * kBlock, std::min((b + 1) * kBlock, pixels_)};
-    Places places;
-    for (int64_t c = task.columns.first; c < task.columns.end; c += width_) {
-      const Range columns = {c, std::min(c + width_, task.columns.end)};
-      PackPanel(x + task.group * inputs_, pixels, columns, &places,
-                panel.data());
-      PanelProduct product = {dy + pixels.first * shape_.num_output + first,
-                              shape_.num_output,
-                              task.outputs.end - task.outputs.first,
-                              panel.data(),
-                              columns.end - columns.first,
-                              pixels.end - pixels.first,
-                              task.sums + first * columns_ + c,
-                              columns_,
-                              task.add || b > task.blocks.first};
+                               const Part& part, const Range& blocks,
+                               const Sums& sums) const {
+  const int64_t input = part.group * inputs_ + part.inputs.first;
+  const int64_t rows = part.outputs.size();
+  const int64_t columns = part.inputs.size() * taps_;
+  const int64_t together = kTogether * width_;
+  dy += part.group * outputs_ + part.outputs.first;
+  Panels panels(*this, x + input, part);
+  const Scratch<float> gradients(rows * block_);
+  for (int64_t b = blocks.first; b < blocks.end; ++b) {
+    const Range pixels = {b * block_, std::min((b + 1) * block_, pixels_)};
+    panels.Start(pixels);
+    PackTurned(kernel_, dy + pixels.first * shape_.num_output,
+               shape_.num_output, rows, pixels.size(), gradients.data());
+    for (int64_t c = 0; c < columns; c += width_) {
+      if (c % together == 0) panels.Pack({c, std::min(c + together, columns)});
+      const int64_t index = c % together / width_;
+      const int64_t width = std::min(width_, columns - c);
+      const Range& seen = panels.seen(index);
+      PanelProduct product = {
+          gradients.data(),
+          pixels.size(),
+          rows,
+          panels.panel(index) + seen.first * panels.PitchOf(width),
+          width,
+          std::max<int64_t>(0, seen.size()),
+          sums.data + c,
+          sums.pitch,
+          sums.add || b > blocks.first};
+      product.first = seen.first;
       product.turned = true;
       Multiply(kernel_, product);
     }
   }
 }
 
-// Adds the slices' sums, columns counting channels fastest, to the weights'
-// gradient, where taps are.
-void ConvWeightGradient::Finish(const float* sums, float* dw) const {
-  const int64_t count = shape_.weight_count();
-  ParallelRanges(shape_.num_output, RowsPerRange(columns_ * slices_),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t row = begin; row < end; ++row) {
-                     float* to = dw + row * columns_;
-                     for (int64_t s = 0; s < slices_; ++s) {
-                       const float* from = sums + s * count + row * columns_;
-                       for (int64_t i = 0; i < inputs_; ++i) {
-                         for (int64_t tap = 0; tap < taps_; ++tap) {
-                           to[i * taps_ + tap] += from[tap * inputs_ + i];
-                         }
-                       }
-                     }
-                   }
-                 });
+// Where a part's sums begin in those of a slice.
+int64_t ConvWeightGradient::SumsOffset(const Part& part) const {
+  return (part.group * outputs_ + part.outputs.first) * columns_ +
+         part.outputs.size() * taps_ * part.inputs.first;
 }
 
-void ConvWeightGradient::Run(const float* dy, const float* x, float* dw) const {
-  const bool direct = slices_ == 1 && taps_ == 1;
+// Writes or adds the slices' sums of some of the part's outputs to the weights'
+// gradient. `sums` begins at the part's.
+void ConvWeightGradient::Finish(const Part& part, const Range& outputs,
+                                const float* sums, float* dw, bool add) const {
+  const int64_t inputs = part.inputs.size(), columns = inputs * taps_;
+  const Scratch<float> total(slices_ > 1 ? columns : 0);
+  for (int64_t o = outputs.first; o < outputs.end; ++o) {
+    const float* row = sums + (o - part.outputs.first) * columns;
+    if (slices_ > 1) {
+      std::copy_n(row, columns, total.data());
+      for (int64_t s = 1; s < slices_; ++s) {
+        const float* from = row + s * shape_.weight_count();
+        for (int64_t c = 0; c < columns; ++c) total.data()[c] += from[c];
+      }
+      row = total.data();
+    }
+    const int64_t weight =
+        ((part.group * outputs_ + o) * inputs_ + part.inputs.first) * taps_;
+    // The next output's.
+    for (int64_t c = 0; c < columns; c += 16) {
+      __builtin_prefetch(dw + weight + columns_ + c, 1);
+    }
+    const auto put = add ? PutTurned<true> : PutTurned<false>;
+    put(row, taps_, inputs, dw + weight);
+  }
+}
+
+void ConvWeightGradient::Run(const float* dy, const float* x, float* dw,
+                             bool add) const {
+  const Split split = ChooseSplit();
   const int64_t count = shape_.weight_count();
-  const Scratch<float> sums(direct ? 0 : slices_ * count);
-  const int64_t chunks = CeilDiv(columns_, kColumns);
-  const int64_t parts = CeilDiv(outputs_, kOutputs);
-  const int64_t blocks = CeilDiv(pixels_, kBlock);
-  ParallelFor(shape_.group * chunks * parts * slices_, [&](int64_t index) {
-    const int64_t s = index % slices_, part = index / slices_ % parts;
-    const int64_t chunk = index / (slices_ * parts) % chunks;
-    Task task;
-    task.group = index / (slices_ * parts * chunks);
-    task.outputs = {part * kOutputs, std::min((part + 1) * kOutputs, outputs_)};
-    task.columns = {chunk * kColumns,
-                    std::min((chunk + 1) * kColumns, columns_)};
-    task.blocks = {s * blocks / slices_, (s + 1) * blocks / slices_};
-    task.sums = direct ? dw : sums.data() + s * count;
-    task.add = direct;
-    AddUp(dy, x, task);
+  const Scratch<float> sums(slices_ > 1 ? slices_ * count : 0);
+  ParallelFor(split.count * slices_, [&](int64_t index) {
+    const Part part = PartAt(split, index / slices_);
+    const int64_t s = index % slices_;
+    const Range blocks = {s * blocks_ / slices_, (s + 1) * blocks_ / slices_};
+    const int64_t columns = part.inputs.size() * taps_;
+    if (slices_ > 1) {
+      float* to = sums.data() + s * count + SumsOffset(part);
+      AddUp(dy, x, part, blocks, {to, columns, false});
+    } else if (taps_ == 1) {
+      const int64_t o = part.group * outputs_ + part.outputs.first;
+      AddUp(dy, x, part, blocks,
+            {dw + o * columns_ + part.inputs.first, columns_, add});
+    } else {
+      const Scratch<float> own(part.outputs.size() * columns);
+      AddUp(dy, x, part, blocks, {own.data(), columns, false});
+      Finish(part, part.outputs, own.data(), dw, add);
+    }
   });
-  if (!direct) Finish(sums.data(), dw);
+  if (slices_ == 1) return;
+  const int64_t rows = RowsPerRange(split.inputs * taps_ * slices_);
+  const int64_t ranges = CeilDiv(split.outputs, rows);
+  ParallelFor(split.count * ranges, [&](int64_t index) {
+    const Part part = PartAt(split, index / ranges);
+    const int64_t first = part.outputs.first + index % ranges * rows;
+    Finish(part, {first, std::min(first + rows, part.outputs.end)},
+           sums.data() + SumsOffset(part), dw, add);
+  });
 }
 
 }  // namespace p3d

@@ -10,9 +10,9 @@ namespace p3d {
 
 // The gradient of a convolution's weights (ConvGradients::Weights) by the
 // micro-kernels of conv_igemm.hpp: sums of outer products over all pixels. Rows
-// are output channels, read from dy where they lie; columns are pairs of a tap
-// and an input channel, gathered for a block of pixels as panels of what each
-// tap sees there.
+// are output channels, copied from dy; columns are pairs of a tap and an input
+// channel, gathered as panels of what each tap sees. Both for a block of pixels
+// at a time.
 //
 // Where there are few weights the pixels are cut into slices, whose sums are
 // added up afterwards; how depends on the shape alone.
@@ -22,32 +22,49 @@ class ConvWeightGradient {
   static bool CanDo(const ConvShape& shape);
 
   ConvWeightGradient(const ConvShape& shape, Isa isa);
-  void Run(const float* dy, const float* x, float* dw) const;
+  void Run(const float* dy, const float* x, float* dw, bool add) const;
 
  private:
   struct Range {
     int64_t first, end;
+    int64_t size() const { return end - first; }
   };
-  // What one task adds up: some outputs and columns of a group over the pixel
-  // blocks of a slice, into rows of `pitch` sums.
-  struct Task {
+  // Some weights of a group: all taps of some outputs and inputs.
+  struct Part {
     int64_t group;
-    Range outputs, columns, blocks;
-    float* sums;
+    Range outputs, inputs;
+  };
+  // How the weights are cut into parts.
+  struct Split {
+    int64_t outputs, inputs;  // of a part
+    int64_t rows, columns;    // parts of a group
+    int64_t count;            // parts
+  };
+  // Sums of a part's products, those of an output `pitch` behind the ones
+  // before. Columns count channels fastest.
+  struct Sums {
+    float* data;
+    int64_t pitch;
     bool add;  // to what is there
   };
-  // Pixels of a block; their panel stays in L1 while the outputs run over it.
-  static constexpr int64_t kBlock = 256;
-  // Where in x a tap sees each pixel of a block, channel 0; -1: padding.
-  struct Places {
-    int64_t tap = -1;
-    int64_t at[kBlock];
+  // What a pixel sees through a stretch of taps: columns [begin, end) of the
+  // stretch, x[at + column]; padding otherwise.
+  struct Place {
+    int64_t at;
+    int32_t begin, end;
   };
-  void Locate(int64_t tap, const Range& pixels, Places* places) const;
-  void PackPanel(const float* x, const Range& pixels, const Range& columns,
-                 Places* places, float* panel) const;
-  void AddUp(const float* dy, const float* x, const Task& task) const;
-  void Finish(const float* sums, float* dw) const;
+  // A part's panels of one block of pixels.
+  class Panels;
+
+  Split ChooseSplit() const;
+  Part PartAt(const Split& split, int64_t index) const;
+  Range Locate(int64_t stretch, int64_t inputs, const Range& pixels,
+               Place* places) const;
+  void AddUp(const float* dy, const float* x, const Part& part,
+             const Range& blocks, const Sums& sums) const;
+  void Finish(const Part& part, const Range& outputs, const float* sums,
+              float* dw, bool add) const;
+  int64_t SumsOffset(const Part& part) const;
 
   const ConvShape shape_;
   const IgemmKernel& kernel_;
@@ -55,6 +72,8 @@ class ConvWeightGradient {
   const int64_t taps_, inputs_, outputs_;  // the last two: of a group
   const int64_t columns_;                  // taps * inputs
   const int64_t pixels_;                   // of all images
+  const int64_t blocks_, block_;           // of pixels: how many, how large
+  const int64_t stretch_;                  // taps whose values are neighbours
   int64_t slices_ = 1;
 };
 

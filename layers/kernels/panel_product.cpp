@@ -1,13 +1,58 @@
 #include "kernels/panel_product.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/ranges.hpp"
 
 namespace p3d {
+namespace {
+
+constexpr int kMostRows = 12;
+// So few values of all rows are copied at a time that their lines stay in L1
+// while tiles share them.
+constexpr int64_t kCopyDepth = 8;
+
+// Rows cut into tiles of as similar sizes as possible.
+struct Tiles {
+  Tiles(const IgemmKernel& kernel, int64_t rows)
+      : count(CeilDiv(rows, kernel.rows)),
+        small(rows / count),
+        large(rows % count) {}
+  int64_t rows(int64_t tile) const { return small + (tile < large); }
+  int64_t count, small, large;
+};
+
+template <int kRows>
+void CopyTile(const float* from, int64_t pitch, int64_t depth, float* to) {
+  for (int64_t d = 0; d < depth; ++d, from += pitch, to += kRows) {
+    __builtin_prefetch(from + kCopyDepth * pitch);
+    std::memcpy(to, from, kRows * sizeof(float));
+  }
+}
+
+using CopyTileFunction = void (*)(const float*, int64_t, int64_t, float*);
+const CopyTileFunction kCopyTile[kMostRows] = {
+    CopyTile<1>, CopyTile<2>,  CopyTile<3>,  CopyTile<4>,
+    CopyTile<5>, CopyTile<6>,  CopyTile<7>,  CopyTile<8>,
+    CopyTile<9>, CopyTile<10>, CopyTile<11>, CopyTile<12>};
+
+}  // namespace
+
+void PackTurned(const IgemmKernel& kernel, const float* a, int64_t a_pitch,
+                int64_t rows, int64_t depth, float* packed) {
+  const Tiles tiles(kernel, rows);
+  for (int64_t d = 0; d < depth; d += kCopyDepth) {
+    int64_t row = 0;
+    for (int64_t i = 0; i < tiles.count; row += tiles.rows(i), ++i) {
+      kCopyTile[tiles.rows(i) - 1](a + d * a_pitch + row, a_pitch,
+                                   std::min(kCopyDepth, depth - d),
+                                   packed + row * depth + d * tiles.rows(i));
+    }
+  }
+}
 
 void Multiply(const IgemmKernel& kernel, const PanelProduct& p) {
-  constexpr int kMostRows = 16;
   const TapRun run = {0, 0, p.depth};
   int64_t places[2][kMostRows], y_places[kMostRows];
   IgemmTile tile;
@@ -21,25 +66,22 @@ void Multiply(const IgemmKernel& kernel, const PanelProduct& p) {
   tile.y_places = y_places;
   tile.prefetch = nullptr;
   tile.prefetch_lines = 0;
-  const int64_t tiles = CeilDiv(p.rows, kernel.rows);
-  const int64_t small = p.rows / tiles, large = p.rows % tiles;
-  tile.x_step = p.a_pitch;
-  const int64_t row_step = p.turned ? 1 : p.a_pitch;
+  const Tiles tiles(kernel, p.rows);
   const IgemmTileFunction* functions =
       (p.turned ? kernel.outer : kernel.tiles) +
       CeilDiv(p.width, kernel.vector) - 1;
   int64_t row = 0;
-  for (int64_t i = 0; i < tiles; ++i) {
-    const int64_t rows = small + (i < large);
+  for (int64_t i = 0; i < tiles.count; ++i) {
+    const int64_t rows = tiles.rows(i);
     int64_t* here = places[i % 2];
     int64_t* ahead = places[(i + 1) % 2];
     for (int64_t r = 0; r < rows; ++r) {
-      here[r] = (row + r) * row_step;
-      ahead[r] = std::min(row + rows + r, p.rows - 1) * row_step;
+      here[r] = (row + r) * p.a_pitch + p.first * rows;
+      ahead[r] = std::min(row + rows + r, p.rows - 1) * p.a_pitch;
       y_places[r] = (row + r) * p.y_pitch;
     }
     tile.x_places = here;
-    tile.next_places = i + 1 < tiles ? ahead : nullptr;
+    tile.next_places = i + 1 < tiles.count ? ahead : nullptr;
     functions[(rows - 1) * kernel.vectors](tile);
     row += rows;
   }

@@ -13,8 +13,9 @@ namespace p3d {
 //   y[r * y_pitch + j] = sum over d of a[r * a_pitch + d] * panel[d * p + j]
 //
 // for r < rows, j < width, d < depth, with p the width in whole vectors. With
-// `add` the sum is added to y. With `turned` the left side is a[d * a_pitch +
-// r] and the kernel one that has outer tiles.
+// `add` the sum is added to y. With `turned` the left side is what PackTurned
+// made of a_pitch values, of which the product begins at `first`, and the
+// kernel is one that has outer tiles.
 struct PanelProduct {
   const float* a;
   int64_t a_pitch;
@@ -26,9 +27,16 @@ struct PanelProduct {
   int64_t y_pitch;
   bool add;
   bool turned = false;
+  int64_t first = 0;
 };
 
 void Multiply(const IgemmKernel& kernel, const PanelProduct& product);
+
+// The left side of a turned product, rows * depth values, from the matrix a[d *
+// a_pitch + r]: for one tile of rows after the other, what it reads in turn.
+// Rows of a that lie a power of two apart would drive each other out of L1.
+void PackTurned(const IgemmKernel& kernel, const float* a, int64_t a_pitch,
+                int64_t rows, int64_t depth, float* packed);
 
 }  // namespace p3d
 

@@ -41,35 +41,24 @@ inline Vector Load4(const void* from) {
   return v;
 }
 
-// The first and third value of each of two vectors.
-inline Float4 Evens(Float4 a, Float4 b) {
+// Four of the values of a (0 to 3) and b (4 to 7).
 #ifdef __clang__
-  return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+#define P3D_SHUFFLE4(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-  return __builtin_shuffle(a, b, Mask4{0, 2, 4, 6});
+#define P3D_SHUFFLE4(a, b, ...) __builtin_shuffle(a, b, Mask4{__VA_ARGS__})
 #endif
-}
 
-inline Float4 LowHalves(Float4 a, Float4 b) {
-#ifdef __clang__
-  return __builtin_shufflevector(a, b, 0, 1, 4, 5);
-#else
-  return __builtin_shuffle(a, b, Mask4{0, 1, 4, 5});
-#endif
-}
-inline Float4 HighHalves(Float4 a, Float4 b) {
-#ifdef __clang__
-  return __builtin_shufflevector(a, b, 2, 3, 6, 7);
-#else
-  return __builtin_shuffle(a, b, Mask4{2, 3, 6, 7});
-#endif
+inline Float4 Evens(Float4 a, Float4 b) {
+  return P3D_SHUFFLE4(a, b, 0, 2, 4, 6);
 }
 inline Float4 Odds(Float4 a, Float4 b) {
-#ifdef __clang__
-  return __builtin_shufflevector(a, b, 1, 3, 5, 7);
-#else
-  return __builtin_shuffle(a, b, Mask4{1, 3, 5, 7});
-#endif
+  return P3D_SHUFFLE4(a, b, 1, 3, 5, 7);
+}
+inline Float4 LowHalves(Float4 a, Float4 b) {
+  return P3D_SHUFFLE4(a, b, 0, 1, 4, 5);
+}
+inline Float4 HighHalves(Float4 a, Float4 b) {
+  return P3D_SHUFFLE4(a, b, 2, 3, 6, 7);
 }
 
 // Rows become columns.
@@ -81,6 +70,14 @@ inline void Transpose4(Float4 (&v)[4]) {
   v[2] = Evens(c, d);
   v[3] = Odds(c, d);
 }
+
+// The first three values of each of four vectors, side by side in three.
+inline void JoinThrees(Float4 (&v)[4]) {
+  v[0] = P3D_SHUFFLE4(v[0], v[1], 0, 1, 2, 4);
+  v[1] = P3D_SHUFFLE4(v[1], v[2], 1, 2, 4, 5);
+  v[2] = P3D_SHUFFLE4(v[2], v[3], 2, 4, 5, 6);
+}
+#undef P3D_SHUFFLE4
 
 // to[j] = from[j * step]
 inline void CopySteps(const float* from, int64_t step, int64_t length,

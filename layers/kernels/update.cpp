@@ -6,85 +6,10 @@
 
 #include "kernels/error.hpp"
 #include "kernels/ranges.hpp"
+#include "kernels/update_rules.hpp"
 
 namespace p3d {
 namespace {
-
-// A step's numbers in the precision of the weights.
-template <typename Dtype>
-struct Numbers {
-  explicit Numbers(const UpdateStep& step)
-      : gain(static_cast<Dtype>(step.gain)),
-        momentum(static_cast<Dtype>(step.momentum)),
-        decay2(static_cast<Dtype>(step.decay2)),
-        delta(static_cast<Dtype>(step.delta)) {}
-
-  Dtype gain, momentum, decay2, delta;
-};
-
-// Each rule: the step that follows from a gradient, and the moments after it.
-
-template <typename Dtype>
-struct Sgd : Numbers<Dtype> {
-  using Numbers<Dtype>::Numbers;
-  Dtype operator()(Dtype g, Dtype* a, Dtype*) const {
-    return *a = this->gain * g + this->momentum * *a;
-  }
-};
-
-template <typename Dtype>
-struct Nesterov : Numbers<Dtype> {
-  using Numbers<Dtype>::Numbers;
-  Dtype operator()(Dtype g, Dtype* a, Dtype*) const {
-    const Dtype before = *a;
-    *a = this->gain * g + this->momentum * before;
-    return (1 + this->momentum) * *a - this->momentum * before;
-  }
-};
-
-template <typename Dtype>
-struct AdaGrad : Numbers<Dtype> {
-  using Numbers<Dtype>::Numbers;
-  Dtype operator()(Dtype g, Dtype* a, Dtype*) const {
-    *a += g * g;
-    return this->gain * g / (std::sqrt(*a) + this->delta);
-  }
-};
-
-template <typename Dtype>
-struct RmsProp : Numbers<Dtype> {
-  using Numbers<Dtype>::Numbers;
-  Dtype operator()(Dtype g, Dtype* a, Dtype*) const {
-    *a = this->decay2 * *a + (1 - this->decay2) * (g * g);
-    return this->gain * g / (std::sqrt(*a) + this->delta);
-  }
-};
-
-template <typename Dtype>
-struct AdaDelta : Numbers<Dtype> {
-  using Numbers<Dtype>::Numbers;
-  Dtype operator()(Dtype g, Dtype* a, Dtype* b) const {
-    *a = this->momentum * *a + (1 - this->momentum) * (g * g);
-    const Dtype s = g * std::sqrt((*b + this->delta) / (*a + this->delta));
-    *b = this->momentum * *b + (1 - this->momentum) * (s * s);
-    return this->gain * s;
-  }
-};
-
-template <typename Dtype>
-struct Adam : Numbers<Dtype> {
-  using Numbers<Dtype>::Numbers;
-  Dtype operator()(Dtype g, Dtype* a, Dtype* b) const {
-    *a = this->momentum * *a + (1 - this->momentum) * g;
-    *b = this->decay2 * *b + (1 - this->decay2) * (g * g);
-    return this->gain * *a / (std::sqrt(*b) + this->delta);
-  }
-};
-
-template <typename Dtype>
-Dtype Sign(Dtype w) {
-  return static_cast<Dtype>((w > 0) - (w < 0));
-}
 
 // g with the decay of the weights, once per kind of decay.
 template <typename Dtype>

@@ -38,7 +38,7 @@ def seeds(tmp_path_factory) -> list[Path]:
 
 
 def test_damaged_caffemodels(seeds):
-    program = cpp.build("fuzz") / "fuzz_caffemodel"
+    program = cpp.sanitized("fuzz") / "fuzz_caffemodel"
     done = cpp.run(program, 0, CASES, *seeds)
     repeat = f"{program} CASE 1 {' '.join(map(str, seeds))}"
     assert done.returncode == 0, f"{done.stderr}\nrepeat with {repeat}"
@@ -48,7 +48,7 @@ def test_damaged_caffemodels(seeds):
 
 
 def test_the_sanitizers_are_awake(seeds):
-    done = cpp.run(cpp.build("fuzz") / "fuzz_caffemodel", "overrun", 1, *seeds)
+    done = cpp.run(cpp.sanitized("fuzz") / "fuzz_caffemodel", "overrun", 1, *seeds)
     assert done.returncode != 0
     assert "heap-buffer-overflow" in done.stderr
     assert "failed in case 0" in done.stderr

@@ -43,6 +43,16 @@ const char* const kPhases[] = {
     "1 1 1 1 zero 30,16,16,1,0,2",
 };
 
+// Many pixels: blocks and slices of them, some of which see padding alone; many
+// inputs, that are cut into parts.
+const char* const kBlocks[] = {
+    "1 5 7 1 zero 45,1,1,1,0,0 50,3,1,1,1,1",
+    "1 37 45 1 zero 30,3,1,1,1,1 80,1,1,1,0,0",
+    "1 18 33 1 zero 2100,1,1,1,0,0",
+    "1 7 20 1 zero 2,3,1,1,1,1 256,1,1,1,0,0",
+    "1 150 33 1 zero 5,3,1,1,1,1 4,3,1,1,1,1",
+};
+
 std::vector<double> Wide(const Guarded& values) {
   return {values.get(), values.get() + values.count()};
 }
@@ -70,6 +80,7 @@ struct Problem {
   void Solve() {
     dx_expected.assign(x.count(), 0);
     dw_expected = Wide(start);
+    written_expected.assign(start.count(), 0);
     p3d::ConvDataGradientReference(shape, out, Wide(dy).data(),
                                    Wide(weights).data(), in,
                                    dx_expected.data());
@@ -79,12 +90,15 @@ struct Problem {
                                    added_expected.data(), true);
     p3d::ConvWeightGradientReference(shape, out, Wide(dy).data(), in,
                                      Wide(x).data(), dw_expected.data());
+    p3d::ConvWeightGradientReference(shape, out, Wide(dy).data(), in,
+                                     Wide(x).data(), written_expected.data());
   }
 
   const ConvShape shape;
   Guarded x, dy, weights, start, start_x;
   const BlobStrides in, out;
   std::vector<double> dx_expected, added_expected, dw_expected;
+  std::vector<double> written_expected;
 };
 
 void Compare(const Guarded& got, const std::vector<double>& expected,
@@ -109,21 +123,24 @@ struct Result {
          int threads)
       : dx(problem.x.count()),
         added(problem.x.count()),
-        dw(problem.weights.count()) {
+        dw(problem.weights.count()),
+        written(problem.weights.count()) {
     p3d::SetNumThreads(threads);
     gradients.Data(problem.dy.get(), problem.weights.get(), dx.get());
     std::copy_n(problem.start_x.get(), added.count(), added.get());
     gradients.Data(problem.dy.get(), problem.weights.get(), added.get(), true);
     std::copy_n(problem.start.get(), dw.count(), dw.get());
     gradients.Weights(problem.dy.get(), problem.x.get(), dw.get());
+    gradients.Weights(problem.dy.get(), problem.x.get(), written.get(), false);
   }
   std::vector<float> all() const {
     std::vector<float> values(dx.get(), dx.get() + dx.count());
     values.insert(values.end(), added.get(), added.get() + added.count());
     values.insert(values.end(), dw.get(), dw.get() + dw.count());
+    values.insert(values.end(), written.get(), written.get() + written.count());
     return values;
   }
-  Guarded dx, added, dw;
+  Guarded dx, added, dw, written;
 };
 
 void CheckProblem(const Problem& problem, Isa isa, double tolerance,
@@ -142,6 +159,8 @@ void CheckProblem(const Problem& problem, Isa isa, double tolerance,
     Compare(result.dx, problem.dx_expected, tolerance, by + ": dx");
     Compare(result.added, problem.added_expected, tolerance, by + ": dx added");
     Compare(result.dw, problem.dw_expected, tolerance, by + ": dw");
+    Compare(result.written, problem.written_expected, tolerance,
+            by + ": dw written");
     if (first.empty()) first = result.all();
     Expect(first == result.all(), by + ": other bits than with one");
   }
@@ -212,6 +231,7 @@ int main(int argc, char** argv) try {
   CheckRounding(isas, 0);
   CheckRounding(isas, 100);
   for (const char* text : kPhases) CheckCase(text, isas);
+  for (const char* text : kBlocks) CheckCase(text, isas);
   for (const char* text : testing::kOdd) CheckCase(text, isas);
   for (const std::string& text : testing::PixelCounts()) CheckCase(text, isas);
   if (!quick) {

@@ -26,8 +26,7 @@ def test_kernels(program: str) -> None:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_kernels_sanitized(program: str) -> None:
-    folder = cpp.build("kernels", "-sanitized", "-DP3D_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=None")
-    check([folder / program, "--quick"])
+    check([cpp.sanitized("kernels") / program, "--quick"])
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -37,4 +36,4 @@ def test_kernels_arm(program: str) -> None:
     if not compiler or not emulator:
         pytest.skip("needs aarch64-linux-gnu-g++ and qemu-aarch64 on the PATH")
     options = (*ARM, f"-DCMAKE_CXX_COMPILER={compiler}", "-DCMAKE_EXE_LINKER_FLAGS=-static")
-    check([emulator, cpp.build("kernels", "-aarch64", *options) / program, "--quick"])
+    check([emulator, cpp.build("kernels", "aarch64", *options) / program, "--quick"])

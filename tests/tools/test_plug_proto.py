@@ -150,3 +150,8 @@ def test_the_schema_of_the_package_agrees():
     result = merge(package, FRAGMENT, "caffe.proto")
     assert result.text == package
     assert result.notes == []
+    ours, theirs = parse(package, ""), parse(FRAGMENT, "")
+    for name in ("BNParameter", "Pooling3DParameter"):
+        assert ours[name].fields.keys() == theirs[name].fields.keys()
+        for enum, values in ours[name].blocks.items():
+            assert values.values == theirs[name].blocks[enum].values, f"{name}.{enum}"

@@ -64,7 +64,7 @@ def test_torch_gives_the_engines_numbers(text, tmp_path):
     expected = net.forward(blobs=names)
     weights = {name: [np.array(b.data) for b in blobs] for name, blobs in net.params.items()}
     layers, defaults = describe(net.param)
-    module = CaffeNet(layers, defaults, weights, source, names)
+    module = CaffeNet(layers, defaults, weights, [source], names)
     with torch.no_grad():
         found = dict(zip(names, module(torch.from_numpy(clip)), strict=True))
     for name in names:
@@ -73,7 +73,7 @@ def test_torch_gives_the_engines_numbers(text, tmp_path):
     eps["eps"] = 0.1
     layers[2]["fields"]["batch_norm_param"] = dict(defaults["batch_norm_param"], eps=0.1)
     with torch.no_grad():
-        spoiled = CaffeNet(layers, defaults, weights, source, ["prob"])(torch.from_numpy(clip))[0]
+        spoiled = CaffeNet(layers, defaults, weights, [source], ["prob"])(torch.from_numpy(clip))[0]
     assert _difference(spoiled.numpy(), expected["prob"]) > 1e-4
 
 
@@ -82,4 +82,4 @@ def test_torch_refuses_what_it_does_not_know():
 
     layer = {"name": "a", "type": "LRN", "bottom": ["x"], "top": ["a"], "fields": {}}
     with pytest.raises(NotImplementedError, match="LRN"):
-        CaffeNet([layer], {}, {}, "x", ["a"])
+        CaffeNet([layer], {}, {}, ["x"], ["a"])

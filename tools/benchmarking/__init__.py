@@ -2,6 +2,8 @@
 
 files      the same net and weights in every system's format
 systems    how each system loads them and runs them
+training_files, training_systems
+           the same for a step of training
 torch_net  a net of Caffe as a torch module, for want of a file format that both read
 geometry   windows and products of convolutions and poolings
 worker     one process per system

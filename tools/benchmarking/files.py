@@ -36,25 +36,12 @@ def prepare(
 
     net  a prototxt file or a name of `p3d models`
     """
-    from p3d import caffe
-    from p3d.caffe import prototxt
     from p3d.export.onnx import export
-    from p3d.export.sources import net_text, read_weights
-    from p3d.random_weights import write
+    from p3d.export.sources import read_weights
 
-    param = prototxt.parse_net(net_text(weights, net)[1])
-    for layer in param.layer:
-        for shape in layer.input_param.shape:
-            shape.dim[0] = batch
-    path = os.path.join(folder, "net.prototxt")
-    with open(path, "w") as file:
-        file.write(str(param))
-    engine = caffe.Net(path, caffe.TEST)
-    if len(engine.inputs) != 1:
-        raise RuntimeError(f"{net} has {len(engine.inputs)} inputs; one is all this tool can feed")
-    if weights is None:
-        weights = os.path.join(folder, "net.caffemodel")
-        write(engine, weights)
+    param = read_net(net, weights, batch)
+    engine, weights = make_net(param, weights, folder)
+    path = write_text(str(param), folder, "net.prototxt")
     name = engine.inputs[0]
     job = Job(
         prototxt=path,
@@ -67,7 +54,44 @@ def prepare(
     )
     export(param, read_weights(weights), job.onnx, blobs=job.blobs, dynamic=False)
     np.save(job.clip, clips(tuple(engine.blobs[name].shape)))
-    return job, _work(engine, batch)
+    return job, work_of(engine, batch)
+
+
+def read_net(net: str, weights: str | None, batch: int) -> Any:
+    """The deploy net, as a message, for so many clips."""
+    from p3d.caffe import prototxt
+    from p3d.export.sources import net_text
+
+    param = prototxt.parse_net(net_text(weights, net)[1])
+    for layer in param.layer:
+        for shape in layer.input_param.shape:
+            shape.dim[0] = batch
+    return param
+
+
+def make_net(param: Any, weights: str | None, folder: str) -> tuple[Any, str]:
+    """The net of this engine, and the file of its weights: the given one, or random ones."""
+    from p3d import caffe
+    from p3d.random_weights import write
+
+    engine = caffe.Net(str(param), caffe.TEST)
+    if len(engine.inputs) != 1:
+        raise RuntimeError(
+            f"{param.name or 'the net'} has {len(engine.inputs)} inputs; one is all this tool can "
+            "feed"
+        )
+    if weights is None:
+        weights = os.path.join(folder, "net.caffemodel")
+        write(engine, weights)
+    return engine, weights
+
+
+def write_text(text: str, folder: str, name: str) -> str:
+    """The path of the file that now holds the text."""
+    path = os.path.join(folder, name)
+    with open(path, "w") as file:
+        file.write(text)
+    return path
 
 
 def clips(shape: tuple[int, ...]) -> np.ndarray:
@@ -81,7 +105,8 @@ def clips(shape: tuple[int, ...]) -> np.ndarray:
     return (90 * np.sin(phase) + rng.normal(0, 10, shape)).astype(np.float32)
 
 
-def _work(net: Any, batch: int) -> Work:
+def work_of(net: Any, batch: int) -> Work:
+    """The products of a net that takes so many clips at once."""
     from p3d.caffe.prototxt import describe
 
     macs = sum(layer.macs for layer in net.layers)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .files import Job
-from .systems import OURS, System
+from .systems import System
+from .training_files import Training
 from .worker import Failed, Worker, installed
+
+#: How many times what one set of rounding errors changes another may change.
+ROUNDING = 8
 
 
 class Row(NamedTuple):
@@ -25,7 +29,7 @@ class Row(NamedTuple):
     precision: str
     version: str = ""
     fault: str = ""
-    difference: float | None = None  # largest, relative to the blob's largest value
+    difference: float | None = None  # the largest, relative to its blob
     ms_per_clip: float | None = None
     min_ms: float | None = None
     times_ours: float | None = None
@@ -35,20 +39,27 @@ class Row(NamedTuple):
 
 def race(
     systems: Sequence[System],
-    job: Job,
+    job: Job | Training,
     *,
     batch: int,
     rounds: int,
     forwards: int,
+    nudged: System | None = None,
     say: Callable[[str], object] = lambda line: None,
 ) -> list[Row]:
-    """One row per system, the engine's first. A system that is not installed, fails, or gives
-    other results than the engine is not timed."""
+    """One row per system. The first is the engine, which has to work. Another one that is not
+    installed, fails, or gives other results than the engine is not timed.
+
+    nudged: the engine after rounding errors. A result may be off by `ROUNDING` times what that
+    changes, where this is more than the system's tolerance; results are compared as a whole, for
+    rounding errors change single values more than others.
+    """
     with ExitStack() as stack:
         rows: dict[str, Row] = {}
         workers: dict[str, Worker] = {}
         expected: dict[str, np.ndarray] | None = None
-        for system in [OURS, *(s for s in systems if s.name != OURS.name)]:
+        noise: dict[str, float] = {}
+        for system in systems:
             row = Row(system.name, system.precision)
             if not installed(system):
                 rows[system.name] = row._replace(fault="not installed")
@@ -56,41 +67,64 @@ def race(
             say(f"{system.name}: loads and is checked")
             worker = Worker(system, job)
             stack.callback(worker.stop)
-            rows[system.name], results = _check(worker, row, expected)
+            rows[system.name], results = _check(worker, row, expected, noise)
             if expected is None:
                 expected = results
-            if rows[system.name].fault and system is OURS:
-                raise RuntimeError(f"{OURS.name}: {rows[system.name].fault}")
+                if results is not None and nudged is not None:
+                    noise = _noise(Worker(nudged, job), results)
+            if rows[system.name].fault and system is systems[0]:
+                raise RuntimeError(f"{system.name}: {rows[system.name].fault}")
             if rows[system.name].fault:
                 worker.stop()
             else:
                 workers[system.name] = worker
         times = _take_turns(workers, rounds, forwards, say)
         for name, worker in workers.items():
-            rows[name] = _finish(rows[name], worker, times, batch)
+            rows[name] = _finish(rows[name], worker, times[name], times[systems[0].name], batch)
         return list(rows.values())
 
 
+def _noise(worker: Worker, expected: dict[str, np.ndarray]) -> dict[str, float]:
+    try:
+        worker.start()
+        results = worker.results()
+    finally:
+        worker.stop()
+    return {name: _difference(results[name], other, True) for name, other in expected.items()}
+
+
 def _check(
-    worker: Worker, row: Row, expected: dict[str, np.ndarray] | None
+    worker: Worker,
+    row: Row,
+    expected: dict[str, np.ndarray] | None,
+    noise: dict[str, float],
 ) -> tuple[Row, dict[str, np.ndarray] | None]:
     try:
         version, first = worker.start()
         results = worker.results()
     except Failed as failed:
         return row._replace(fault=f"fails: {failed}"), None
-    worst = max(_difference(results[name], other) for name, other in (expected or results).items())
-    row = row._replace(version=version, first_result_s=first, difference=worst)
-    if not worst <= worker.system.tolerance:  # not a number is not equal to anything
-        row = row._replace(fault=f"REFUSED: its results differ by {worst:.2g}")
+    differences = {
+        name: _difference(results[name], other, whole=bool(noise))
+        for name, other in (expected or results).items()
+    }
+    row = row._replace(version=version, first_result_s=first, difference=max(differences.values()))
+    for name, off in differences.items():
+        allowed = max(worker.system.tolerance, ROUNDING * noise.get(name, 0))
+        if not off <= allowed:  # not a number is not equal to anything
+            fault = f"REFUSED: {name} differs by {off:.2g}, more than {allowed:.2g}"
+            return row._replace(fault=fault), results
     return row, results
 
 
-def _difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest, relative to the largest value; infinite where the shapes are not the same."""
+def _difference(found: np.ndarray, expected: np.ndarray, whole: bool) -> float:
+    """The largest, relative to the largest value, or of the whole, relative to its norm; infinite
+    where the shapes are not the same."""
     if found.shape != expected.shape or not np.isfinite(expected).all():
         return float("inf")
-    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+    order = 2 if whole else np.inf
+    off, size = (np.linalg.norm(np.ravel(x), order) for x in (found - expected, expected))
+    return float(off / max(size, 1e-30))
 
 
 def _take_turns(
@@ -107,13 +141,15 @@ def _take_turns(
     return times
 
 
-def _finish(row: Row, worker: Worker, times: dict[str, Any], batch: int) -> Row:
+def _finish(
+    row: Row, worker: Worker, times: list[list[float]], ours: list[list[float]], batch: int
+) -> Row:
     scale = 1e3 / (batch * worker.system.clips)
-    mine = [median(seconds) * scale for seconds in times[row.system]]
-    ours = [median(seconds) * 1e3 / batch for seconds in times[OURS.name]]
+    rounds = [median(seconds) * scale for seconds in times]
+    ours_by_round = [median(seconds) * 1e3 / batch for seconds in ours]
     return row._replace(
-        ms_per_clip=median(mine),
-        min_ms=min(min(seconds) for seconds in times[row.system]) * scale,
-        times_ours=median(a / b for a, b in zip(mine, ours, strict=True)),
+        ms_per_clip=median(rounds),
+        min_ms=min(map(min, times)) * scale,
+        times_ours=median(a / b for a, b in zip(rounds, ours_by_round, strict=True)),
         peak_mib=worker.peak_memory(),
     )

@@ -7,7 +7,7 @@ job.blobs. To add one, write such a function and an entry.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from .files import Job
 
-Forward = Callable[[np.ndarray], list[np.ndarray]]
+Forward = Callable[[np.ndarray], Iterable[np.ndarray]]
 
 F32 = "float32"
 BF16 = "bfloat16"
@@ -26,19 +26,17 @@ class System(NamedTuple):
 
     name: str
     package: str  # that has to be installed
-    load: Callable[[Job], Forward]
+    load: Callable[[Any], Forward]  # gets a Job, or a Training
     precision: str = F32
     clips: int = 1
     usual: bool = True  # part of a run where no systems are named
     imports: str = ""  # where the module is not called like the package
+    python: str = ""  # the interpreter, if it is not this one
+    tolerance: float = 1e-4
 
     @property
     def module(self) -> str:
         return self.imports or self.package
-
-    @property
-    def tolerance(self) -> float:
-        return {F32: 1e-4, BF16: 0.1}[self.precision]
 
 
 def load_p3d(job: Job) -> Forward:
@@ -92,18 +90,19 @@ def load_onnxruntime(job: Job) -> Forward:
     return lambda clip: session.run(list(job.blobs), {job.input: clip})
 
 
-def load_torch(job: Job, channels_last: bool, optimise: str) -> Forward:
-    """`optimise`: "" runs eagerly, "jit" traces and freezes, "compile" is torch.compile."""
+def load_torch(job: Job, last: bool, optimise: str) -> Forward:
+    """`last`: the channels, in memory.
+    `optimise`: "" runs eagerly, "jit" traces and freezes, "compile" is torch.compile."""
     import torch
 
+    from .torch_net import read
+
     torch.set_num_threads(job.threads)
-    module = _torch_module(job)
-    if channels_last:
-        for parameter in module.parameters():
-            if parameter.dim() > 3:
-                parameter.data = parameter.data.contiguous(memory_format=_last(parameter))
+    module = read(job.prototxt, job.weights, [job.input], job.blobs)
+    if last:
+        channels_last_weights(module)
     clip = torch.from_numpy(np.load(job.clip))
-    clip = clip.contiguous(memory_format=_last(clip)) if channels_last else clip
+    clip = channels_last(clip) if last else clip
     run: Any = module
     with torch.inference_mode(optimise == ""), torch.no_grad():
         if optimise == "jit":
@@ -116,27 +115,24 @@ def load_torch(job: Job, channels_last: bool, optimise: str) -> Forward:
     def forward(array: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode(optimise == ""), torch.no_grad():
             clip = torch.from_numpy(array)
-            clip = clip.contiguous(memory_format=_last(clip)) if channels_last else clip
+            clip = channels_last(clip) if last else clip
             return [result.numpy().copy() for result in run(clip)]
 
     return forward
 
 
-def _torch_module(job: Job) -> Any:
-    from p3d.caffe.proto.caffe_pb2 import TEST
-    from p3d.caffe.prototxt import describe, prepare, read_net
-    from p3d.export.sources import read_weights
-
-    from .torch_net import CaffeNet
-
-    layers, defaults = describe(prepare(read_net(job.prototxt), TEST))
-    return CaffeNet(layers, defaults, read_weights(job.weights), job.input, job.blobs)
+def channels_last_weights(module: Any) -> None:
+    """Of a torch module, in place."""
+    for parameter in module.parameters():
+        if parameter.dim() > 3:
+            parameter.data = channels_last(parameter.data)
 
 
-def _last(tensor: Any) -> Any:
+def channels_last(tensor: Any) -> Any:
     import torch
 
-    return torch.channels_last_3d if tensor.dim() == 5 else torch.channels_last
+    order = torch.channels_last_3d if tensor.dim() == 5 else torch.channels_last
+    return tensor.contiguous(memory_format=order)
 
 
 OURS = System("caffe-p3d", "caffe-p3d", load_p3d, imports="p3d.caffe")
@@ -153,33 +149,37 @@ SYSTEMS = {
             clips=2,
         ),
         System(
-            "openvino-bf16", "openvino", partial(load_openvino, precision=BF16, streams=1), BF16
+            "openvino-bf16",
+            "openvino",
+            partial(load_openvino, precision=BF16, streams=1),
+            BF16,
+            tolerance=0.1,
         ),
         System("onnxruntime", "onnxruntime", load_onnxruntime),
-        System("torch", "torch", partial(load_torch, channels_last=False, optimise="")),
+        System("torch", "torch", partial(load_torch, last=False, optimise="")),
         System(
             "torch-last",
             "torch",
-            partial(load_torch, channels_last=True, optimise=""),
+            partial(load_torch, last=True, optimise=""),
             usual=False,
         ),
         System(
             "torch-jit",
             "torch",
-            partial(load_torch, channels_last=False, optimise="jit"),
+            partial(load_torch, last=False, optimise="jit"),
             usual=False,
         ),
-        System("torch-jit-last", "torch", partial(load_torch, channels_last=True, optimise="jit")),
+        System("torch-jit-last", "torch", partial(load_torch, last=True, optimise="jit")),
         System(
             "torch-compile",
             "torch",
-            partial(load_torch, channels_last=False, optimise="compile"),
+            partial(load_torch, last=False, optimise="compile"),
             usual=False,
         ),
         System(
             "torch-compile-last",
             "torch",
-            partial(load_torch, channels_last=True, optimise="compile"),
+            partial(load_torch, last=True, optimise="compile"),
         ),
     ]
 }

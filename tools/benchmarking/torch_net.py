@@ -18,14 +18,33 @@ from .geometry import conv_axes, pool_windows
 Message = dict[str, Any]
 Blobs = Sequence[np.ndarray]
 
+_TRAIN = 0  # the phase
+
 #: Layers whose top is new memory that nobody else reads yet.
 _OWN_MEMORY = {"BN", "BatchNorm", "Convolution", "Eltwise", "InnerProduct", "Scale"}
 
 
-class CaffeNet(nn.Module):
-    """Layers as `describe` gives them, for phase TEST.
+def read(
+    prototxt: str,
+    weights: str,
+    sources: Sequence[str],
+    outputs: Sequence[str],
+    *,
+    train: bool = False,
+) -> CaffeNet:
+    """The net of a prototxt and a .caffemodel file, in phase TRAIN or TEST."""
+    from p3d.caffe.proto.caffe_pb2 import TEST, TRAIN
+    from p3d.caffe.prototxt import describe, prepare, read_net
+    from p3d.export.sources import read_weights
 
-    net = CaffeNet(layers, defaults, weights, "data", ["pool5", "prob"])
+    layers, defaults = describe(prepare(read_net(prototxt), TRAIN if train else TEST))
+    return CaffeNet(layers, defaults, read_weights(weights), sources, outputs)
+
+
+class CaffeNet(nn.Module):
+    """Layers as `describe` gives them. Nothing is dropped in phase TRAIN either.
+
+    net = CaffeNet(layers, defaults, weights, ["data"], ["pool5", "prob"])
     pool5, prob = net(clip)
     """
 
@@ -34,11 +53,13 @@ class CaffeNet(nn.Module):
         layers: Sequence[Message],
         defaults: dict[str, Message],
         weights: dict[str, Blobs],
-        source: str,
+        sources: Sequence[str],
         outputs: Sequence[str],
     ) -> None:
         super().__init__()
-        self.source, self.outputs = source, tuple(outputs)
+        self.eval()
+        self.sources, self.outputs = tuple(sources), tuple(outputs)
+        self.names: list[str] = []
         self.operations = nn.ModuleList()
         self.wiring: list[tuple[list[str], list[str]]] = []
         makers: dict[str, str] = {}
@@ -50,16 +71,17 @@ class CaffeNet(nn.Module):
                 raise NotImplementedError(f"layer type {layer['type']} ({layer['name']})")
             param = layer["fields"].get(field) or defaults.get(field, {})
             module = make(param, weights.get(layer["name"], ()))
+            module.train(layer["phase"] == _TRAIN and not _keeps_statistics(param))
             if isinstance(module, nn.ReLU):
                 module.inplace = makers.get(layer["bottom"][0]) in _OWN_MEMORY
             makers.update(dict.fromkeys(layer["top"], layer["type"]))
+            self.names.append(layer["name"])
             self.operations.append(module)
             self.wiring.append((layer["bottom"], layer["top"]))
         self.dead = _last_readers(self.wiring, self.outputs)
-        self.eval()
 
-    def forward(self, clip: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        values = {self.source: clip}
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        values = dict(zip(self.sources, inputs, strict=True))
         for operation, (bottoms, tops), dead in zip(
             self.operations, self.wiring, self.dead, strict=True
         ):
@@ -68,6 +90,16 @@ class CaffeNet(nn.Module):
             for name in dead:
                 del values[name]
         return tuple(values[name] for name in self.outputs)
+
+    def blobs(self, layer: str) -> list[nn.Parameter]:
+        """What a layer learns, in Caffe's order; none of it requires a gradient yet."""
+        return list(self.operations[self.names.index(layer)].parameters())
+
+
+def _keeps_statistics(param: Message) -> bool:
+    """Of a normalization. Where it does not, its running ones move as torch has it, and nothing
+    here reads them."""
+    return bool(param.get("frozen") or param.get("use_global_stats"))
 
 
 def _last_readers(wiring: Any, outputs: Sequence[str]) -> list[list[str]]:
@@ -82,11 +114,13 @@ def _last_readers(wiring: Any, outputs: Sequence[str]) -> list[list[str]]:
 
 
 class Function(nn.Module):
-    """A function as a module."""
+    """A function as a module, with the parameters that it has."""
 
-    def __init__(self, function: Callable[..., torch.Tensor]) -> None:
+    def __init__(
+        self, function: Callable[..., torch.Tensor], parameters: Sequence[nn.Parameter] = ()
+    ) -> None:
         super().__init__()
-        self.function = function
+        self.function, self.factors = function, nn.ParameterList(parameters)
 
     def forward(self, *bottoms: torch.Tensor) -> torch.Tensor:
         return self.function(*bottoms)
@@ -227,7 +261,11 @@ def _scale(param: Message, blobs: Blobs) -> nn.Module:
         flat = flat * factors[0]
         return (flat + factors[1] if len(factors) > 1 else flat).reshape(x.shape)
 
-    return Function(run)
+    return Function(run, factors)
+
+
+def _softmax_loss(param: Message, blobs: Blobs) -> nn.Module:
+    return Function(lambda scores, labels: functional.cross_entropy(scores, labels.long()))
 
 
 _TABLE: dict[str, tuple[str | None, Callable[[Message, Blobs], nn.Module]]] = {
@@ -242,6 +280,7 @@ _TABLE: dict[str, tuple[str | None, Callable[[Message, Blobs], nn.Module]]] = {
     "Reshape": ("reshape_param", _reshape),
     "InnerProduct": ("inner_product_param", _inner_product),
     "Softmax": ("softmax_param", lambda param, blobs: nn.Softmax(param["axis"])),
+    "SoftmaxWithLoss": (None, _softmax_loss),
     "Split": (None, lambda param, blobs: nn.Identity()),
     "Dropout": (None, lambda param, blobs: nn.Identity()),
 }

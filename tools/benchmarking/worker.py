@@ -16,17 +16,22 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import multiprocessing
+import os
 import re
 import resource
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .files import Job
-from .systems import System
+from .systems import Forward, System
+from .training_files import Training
 
 
 class Failed(Exception):
@@ -39,24 +44,33 @@ class Started(NamedTuple):
 
 
 def installed(system: System) -> bool:
-    """Whether the system can be imported here; imports nothing of it."""
-    return importlib.util.find_spec(system.module.partition(".")[0]) is not None
+    """Whether the system can be imported here, or is another Python's; imports nothing of it."""
+    here = importlib.util.find_spec(system.module.partition(".")[0]) is not None
+    return here or bool(system.python)
 
 
 class Worker:
-    def __init__(self, system: System, job: Job) -> None:
+    def __init__(self, system: System, job: Job | Training) -> None:
         self.system = system
-        context = multiprocessing.get_context("spawn")
-        self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, system, job), daemon=True)
-        self._process.start()
+        self._folder = tempfile.TemporaryDirectory(prefix="p3d-benchmark-")
+        self._pipe, other = multiprocessing.Pipe()
+        self._process = subprocess.Popen(
+            [system.python or sys.executable, "-c", _SERVE, str(other.fileno())],
+            pass_fds=[other.fileno()],
+            stdout=2,  # stdout is for the results
+            env=_environment(system, job.threads),
+        )
         other.close()
+        self._pipe.send((system, job))
 
     def start(self) -> Started:
         return self._ask("start")
 
     def results(self) -> dict[str, np.ndarray]:
-        return self._ask("results")
+        path = os.path.join(self._folder.name, "results.npz")
+        self._ask("results", path)
+        with np.load(path) as file:
+            return dict(file)
 
     def run(self, forwards: int) -> list[float]:
         return self._ask("run", forwards)
@@ -67,24 +81,52 @@ class Worker:
     def stop(self) -> None:
         """Lets the process end by itself, if it can."""
         self._pipe.close()
-        self._process.join(10)
-        self._process.terminate()
-        self._process.join()
+        if self._ended() is None:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+    def _ended(self) -> int | None:
+        """The code of a process that ends; it gets ten seconds."""
+        try:
+            return self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            return None
 
     def _ask(self, *question: Any) -> Any:
         try:
             self._pipe.send(question)
             fine, answer = self._pipe.recv()
         except (EOFError, OSError):
-            self._process.join(10)
-            raise Failed(f"its process ended with code {self._process.exitcode}") from None
+            raise Failed(f"its process ended with code {self._ended()}") from None
         if not fine:
             raise Failed(answer)
         return answer
 
 
-def _serve(pipe: Any, system: System, job: Job) -> None:
-    server = _Server(system, job)
+_SERVE = "import sys; from benchmarking.worker import serve; serve(int(sys.argv[1]))"
+
+
+def _environment(system: System, threads: int) -> dict[str, str]:
+    """Of the process: the modules that this one has, or what PYTHONPATH names for another Python.
+
+    Thread counts that are read when a library is loaded are set here.
+    """
+    tools = str(Path(__file__).parents[1])
+    more = [os.environ.get("PYTHONPATH", "")] if system.python else sys.path
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([tools, *more]),
+        "P3D_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        "GLOG_minloglevel": "2",
+    }
+
+
+def serve(descriptor: int) -> None:
+    """In the process: answers what the Worker at the other end of the pipe asks."""
+    pipe = Connection(descriptor)
+    server = _Server(*pipe.recv())
     while True:
         try:
             name, *arguments = pipe.recv()
@@ -101,9 +143,9 @@ def _serve(pipe: Any, system: System, job: Job) -> None:
 class _Server:
     """The other end: methods of the names that Worker asks for."""
 
-    forward: Callable[[np.ndarray], list[np.ndarray]]
+    forward: Forward
 
-    def __init__(self, system: System, job: Job) -> None:
+    def __init__(self, system: System, job: Job | Training) -> None:
         self.system, self.job = system, job
 
     def start(self) -> Started:
@@ -116,8 +158,9 @@ class _Server:
         seconds = time.perf_counter() - begin
         return Started(version, seconds)
 
-    def results(self) -> dict[str, np.ndarray]:
-        return dict(zip(self.job.blobs, self.forward(self.clip), strict=True))
+    def results(self, path: str) -> None:
+        """To a file, for all weights in a message would be this process's peak of memory."""
+        np.savez(path, **dict(zip(self.job.blobs, self.forward(self.clip), strict=True)))
 
     def run(self, forwards: int) -> list[float]:
         seconds = []

@@ -174,8 +174,10 @@ void ConvolutionLayer<Dtype>::MakeGradients(const Dtype* dy,
                                blobs[1]->mutable_diff());
   }
   if (this->learns(0)) {
-    gradients_->Weights(dy, x.storage().data(order, in),
-                        blobs[0]->mutable_diff());
+    const bool more = blobs[0]->diff_storage().has_values();
+    gradients_->Weights(
+        dy, x.storage().data(order, in),
+        more ? blobs[0]->mutable_diff() : blobs[0]->write_diff(), more);
   }
   if (!dx) return;
   gradients_->Data(

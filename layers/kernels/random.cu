@@ -1,0 +1,47 @@
+#include "kernels/random_cuda.hpp"
+
+// The header that this file implements comes first.
+#include "kernels/cuda_launch.hpp"
+#include "kernels/random_bits.hpp"
+#include "kernels/ranges.hpp"
+
+namespace p3d {
+namespace cuda {
+namespace {
+
+template <typename Dtype>
+struct KeepKernel {
+  uint64_t seed;
+  double keep;
+  Dtype scale;
+  const Dtype* x;
+  Dtype* y;
+
+  // Value i is draw number i % kRange of its part's generator.
+  P3D_HOST_DEVICE void operator()(int64_t i) const {
+    const int64_t begin = Quotient(i, kRange) * kRange;
+    const uint64_t state = PartSeed(seed, static_cast<uint64_t>(begin));
+    const uint64_t draws = static_cast<uint64_t>(i - begin + 1);
+    const double drawn = UniformFromBits(MixBits(state + draws * kRandomStep));
+    y[i] = drawn < keep ? scale * x[i] : Dtype(0);
+  }
+};
+
+}  // namespace
+
+template <typename Dtype>
+void KeepRandomly(CUstream_st* stream, uint64_t seed, double keep, double scale,
+                  int64_t count, const Dtype* x, Dtype* y) {
+  ForEach(stream, "KeepRandomly", count,
+          KeepKernel<Dtype>{seed, keep, static_cast<Dtype>(scale), x, y});
+}
+
+#define P3D_INSTANTIATE(Dtype)                                                \
+  template void KeepRandomly(CUstream_st*, uint64_t, double, double, int64_t, \
+                             const Dtype*, Dtype*)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+#undef P3D_INSTANTIATE
+
+}  // namespace cuda
+}  // namespace p3d

@@ -1,0 +1,25 @@
+#ifndef P3D_KERNELS_UPDATE_CUDA_HPP_
+#define P3D_KERNELS_UPDATE_CUDA_HPP_
+
+#include <cstdint>
+
+#include "kernels/update.hpp"
+
+struct CUstream_st;  // a cudaStream_t is a pointer to it
+
+namespace p3d {
+namespace cuda {
+
+// Update of update.hpp on a GPU: the same rules.
+// Arrays lie in device memory. Each call is put into the stream and not waited
+// for; what cannot be launched throws Error.
+
+// *finite becomes false where a weight is not finite now, else stays as it is.
+template <typename Dtype>
+void Update(CUstream_st* stream, const UpdateStep& step, int64_t count,
+            Dtype* w, Dtype* g, Dtype* a, Dtype* b, bool* finite);
+
+}  // namespace cuda
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_UPDATE_CUDA_HPP_

@@ -1,0 +1,269 @@
+// The kernels of order.cu, affine.cu, pointwise.cu, eltwise.cu, softmax.cu,
+// random.cu and update.cu against those of the .cpp beside each; see device.hpp
+// for what this tests where.
+//
+//   test_cuda_values ["num channels pixels"]
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "device.hpp"
+#include "kernels/affine.cu"
+#include "kernels/eltwise.cu"
+#include "kernels/eltwise.hpp"
+#include "kernels/order.cu"
+#include "kernels/pointwise.cu"
+#include "kernels/pointwise.hpp"
+#include "kernels/random.cu"
+#include "kernels/random.hpp"
+#include "kernels/softmax.cu"
+#include "kernels/softmax.hpp"
+#include "kernels/update.cu"
+#include "testing.hpp"
+
+namespace {
+
+using p3d::Geometry;
+using p3d::Order;
+using testing::Device;
+using testing::Expect;
+
+const char* const kCases[] = {"1 1 1",     "3 1 5",   "1 7 1",
+                              "2 3 4",     "5 17 9",  "1 5 70",
+                              "2 300 257", "1 1 900", "3 2 20000"};
+
+template <typename Dtype>
+using Values = std::vector<Dtype>;
+
+template <typename Dtype>
+Values<Dtype> Gaussian(uint64_t seed, int64_t count) {
+  Values<Dtype> values(count);
+  p3d::FillGaussian(seed, 0, 1, count, values.data());
+  return values;
+}
+
+// Against the largest magnitude; NaN is near nothing.
+template <typename Dtype>
+void ExpectNear(const Values<Dtype>& got, const Values<Dtype>& want,
+                const std::string& message) {
+  double most = 1e-30, error = 0;
+  for (Dtype value : want) most = std::max<double>(most, std::fabs(value));
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double distance = std::fabs(static_cast<double>(got[i]) - want[i]);
+    error = distance <= error ? error : distance;
+  }
+  Expect(error <= 2e-6 * most, message + " differs by " +
+                                   std::to_string(error) + " of " +
+                                   std::to_string(most));
+}
+
+template <typename Dtype>
+void TestOrder(const std::string& where, const Geometry& g) {
+  const Values<Dtype> x = Gaussian<Dtype>(1, g.count());
+  Values<Dtype> want(x.size());
+  const Device<Dtype> from(x), last(x.size()), back(x.size());
+  p3d::ToChannelsLast(g, x.data(), want.data());
+  p3d::cuda::ToChannelsLast(nullptr, g, from.get(), last.get());
+  Expect(last.values() == want, where + "ToChannelsLast");
+  p3d::cuda::ToCaffeOrder(nullptr, g, last.get(), back.get());
+  Expect(back.values() == x, where + "ToCaffeOrder");
+}
+
+template <typename Dtype>
+void TestAffine(const std::string& where, const Geometry& g, Order order) {
+  const auto shape = p3d::Broadcast::Channels(g, order);
+  const auto x = Gaussian<Dtype>(1, g.count()),
+             dy = Gaussian<Dtype>(2, g.count()),
+             center = Gaussian<Dtype>(3, g.channels),
+             scale = Gaussian<Dtype>(4, g.channels),
+             shift = Gaussian<Dtype>(5, g.channels);
+  const Device<Dtype> d_x(x), d_dy(dy), d_center(center), d_scale(scale),
+      d_shift(shift), y(x.size());
+  Values<Dtype> want(x.size());
+  p3d::ScaleShift(shape, center.data(), scale.data(), shift.data(), x.data(),
+                  want.data());
+  p3d::cuda::ScaleShift(nullptr, shape, d_center.get(), d_scale.get(),
+                        d_shift.get(), d_x.get(), y.get());
+  ExpectNear(y.values(), want, where + "ScaleShift");
+  p3d::cuda::ScaleShift<Dtype>(nullptr, shape, nullptr, nullptr, nullptr,
+                               y.get(), y.get());
+  ExpectNear(y.values(), want, where + "ScaleShift by nothing, in place");
+
+  Values<Dtype> dscale = scale, dshift = shift;
+  const Device<Dtype> d_dscale(scale), d_dshift(shift);
+  p3d::ScaleShiftGradients(shape, x.data(), dy.data(), dscale.data(),
+                           dshift.data());
+  p3d::cuda::ScaleShiftGradients(nullptr, shape, d_x.get(), d_dy.get(),
+                                 d_dscale.get(), d_dshift.get());
+  ExpectNear(d_dscale.values(), dscale, where + "gradient of the scale");
+  ExpectNear(d_dshift.values(), dshift, where + "gradient of the shift");
+  const Device<Dtype> alone(shift);
+  p3d::cuda::ScaleShiftGradients<Dtype>(nullptr, shape, nullptr, d_dy.get(),
+                                        nullptr, alone.get());
+  Expect(alone.values() == d_dshift.values(), where + "shift without scale");
+}
+
+template <typename Dtype>
+void TestPointwise(const std::string& where, int64_t count) {
+  Values<Dtype> x = Gaussian<Dtype>(1, count), y(count);
+  x[0] = -std::numeric_limits<Dtype>::infinity();
+  if (count > 3) x[3] = 0;
+  const Values<Dtype> dy = Gaussian<Dtype>(2, count);
+  const Device<Dtype> d_x(x), d_dy(dy), d_y(count);
+  p3d::Relu(x.data(), count, Dtype(0), y.data());
+  p3d::cuda::Relu(nullptr, d_x.get(), count, Dtype(0), d_y.get());
+  Expect(d_y.values() == y, where + "Relu");
+  p3d::Relu(x.data(), count, Dtype(0.25), y.data());
+  p3d::cuda::Relu(nullptr, d_x.get(), count, Dtype(0.25), d_y.get());
+  Expect(d_y.values() == y, where + "leaky Relu");
+  p3d::ReluBackward(x.data(), dy.data(), count, Dtype(0.25), y.data());
+  p3d::cuda::ReluBackward(nullptr, d_x.get(), d_dy.get(), count, Dtype(0.25),
+                          d_y.get());
+  Expect(d_y.values() == y, where + "ReluBackward");
+}
+
+template <typename Dtype>
+void TestSum(const std::string& where, int64_t count) {
+  for (size_t bottoms = 1; bottoms <= 16; bottoms += 5) {
+    std::vector<Device<Dtype>*> owners;
+    std::vector<Values<Dtype>> values;
+    std::vector<const Dtype*> host, device;
+    std::vector<float> coefficients;
+    for (size_t b = 0; b < bottoms; ++b) {
+      values.push_back(Gaussian<Dtype>(b, count));
+      owners.push_back(new Device<Dtype>(values.back()));
+      device.push_back(owners.back()->get());
+      coefficients.push_back(0.5f * static_cast<float>(b) - 1);
+    }
+    for (const Values<Dtype>& value : values) host.push_back(value.data());
+    Values<Dtype> want(count);
+    p3d::EltwiseSum(host, coefficients, count, want.data());
+    p3d::cuda::EltwiseSum(nullptr, device, coefficients, count,
+                          owners.back()->get());
+    ExpectNear(owners.back()->values(), want,
+               where + "EltwiseSum of " + std::to_string(bottoms));
+    for (Device<Dtype>* owner : owners) delete owner;
+  }
+}
+
+template <typename Dtype>
+void TestSoftmax(const std::string& where, const Geometry& g) {
+  const p3d::AxisView view = {g.num, g.channels, g.pixels};
+  const Values<Dtype> x = Gaussian<Dtype>(1, g.count()),
+                      dy = Gaussian<Dtype>(2, g.count());
+  Values<Dtype> y(x.size()), dx(x.size());
+  const Device<Dtype> d_x(x), d_y(x.size()), d_dy(dy);
+  p3d::Softmax(view, x.data(), y.data());
+  p3d::cuda::Softmax(nullptr, view, d_x.get(), d_y.get());
+  ExpectNear(d_y.values(), y, where + "Softmax");
+  p3d::SoftmaxBackward(view, y.data(), dy.data(), dx.data());
+  p3d::cuda::SoftmaxBackward(nullptr, view, d_y.get(), d_dy.get(), d_dy.get());
+  ExpectNear(d_dy.values(), dx, where + "SoftmaxBackward in place");
+}
+
+template <typename Dtype>
+void TestDropout(const std::string& where, int64_t count) {
+  const Values<Dtype> x = Gaussian<Dtype>(1, count);
+  Values<Dtype> y(count);
+  const Device<Dtype> memory(x);
+  p3d::KeepRandomly(1701, 0.75, 4 / 3.0, count, x.data(), y.data());
+  p3d::cuda::KeepRandomly(nullptr, 1701, 0.75, 4 / 3.0, count, memory.get(),
+                          memory.get());
+  Expect(memory.values() == y, where + "KeepRandomly in place");
+}
+
+template <typename Dtype>
+void TestUpdate(const std::string& where, int64_t count, p3d::UpdateRule rule) {
+  p3d::UpdateStep step;
+  step.rule = rule;
+  step.gradient_scale = 0.5;
+  step.shrink = 0.125;
+  step.gain = 0.1;
+  step.momentum = 0.9;
+  step.decay2 = 0.99;
+  step.delta = 1e-3;
+  for (int variant = 0; variant < 3; ++variant) {
+    step.decay = variant == 0 ? 0 : 0.25;
+    step.l1 = variant == 2;
+    Values<Dtype> w = Gaussian<Dtype>(1, count), g = Gaussian<Dtype>(2, count),
+                  a = Gaussian<Dtype>(3, count), b = Gaussian<Dtype>(4, count);
+    for (Dtype& value : a) value = std::fabs(value);
+    for (Dtype& value : b) value = std::fabs(value);
+    const bool second = p3d::HasSecondMoment(rule);
+    const Device<Dtype> d_w(w), d_g(g), d_a(a), d_b(b);
+    const Device<char> finite(Values<char>{1});
+    bool* flag = reinterpret_cast<bool*>(finite.get());
+    p3d::Update(step, count, w.data(), g.data(), a.data(),
+                second ? b.data() : nullptr);
+    p3d::cuda::Update(nullptr, step, count, d_w.get(), d_g.get(), d_a.get(),
+                      second ? d_b.get() : nullptr, flag);
+    const std::string what = where + "Update by rule " +
+                             std::to_string(static_cast<int>(rule)) +
+                             ", variant " + std::to_string(variant);
+    ExpectNear(d_w.values(), w, what + ": w");
+    ExpectNear(d_g.values(), g, what + ": g");
+    ExpectNear(d_a.values(), a, what + ": a");
+    ExpectNear(d_b.values(), b, what + ": b");
+    Expect(finite.values()[0] == 1, what + ": finite");
+  }
+}
+
+template <typename Dtype>
+void TestType(const std::string& text) {
+  Geometry g;
+  std::istringstream(text) >> g.num >> g.channels >> g.pixels;
+  const std::string where = "test_cuda_values \"" + text + "\"" +
+                            (sizeof(Dtype) == 4 ? ", float: " : ", double: ");
+  TestOrder<Dtype>(where, g);
+  TestAffine<Dtype>(where + "in Caffe's order: ", g, Order::kCaffe);
+  TestAffine<Dtype>(where + "channels last: ", g, Order::kChannelsLast);
+  TestPointwise<Dtype>(where, g.count());
+  TestSum<Dtype>(where, g.count());
+  TestSoftmax<Dtype>(where, g);
+  TestDropout<Dtype>(where, g.count());
+  for (int rule = 0; rule <= static_cast<int>(p3d::UpdateRule::kAdam); ++rule) {
+    TestUpdate<Dtype>(where, g.count(), static_cast<p3d::UpdateRule>(rule));
+  }
+}
+
+// One weight that is not finite any more is enough.
+void TestNotFinite() {
+  const float most = std::numeric_limits<float>::max();
+  p3d::UpdateStep step;
+  step.gain = 1;
+  Values<float> weights(700, 1.f), gradients(700, 1.f);
+  weights[600] = -most;
+  gradients[600] = most;
+  const Device<float> w(weights), g(gradients), a(Values<float>(700, 0.f));
+  const Device<char> finite(Values<char>{1});
+  p3d::cuda::Update<float>(nullptr, step, 700, w.get(), g.get(), a.get(),
+                           nullptr, reinterpret_cast<bool*>(finite.get()));
+  Expect(finite.values()[0] == 0, "test_cuda_values: a weight overflows");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 1 && argv[1][0] != '-') {
+    TestType<float>(argv[1]);
+    TestType<double>(argv[1]);
+    return testing::Finish();
+  }
+  for (const char* text : kCases) {
+    TestType<float>(text);
+    TestType<double>(text);
+  }
+  TestNotFinite();
+  testing::ExpectError(
+      [] {
+        p3d::cuda::EltwiseSum<float>(nullptr, std::vector<const float*>(17),
+                                     std::vector<float>(17), 1, nullptr);
+      },
+      "up to 16 bottoms, not 17", "test_cuda_values: 17 bottoms");
+  return testing::Finish();
+}
