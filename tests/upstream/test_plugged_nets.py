@@ -17,7 +17,6 @@ NETS = {
 LAYER, WHOLE = 1e-5, 1e-4
 
 
-@pytest.mark.parametrize("plugged", ["debian"], indirect=True)  # the layers are the same in both
 @pytest.mark.parametrize("name", NETS)
 def test_every_layer_and_the_whole(name: str, plugged) -> None:
     command = [SCRIPT, ROOT / "prototxt" / f"{name}.prototxt", NETS[name]]
