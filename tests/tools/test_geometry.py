@@ -40,7 +40,7 @@ def test_products(size, kernel, stride, pad, dilation):
 
 def test_the_products_of_p3d199():
     net = caffe.Net(models.prototxt("p3d199-kinetics", batch=2), caffe.TEST)
-    work = files._work(net, 2)
+    work = files.work_of(net, 2)
     assert work.macs == pytest.approx(18.40e9, rel=1e-3)
     assert 1 - work.macs_without_padding / work.macs == pytest.approx(0.076, abs=1e-3)
 
