@@ -53,6 +53,7 @@ void Net<float>::RunTrainingPlan(const Poll& poll, float* loss) {
       if (layer_needs_backward_[i]) RememberShapes(static_cast<int>(i));
     }
     training_plan_ = TrainingPlan::Make(this, kept_);
+    lean_ = training_plan_ != nullptr;
   }
   if (training_plan_) {
     *loss += training_plan_->Forward(poll);
