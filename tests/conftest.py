@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from real_video import real_video
 
-from p3d.caffe.backend import current
+from p3d.caffe.backend import current, interface
 
 __all__ = ["backend", "real_video"]
+
+# Before any net: some tests make theirs without p3d.caffe.
+if os.environ.get("P3D_DEVICE"):
+    interface()
 
 
 @pytest.fixture(autouse=True)

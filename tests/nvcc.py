@@ -12,26 +12,19 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
-import zipfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 
+import fetch_nvcc
 import pytest
 
 ARCHITECTURES = ("75", "80", "86", "90", "100", "120")
 OLDEST = (12, 8)  # the first nvcc that knows them all
 INCLUDE = re.compile(rb'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)
 
-COMPILER = (
-    "nvidia-cuda-nvcc==13.5.37",
-    "nvidia-nvvm==13.5.37",
-    "nvidia-cuda-crt==13.5.37",
-    "nvidia-cuda-runtime==13.5.37",
-)
 HEADERS = {
     "cublas": "nvidia-cublas==13.10.0.20",
     "curand": "nvidia-curand==10.4.5.25",
@@ -67,8 +60,12 @@ def compile_cuda(
 
 def headers(name: str) -> Path:
     """The folder with a library's headers; skips the calling test where PyPI has none for us."""
-    root = _fetch((HEADERS[name],), headers_only=True)
-    found = sorted(root.glob("nvidia/*/include"))
+    folder = _folder((HEADERS[name],))
+    try:
+        fetch_nvcc.fetch((HEADERS[name],), folder, "/include/")
+    except RuntimeError as error:
+        pytest.skip(f"CUDA SKIPPED: {error}")
+    found = sorted(folder.glob("nvidia/*/include"))
     assert found, f"{HEADERS[name]} has no headers any more"
     return found[0]
 
@@ -83,10 +80,10 @@ def find_nvcc() -> Path:
             return Path(found)
     if not (shutil.which("g++") or shutil.which("c++")):
         pytest.skip("CUDA SKIPPED: nvcc needs a C++ compiler on the PATH")
-    nvcc = next(_fetch(COMPILER, headers_only=False).glob("nvidia/*/bin/nvcc"))
-    for program in [*nvcc.parent.iterdir(), *nvcc.parents[1].glob("nvvm/bin/*")]:
-        program.chmod(0o755)  # which zip files do not say
-    return nvcc
+    try:
+        return fetch_nvcc.nvcc(_folder(fetch_nvcc.COMPILER))
+    except RuntimeError as error:
+        pytest.skip(f"CUDA SKIPPED: {error}")
 
 
 def _compile(nvcc: Path, include_dirs: Sequence[Path], flags: Sequence[str], source: Path) -> str:
@@ -136,28 +133,7 @@ def _cache() -> Path:
     return Path(own) if own else Path(base, "caffe-p3d", "cuda")
 
 
-@cache
-def _fetch(requirements: tuple[str, ...], headers_only: bool) -> Path:
-    """The folder into which wheels were unpacked; skips the calling test where pip gets none."""
+def _folder(requirements: Sequence[str]) -> Path:
+    """Where what is fetched for these is kept."""
     name = hashlib.sha256(" ".join(requirements).encode()).hexdigest()[:8]
-    folder = _cache() / f"{requirements[0].replace('==', '-')}-{name}"
-    if folder.exists():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--retries=1"]
-        command = [*pip, "--only-binary=:all:", "--dest", work, *requirements]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            why = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-            pytest.skip(f"CUDA SKIPPED: pip cannot fetch {', '.join(requirements)}: {why}")
-        unpacked = Path(work, "unpacked")
-        for wheel in Path(work).glob("*.whl"):
-            with zipfile.ZipFile(wheel) as archive:
-                names = archive.namelist()
-                archive.extractall(
-                    unpacked, [n for n in names if "/include/" in n or not headers_only]
-                )
-        if not folder.exists():
-            unpacked.rename(folder)
-    return folder
+    return _cache() / f"{requirements[0].replace('==', '-')}-{name}"

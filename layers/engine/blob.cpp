@@ -1,5 +1,6 @@
 #include "engine/blob.hpp"
 
+#include <algorithm>
 #include <iomanip>
 #include <limits>
 #include <sstream>
@@ -75,6 +76,17 @@ Geometry Blob<Dtype>::geometry() const {
   if (num_axes() > 1) geometry.channels = shape_[1];
   if (num_axes() > 2) geometry.pixels = count(2);
   return geometry;
+}
+
+template <typename Dtype>
+void Blob<Dtype>::CopyFrom(const Blob& other, Order order, Side side) {
+  const Dtype* from = other.data(order, side);
+  Dtype* to = write_data(order, side);
+  if (side == Side::kHost) {
+    std::copy_n(from, count_, to);
+  } else {
+    Gpu().CopyOnDevice(to, from, static_cast<size_t>(count_) * sizeof(Dtype));
+  }
 }
 
 template <typename Dtype>

@@ -46,28 +46,39 @@ class Blob {
   // num = axis 0, channels = axis 1, pixels = the rest.
   Geometry geometry() const;
   // The order in which the values lie right now, for layers that can do both.
-  Order order() const { return data_->held_order(geometry()); }
-  Order diff_order() const { return diff_->held_order(geometry()); }
+  Order order(Side side = Side::kHost) const {
+    return data_->held_order(geometry(), side);
+  }
+  Order diff_order(Side side = Side::kHost) const {
+    return diff_->held_order(geometry(), side);
+  }
 
-  // Values in `order`: to read, to change, to overwrite (see Storage).
-  const Dtype* data(Order order = Order::kCaffe) const {
-    return data_->data(order, geometry());
+  // Values in `order` on `side`: to read, to change, to overwrite (see
+  // Storage). On the GPU these are addresses for kernels.
+  const Dtype* data(Order order = Order::kCaffe,
+                    Side side = Side::kHost) const {
+    return data_->data(order, geometry(), side);
   }
-  Dtype* mutable_data(Order order = Order::kCaffe) {
-    return data_->mutable_data(order, geometry());
+  Dtype* mutable_data(Order order = Order::kCaffe, Side side = Side::kHost) {
+    return data_->mutable_data(order, geometry(), side);
   }
-  Dtype* write_data(Order order = Order::kCaffe) {
-    return data_->write_data(order, geometry());
+  Dtype* write_data(Order order = Order::kCaffe, Side side = Side::kHost) {
+    return data_->write_data(order, geometry(), side);
   }
-  const Dtype* diff(Order order = Order::kCaffe) const {
-    return diff_->data(order, geometry());
+  const Dtype* diff(Order order = Order::kCaffe,
+                    Side side = Side::kHost) const {
+    return diff_->data(order, geometry(), side);
   }
-  Dtype* mutable_diff(Order order = Order::kCaffe) {
-    return diff_->mutable_data(order, geometry());
+  Dtype* mutable_diff(Order order = Order::kCaffe, Side side = Side::kHost) {
+    return diff_->mutable_data(order, geometry(), side);
   }
-  Dtype* write_diff(Order order = Order::kCaffe) {
-    return diff_->write_data(order, geometry());
+  Dtype* write_diff(Order order = Order::kCaffe, Side side = Side::kHost) {
+    return diff_->write_data(order, geometry(), side);
   }
+
+  // Overwrites the values with those of a blob of the same shape, in `order` on
+  // `side`.
+  void CopyFrom(const Blob& other, Order order, Side side);
 
   // Makes this blob another view of the other's values; counts must agree.
   void ShareData(const Blob& other);

@@ -124,6 +124,14 @@ class Layer {
   // Role::kSum.
   virtual std::vector<float> Coefficients(int bottoms) const;
 
+  // Whether the work can be done on the GPU. Other layers run on the host in
+  // GPU mode too, between copies.
+  virtual bool HasGpu() const { return false; }
+  // Where the work is to be done now.
+  Side side() const {
+    return mode() == Mode::kGpu && HasGpu() ? Side::kGpu : Side::kHost;
+  }
+
   // The kernel that does the work, where there is a choice, else "".
   virtual std::string kernel() const { return ""; }
   // Multiplications of one forward, for reports; 0 where nobody counts them.

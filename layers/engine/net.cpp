@@ -267,7 +267,7 @@ void Net<Dtype>::RememberInputs(int last) {
   planned_to_ = last;
   input_copies_.clear();
   for (int id : source_tops_) {
-    const Storage<Dtype>& storage = blobs_[id]->storage();
+    Storage<Dtype>& storage = blobs_[id]->storage();
     const bool input =
         std::find(inputs_.begin(), inputs_.end(), id) != inputs_.end();
     // A person may write to what another source made only after the forward.

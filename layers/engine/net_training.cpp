@@ -47,6 +47,9 @@ void Net<double>::RunTrainingPlan(const Poll&, double*) {}
 
 template <>
 void Net<float>::RunTrainingPlan(const Poll& poll, float* loss) {
+  if (training_plan_ && training_plan_->mode() != mode()) {
+    training_plan_.reset();
+  }
   if (!training_plan_) {
     for (size_t i = 0; i < layers_.size(); ++i) {
       if (!layers_[i]->Source()) ReshapeLayer(static_cast<int>(i));

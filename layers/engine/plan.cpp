@@ -34,7 +34,7 @@ void Plan::PlaceInArena(const std::vector<bool>& keep) {
     Storage<float>* storage = &net_->blobs()[id]->storage();
     if (keep[id]) {
       stay.insert(storage);
-      storage->Bind(nullptr);
+      for (Side side : {Side::kHost, Side::kGpu}) storage->Bind(nullptr, side);
     }
   }
   for (int id : made) {
@@ -61,7 +61,8 @@ void Plan::PlaceInArena(const std::vector<bool>& keep) {
       for (Blob<float>* blob : net_->top(step.layers[0])) use(blob);
     }
   }
-  arena_.reset(new Buffer(layout.Solve() * sizeof(float)));
+  arena_.reset(new SideBuffer(mode_ == Mode::kGpu ? Side::kGpu : Side::kHost,
+                              layout.Solve() * sizeof(float)));
   places_ = layout.places();
 }
 
@@ -86,7 +87,9 @@ float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {
   } ending{this};
   using Clock = std::chrono::steady_clock;
   float* arena = static_cast<float*>(arena_->data());
-  for (const auto& place : places_) place.first->Bind(arena + place.second);
+  for (const auto& place : places_) {
+    place.first->Bind(arena + place.second, arena_->side());
+  }
   float* workspace = static_cast<float*>(workspace_->data());
   float loss = 0;
   for (PlanStep& step : steps_) {
@@ -109,7 +112,9 @@ float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {
 }
 
 void Plan::LoseOthers() {
-  for (const auto& place : places_) place.first->Bind(nullptr);
+  for (const auto& place : places_) {
+    place.first->Bind(nullptr, arena_->side());
+  }
   Net<float>* net = net_;
   for (int id : lost_) {
     net->blobs()[id]->storage().SetSource([net, id] { net->Recompute(id); });

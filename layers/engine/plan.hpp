@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/gpu.hpp"
 #include "engine/net.hpp"
 #include "engine/plan_step.hpp"
 #include "kernels/buffer.hpp"
@@ -31,17 +32,22 @@ class Plan {
   float Run(const Poll& poll, std::vector<StepTime>* times);
 
   int last() const { return last_; }
+  // What the plan was made for.
+  Mode mode() const { return mode_; }
 
  private:
-  explicit Plan(Net<float>* net, int last) : net_(net), last_(last) {}
+  explicit Plan(Net<float>* net, int last)
+      : net_(net), last_(last), mode_(p3d::mode()) {}
   void PlaceInArena(const std::vector<bool>& keep);
   NextWeights WeightsBehind(const PlanStep* step) const;
   void LoseOthers();
 
   Net<float>* net_;
   int last_;
+  Mode mode_;
   std::vector<PlanStep> steps_;
-  std::unique_ptr<Buffer> arena_, workspace_;
+  std::unique_ptr<SideBuffer> arena_;
+  std::unique_ptr<Buffer> workspace_;
   // Storages in the arena with their place, in floats.
   std::vector<std::pair<Storage<float>*, int64_t>> places_;
   std::vector<int> lost_;  // blobs without values after a run

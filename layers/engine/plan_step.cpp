@@ -229,18 +229,38 @@ void PlanStep::FoldAffine(const Net<float>& net) {
       shift[c] = shift[c] * factor[c] + offset[c];
     }
   }
-  epilogue.scale = affine.empty() ? nullptr : scale.data();
-  epilogue.shift = affine.empty() && !bias ? nullptr : shift.data();
+  PlaceAffine();
+}
+
+// Where the convolution runs: a plan is for one side.
+void PlanStep::PlaceAffine() {
+  const float* factors = scale.data();
+  const float* offsets = shift.data();
+  if (convolution->side() == Side::kGpu) {
+    const size_t bytes = scale.size() * sizeof(float);
+    if (!gpu_affine) gpu_affine.reset(new GpuBuffer(2 * bytes));
+    float* memory = static_cast<float*>(gpu_affine->data());
+    Gpu().CopyToDevice(memory, factors, bytes);
+    Gpu().CopyToDevice(memory + scale.size(), offsets, bytes);
+    factors = memory;
+    offsets = memory + scale.size();
+  }
+  const bool shifted = !affine.empty() || convolution->bias_or_null();
+  epilogue.scale = affine.empty() ? nullptr : factors;
+  epilogue.shift = shifted ? offsets : nullptr;
 }
 
 void PlanStep::Convolve(const Net<float>& net, float* workspace,
                         const NextWeights& next) {
   FoldAffine(net);
-  const float* from = x->data(Order::kChannelsLast);
-  const float* packed = convolution->packed_weights();
-  epilogue.residual = residual ? residual->data(Order::kChannelsLast) : nullptr;
-  float* to = y->write_data(Order::kChannelsLast);
-  convolution->conv().Run(from, packed, epilogue, to, workspace, next);
+  const Order order = Order::kChannelsLast;
+  const Side side = convolution->side();
+  const float* from = x->data(order, side);
+  epilogue.residual = residual ? residual->data(order, side) : nullptr;
+  float* to = y->write_data(order, side);
+  if (side == Side::kGpu) return convolution->RunOnGpu(from, epilogue, to);
+  convolution->conv().Run(from, convolution->packed_weights(), epilogue, to,
+                          workspace, next);
 }
 
 StepTime PlanStep::Describe(const Net<float>& net) const {

@@ -1,6 +1,7 @@
 #ifndef P3D_ENGINE_PLAN_STEP_HPP_
 #define P3D_ENGINE_PLAN_STEP_HPP_
 
+#include <memory>
 #include <vector>
 
 #include "engine/net.hpp"
@@ -25,16 +26,19 @@ struct PlanStep {
   std::vector<int> affine;  // the layers behind scale and shift
   std::vector<float> scale, shift;
   uint64_t affine_version = 0;
+  std::unique_ptr<GpuBuffer> gpu_affine;  // scale and shift on the GPU
   ConvEpilogue epilogue;
 
-  // Runs a convolution's step from x and residual to y. `next`: weights to
-  // fetch meanwhile.
+  // Runs a convolution's step from x and residual to y, where the layer's
+  // side() is; `workspace` and `next`, weights to fetch meanwhile, are for the
+  // host.
   void Convolve(const Net<float>& net, float* workspace,
                 const NextWeights& next = NextWeights());
   StepTime Describe(const Net<float>& net) const;
 
  private:
   void FoldAffine(const Net<float>& net);
+  void PlaceAffine();
 };
 
 // The steps of layers 0..last without sources, which have run before; all have

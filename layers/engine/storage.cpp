@@ -7,20 +7,38 @@
 
 namespace p3d {
 
+namespace {
+
+Order OtherThan(Order order) {
+  return order == Order::kCaffe ? Order::kChannelsLast : Order::kCaffe;
+}
+
+// Memory of at least `bytes`, that which is there if it is enough.
+template <typename Pointer>
+void* Enough(Pointer* memory, size_t bytes) {
+  using Memory = typename Pointer::element_type;
+  if (!*memory || (*memory)->bytes() < bytes) {
+    memory->reset(new Memory(bytes));
+  }
+  return (*memory)->data();
+}
+
+}  // namespace
+
 template <typename Dtype>
 void Storage<Dtype>::Resize(int64_t count) {
   if (count == count_) return;
-  if (last_valid_ && !caffe_valid_ && last_geometry_.count() == count_) {
-    LastToCaffe();
-  }
   const size_t bytes = static_cast<size_t>(count) * sizeof(Dtype);
-  if (caffe_ && caffe_->bytes() < bytes) {
-    caffe_.reset();
-    caffe_valid_ = false;
-  }
+  const bool fits = count < count_ || (caffe_ && caffe_->bytes() >= bytes);
+  if (fits && has_values()) data(Order::kCaffe, Geometry());
+  const bool keep = fits && host_.caffe;
+  host_ = gpu_ = Valid();
+  host_.caffe = keep;
+  if (!fits) caffe_.reset();
   last_.reset();
-  bound_ = nullptr;
-  last_valid_ = false;
+  gpu_caffe_.reset();
+  gpu_last_.reset();
+  bound_ = gpu_bound_ = nullptr;
   packed_.reset();
   source_ = nullptr;
   count_ = count;
@@ -28,39 +46,72 @@ void Storage<Dtype>::Resize(int64_t count) {
 }
 
 template <typename Dtype>
-Dtype* Storage<Dtype>::caffe_memory() {
-  const size_t bytes = static_cast<size_t>(count_) * sizeof(Dtype);
-  if (!caffe_ || caffe_->bytes() < bytes) {
-    caffe_ = std::make_shared<Buffer>(bytes);
+Dtype* Storage<Dtype>::at(Side side, Order order) {
+  void* memory = nullptr;
+  if (side == Side::kHost) {
+    if (order == Order::kCaffe) {
+      memory = Enough(&caffe_, bytes());
+    } else {
+      memory = bound_ ? bound_ : Enough(&last_, bytes());
+    }
+  } else if (order == Order::kCaffe) {
+    memory = Enough(&gpu_caffe_, bytes());
+  } else {
+    memory = gpu_bound_ ? gpu_bound_ : Enough(&gpu_last_, bytes());
   }
-  return static_cast<Dtype*>(caffe_->data());
+  return static_cast<Dtype*>(memory);
 }
 
 template <typename Dtype>
-Dtype* Storage<Dtype>::last_memory(const Geometry& geometry) {
-  last_geometry_ = geometry;
-  if (bound_) return bound_;
-  const size_t bytes = static_cast<size_t>(count_) * sizeof(Dtype);
-  if (!last_ || last_->bytes() < bytes) last_.reset(new Buffer(bytes));
-  return static_cast<Dtype*>(last_->data());
+void Storage<Dtype>::Convert(Side side, Order to) {
+  const Geometry& geometry = last_geometry_;
+  const Dtype* from = at(side, OtherThan(to));
+  Dtype* into = at(side, to);
+  if (side == Side::kHost) {
+    (to == Order::kCaffe ? ToCaffeOrder<Dtype>
+                         : ToChannelsLast<Dtype>)(geometry, from, into);
+  } else {
+    const auto gpu = GpuOf<Dtype>();
+    (to == Order::kCaffe ? gpu.ToCaffeOrder : gpu.ToChannelsLast)(
+        gpu.stream, geometry, from, into);
+  }
+  valid(side).at(to) = true;
 }
 
 template <typename Dtype>
-void Storage<Dtype>::LastToCaffe() {
-  ToCaffeOrder<Dtype>(last_geometry_, last_memory(last_geometry_),
-                      caffe_memory());
-  caffe_valid_ = true;
+void Storage<Dtype>::Fetch(Side side, Order order) {
+  if (side == Side::kHost) {
+    Gpu().CopyToHost(at(Side::kHost, order), at(Side::kGpu, order), bytes());
+  } else {
+    Gpu().CopyToDevice(at(Side::kGpu, order), at(Side::kHost, order), bytes());
+  }
+  valid(side).at(order) = true;
 }
 
 template <typename Dtype>
-void Storage<Dtype>::Materialise() {
+void Storage<Dtype>::Bring(Side side, Order order) {
+  if (valid(side).at(order)) return;
+  const Order turned = OtherThan(order);
+  if (!valid(side).at(turned)) {
+    Valid& there = valid(side == Side::kHost ? Side::kGpu : Side::kHost);
+    Fetch(side, there.at(order) ? order : turned);
+  }
+  if (!valid(side).at(order)) Convert(side, order);
+}
+
+template <typename Dtype>
+void Storage<Dtype>::Materialise(Side side) {
   if (has_values()) return;
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   if (has_values()) return;
   if (!source_) {
-    Dtype* memory = caffe_memory();
-    std::fill(memory, memory + count_, Dtype(0));
-    caffe_valid_ = true;
+    Dtype* memory = at(side, Order::kCaffe);
+    if (side == Side::kHost) {
+      std::fill(memory, memory + count_, Dtype(0));
+    } else {
+      Gpu().ZeroOnDevice(memory, bytes());
+    }
+    valid(side).caffe = true;
     return;
   }
   const Source source = source_;
@@ -69,39 +120,55 @@ void Storage<Dtype>::Materialise() {
 }
 
 template <typename Dtype>
-const Dtype* Storage<Dtype>::data(Order order, const Geometry& geometry) {
-  Materialise();
+Order Storage<Dtype>::held_order(const Geometry& geometry, Side side) const {
+  const Valid& here = side == Side::kHost ? host_ : gpu_;
+  const Valid& there = side == Side::kHost ? gpu_ : host_;
+  const bool last = here.last || (there.last && !here.caffe);
+  return last && last_geometry_ == geometry ? Order::kChannelsLast
+                                            : Order::kCaffe;
+}
+
+template <typename Dtype>
+const Dtype* Storage<Dtype>::data(Order order, const Geometry& geometry,
+                                  Side side) {
+  Materialise(side);
   if (order == Order::kCaffe || geometry.trivial()) {
-    if (!caffe_valid_) LastToCaffe();
-    return caffe_memory();
+    Bring(side, Order::kCaffe);
+    return at(side, Order::kCaffe);
   }
-  if (!last_valid_ || !(last_geometry_ == geometry)) {
-    if (!caffe_valid_) LastToCaffe();
-    ToChannelsLast<Dtype>(geometry, caffe_memory(), last_memory(geometry));
-    last_valid_ = true;
+  if (!(last_geometry_ == geometry)) {
+    if (host_.last || gpu_.last) Bring(side, Order::kCaffe);
+    host_.last = gpu_.last = false;
+    last_geometry_ = geometry;
   }
-  return last_memory(geometry);
+  Bring(side, Order::kChannelsLast);
+  return at(side, Order::kChannelsLast);
 }
 
 template <typename Dtype>
-Dtype* Storage<Dtype>::mutable_data(Order order, const Geometry& geometry) {
-  data(order, geometry);
-  return write_data(order, geometry);
+Dtype* Storage<Dtype>::mutable_data(Order order, const Geometry& geometry,
+                                    Side side) {
+  data(order, geometry, side);
+  return write_data(order, geometry, side);
 }
 
 template <typename Dtype>
-Dtype* Storage<Dtype>::write_data(Order order, const Geometry& geometry) {
+Dtype* Storage<Dtype>::write_data(Order order, const Geometry& geometry,
+                                  Side side) {
   ++version_;
   source_ = nullptr;
-  caffe_valid_ = order == Order::kCaffe || geometry.trivial();
-  last_valid_ = !caffe_valid_;
-  return caffe_valid_ ? caffe_memory() : last_memory(geometry);
+  host_ = gpu_ = Valid();
+  const bool trivial = geometry.trivial();
+  const Order place = trivial ? Order::kCaffe : order;
+  valid(side).at(place) = true;
+  if (place == Order::kChannelsLast) last_geometry_ = geometry;
+  return at(side, place);
 }
 
 template <typename Dtype>
 void Storage<Dtype>::SetSource(Source source) {
   source_ = std::move(source);
-  caffe_valid_ = last_valid_ = false;
+  host_ = gpu_ = Valid();
   ++version_;
 }
 
@@ -119,56 +186,63 @@ void Storage<Dtype>::Touch() {
   // A view may have been written to and dropped since the last Touch, so the
   // flag outlives the view by one round.
   lent_ = view_out();
-  if (!caffe_valid_) return;
-  last_valid_ = false;
+  if (!host_.caffe) return;
+  host_.last = false;
+  gpu_ = Valid();
   ++version_;
 }
 
 template <typename Dtype>
 void Storage<Dtype>::Sync() {
-  if (view_out() && !caffe_valid_) data(Order::kCaffe, Geometry());
+  if (view_out() && !host_.caffe) data(Order::kCaffe, Geometry());
 }
 
 template <typename Dtype>
-void Storage<Dtype>::Bind(Dtype* memory) {
-  if (memory == bound_) return;
-  if (memory) last_.reset();
-  bound_ = memory;
-  last_valid_ = false;
+void Storage<Dtype>::Bind(Dtype* memory, Side side) {
+  Dtype*& bound = side == Side::kHost ? bound_ : gpu_bound_;
+  if (memory == bound) return;
+  if (memory && side == Side::kHost) last_.reset();
+  if (memory && side == Side::kGpu) gpu_last_.reset();
+  bound = memory;
+  valid(side).last = false;
 }
 
 template <typename Dtype>
 void Storage<Dtype>::Take(Storage* other) {
   Check(other->count_ == count_, "cannot take ", other->count_,
         " values in place of ", count_);
-  other->Materialise();
-  if (other->last_valid_ && !other->bound_) {
+  other->Materialise(Side::kHost);
+  if (other->host_.last && !other->bound_) {
     last_ = std::move(other->last_);
     last_geometry_ = other->last_geometry_;
     bound_ = nullptr;
-    last_valid_ = true;
-    caffe_valid_ = false;
+    host_ = gpu_ = Valid();
+    host_.last = true;
   } else {
     const Dtype* from = other->data(Order::kCaffe, Geometry());
     std::copy(from, from + count_, write_data(Order::kCaffe, Geometry()));
   }
   source_ = nullptr;
   ++version_;
-  other->caffe_valid_ = other->last_valid_ = false;
+  other->host_ = other->gpu_ = Valid();
 }
 
 template <typename Dtype>
-std::shared_ptr<Storage<Dtype>> Storage<Dtype>::CopyOfEngineSide() const {
-  if (!last_valid_ && !caffe_valid_) return nullptr;
+std::shared_ptr<Storage<Dtype>> Storage<Dtype>::CopyOfEngineSide() {
+  if (!has_values()) return nullptr;
+  const bool last = host_.last || gpu_.last;
+  // Not the mirror that views show, if there is anything else.
+  const Side side =
+      (last ? gpu_.last && !host_.last : gpu_.caffe) ? Side::kGpu : Side::kHost;
+  const Order order = last ? Order::kChannelsLast : Order::kCaffe;
   auto copy = std::make_shared<Storage>();
   copy->Resize(count_);
-  const Geometry geometry = last_valid_ ? last_geometry_ : Geometry();
-  const void* from = last_valid_ && !bound_ ? last_->data()
-                     : last_valid_          ? bound_
-                                            : caffe_->data();
-  Dtype* to = copy->write_data(
-      last_valid_ ? Order::kChannelsLast : Order::kCaffe, geometry);
-  std::memcpy(to, from, static_cast<size_t>(count_) * sizeof(Dtype));
+  Dtype* to = copy->write_data(order, last ? last_geometry_ : Geometry());
+  if (side == Side::kHost) {
+    std::memcpy(to, at(side, order), bytes());
+  } else {
+    Gpu().CopyToHost(to, at(side, order), bytes());
+  }
   return copy;
 }
 
@@ -188,13 +262,16 @@ const Dtype* Storage<Dtype>::Packed(uint64_t key, int64_t size,
     packed_key_ = key;
     packed_version_ = version_;
   }
-  if (only && caffe_valid_ && !lent_) {
+  if (only && host_.caffe && !lent_) {
     caffe_.reset();
     last_.reset();
-    caffe_valid_ = last_valid_ = false;
+    gpu_caffe_.reset();
+    gpu_last_.reset();
+    host_ = gpu_ = Valid();
     source_ = [this, unpack] {
-      unpack(static_cast<const Dtype*>(packed_->data()), caffe_memory());
-      caffe_valid_ = true;
+      unpack(static_cast<const Dtype*>(packed_->data()),
+             at(Side::kHost, Order::kCaffe));
+      host_.caffe = true;
     };
   }
   return static_cast<const Dtype*>(packed_->data());

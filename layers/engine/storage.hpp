@@ -6,17 +6,19 @@
 #include <memory>
 #include <mutex>
 
+#include "engine/gpu.hpp"
 #include "kernels/buffer.hpp"
 #include "kernels/order.hpp"
 
 namespace p3d {
 
-// The values of a blob, wherever they are: in Caffe's order, channels last,
-// in both, packed for a kernel, or nowhere yet. Whoever asks for an order gets
-// it; conversions happen then and only then (as Caffe's SyncedMemory does
-// for CPU and GPU). Where nothing is valid, a source makes the values when they
-// are first asked for: a filler, the inverse of packing, or a net that runs
-// again for a blob that its plan had fused away; without a source they are 0.
+// The values of a blob, wherever they are: on the host or on the GPU, in
+// Caffe's order or channels last, in several of these places, packed for a
+// kernel, or nowhere yet. Whoever asks for a place gets it; copies and
+// conversions happen then and only then (as Caffe's SyncedMemory does for CPU
+// and GPU). Where nothing is valid, a source makes the values when they are
+// first asked for: a filler, the inverse of packing, or a net that runs again
+// for a blob that its plan had fused away; without a source they are 0.
 //
 // Where the channels-last geometry is trivial both orders share one memory.
 template <typename Dtype>
@@ -30,11 +32,14 @@ class Storage {
   void Resize(int64_t count);
 
   // Reading; throws what the source throws.
-  const Dtype* data(Order order, const Geometry& geometry);
-  // Reading and writing: the other order becomes stale.
-  Dtype* mutable_data(Order order, const Geometry& geometry);
+  const Dtype* data(Order order, const Geometry& geometry,
+                    Side side = Side::kHost);
+  // Reading and writing: all other places become stale.
+  Dtype* mutable_data(Order order, const Geometry& geometry,
+                      Side side = Side::kHost);
   // Writing only: what was there is lost, nothing is converted.
-  Dtype* write_data(Order order, const Geometry& geometry);
+  Dtype* write_data(Order order, const Geometry& geometry,
+                    Side side = Side::kHost);
 
   // Counts the times that the values may have changed.
   uint64_t version() const { return version_; }
@@ -42,19 +47,16 @@ class Storage {
   // Values that will be made by `source` when asked for; it has to call
   // write_data or Take. What is there now is lost.
   void SetSource(Source source);
-  bool has_values() const { return caffe_valid_ || last_valid_; }
+  bool has_values() const { return on(Side::kHost) || on(Side::kGpu); }
   // The order in which reading costs no conversion.
-  Order held_order(const Geometry& geometry) const {
-    return last_valid_ && last_geometry_ == geometry ? Order::kChannelsLast
-                                                     : Order::kCaffe;
-  }
+  Order held_order(const Geometry& geometry, Side side = Side::kHost) const;
   // Takes over the values of another storage of the same count, which is left
   // without any. Views of this one show them.
   void Take(Storage* other);
   // A storage with a copy of the values that the engine itself works on, which
   // nobody outside can have changed since the last Touch; null if there is
   // none.
-  std::shared_ptr<Storage> CopyOfEngineSide() const;
+  std::shared_ptr<Storage> CopyOfEngineSide();
 
   // --- views: memory in Caffe's order that somebody outside holds
 
@@ -71,9 +73,9 @@ class Storage {
 
   // --- memory that is somebody else's (the plan's arena)
 
-  // The channels-last values will lie at `memory` from now on, or in memory of
-  // the storage's own again where it is null.
-  void Bind(Dtype* memory);
+  // The channels-last values on `side` will lie at `memory` from now on, or in
+  // memory of the storage's own again where it is null.
+  void Bind(Dtype* memory, Side side = Side::kHost);
 
   // --- one packed copy, shared by all layers that share these values
 
@@ -85,22 +87,37 @@ class Storage {
                       const PackFunction& unpack, bool only);
 
  private:
-  void Materialise();
-  Dtype* caffe_memory();
-  Dtype* last_memory(const Geometry& geometry);
-  void LastToCaffe();
+  // What is true now, by place.
+  struct Valid {
+    bool caffe = false;
+    bool last = false;
+    bool& at(Order order) { return order == Order::kCaffe ? caffe : last; }
+  };
+  Valid& valid(Side side) { return side == Side::kHost ? host_ : gpu_; }
+  bool on(Side side) const {
+    const Valid& valid = side == Side::kHost ? host_ : gpu_;
+    return valid.caffe || valid.last;
+  }
+  void Materialise(Side side);
+  // Makes a place true by one copy and one conversion at most.
+  void Bring(Side side, Order order);
+  void Fetch(Side side, Order order);
+  void Convert(Side side, Order to);
+  // The memory of a place.
+  Dtype* at(Side side, Order order);
+  size_t bytes() const { return static_cast<size_t>(count_) * sizeof(Dtype); }
 
   int64_t count_ = 0;
   uint64_t version_ = 1;
   bool lent_ = false;
 
+  Valid host_, gpu_;
+  Geometry last_geometry_;  // of what lies channels last, on both sides
   std::shared_ptr<Buffer> caffe_;
-  bool caffe_valid_ = false;
-
   std::unique_ptr<Buffer> last_;
+  std::unique_ptr<GpuBuffer> gpu_caffe_, gpu_last_;
   Dtype* bound_ = nullptr;
-  Geometry last_geometry_;
-  bool last_valid_ = false;
+  Dtype* gpu_bound_ = nullptr;
 
   std::unique_ptr<Buffer> packed_;
   uint64_t packed_key_ = 0;

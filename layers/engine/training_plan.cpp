@@ -91,7 +91,8 @@ void TrainingPlan::PlaceInArena() {
       use(bottom, &bottom->diff_storage());
     }
   }
-  arena_.reset(new Buffer(layout.Solve() * sizeof(float)));
+  arena_.reset(new SideBuffer(mode_ == Mode::kGpu ? Side::kGpu : Side::kHost,
+                              layout.Solve() * sizeof(float)));
   places_ = layout.places();
   for (const auto& place : places_) gradients_.insert(place.first);
   for (size_t i = 0; i < net_->layers().size(); ++i) {
@@ -152,18 +153,25 @@ void TrainingPlan::Backward(const Poll& poll) {
 
 void TrainingPlan::BackwardConvolution(PlanStep* step) {
   const Order order = Order::kChannelsLast;
+  const Side side = step->convolution->side();
   const Geometry out = step->y->geometry();
-  float* dy = gradient(step->y).mutable_data(order, out);
+  float* dy = gradient(step->y).mutable_data(order, out, side);
   float* dresidual = nullptr;
   bool add = false;
   if (residual_back(*step)) {
     Storage<float>& storage = gradient(step->residual);
     add = storage.has_values();
-    dresidual =
-        add ? storage.mutable_data(order, out) : storage.write_data(order, out);
+    dresidual = add ? storage.mutable_data(order, out, side)
+                    : storage.write_data(order, out, side);
   }
-  EpilogueBackward(step->epilogue, out.num * out.pixels, out.channels,
-                   step->y->data(order), dy, dresidual, add);
+  const int64_t rows = out.num * out.pixels;
+  const float* y = step->y->data(order, side);
+  if (side == Side::kHost) {
+    EpilogueBackward(step->epilogue, rows, out.channels, y, dy, dresidual, add);
+  } else {
+    Gpu().EpilogueBackward(Gpu().DeviceStream(), step->epilogue, rows,
+                           out.channels, y, dy, dresidual, add);
+  }
   if (!convolves_back(*step)) return;
   Storage<float>* dx = &gradient(step->x);
   if (!net_->bottom_needs_backward_[step->layers[0]][0]) dx = nullptr;
@@ -180,12 +188,14 @@ void TrainingPlan::BackwardLayer(int layer) {
     const Blob<float>* bottom = net_->bottom(layer)[b];
     Storage<float>& sum = gradient(bottom);
     if (!wanted[b] || &sum == &bottom->diff_storage()) continue;
-    const Order order = bottom->diff_order();
+    const Side side = arena_->side();
+    const Order order = bottom->diff_order(side);
     const Geometry geometry = bottom->geometry();
-    std::vector<const float*> parts = {bottom->diff(order)};
-    if (sum.has_values()) parts.push_back(sum.data(order, geometry));
-    EltwiseSum<float>(parts, std::vector<float>(parts.size(), 1.f),
-                      bottom->count(), sum.write_data(order, geometry));
+    std::vector<const float*> parts = {bottom->diff(order, side)};
+    if (sum.has_values()) parts.push_back(sum.data(order, geometry, side));
+    RunOn<float>(side, EltwiseSum<float>, &cuda::Kernels<float>::EltwiseSum,
+                 parts, std::vector<float>(parts.size(), 1.f), bottom->count(),
+                 sum.write_data(order, geometry, side));
   }
 }
 
@@ -193,13 +203,15 @@ void TrainingPlan::Bind() {
   float* arena = static_cast<float*>(arena_->data());
   for (const auto& place : places_) {
     place.first->SetSource(nullptr);
-    place.first->Bind(arena + place.second);
+    place.first->Bind(arena + place.second, arena_->side());
   }
 }
 
 void TrainingPlan::LoseGradients() {
   Net<float>* net = net_;
-  for (const auto& place : places_) place.first->Bind(nullptr);
+  for (const auto& place : places_) {
+    place.first->Bind(nullptr, arena_->side());
+  }
   for (Storage<float>* gradient : gradients_) {
     gradient->SetSource([net] { net->RecomputeDiffs(); });
   }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/gpu.hpp"
 #include "engine/net.hpp"
 #include "engine/plan_step.hpp"
 #include "kernels/buffer.hpp"
@@ -37,8 +38,11 @@ class TrainingPlan {
   // Adds to the gradients of the parameters; follows a Forward.
   void Backward(const Poll& poll);
 
+  // What the plan was made for.
+  Mode mode() const { return mode_; }
+
  private:
-  explicit TrainingPlan(Net<float>* net) : net_(net) {}
+  explicit TrainingPlan(Net<float>* net) : net_(net), mode_(p3d::mode()) {}
   bool FindRoots();
   void FindLost(const std::vector<bool>& keep);
   void PlaceInArena();
@@ -52,8 +56,10 @@ class TrainingPlan {
   void LoseGradients();
 
   Net<float>* net_;
+  Mode mode_;
   std::vector<PlanStep> steps_;
-  std::unique_ptr<Buffer> arena_, workspace_;
+  std::unique_ptr<SideBuffer> arena_;
+  std::unique_ptr<Buffer> workspace_;
   // Blob -> the one whose gradient it shares: splits have none of their own.
   std::map<const Blob<float>*, Blob<float>*> roots_;
   // Blobs without values after a run, and their steps.

@@ -1,5 +1,8 @@
 #include "engine/updater.hpp"
 
+#include <algorithm>
+#include <memory>
+
 namespace p3d {
 
 template <typename Dtype>
@@ -45,27 +48,65 @@ template <typename Dtype>
 int Updater<Dtype>::Apply(UpdateStep step) {
   std::lock_guard<std::recursive_mutex> lock(net_->mutex());
   const UpdateStep whole = step;
-  int broken = -1;
+  const bool gpu = mode() == Mode::kGpu;
+  std::unique_ptr<bool[]> finite(new bool[blobs_.size()]);
+  std::fill_n(finite.get(), blobs_.size(), true);
+  std::unique_ptr<GpuBuffer> gpu_finite;
+  if (gpu) {
+    gpu_finite.reset(new GpuBuffer(blobs_.size()));
+    Gpu().CopyToDevice(gpu_finite->data(), finite.get(), blobs_.size());
+  }
   step.rule = rule_;
   for (size_t i = 0; i < blobs_.size(); ++i) {
     const LearnableParam& param = params_[i];
-    Blob<Dtype>& blob = *blobs_[i];
     if (param.lr_mult == 0) continue;
     step.gain = whole.gain * param.lr_mult;
     step.decay = whole.decay * param.decay_mult;
     step.shrink = whole.shrink * param.lr_mult * param.decay_mult;
-    const size_t second = i + blobs_.size();
-    for (Storage<Dtype>* storage :
-         {&blob.storage(), &blob.diff_storage(), &history_[i]->storage()}) {
-      storage->Touch();
+    if (gpu) {
+      ApplyOnGpu(step, i, static_cast<bool*>(gpu_finite->data()) + i);
+    } else {
+      finite[i] = ApplyOnHost(step, i);
     }
-    const bool finite = Update(
-        step, blob.count(), blob.mutable_data(), blob.mutable_diff(),
-        history_[i]->mutable_data(),
-        second < history_.size() ? history_[second]->mutable_data() : nullptr);
-    if (!finite && broken < 0) broken = static_cast<int>(i);
   }
-  return broken;
+  if (gpu) {
+    Gpu().CopyToHost(finite.get(), gpu_finite->data(), blobs_.size());
+  }
+  const bool* const end = finite.get() + blobs_.size();
+  const bool* const broken =
+      std::find(static_cast<const bool*>(finite.get()), end, false);
+  return broken == end ? -1 : static_cast<int>(broken - finite.get());
+}
+
+template <typename Dtype>
+typename Updater<Dtype>::Arrays Updater<Dtype>::ArraysOf(size_t i, Order order,
+                                                         Side side) {
+  Blob<Dtype>& blob = *blobs_[i];
+  const size_t second = i + blobs_.size();
+  for (Storage<Dtype>* storage :
+       {&blob.storage(), &blob.diff_storage(), &history_[i]->storage()}) {
+    storage->Touch();
+  }
+  return {blob.mutable_data(order, side), blob.mutable_diff(order, side),
+          history_[i]->mutable_data(order, side),
+          second < history_.size() ? history_[second]->mutable_data(order, side)
+                                   : nullptr};
+}
+
+template <typename Dtype>
+bool Updater<Dtype>::ApplyOnHost(const UpdateStep& step, size_t i) {
+  const Arrays at = ArraysOf(i, Order::kCaffe, Side::kHost);
+  return Update(step, blobs_[i]->count(), at.w, at.g, at.a, at.b);
+}
+
+// Channels last, as the gradients come from the kernels.
+template <typename Dtype>
+void Updater<Dtype>::ApplyOnGpu(const UpdateStep& step, size_t i,
+                                bool* finite) {
+  const Arrays at = ArraysOf(i, Order::kChannelsLast, Side::kGpu);
+  const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+  gpu.Update(gpu.stream, step, blobs_[i]->count(), at.w, at.g, at.a, at.b,
+             finite);
 }
 
 template class Updater<float>;

@@ -41,6 +41,16 @@ class Updater {
   int Apply(UpdateStep step);
 
  private:
+  // Weights, gradient and moments of a parameter; b may be null.
+  struct Arrays {
+    Dtype *w, *g, *a, *b;
+  };
+  Arrays ArraysOf(size_t i, Order order, Side side);
+  // False where the weights are not finite then.
+  bool ApplyOnHost(const UpdateStep& step, size_t i);
+  // *finite, on the GPU, becomes false there.
+  void ApplyOnGpu(const UpdateStep& step, size_t i, bool* finite);
+
   std::shared_ptr<Net<Dtype>> net_;
   UpdateRule rule_;
   std::vector<LearnableParam> params_;

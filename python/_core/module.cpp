@@ -58,6 +58,7 @@ PYBIND11_MODULE(_core, m) {
       "GFLOP/s that all threads reach with multiply-adds on registers alone.");
   m.def("num_threads", &p3d::NumThreads);
   m.def("set_num_threads", &p3d::SetNumThreads, py::arg("threads"));
+  BindGpu(m);
   BindCaffemodel(m);
   m.def("set_random_seed", &p3d::SetRandomSeed, py::arg("seed"),
         "Makes everything random from now on a function of the seed.");

@@ -31,6 +31,8 @@ class BNLayer : public Layer<Dtype> {
     return learning() ? Role::kOpaque : Role::kAffine;
   }
 
+  bool HasGpu() const override { return true; }
+
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("bn_param");
     frozen_ = param.Bool("frozen");
@@ -61,18 +63,24 @@ class BNLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
+    side_ = this->side();
+    if (!frozen_ && this->needs_backward()) {
+      input_.Save(*bottom[0], *top[0], side_);
+    }
+    if (side_ == Side::kGpu) return ForwardGpu(bottom[0], top[0]);
     moments_ = learning() ? BatchMoments(*bottom[0]) : RunningMoments();
     if (learning()) {
       Move(moments_.mean, this->blobs_[2].get());
       Move(moments_.variance, this->blobs_[3].get());
     }
-    if (!frozen_ && this->needs_backward()) input_.Save(*bottom[0], *top[0]);
     NormalizeChannels(moments_, eps_, blob(0), blob(1), bottom[0], top[0]);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     Blob<Dtype>* below = propagate_down[0] ? bottom[0] : nullptr;
+    if (frozen_) side_ = this->side();
+    if (side_ == Side::kGpu) return BackwardGpu(*top[0], *bottom[0], below);
     if (!frozen_) {
       NormalizeChannelsBackward(moments_, eps_, blob(0), input_.of(*bottom[0]),
                                 *top[0], gradient(0), gradient(1), below);
@@ -88,9 +96,63 @@ class BNLayer : public Layer<Dtype> {
 
  private:
   bool learning() const { return this->phase() == Phase::kTrain && !frozen_; }
-  const Dtype* blob(int i) const { return this->blobs_[i]->data(); }
+  const Dtype* blob(int i, Side side = Side::kHost) const {
+    return this->blobs_[i]->data(Order::kCaffe, side);
+  }
   Dtype* gradient(int i) const {
-    return this->learns(i) ? this->blobs_[i]->mutable_diff() : nullptr;
+    if (!this->learns(i)) return nullptr;
+    return this->blobs_[i]->mutable_diff(Order::kCaffe, side_);
+  }
+
+  void ForwardGpu(Blob<Dtype>* bottom, Blob<Dtype>* top) {
+    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    const Geometry g = bottom->geometry();
+    const Order order = bottom->order(side_);
+    const Dtype* x = bottom->data(order, side_);
+    const GpuScratch<double> scratch(Gpu().BnScratchSize(g, order));
+    gpu_moments_.reset(new GpuScratch<double>(2 * g.channels));
+    double* mean = gpu_moments_->data();
+    double* deviation = mean + g.channels;
+    if (!learning()) {
+      RunningMomentsGpu(mean, deviation);
+    } else {
+      CheckBatch(*bottom);
+      gpu.ChannelStatistics(gpu.stream, g, order, x, scratch.data(), mean,
+                            deviation);
+      MoveGpu(mean, this->blobs_[2].get());
+      MoveGpu(deviation, this->blobs_[3].get());
+      GpuOf<double>().Moments(gpu.stream, g.channels, eps_, mean, deviation,
+                              mean, deviation);
+    }
+    gpu.Normalize(gpu.stream, g, order, mean, deviation, blob(0, side_),
+                  blob(1, side_), x, scratch.data(),
+                  top->write_data(order, side_));
+  }
+
+  void BackwardGpu(const Blob<Dtype>& top, const Blob<Dtype>& bottom,
+                   Blob<Dtype>* below) {
+    if (frozen_ && !below) return;
+    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    const Geometry g = top.geometry();
+    const Order order =
+        frozen_ ? top.diff_order(side_) : input_.of(bottom).order(side_);
+    const Dtype* dy = top.diff(order, side_);
+    const GpuScratch<double> scratch(Gpu().BnScratchSize(g, order));
+    if (frozen_) {
+      const GpuScratch<double> moments(2 * g.channels);
+      double* deviation = moments.data() + g.channels;
+      RunningMomentsGpu(moments.data(), deviation);
+      gpu.NormalizeBackwardFrozen(gpu.stream, g, order, deviation,
+                                  blob(0, side_), dy, scratch.data(),
+                                  below->write_diff(order, side_));
+      return;
+    }
+    const double* mean = gpu_moments_->data();
+    const double* deviation = mean + g.channels;
+    gpu.NormalizeBackward(gpu.stream, g, order, mean, deviation, blob(0, side_),
+                          input_.of(bottom).data(order, side_), dy,
+                          scratch.data(), gradient(0), gradient(1),
+                          below ? below->write_diff(order, side_) : nullptr);
   }
 
   Moments RunningMoments() const {
@@ -104,6 +166,18 @@ class BNLayer : public Layer<Dtype> {
                   running->mutable_data());
   }
 
+  void RunningMomentsGpu(double* mean, double* deviation) const {
+    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    gpu.Moments(gpu.stream, this->blobs_[2]->count(), eps_, blob(2, side_),
+                blob(3, side_), mean, deviation);
+  }
+
+  void MoveGpu(const double* batch, Blob<Dtype>* running) const {
+    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    gpu.UpdateRunning(gpu.stream, running->count(), momentum_, 1 - momentum_,
+                      batch, running->mutable_data(Order::kCaffe, side_));
+  }
+
   void FixRates() {
     std::vector<ParamSpec>& specs = this->spec_.param;
     if (specs.size() < 4) specs.resize(4);
@@ -115,7 +189,11 @@ class BNLayer : public Layer<Dtype> {
   bool frozen_ = false;
   double momentum_ = 0;
   double eps_ = 0;
-  Moments moments_;  // of the last Forward
+  // Of the last Forward: where it ran, and the moments there; on the GPU these
+  // are means and then deviations.
+  Side side_ = Side::kHost;
+  Moments moments_;
+  std::unique_ptr<GpuScratch<double>> gpu_moments_;
   SavedInput<Dtype> input_;
 };
 

@@ -1,7 +1,5 @@
 #include "engine/layers/broadcast.hpp"
 
-#include <algorithm>
-
 #include "kernels/error.hpp"
 
 namespace p3d {
@@ -44,12 +42,12 @@ bool IsPerChannel(const Blob<Dtype>& bottom, int64_t axis,
 
 template <typename Dtype>
 Placement Place(const Blob<Dtype>& bottom, int64_t axis,
-                const Blob<Dtype>& coefficients) {
+                const Blob<Dtype>& coefficients, Side side) {
   if (coefficients.num_axes() == 0) {
-    return {{1, 1, bottom.count()}, bottom.order()};
+    return {{1, 1, bottom.count()}, bottom.order(side)};
   }
   if (IsPerChannel(bottom, axis, coefficients)) {
-    const Order order = bottom.order();
+    const Order order = bottom.order(side);
     return {Broadcast::Channels(bottom.geometry(), order), order};
   }
   const int begin = bottom.CanonicalAxis(axis);
@@ -59,10 +57,9 @@ Placement Place(const Blob<Dtype>& bottom, int64_t axis,
 }
 
 template <typename Dtype>
-Dtype* ZeroDiff(Blob<Dtype>* blob) {
-  Dtype* diff = blob->write_diff();
-  std::fill_n(diff, blob->count(), Dtype(0));
-  return diff;
+Dtype* ZeroDiff(Blob<Dtype>* blob, Side side) {
+  blob->diff_storage().SetSource(nullptr);
+  return blob->mutable_diff(Order::kCaffe, side);
 }
 
 #define P3D_INSTANTIATE(Dtype)                                                 \
@@ -70,8 +67,9 @@ Dtype* ZeroDiff(Blob<Dtype>* blob) {
   template void CheckCoefficients(const Blob<Dtype>&, int64_t,                 \
                                   const Blob<Dtype>&);                         \
   template bool IsPerChannel(const Blob<Dtype>&, int64_t, const Blob<Dtype>&); \
-  template Placement Place(const Blob<Dtype>&, int64_t, const Blob<Dtype>&);   \
-  template Dtype* ZeroDiff(Blob<Dtype>*)
+  template Placement Place(const Blob<Dtype>&, int64_t, const Blob<Dtype>&,    \
+                           Side);                                              \
+  template Dtype* ZeroDiff(Blob<Dtype>*, Side)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
 #undef P3D_INSTANTIATE

@@ -27,18 +27,19 @@ bool IsPerChannel(const Blob<Dtype>& bottom, int64_t axis,
                   const Blob<Dtype>& coefficients);
 
 // How the bottom's values and the coefficients belong together, and the order
-// of the values for which that is so: the one in which they lie, if possible.
+// of the values for which that is so: the one in which they lie on `side`, if
+// possible.
 struct Placement {
   Broadcast broadcast;
   Order order = Order::kCaffe;
 };
 template <typename Dtype>
 Placement Place(const Blob<Dtype>& bottom, int64_t axis,
-                const Blob<Dtype>& coefficients);
+                const Blob<Dtype>& coefficients, Side side = Side::kHost);
 
 // A bottom's diff, set to 0 for gradients to be added.
 template <typename Dtype>
-Dtype* ZeroDiff(Blob<Dtype>* blob);
+Dtype* ZeroDiff(Blob<Dtype>* blob, Side side = Side::kHost);
 
 }  // namespace p3d
 

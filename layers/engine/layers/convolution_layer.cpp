@@ -44,8 +44,19 @@ const float* ConvolutionLayer<double>::packed_weights() {
 }
 
 template <typename Dtype>
-const Dtype* ConvolutionLayer<Dtype>::bias_or_null() const {
-  return this->blobs_.size() > 1 ? this->blobs_[1]->data() : nullptr;
+const Dtype* ConvolutionLayer<Dtype>::bias_or_null(Side side) const {
+  if (this->blobs_.size() < 2) return nullptr;
+  return this->blobs_[1]->data(Order::kCaffe, side);
+}
+
+template <typename Dtype>
+void ConvolutionLayer<Dtype>::RunOnGpu(const Dtype* x,
+                                       const Epilogue<Dtype>& epilogue,
+                                       Dtype* y) {
+  const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+  gpu.Convolve(gpu.stream, shape_, x,
+               this->blobs_[0]->data(Order::kChannelsLast, Side::kGpu),
+               epilogue, y);
 }
 
 template <>
@@ -137,12 +148,20 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 
 template <typename Dtype>
 void ConvolutionLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
+  const Side side = this->side();
   const Geometry in = params_.GeometryOf(bottom[0]->shape());
   const Geometry out = params_.GeometryOf(top[0]->shape());
   for (size_t i = 0; i < bottom.size(); ++i) {
-    const Dtype* x = bottom[i]->storage().data(Order::kChannelsLast, in);
-    Dtype* y = top[i]->storage().write_data(Order::kChannelsLast, out);
-    if (shape_.num > 0) Run(x, y);
+    const Dtype* x = bottom[i]->storage().data(Order::kChannelsLast, in, side);
+    Dtype* y = top[i]->storage().write_data(Order::kChannelsLast, out, side);
+    if (shape_.num == 0) continue;
+    if (side == Side::kHost) {
+      Run(x, y);
+    } else {
+      Epilogue<Dtype> epilogue;
+      epilogue.shift = bias_or_null(side);
+      RunOnGpu(x, epilogue, y);
+    }
   }
 }
 
@@ -153,8 +172,9 @@ void ConvolutionLayer<Dtype>::Backward(const Blobs& top,
   const Geometry out = params_.GeometryOf(top[0]->shape());
   for (size_t i = 0; i < bottom.size(); ++i) {
     MakeGradients(
-        top[i]->diff_storage().data(Order::kChannelsLast, out), *bottom[i],
-        propagate_down[i] ? &bottom[i]->diff_storage() : nullptr, false);
+        top[i]->diff_storage().data(Order::kChannelsLast, out, this->side()),
+        *bottom[i], propagate_down[i] ? &bottom[i]->diff_storage() : nullptr,
+        false);
   }
 }
 
@@ -163,26 +183,54 @@ void ConvolutionLayer<Dtype>::MakeGradients(const Dtype* dy,
                                             const Blob<Dtype>& x,
                                             Storage<Dtype>* dx, bool add) {
   if (shape_.num == 0) return;
-  if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
+  const Side side = this->side();
   const Order order = Order::kChannelsLast;
   const Geometry in = params_.GeometryOf(x.shape());
   auto& blobs = this->blobs_;
   if (blobs.size() > 1 && this->learns(1)) {
     const Broadcast channels = {shape_.num * shape_.out_pixels(),
                                 shape_.num_output, 1};
-    ScaleShiftGradients<Dtype>(channels, nullptr, dy, nullptr,
-                               blobs[1]->mutable_diff());
+    RunOn<Dtype>(side, ScaleShiftGradients<Dtype>,
+                 &cuda::Kernels<Dtype>::ScaleShiftGradients, channels, nullptr,
+                 dy, nullptr, blobs[1]->mutable_diff(Order::kCaffe, side));
   }
-  if (this->learns(0)) {
-    const bool more = blobs[0]->diff_storage().has_values();
-    gradients_->Weights(
-        dy, x.storage().data(order, in),
-        more ? blobs[0]->mutable_diff() : blobs[0]->write_diff(), more);
-  }
+  if (this->learns(0)) AddWeightGradient(dy, x.storage().data(order, in, side));
   if (!dx) return;
-  gradients_->Data(
-      dy, blobs[0]->data(),
-      add ? dx->mutable_data(order, in) : dx->write_data(order, in), add);
+  MakeDataGradient(dy, add,
+                   add ? dx->mutable_data(order, in, side)
+                       : dx->write_data(order, in, side));
+}
+
+template <typename Dtype>
+void ConvolutionLayer<Dtype>::AddWeightGradient(const Dtype* dy,
+                                                const Dtype* x) {
+  const Side side = this->side();
+  const Order order =
+      side == Side::kHost ? Order::kCaffe : Order::kChannelsLast;
+  Blob<Dtype>* blob = this->blobs_[0].get();
+  const bool more = blob->diff_storage().has_values();
+  Dtype* dw =
+      more ? blob->mutable_diff(order, side) : blob->write_diff(order, side);
+  if (side == Side::kHost) {
+    if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
+    return gradients_->Weights(dy, x, dw, more);
+  }
+  const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+  const GpuScratch<double> scratch(Gpu().ConvWeightGradientScratch(shape_));
+  gpu.ConvWeightGradient(gpu.stream, shape_, dy, x, scratch.data(), more, dw);
+}
+
+template <typename Dtype>
+void ConvolutionLayer<Dtype>::MakeDataGradient(const Dtype* dy, bool add,
+                                               Dtype* dx) {
+  const Blob<Dtype>& weights = *this->blobs_[0];
+  if (this->side() == Side::kHost) {
+    if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
+    return gradients_->Data(dy, weights.data(), dx, add);
+  }
+  const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+  gpu.ConvDataGradient(gpu.stream, shape_, dy,
+                       weights.data(Order::kChannelsLast, Side::kGpu), add, dx);
 }
 
 template class ConvolutionLayer<float>;

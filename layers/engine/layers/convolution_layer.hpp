@@ -26,6 +26,7 @@ class ConvolutionLayer : public Layer<Dtype> {
 
   BlobCounts counts() const override { return {1, -1, 1, -1, true}; }
   Role role() const override;
+  bool HasGpu() const override { return params_.spatial_axes <= 3; }
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;
   void Forward(const Blobs& bottom, const Blobs& top) override;
@@ -44,14 +45,19 @@ class ConvolutionLayer : public Layer<Dtype> {
   // no other copy of them is kept.
   const float* packed_weights();
   // One bias per output channel, or null.
-  const Dtype* bias_or_null() const;
+  const Dtype* bias_or_null(Side side = Side::kHost) const;
+  // y = the convolution of x, with the epilogue; all on the GPU.
+  void RunOnGpu(const Dtype* x, const Epilogue<Dtype>& epilogue, Dtype* y);
   // Adds to the gradients of weights and biases, where they learn, and makes
-  // that of x in `dx`, if given (`add`: adds to it). dy lies channels last.
+  // that of x in `dx`, if given (`add`: adds to it). dy lies channels last on
+  // side(), where the others are made.
   void MakeGradients(const Dtype* dy, const Blob<Dtype>& x, Storage<Dtype>* dx,
                      bool add);
 
  private:
   void Run(const Dtype* x, Dtype* y);
+  void AddWeightGradient(const Dtype* dy, const Dtype* x);
+  void MakeDataGradient(const Dtype* dy, bool add, Dtype* dx);
 
   ConvParams params_;
   ConvShape shape_;

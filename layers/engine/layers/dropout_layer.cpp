@@ -16,6 +16,8 @@ class DropoutLayer : public Layer<Dtype> {
     return this->phase() == Phase::kTest ? Role::kIdentity : Role::kOpaque;
   }
 
+  bool HasGpu() const override { return true; }
+
   void LayerSetUp(const Blobs&, const Blobs&) override {
     ratio_ = this->Param("dropout_param").Float("dropout_ratio");
     Check(ratio_ >= 0 && ratio_ < 1, "dropout_ratio is ", ratio_,
@@ -34,22 +36,26 @@ class DropoutLayer : public Layer<Dtype> {
   void Forward(const Blobs& bottom, const Blobs& top) override {
     if (this->phase() == Phase::kTest) return;
     seed_ = NextSeed();
-    order_ = bottom[0]->order();
-    const Dtype* x = bottom[0]->data(order_);
-    Drop(x, bottom[0]->count(), top[0]->write_data(order_));
+    const Side side = this->side();
+    order_ = bottom[0]->order(side);
+    const Dtype* x = bottom[0]->data(order_, side);
+    Drop(x, bottom[0]->count(), top[0]->write_data(order_, side));
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
     if (this->phase() == Phase::kTest) return;
-    const Dtype* dy = top[0]->diff(order_);
-    Drop(dy, top[0]->count(), bottom[0]->write_diff(order_));
+    const Side side = this->side();
+    const Dtype* dy = top[0]->diff(order_, side);
+    Drop(dy, top[0]->count(), bottom[0]->write_diff(order_, side));
   }
 
  private:
   void Drop(const Dtype* from, int64_t count, Dtype* to) const {
-    KeepRandomly(seed_, 1 - ratio_, 1 / (1 - ratio_), count, from, to);
+    RunOn<Dtype>(this->side(), KeepRandomly<Dtype>,
+                 &cuda::Kernels<Dtype>::KeepRandomly, seed_, 1 - ratio_,
+                 1 / (1 - ratio_), count, from, to);
   }
 
   double ratio_ = 0;

@@ -15,6 +15,7 @@ class EltwiseLayer : public Layer<Dtype> {
   Role role() const override {
     return operation_ == "SUM" ? Role::kSum : Role::kOpaque;
   }
+  bool HasGpu() const override { return operation_ == "SUM"; }
   std::vector<float> Coefficients(int) const override { return coefficients_; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
@@ -43,13 +44,14 @@ class EltwiseLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Order order = bottom[0]->order();
+    const Side side = this->side();
+    const Order order = bottom[0]->order(side);
     std::vector<const Dtype*> values;
-    for (Blob<Dtype>* blob : bottom) values.push_back(blob->data(order));
-    Dtype* y = top[0]->write_data(order);
+    for (Blob<Dtype>* blob : bottom) values.push_back(blob->data(order, side));
+    Dtype* y = top[0]->write_data(order, side);
     const int64_t count = top[0]->count();
     if (operation_ == "SUM") {
-      EltwiseSum(values, coefficients_, count, y);
+      Sum(values, coefficients_, count, y);
     } else if (operation_ == "PROD") {
       EltwiseProd(values, count, y);
     } else {
@@ -59,8 +61,9 @@ class EltwiseLayer : public Layer<Dtype> {
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
-    const Order order = top[0]->diff_order();
-    const Dtype* dy = top[0]->diff(order);
+    const Side side = this->side();
+    const Order order = top[0]->diff_order(side);
+    const Dtype* dy = top[0]->diff(order, side);
     const int64_t count = top[0]->count();
     std::vector<const Dtype*> values;
     for (size_t i = 0; i < bottom.size() && operation_ != "SUM"; ++i) {
@@ -68,9 +71,9 @@ class EltwiseLayer : public Layer<Dtype> {
     }
     for (size_t i = 0; i < bottom.size(); ++i) {
       if (!propagate_down[i]) continue;
-      Dtype* dx = bottom[i]->write_diff(order);
+      Dtype* dx = bottom[i]->write_diff(order, side);
       if (operation_ == "SUM") {
-        EltwiseSum<Dtype>({dy}, {coefficients_[i]}, count, dx);
+        Sum({dy}, {coefficients_[i]}, count, dx);
       } else if (operation_ == "PROD") {
         EltwiseProdBackward(values, i, dy, count, dx);
       } else {
@@ -80,6 +83,13 @@ class EltwiseLayer : public Layer<Dtype> {
   }
 
  private:
+  void Sum(const std::vector<const Dtype*>& values,
+           const std::vector<float>& coefficients, int64_t count, Dtype* y) {
+    RunOn<Dtype>(this->side(), EltwiseSum<Dtype>,
+                 &cuda::Kernels<Dtype>::EltwiseSum, values, coefficients, count,
+                 y);
+  }
+
   std::string operation_;
   std::vector<float> coefficients_;
 };

@@ -28,6 +28,7 @@ class InnerProductLayer : public Layer<Dtype> {
     return conv_ ? conv_->name() : "conv_f64_reference";
   }
   int64_t macs() const override { return shape_.macs(); }
+  bool HasGpu() const override { return !transpose_; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
@@ -68,48 +69,82 @@ class InnerProductLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Dtype* x = bottom[0]->data();
-    Dtype* y = top[0]->write_data();
-    if (rows_ > 0) Run(x, y);
+    const Side side = this->side();
+    const Dtype* x = bottom[0]->data(Order::kCaffe, side);
+    Dtype* y = top[0]->write_data(Order::kCaffe, side);
+    if (rows_ == 0) return;
+    if (side == Side::kHost) return Run(x, y);
+    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    Epilogue<Dtype> epilogue;
+    epilogue.shift = bias_or_null(side);
+    gpu.Convolve(gpu.stream, shape_, x, weights(side), epilogue, y);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (rows_ == 0) return;
-    if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
+    const Side side = this->side();
     auto& blobs = this->blobs_;
-    const Dtype* dy = top[0]->diff();
+    const Dtype* dy = top[0]->diff(Order::kCaffe, side);
     if (blobs.size() > 1 && this->learns(1)) {
-      ScaleShiftGradients<Dtype>({rows_, shape_.num_output, 1}, nullptr, dy,
-                                 nullptr, blobs[1]->mutable_diff());
+      const Broadcast outputs = {rows_, shape_.num_output, 1};
+      RunOn<Dtype>(side, ScaleShiftGradients<Dtype>,
+                   &cuda::Kernels<Dtype>::ScaleShiftGradients, outputs, nullptr,
+                   dy, nullptr, blobs[1]->mutable_diff(Order::kCaffe, side));
     }
-    if (this->learns(0)) AddWeightGradient(dy, bottom[0]->data());
+    if (this->learns(0)) {
+      AddWeightGradient(dy, bottom[0]->data(Order::kCaffe, side));
+    }
     if (!propagate_down[0]) return;
-    const Scratch<Dtype> rows(transpose_ ? transposition().count() : 0);
-    const Dtype* weights = blobs[0]->data();
-    if (transpose_) {
-      ToChannelsLast(transposition(), weights, rows.data());
-      weights = rows.data();
-    }
-    gradients_->Data(dy, weights, bottom[0]->write_diff());
+    MakeDataGradient(dy, bottom[0]->write_diff(Order::kCaffe, side));
   }
 
  private:
   void AddWeightGradient(const Dtype* dy, const Dtype* x) {
-    Dtype* gradient = this->blobs_[0]->mutable_diff();
-    if (!transpose_) return gradients_->Weights(dy, x, gradient);
+    const Side side = this->side();
+    Dtype* gradient = this->blobs_[0]->mutable_diff(Order::kCaffe, side);
+    if (side == Side::kGpu) {
+      const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+      const GpuScratch<double> scratch(Gpu().ConvWeightGradientScratch(shape_));
+      gpu.ConvWeightGradient(gpu.stream, shape_, dy, x, scratch.data(), true,
+                             gradient);
+      return;
+    }
+    if (!transpose_) return gradients().Weights(dy, x, gradient);
     // Turned, added to and turned back.
     const Scratch<Dtype> rows(transposition().count());
     ToChannelsLast(transposition(), gradient, rows.data());
-    gradients_->Weights(dy, x, rows.data());
+    gradients().Weights(dy, x, rows.data());
     ToCaffeOrder(transposition(), rows.data(), gradient);
+  }
+
+  void MakeDataGradient(const Dtype* dy, Dtype* dx) {
+    const Side side = this->side();
+    if (side == Side::kGpu) {
+      const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+      gpu.ConvDataGradient(gpu.stream, shape_, dy, weights(side), false, dx);
+      return;
+    }
+    if (!transpose_) return gradients().Data(dy, weights(side), dx);
+    const Scratch<Dtype> rows(transposition().count());
+    ToChannelsLast(transposition(), weights(side), rows.data());
+    gradients().Data(dy, rows.data(), dx);
+  }
+
+  const ConvGradients<Dtype>& gradients() {
+    if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
+    return *gradients_;
+  }
+  const Dtype* weights(Side side) const {
+    return this->blobs_[0]->data(Order::kCaffe, side);
   }
 
   void Make();
   void Run(const Dtype* x, Dtype* y);
   const Dtype* PackedWeights();
-  const Dtype* bias_or_null() const {
-    return this->blobs_.size() > 1 ? this->blobs_[1]->data() : nullptr;
+  const Dtype* bias_or_null(Side side = Side::kHost) const {
+    if (this->blobs_.size() < 2) return nullptr;
+    return this->blobs_[1]->data(Order::kCaffe, side);
   }
   // The matrix whose transposition the weights' blob holds.
   Geometry transposition() const {

@@ -21,26 +21,28 @@ class NeuronLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
+    const Side side = this->side();
     if (this->needs_backward() && SlopeNeedsInput()) {
-      input_.Save(*bottom[0], *top[0]);
+      input_.Save(*bottom[0], *top[0], side);
     }
-    const Order order = bottom[0]->order();
-    const Dtype* x = bottom[0]->data(order);
-    Map(x, bottom[0]->count(), top[0]->write_data(order));
+    const Order order = bottom[0]->order(side);
+    const Dtype* x = bottom[0]->data(order, side);
+    Map(x, bottom[0]->count(), top[0]->write_data(order, side));
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
-    const Order order = top[0]->order();
-    const Dtype* x = input_.of(*bottom[0]).data(order);
-    const Dtype* y = top[0]->data(order);
-    const Dtype* dy = top[0]->diff(order);
-    MapBackward(x, y, dy, top[0]->count(), bottom[0]->write_diff(order));
+    const Side side = this->side();
+    const Order order = top[0]->order(side);
+    const Dtype* x = input_.of(*bottom[0]).data(order, side);
+    const Dtype* y = top[0]->data(order, side);
+    const Dtype* dy = top[0]->diff(order, side);
+    MapBackward(x, y, dy, top[0]->count(), bottom[0]->write_diff(order, side));
   }
 
  protected:
-  // y[i] = f(x[i]) for i < count; y may be x.
+  // y[i] = f(x[i]) for i < count; y may be x. Arrays lie on side().
   virtual void Map(const Dtype* x, int64_t count, Dtype* y) const = 0;
   // dx[i] = dy[i] f'(x[i]); dx may be dy. In place x is y unless
   // SlopeNeedsInput.

@@ -18,10 +18,15 @@ std::vector<double> Deviations(const Moments& moments, double eps) {
 }  // namespace
 
 template <typename Dtype>
-Moments BatchMoments(const Blob<Dtype>& blob) {
-  const Geometry geometry = blob.geometry();
-  Check(geometry.count() > 0, "cannot take statistics of a blob without values",
+void CheckBatch(const Blob<Dtype>& blob) {
+  Check(blob.count() > 0, "cannot take statistics of a blob without values",
         " (shape ", ShapeString(blob.shape()), ")");
+}
+
+template <typename Dtype>
+Moments BatchMoments(const Blob<Dtype>& blob) {
+  CheckBatch(blob);
+  const Geometry geometry = blob.geometry();
   Moments moments;
   moments.mean.resize(geometry.channels);
   moments.variance.resize(geometry.channels);
@@ -85,6 +90,7 @@ void FoldNormalization(const Moments& moments, double eps, const Dtype* slope,
       const Blob<Dtype>&, Dtype*, Dtype*, Blob<Dtype>*);                       \
   template void NormalizeChannelsBackwardFrozen(                               \
       const Moments&, double, const Dtype*, const Blob<Dtype>&, Blob<Dtype>*); \
+  template void CheckBatch(const Blob<Dtype>&);                                \
   template Moments BatchMoments(const Blob<Dtype>&);                           \
   template void NormalizeChannels(const Moments&, double, const Dtype*,        \
                                   const Dtype*, Blob<Dtype>*, Blob<Dtype>*);   \

@@ -13,6 +13,10 @@ struct Moments {
   std::vector<double> variance;
 };
 
+// Throws Error where there is nothing to take statistics of.
+template <typename Dtype>
+void CheckBatch(const Blob<Dtype>& blob);
+
 // Of the values in `blob`, over all images and pixels (see ChannelStatistics).
 template <typename Dtype>
 Moments BatchMoments(const Blob<Dtype>& blob);

@@ -101,24 +101,32 @@ void PoolLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 
 template <typename Dtype>
 void PoolLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
+  using Kernels = cuda::Kernels<Dtype>;
+  const Side side = this->side();
   const Order order = Order::kChannelsLast;
-  const Dtype* x = bottom[0]->data(order);
-  Dtype* y = top[0]->write_data(order);
+  const Dtype* x = bottom[0]->data(order, side);
+  Dtype* y = top[0]->write_data(order, side);
   Dtype* mask = nullptr;
   if (this->needs_backward() && method_ != "AVE") {
     mask_.ReshapeLike(*top[0]);
-    mask = mask_.write_data(order);
+    mask = mask_.write_data(order, side);
   }
   if (method_ == "MAX") {
-    Dtype* places = top.size() > 1 ? top[1]->write_data(order) : mask;
-    MaxPool(shape_, order, x, y, places);
-    if (mask && places != mask) std::copy_n(places, mask_.count(), mask);
+    if (top.size() > 1) mask = top[1]->write_data(order, side);
+    RunOn<Dtype>(side, MaxPool<Dtype>, &Kernels::MaxPool, shape_, order, x, y,
+                 mask);
+    if (top.size() > 1 && this->needs_backward()) {
+      mask_.CopyFrom(*top[1], order, side);
+    }
   } else if (method_ == "AVE") {
-    AveragePool(shape_, order, x, y);
+    RunOn<Dtype>(side, AveragePool<Dtype>, &Kernels::AveragePool, shape_, order,
+                 x, y);
   } else if (this->phase() == Phase::kTest) {
-    StochasticPoolMean(shape_, order, x, y);
+    RunOn<Dtype>(side, StochasticPoolMean<Dtype>, &Kernels::StochasticPoolMean,
+                 shape_, order, x, y);
   } else {
-    StochasticPool(shape_, order, NextSeed(), x, y, mask);
+    RunOn<Dtype>(side, StochasticPool<Dtype>, &Kernels::StochasticPool, shape_,
+                 order, NextSeed(), x, y, mask);
   }
 }
 
@@ -127,13 +135,17 @@ void PoolLayer<Dtype>::Backward(const Blobs& top,
                                 const std::vector<bool>& propagate_down,
                                 const Blobs& bottom) {
   if (!propagate_down[0]) return;
+  using Kernels = cuda::Kernels<Dtype>;
+  const Side side = this->side();
   const Order order = Order::kChannelsLast;
-  const Dtype* dy = top[0]->diff(order);
-  Dtype* dx = bottom[0]->write_diff(order);
+  const Dtype* dy = top[0]->diff(order, side);
+  Dtype* dx = bottom[0]->write_diff(order, side);
   if (method_ == "AVE") {
-    AveragePoolBackward(shape_, order, dy, dx);
+    RunOn<Dtype>(side, AveragePoolBackward<Dtype>,
+                 &Kernels::AveragePoolBackward, shape_, order, dy, dx);
   } else {
-    MaskedPoolBackward<Dtype>(shape_, order, mask_.data(order), dy, dx);
+    RunOn<Dtype>(side, MaskedPoolBackward<Dtype>, &Kernels::MaskedPoolBackward,
+                 shape_, order, mask_.data(order, side), dy, dx);
   }
 }
 

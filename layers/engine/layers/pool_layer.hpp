@@ -25,6 +25,7 @@ class PoolLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return {1, 1, 1, 2, false}; }
+  bool HasGpu() const override { return windows_.size() <= 3; }
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;
   void Forward(const Blobs& bottom, const Blobs& top) override;

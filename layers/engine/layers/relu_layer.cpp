@@ -14,17 +14,22 @@ class ReLULayer : public NeuronLayer<Dtype> {
     return negative_slope_ == 0 ? Role::kRelu : Role::kOpaque;
   }
 
+  bool HasGpu() const override { return true; }
+
   void LayerSetUp(const Blobs&, const Blobs&) override {
     negative_slope_ = this->Number("relu_param", "negative_slope");
   }
 
  protected:
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    Relu(x, count, negative_slope_, y);
+    RunOn<Dtype>(this->side(), Relu<Dtype>, &cuda::Kernels<Dtype>::Relu, x,
+                 count, negative_slope_, y);
   }
   void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
                    Dtype* dx) const override {
-    ReluBackward(x, dy, count, negative_slope_, dx);
+    RunOn<Dtype>(this->side(), ReluBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::ReluBackward, x, dy, count,
+                 negative_slope_, dx);
   }
   bool SlopeNeedsInput() const override { return negative_slope_ < 0; }
 

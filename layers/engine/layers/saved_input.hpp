@@ -1,8 +1,6 @@
 #ifndef P3D_ENGINE_LAYERS_SAVED_INPUT_HPP_
 #define P3D_ENGINE_LAYERS_SAVED_INPUT_HPP_
 
-#include <algorithm>
-
 #include "engine/blob.hpp"
 
 namespace p3d {
@@ -13,13 +11,12 @@ template <typename Dtype>
 class SavedInput {
  public:
   // In Forward, before the top is written: copies only where top is bottom.
-  void Save(const Blob<Dtype>& bottom, const Blob<Dtype>& top) {
+  void Save(const Blob<Dtype>& bottom, const Blob<Dtype>& top,
+            Side side = Side::kHost) {
     saved_ = &bottom == &top;
     if (!saved_) return;
     copy_.ReshapeLike(bottom);
-    const Order order = bottom.order();
-    const Dtype* from = bottom.data(order);
-    std::copy(from, from + bottom.count(), copy_.write_data(order));
+    copy_.CopyFrom(bottom, bottom.order(side), side);
   }
 
   // The bottom, or the copy.

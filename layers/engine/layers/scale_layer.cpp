@@ -22,6 +22,8 @@ class ScaleLayer : public Layer<Dtype> {
     return per_channel_ ? Role::kAffine : Role::kOpaque;
   }
 
+  bool HasGpu() const override { return true; }
+
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("scale_param");
     axis_ = param.Int("axis");
@@ -54,32 +56,40 @@ class ScaleLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Blob<Dtype>& scale = Scale(bottom);
-    if (this->needs_backward()) input_.Save(*bottom[0], *top[0]);
-    const Placement at = Place(*bottom[0], axis_, scale);
-    const Dtype* coefficients = scale.data();
-    const Dtype* x = bottom[0]->data(at.order);
-    ScaleShift<Dtype>(at.broadcast, nullptr, coefficients, bias_or_null(), x,
-                      top[0]->write_data(at.order));
+    const Side side = this->side();
+    if (this->needs_backward()) input_.Save(*bottom[0], *top[0], side);
+    const Placement at = Place(*bottom[0], axis_, scale, side);
+    const Dtype* coefficients = scale.data(Order::kCaffe, side);
+    const Dtype* x = bottom[0]->data(at.order, side);
+    RunOn<Dtype>(side, ScaleShift<Dtype>, &cuda::Kernels<Dtype>::ScaleShift,
+                 at.broadcast, nullptr, coefficients, bias_or_null(side), x,
+                 top[0]->write_data(at.order, side));
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     const Blob<Dtype>& scale = Scale(bottom);
     const Blob<Dtype>& input = input_.of(*bottom[0]);
-    const Placement at = Place(input, axis_, scale);
-    const Dtype* dy = top[0]->diff(at.order);
+    const Side side = this->side();
+    const Placement at = Place(input, axis_, scale, side);
+    const Dtype* dy = top[0]->diff(at.order, side);
     Dtype* dscale = nullptr;
-    if (learned_ && this->learns(0)) dscale = this->blobs_[0]->mutable_diff();
-    if (!learned_ && propagate_down[1]) dscale = ZeroDiff(bottom[1]);
+    if (learned_ && this->learns(0)) {
+      dscale = this->blobs_[0]->mutable_diff(Order::kCaffe, side);
+    }
+    if (!learned_ && propagate_down[1]) dscale = ZeroDiff(bottom[1], side);
     const bool bias = has_bias_ && this->learns(this->blobs_.size() - 1);
-    Dtype* dshift = bias ? this->blobs_.back()->mutable_diff() : nullptr;
+    Dtype* dshift = nullptr;
+    if (bias) dshift = this->blobs_.back()->mutable_diff(Order::kCaffe, side);
     if (dscale || dshift) {
-      ScaleShiftGradients(at.broadcast, input.data(at.order), dy, dscale,
-                          dshift);
+      RunOn<Dtype>(side, ScaleShiftGradients<Dtype>,
+                   &cuda::Kernels<Dtype>::ScaleShiftGradients, at.broadcast,
+                   input.data(at.order, side), dy, dscale, dshift);
     }
     if (!propagate_down[0]) return;
-    ScaleShift<Dtype>(at.broadcast, nullptr, scale.data(), nullptr, dy,
-                      bottom[0]->write_diff(at.order));
+    RunOn<Dtype>(side, ScaleShift<Dtype>, &cuda::Kernels<Dtype>::ScaleShift,
+                 at.broadcast, nullptr, scale.data(Order::kCaffe, side),
+                 nullptr, dy, bottom[0]->write_diff(at.order, side));
   }
 
   void Affine(Dtype* scale, Dtype* shift) const override {
@@ -94,8 +104,9 @@ class ScaleLayer : public Layer<Dtype> {
   const Blob<Dtype>& Scale(const Blobs& bottom) const {
     return learned_ ? *this->blobs_[0] : *bottom[1];
   }
-  const Dtype* bias_or_null() const {
-    return has_bias_ ? this->blobs_.back()->data() : nullptr;
+  const Dtype* bias_or_null(Side side = Side::kHost) const {
+    if (!has_bias_) return nullptr;
+    return this->blobs_.back()->data(Order::kCaffe, side);
   }
 
   int64_t axis_ = 1;

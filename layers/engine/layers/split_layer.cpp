@@ -16,6 +16,8 @@ class SplitLayer : public Layer<Dtype> {
   BlobCounts counts() const override { return {1, 1, 1, -1, false}; }
   Role role() const override { return Role::kIdentity; }
 
+  bool HasGpu() const override { return true; }
+
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     for (Blob<Dtype>* blob : top) {
       blob->ReshapeLike(*bottom[0]);
@@ -30,13 +32,17 @@ class SplitLayer : public Layer<Dtype> {
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
     std::vector<const Dtype*> diffs;
-    const Order order = top[0]->diff_order();
+    const Side side = this->side();
+    const Order order = top[0]->diff_order(side);
     for (const Blob<Dtype>* blob : top) {
-      if (blob->diff_storage().has_values()) diffs.push_back(blob->diff(order));
+      if (!blob->diff_storage().has_values()) continue;
+      diffs.push_back(blob->diff(order, side));
     }
-    if (diffs.empty()) diffs.push_back(top[0]->diff(order));
-    EltwiseSum<Dtype>(diffs, std::vector<float>(diffs.size(), 1.f),
-                      bottom[0]->count(), bottom[0]->write_diff(order));
+    if (diffs.empty()) diffs.push_back(top[0]->diff(order, side));
+    const std::vector<float> ones(diffs.size(), 1.f);
+    RunOn<Dtype>(side, EltwiseSum<Dtype>, &cuda::Kernels<Dtype>::EltwiseSum,
+                 diffs, ones, bottom[0]->count(),
+                 bottom[0]->write_diff(order, side));
   }
 };
 

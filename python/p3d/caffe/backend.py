@@ -4,7 +4,8 @@
     upstream   the `import caffe` of a real Caffe that our layers were built into
 
 `use`, or else the environment variable P3D_BACKEND, chooses; the first thing of p3d.caffe that
-needs the choice, such as p3d.caffe.Net, settles it.
+needs the choice, such as p3d.caffe.Net, settles it. $P3D_DEVICE ("cuda:0") then is where nets run
+until somebody says otherwise (default: the processor).
 """
 
 from __future__ import annotations
@@ -73,6 +74,12 @@ def interface() -> ModuleType:
     if not _settled:
         name = current()
         _settled.append((name, importlib.import_module(_MODULES[name])))
+        if device := os.environ.get("P3D_DEVICE"):
+            try:
+                set_device(device)
+            except Error:
+                _settled.clear()
+                raise
     return _settled[0][1]
 
 
@@ -90,6 +97,24 @@ def set_num_threads(count: int) -> None:
         )
     for library in ("P3D", "OPENBLAS", "MKL", "OMP"):
         os.environ[f"{library}_NUM_THREADS"] = str(count)
+
+
+def set_device(name: str) -> None:
+    """Runs nets on "cpu", "cuda" (the first GPU) or "cuda:N". Settles the backend.
+
+    Raises Error for other names and where that GPU cannot be used, with the cure.
+    """
+    from p3d import gpu
+
+    index = gpu.parse(name)
+    if index is None:
+        interface().set_mode_cpu()
+    elif current() == "embedded":
+        gpu.use(index)
+        gpu.run(True)
+    else:
+        interface().set_device(index)
+        interface().set_mode_gpu()
 
 
 def _check(name: str) -> None:

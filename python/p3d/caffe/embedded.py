@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from p3d import _core
+from p3d import _core, gpu
 from p3d.caffe.mode import (
     Timer,
     has_nccl,
@@ -63,4 +63,6 @@ __all__ = [
 
 def describe() -> str:
     """What runs the nets."""
+    if _core.gpu_mode():
+        return gpu.describe()
     return f"{_core.num_threads()} threads, {_core.isa()}"

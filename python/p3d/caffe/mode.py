@@ -6,29 +6,46 @@ import functools
 import logging
 import time
 
-from p3d import _core
+from p3d import _core, gpu
 
 _logger = logging.getLogger("p3d")
 _ranks = {"count": 1, "rank": 0, "multiprocess": False}
 
 
 def set_mode_cpu() -> None:
-    """Run nets on the processor, as they do anyway."""
+    """Run nets on the processor, as they do unless told otherwise."""
+    gpu.run(False)
 
 
 def set_mode_gpu() -> None:
-    """Accepted, so that scripts run unchanged: nets run on the processor, as one warning says."""
-    _no_gpu()
+    """Run nets on the GPU of set_device, or the first.
+
+    Where caffe-p3d was installed without its kernels for GPUs, nets run on the processor and one
+    warning says so: scripts run unchanged. Otherwise raises Error if no GPU can be used.
+    """
+    if _has_gpu():
+        gpu.run(True)
 
 
 def set_device(device: int) -> None:
-    """Accepted, so that scripts run unchanged: nets run on the processor, as one warning says."""
-    _no_gpu()
+    """Choose a GPU for set_mode_gpu; as there, only a warning where there are no kernels.
+
+    Raises Error for a GPU that does not exist, and when nets hold values on another one.
+    """
+    if _has_gpu():
+        gpu.use(device)
+
+
+def _has_gpu() -> bool:
+    if gpu.library() is not None:
+        return True
+    _warn()
+    return False
 
 
 @functools.cache
-def _no_gpu() -> None:
-    _logger.warning("this build of caffe-p3d has no GPU engine: nets run on the CPU")
+def _warn() -> None:
+    _logger.warning("caffe-p3d was installed without kernels for GPUs: nets run on the CPU")
 
 
 def set_random_seed(seed: int) -> None:

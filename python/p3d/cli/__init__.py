@@ -37,7 +37,7 @@ examples:
 
 Long options work with one dash too, as in Caffe: -weights W is --weights W. Every verb takes
 --backend upstream (or P3D_BACKEND=upstream): nets then run on the `import caffe` of a real Caffe
-with our layers.
+with our layers; and --device cuda:0: nets then run on a GPU (`p3d device_query` lists them).
 """
 
 
@@ -74,6 +74,10 @@ def _run(verb: str, arguments: list[str]) -> int:
         from p3d.caffe import backend
 
         backend.choose(args.backend)
+    if args.device is not None:
+        from p3d.caffe import backend
+
+        backend.set_device(args.device)
     return module.run(args) or 0
 
 
@@ -97,6 +101,9 @@ def _parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     module.add_arguments(parser)
     parser.add_argument(
         "--backend", choices=("embedded", "upstream"), help="what runs nets (default: embedded)"
+    )
+    parser.add_argument(
+        "--device", metavar="D", help="where nets run: cpu (default), cuda or cuda:N, the N-th GPU"
     )
     return parser
 

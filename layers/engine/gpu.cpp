@@ -1,0 +1,64 @@
+#include "engine/gpu.hpp"
+
+#include <dlfcn.h>
+
+#include <atomic>
+#include <mutex>
+
+#include "kernels/error.hpp"
+
+namespace p3d {
+namespace {
+
+std::atomic<Mode> the_mode{Mode::kCpu};
+std::atomic<const cuda::Functions*> the_functions{nullptr};
+
+const char* Reason() {
+  const char* reason = dlerror();
+  return reason ? reason : "for no stated reason";
+}
+
+}  // namespace
+
+Mode mode() { return the_mode; }
+
+void set_mode(Mode mode) {
+  Check(mode == Mode::kCpu || Gpu().DeviceStream(),
+        "no GPU was chosen; call set_device first");
+  the_mode = mode;
+}
+
+void LoadGpu(const std::string& path) {
+  static std::mutex mutex;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (the_functions) return;
+  void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  Check(library, "the GPU library cannot be loaded: ", Reason());
+  using Entry = const cuda::Functions* (*)();
+  const auto entry =
+      reinterpret_cast<Entry>(dlsym(library, "p3d_cuda_functions"));
+  Check(entry, path, " is no GPU library of caffe-p3d: ", Reason());
+  const cuda::Functions* const functions = entry();
+  Check(functions->version == cuda::kFunctionsVersion &&
+            functions->size == sizeof(cuda::Functions),
+        path, " is of another build of caffe-p3d (version ", functions->version,
+        ", this one takes ", cuda::kFunctionsVersion, "); install both again");
+  the_functions = functions;
+}
+
+const cuda::Functions& Gpu() {
+  const cuda::Functions* const functions = the_functions;
+  Check(functions, "no GPU library is loaded");
+  return *functions;
+}
+
+template <>
+GpuKernels<float> GpuOf<float>() {
+  return {Gpu().of_float, Gpu().DeviceStream()};
+}
+template <>
+GpuKernels<double> GpuOf<double>() {
+  return {Gpu().of_double, Gpu().DeviceStream()};
+}
+
+}  // namespace p3d

@@ -1,0 +1,102 @@
+#ifndef P3D_ENGINE_GPU_HPP_
+#define P3D_ENGINE_GPU_HPP_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "kernels/buffer.hpp"
+#include "kernels/cuda_functions.hpp"
+
+namespace p3d {
+
+// Where values lie and arithmetic is done.
+enum class Side { kHost, kGpu };
+
+// Where layers run from now on, as Caffe::set_mode says.
+enum class Mode { kCpu, kGpu };
+Mode mode();
+// Throws Error for kGpu where no device is in use.
+void set_mode(Mode mode);
+
+// Loads the library with the kernels for GPUs, once. Throws Error where it
+// cannot be loaded or is of another build.
+void LoadGpu(const std::string& path);
+// The functions of that library; throws Error where none is loaded.
+const cuda::Functions& Gpu();
+
+// The kernels of one type, and the stream of the device in use to give them.
+template <typename Dtype>
+struct GpuKernels : cuda::Kernels<Dtype> {
+  GpuKernels(const cuda::Kernels<Dtype>& kernels, CUstream_st* stream)
+      : cuda::Kernels<Dtype>(kernels), stream(stream) {}
+  CUstream_st* const stream;
+};
+template <typename Dtype>
+GpuKernels<Dtype> GpuOf();
+
+// Runs a kernel that both sides have under one name:
+//
+//   RunOn<Dtype>(side, Relu<Dtype>, &cuda::Kernels<Dtype>::Relu, x, ...);
+template <typename Dtype, typename Host, typename Device, typename... Args>
+void RunOn(Side side, Host host, Device cuda::Kernels<Dtype>::* device,
+           const Args&... args) {
+  if (side == Side::kHost) return host(args...);
+  const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+  (gpu.*device)(gpu.stream, args...);
+}
+
+// Memory on the device in use, undefined at first, that its owner can neither
+// copy nor grow.
+class GpuBuffer {
+ public:
+  explicit GpuBuffer(size_t bytes)
+      : data_(Gpu().DeviceAllocate(bytes)), bytes_(bytes) {}
+  ~GpuBuffer() { Gpu().DeviceRelease(data_); }
+  GpuBuffer(const GpuBuffer&) = delete;
+  GpuBuffer& operator=(const GpuBuffer&) = delete;
+
+  void* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  void* data_;
+  size_t bytes_;
+};
+
+// Memory on `side`, zeroed or undefined, for a plan.
+class SideBuffer {
+ public:
+  SideBuffer(Side side, size_t bytes) : side_(side) {
+    if (side == Side::kHost) {
+      host_.reset(new Buffer(bytes));
+    } else {
+      gpu_.reset(new GpuBuffer(bytes));
+    }
+  }
+  Side side() const { return side_; }
+  void* data() const { return host_ ? host_->data() : gpu_->data(); }
+
+ private:
+  Side side_;
+  std::unique_ptr<Buffer> host_;
+  std::unique_ptr<GpuBuffer> gpu_;
+};
+
+// GpuBuffer as an array, for the length of a function. Its memory may be used
+// again at once: what the device does happens in one order.
+template <typename T>
+class GpuScratch {
+ public:
+  explicit GpuScratch(int64_t count)
+      : buffer_(static_cast<size_t>(count) * sizeof(T)) {}
+  T* data() const { return static_cast<T*>(buffer_.data()); }
+
+ private:
+  GpuBuffer buffer_;
+};
+
+}  // namespace p3d
+
+#endif  // P3D_ENGINE_GPU_HPP_

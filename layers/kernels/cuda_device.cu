@@ -1,0 +1,247 @@
+#include "kernels/cuda_device.hpp"
+
+// The header that this file implements comes first.
+#include <cuda_runtime.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <mutex>
+
+#include "kernels/error.hpp"
+
+#define P3D_TEXT(x) #x
+#define P3D_TEXT_OF(x) P3D_TEXT(x)
+
+namespace p3d {
+namespace cuda {
+namespace {
+
+// As nvcc was told, "750,800,900".
+const char kCompiledFor[] = P3D_TEXT_OF((__CUDA_ARCH_LIST__));
+
+void CheckCuda(cudaError_t error, const char* call) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // or the next call reports it once more
+  Fail("the GPU fails in ", call, ": ", cudaGetErrorString(error), " (",
+       cudaGetErrorName(error), ")");
+}
+
+std::string Version(int version) {
+  return std::to_string(version / 1000) + "." +
+         std::to_string(version % 1000 / 10);
+}
+
+std::string GiB(size_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.2f GiB", bytes / 1073741824.);
+  return text;
+}
+
+// The device in use and its stream. Every thread of CUDA's has a current device
+// of its own, so each call enters it.
+class Current {
+ public:
+  void Use(int device) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (device == device_) return;
+    Check(in_use_ == 0, "GPU ", device_, " holds ", GiB(in_use_),
+          " of values; choose a GPU before nets are run");
+    CheckCuda(cudaSetDevice(device), "cudaSetDevice");
+    cudaStream_t& stream = streams_[device];
+    if (!stream) {
+      CheckCuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking),
+                "cudaStreamCreate");
+      KeepPool(device);
+    }
+    stream_ = stream;
+    device_ = device;
+  }
+
+  cudaStream_t Enter() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (device_ < 0) return nullptr;
+    CheckCuda(cudaSetDevice(device_), "cudaSetDevice");
+    return stream_;
+  }
+
+  void Add(void* memory, size_t bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    sizes_[memory] = bytes;
+    in_use_ += bytes;
+  }
+  // An error here is that of earlier work; whoever waits next learns of it.
+  void Release(void* memory) noexcept {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    in_use_ -= sizes_[memory];
+    sizes_.erase(memory);
+    cudaSetDevice(device_);
+    cudaFreeAsync(memory, stream_);
+  }
+
+  int device() const { return device_; }
+  size_t in_use() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return in_use_;
+  }
+
+ private:
+  // Memory that was released is there for the next allocation at once.
+  static void KeepPool(int device) {
+    cudaMemPool_t pool;
+    CheckCuda(cudaDeviceGetDefaultMemPool(&pool, device),
+              "cudaDeviceGetDefaultMemPool");
+    uint64_t all = UINT64_MAX;
+    CheckCuda(
+        cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all),
+        "cudaMemPoolSetAttribute");
+  }
+
+  mutable std::mutex mutex_;
+  std::map<int, cudaStream_t> streams_;
+  std::map<void*, size_t> sizes_;  // of allocations, in bytes
+  size_t in_use_ = 0;              // their sum
+  std::atomic<int> device_{-1};
+  cudaStream_t stream_ = nullptr;
+};
+
+// Never destroyed: CUDA is gone before static objects are.
+Current& TheCurrent() {
+  static Current* current = new Current;
+  return *current;
+}
+
+__global__ void Nothing() {}
+
+// A kernel that was compiled for other GPUs fails when it is launched.
+void CheckCompiled(int device) {
+  Nothing<<<1, 1>>>();
+  const cudaError_t error = cudaGetLastError();
+  if (error == cudaSuccess) return;
+  const DeviceInfo info = DescribeDevice(device);
+  Check(error != cudaErrorNoKernelImageForDevice &&
+            error != cudaErrorUnsupportedPtxVersion,
+        "GPU ", device, " (", info.name, ") has compute capability ",
+        info.major, ".", info.minor, ", the kernels are compiled for ",
+        kCompiledFor,
+        "; install with -C cmake.define.P3D_CUDA_ARCHITECTURES=", info.major,
+        info.minor);
+  CheckCuda(error, "the first launch of a kernel");
+}
+
+}  // namespace
+
+int DeviceCount() {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaErrorNoDevice) {
+    cudaGetLastError();
+    return 0;
+  }
+  int driver = 0;
+  cudaDriverGetVersion(&driver);
+  Check(driver > 0,
+        "there is no NVIDIA driver (libcuda.so.1); install it, or "
+        "use a machine with an NVIDIA GPU");
+  Check(error != cudaErrorInsufficientDriver, "the NVIDIA driver knows CUDA ",
+        Version(driver), ", this library needs ", Version(CUDART_VERSION),
+        "; update the driver");
+  CheckCuda(error, "cudaGetDeviceCount");
+  return count;
+}
+
+DeviceInfo DescribeDevice(int device) {
+  const int count = DeviceCount();
+  Check(count > 0,
+        "the NVIDIA driver finds no GPU; nvidia-smi -L lists them, "
+        "CUDA_VISIBLE_DEVICES can hide them");
+  Check(device >= 0 && device < count, "there is no GPU ", device,
+        "; this machine has ", count, ", counted from 0");
+  cudaDeviceProp properties;
+  CheckCuda(cudaGetDeviceProperties(&properties, device),
+            "cudaGetDeviceProperties");
+  DeviceInfo info;
+  info.name = properties.name;
+  info.major = properties.major;
+  info.minor = properties.minor;
+  int before = 0;
+  CheckCuda(cudaGetDevice(&before), "cudaGetDevice");
+  CheckCuda(cudaSetDevice(device), "cudaSetDevice");
+  CheckCuda(cudaMemGetInfo(&info.free, &info.memory), "cudaMemGetInfo");
+  CheckCuda(cudaSetDevice(before), "cudaSetDevice");
+  return info;
+}
+
+std::string DeviceSoftware() {
+  int driver = 0;
+  CheckCuda(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
+  return "CUDA " + Version(CUDART_VERSION) + ", driver for CUDA " +
+         Version(driver);
+}
+
+void UseDevice(int device) {
+  DescribeDevice(device);
+  TheCurrent().Use(device);
+  CheckCompiled(device);
+}
+
+CUstream_st* DeviceStream() { return TheCurrent().Enter(); }
+
+void* DeviceAllocate(size_t bytes) {
+  const cudaStream_t stream = TheCurrent().Enter();
+  void* memory = nullptr;
+  const cudaError_t error =
+      cudaMallocAsync(&memory, bytes > 0 ? bytes : 1, stream);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    const DeviceInfo info = DescribeDevice(TheCurrent().device());
+    Fail("GPU ", TheCurrent().device(), " (", info.name, ", ", GiB(info.memory),
+         ") has no room for ", GiB(bytes),
+         " more: ", GiB(TheCurrent().in_use()), " are in use here, ",
+         GiB(info.free), " are free; a smaller batch needs less");
+  }
+  CheckCuda(error, "cudaMallocAsync");
+  TheCurrent().Add(memory, bytes);
+  return memory;
+}
+
+void DeviceRelease(void* memory) noexcept {
+  if (memory) TheCurrent().Release(memory);
+}
+
+size_t DeviceBytesInUse() { return TheCurrent().in_use(); }
+
+void CopyToDevice(void* to, const void* from, size_t bytes) {
+  const cudaStream_t stream = TheCurrent().Enter();
+  CheckCuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream),
+            "cudaMemcpyAsync");
+  // The host may change `from` from now on.
+  CheckCuda(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+}
+
+void CopyToHost(void* to, const void* from, size_t bytes) {
+  const cudaStream_t stream = TheCurrent().Enter();
+  CheckCuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream),
+            "cudaMemcpyAsync");
+  CheckCuda(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+}
+
+void CopyOnDevice(void* to, const void* from, size_t bytes) {
+  CheckCuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice,
+                            TheCurrent().Enter()),
+            "cudaMemcpyAsync");
+}
+
+void ZeroOnDevice(void* memory, size_t bytes) {
+  CheckCuda(cudaMemsetAsync(memory, 0, bytes, TheCurrent().Enter()),
+            "cudaMemsetAsync");
+}
+
+void DeviceSynchronize() {
+  CheckCuda(cudaStreamSynchronize(TheCurrent().Enter()),
+            "cudaStreamSynchronize");
+}
+
+}  // namespace cuda
+}  // namespace p3d

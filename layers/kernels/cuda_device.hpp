@@ -1,0 +1,57 @@
+#ifndef P3D_KERNELS_CUDA_DEVICE_HPP_
+#define P3D_KERNELS_CUDA_DEVICE_HPP_
+
+#include <cstddef>
+#include <string>
+
+struct CUstream_st;  // a cudaStream_t is a pointer to it
+
+namespace p3d {
+namespace cuda {
+
+// The GPUs of this machine, and memory on the one in use. All functions may
+// throw Error and may be called from any thread. What they and the kernels do
+// happens in the order of the calls, in one stream per GPU; copies to the host
+// wait for it.
+
+struct DeviceInfo {
+  std::string name;
+  int major = 0, minor = 0;  // compute capability
+  size_t memory = 0;         // bytes
+  size_t free = 0;           // of them
+};
+
+// Throws Error that says what to install where no driver, or too old a one, is
+// there; 0 where it knows no GPU.
+int DeviceCount();
+// Throws Error for an index that does not exist.
+DeviceInfo DescribeDevice(int device);
+// "CUDA 13.0, driver 13.1", or what stands in for them.
+std::string DeviceSoftware();
+
+// From now on everything happens on `device`, from whichever thread. Throws
+// Error where it does not exist or these kernels were not compiled for it, and
+// while memory on another one is in use.
+void UseDevice(int device);
+// Returns the stream of the device in use (0 before the first UseDevice), for
+// kernels that the calling thread is about to launch.
+CUstream_st* DeviceStream();
+
+// Undefined contents. Throws Error that names what is free and what was wanted.
+void* DeviceAllocate(size_t bytes);
+// Null is fine.
+void DeviceRelease(void* memory) noexcept;
+// Of allocations and in bytes, at this moment.
+size_t DeviceBytesInUse();
+
+void CopyToDevice(void* to, const void* from, size_t bytes);
+void CopyToHost(void* to, const void* from, size_t bytes);
+void CopyOnDevice(void* to, const void* from, size_t bytes);
+void ZeroOnDevice(void* memory, size_t bytes);
+// Waits until all is done; throws what went wrong since the last wait.
+void DeviceSynchronize();
+
+}  // namespace cuda
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_CUDA_DEVICE_HPP_

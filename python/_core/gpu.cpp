@@ -1,0 +1,43 @@
+#include "engine/gpu.hpp"
+
+#include <pybind11/pybind11.h>
+
+#include "_core/bind.hpp"
+
+namespace py = pybind11;
+
+void BindGpu(py::module_& m) {
+  using p3d::Gpu;
+  m.def("load_gpu", &p3d::LoadGpu, py::arg("path"),
+        py::call_guard<py::gil_scoped_release>(),
+        "Loads the library with the kernels for GPUs, once.");
+  m.def(
+      "gpu_count", [] { return Gpu().DeviceCount(); },
+      "How many GPUs there are.");
+  m.def(
+      "gpu_software", [] { return Gpu().DeviceSoftware(); },
+      "What runs on them, in words.");
+  m.def(
+      "describe_gpu",
+      [](int device) {
+        const p3d::cuda::DeviceInfo info = Gpu().DescribeDevice(device);
+        return py::make_tuple(info.name, info.major, info.minor, info.memory,
+                              info.free);
+      },
+      py::arg("device"),
+      "Name, compute capability (major, minor), bytes of memory, bytes free.");
+  m.def(
+      "use_gpu", [](int device) { Gpu().UseDevice(device); }, py::arg("device"),
+      py::call_guard<py::gil_scoped_release>(),
+      "Whatever runs on a GPU from now on runs on this one.");
+  m.def(
+      "gpu_bytes_in_use", [] { return Gpu().DeviceBytesInUse(); },
+      "Memory that nets hold on the GPU in use.");
+  m.def(
+      "set_gpu_mode",
+      [](bool on) { p3d::set_mode(on ? p3d::Mode::kGpu : p3d::Mode::kCpu); },
+      py::arg("on"), "Nets run on the GPU in use from now on, or on the host.");
+  m.def(
+      "gpu_mode", [] { return p3d::mode() == p3d::Mode::kGpu; },
+      "Whether nets run on a GPU.");
+}

@@ -1,0 +1,105 @@
+"""GPUs: which there are, and the one that the embedded engine runs nets on.
+
+The kernels for GPUs are a library beside the package, made by
+
+    pip install . -C cmake.define.P3D_CUDA=ON
+
+or the one that the environment variable P3D_CUDA_LIBRARY names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from p3d import _core
+from p3d.error import Error
+
+VARIABLE = "P3D_CUDA_LIBRARY"
+NAME = "libp3d_cuda.so"
+
+# The one in use: one entry at most.
+_used: list[int] = []
+
+
+class Gpu(NamedTuple):
+    """One GPU: sizes in bytes."""
+
+    index: int
+    name: str
+    capability: tuple[int, int]
+    memory: int
+    free: int
+
+
+def library() -> Path | None:
+    """The library with the kernels for GPUs, None where this installation has none."""
+    given = os.environ.get(VARIABLE)
+    path = Path(given) if given else Path(__file__).with_name(NAME)
+    return path if given or path.exists() else None
+
+
+def gpus() -> list[Gpu]:
+    """All GPUs of this machine. Raises Error, with the cure, where they cannot be asked."""
+    _load()
+    return [_describe(index) for index in range(_core.gpu_count())]
+
+
+def software() -> str:
+    """What runs on the GPUs: versions of CUDA and of the driver."""
+    _load()
+    return _core.gpu_software()
+
+
+def use(index: int) -> None:
+    """Whatever runs on a GPU from now on runs on this one.
+
+    Raises Error where there is no such GPU or the kernels do not fit it, and when nets hold values
+    on another one already.
+    """
+    _load()
+    _core.use_gpu(index)
+    _used[:] = [index]
+
+
+def used() -> int | None:
+    """The index of the GPU in use, None before one was chosen."""
+    return _used[0] if _used else None
+
+
+def run(on: bool) -> None:
+    """Runs nets on the GPU in use, or the first, from now on; or on the processor again."""
+    if on and not _used:
+        use(0)
+    _core.set_gpu_mode(on)
+
+
+def parse(device: str) -> int | None:
+    """The index in "cuda:0" or "cuda" (the first); None for "cpu". Raises Error for other text."""
+    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+    if match is None:
+        raise Error(f"there is no device '{device}': it is cpu, cuda or cuda:N with N from 0")
+    return None if device == "cpu" else int(match[1] or 0)
+
+
+def describe() -> str:
+    """The GPU in use in words."""
+    gpu = _describe(_used[0])
+    return f"GPU {gpu.index} ({gpu.name}), {software()}"
+
+
+def _describe(index: int) -> Gpu:
+    name, major, minor, memory, free = _core.describe_gpu(index)
+    return Gpu(index, name, (major, minor), memory, free)
+
+
+def _load() -> None:
+    path = library()
+    if path is None:
+        raise Error(
+            "this installation of caffe-p3d has no kernels for GPUs: in its checkout, run "
+            "`pip install . -C cmake.define.P3D_CUDA=ON`"
+        )
+    _core.load_gpu(str(path))

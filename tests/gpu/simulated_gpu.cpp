@@ -1,0 +1,213 @@
+// A GPU that is none, for tests where there is no GPU: what the engine loads in
+// place of p3d_cuda. The kernels are those of the .cu files, as loops on the
+// host (see cuda_launch.hpp). Like that of a GPU its memory is another one:
+//
+//   - what the host reads or writes of it by mistake crashes, since its pages
+//     are open during copies and kernels only;
+//   - a kernel that is given an address of the host's throws Error;
+//   - it is full at $P3D_SIMULATED_MIB (default 2048).
+//
+// Memory starts as 0xff bytes (NaN), also where it was used before.
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <type_traits>
+#include <vector>
+
+#include "kernels/affine.cu"
+#include "kernels/bn.cu"
+#include "kernels/conv.cu"
+#include "kernels/cuda_functions.hpp"
+#include "kernels/eltwise.cu"
+#include "kernels/epilogue_backward.cu"
+#include "kernels/error.hpp"
+#include "kernels/order.cu"
+#include "kernels/pointwise.cu"
+#include "kernels/pool.cu"
+#include "kernels/random.cu"
+#include "kernels/softmax.cu"
+#include "kernels/update.cu"
+
+namespace p3d {
+namespace cuda {
+namespace {
+
+class Memory {
+ public:
+  Memory() {
+    const char* mib = std::getenv("P3D_SIMULATED_MIB");
+    size_ = (mib ? std::strtoull(mib, nullptr, 10) : 2048) << 20;
+    void* base = mmap(nullptr, size_, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    Check(base != MAP_FAILED, "no room for a simulated GPU");
+    base_ = static_cast<char*>(base);
+  }
+
+  void* Allocate(size_t bytes) {
+    const std::lock_guard<std::recursive_mutex> lock(mutex_);
+    const size_t size = (std::max<size_t>(bytes, 1) + 255) / 256 * 256;
+    size_t place = 0;
+    for (const auto& used : used_) {
+      if (used.first >= place + size) break;
+      place = used.first + used.second;
+    }
+    Check(place + size <= size_, "the simulated GPU has no room for ", bytes,
+          " bytes more: ", in_use_, " are in use; a smaller batch needs less");
+    used_[place] = size;
+    in_use_ += size;
+    top_ = std::max(top_, place + size);
+    const Open open(this);
+    std::memset(base_ + place, 0xff, size);
+    return base_ + place;
+  }
+
+  void Release(void* memory) {
+    if (!memory) return;
+    const std::lock_guard<std::recursive_mutex> lock(mutex_);
+    const auto found = used_.find(static_cast<char*>(memory) - base_);
+    in_use_ -= found->second;
+    used_.erase(found);
+  }
+
+  bool Holds(const void* address) const {
+    const char* at = static_cast<const char*>(address);
+    return at >= base_ && at < base_ + size_;
+  }
+
+  size_t in_use() const { return in_use_; }
+  size_t size() const { return size_; }
+
+  // While it lives, the memory can be read and written.
+  class Open {
+   public:
+    explicit Open(Memory* memory) : memory_(memory), lock_(memory->mutex_) {
+      if (memory_->open_++ == 0) Protect(PROT_READ | PROT_WRITE);
+    }
+    ~Open() {
+      if (--memory_->open_ == 0) Protect(PROT_NONE);
+    }
+
+   private:
+    void Protect(int protection) {
+      if (memory_->top_ > 0) {
+        mprotect(memory_->base_, (memory_->top_ + 4095) / 4096 * 4096,
+                 protection);
+      }
+    }
+    Memory* memory_;
+    std::lock_guard<std::recursive_mutex> lock_;
+  };
+
+ private:
+  char* base_ = nullptr;
+  size_t size_ = 0;
+  size_t in_use_ = 0;
+  size_t top_ = 0;
+  int open_ = 0;
+  std::map<size_t, size_t> used_;  // place -> size
+  std::recursive_mutex mutex_;
+};
+
+// Never destroyed: nets may outlive static objects.
+Memory& TheMemory() {
+  static Memory* memory = new Memory;
+  return *memory;
+}
+
+// Throws for an argument of a kernel that is an address of the host's.
+void CheckArgument(const void* pointer) {
+  Check(!pointer || TheMemory().Holds(pointer),
+        "a kernel was given an address of the host's memory");
+}
+template <typename Dtype>
+void CheckArgument(const std::vector<const Dtype*>& pointers) {
+  for (const Dtype* pointer : pointers) CheckArgument(pointer);
+}
+template <typename Dtype>
+void CheckArgument(const Epilogue<Dtype>& epilogue) {
+  CheckArgument(epilogue.scale);
+  CheckArgument(epilogue.shift);
+  CheckArgument(epilogue.residual);
+}
+template <typename Other>
+typename std::enable_if<!std::is_pointer<Other>::value>::type CheckArgument(
+    const Other&) {}
+
+// A function of the table: kernels, which are those that take a stream, with
+// all that was promised above, others as they are.
+template <typename Function, Function* function>
+struct Guarded {
+  static constexpr Function* Call = function;
+};
+template <typename... Args, void (*function)(CUstream_st*, Args...)>
+struct Guarded<void(CUstream_st*, Args...), function> {
+  static void Call(CUstream_st* stream, Args... args) {
+    const int checked[] = {0, (CheckArgument(args), 0)...};
+    static_cast<void>(checked);
+    const Memory::Open open(&TheMemory());
+    function(stream, args...);
+  }
+};
+
+}  // namespace
+
+int DeviceCount() { return 1; }
+
+DeviceInfo DescribeDevice(int device) {
+  Check(device == 0, "there is no GPU ", device,
+        "; this machine has 1, counted from 0");
+  DeviceInfo info;
+  info.name = "simulated GPU";
+  info.memory = TheMemory().size();
+  info.free = info.memory - TheMemory().in_use();
+  return info;
+}
+
+std::string DeviceSoftware() { return "loops on the host"; }
+void UseDevice(int device) { DescribeDevice(device); }
+CUstream_st* DeviceStream() {
+  return reinterpret_cast<CUstream_st*>(&TheMemory());
+}
+void* DeviceAllocate(size_t bytes) { return TheMemory().Allocate(bytes); }
+void DeviceRelease(void* memory) noexcept { TheMemory().Release(memory); }
+size_t DeviceBytesInUse() { return TheMemory().in_use(); }
+
+void CopyToDevice(void* to, const void* from, size_t bytes) {
+  CopyOnDevice(to, from, bytes);
+}
+void CopyToHost(void* to, const void* from, size_t bytes) {
+  CopyOnDevice(to, from, bytes);
+}
+void CopyOnDevice(void* to, const void* from, size_t bytes) {
+  const Memory::Open open(&TheMemory());
+  std::memcpy(to, from, bytes);
+}
+void ZeroOnDevice(void* memory, size_t bytes) {
+  const Memory::Open open(&TheMemory());
+  std::memset(memory, 0, bytes);
+}
+void DeviceSynchronize() {}
+
+}  // namespace cuda
+}  // namespace p3d
+
+extern "C" const p3d::cuda::Functions* p3d_cuda_functions() {
+  using namespace p3d;
+#define P3D_GUARDED(function)                                   \
+  cuda::Guarded<std::remove_pointer<decltype(&function)>::type, \
+                &function>::Call,
+#define P3D_FUNCTION(name) P3D_GUARDED(cuda::name)
+#define P3D_FLOAT(name) P3D_GUARDED(cuda::name<float>)
+#define P3D_DOUBLE(name) P3D_GUARDED(cuda::name<double>)
+  static const cuda::Functions functions = {
+      cuda::kFunctionsVersion,
+      sizeof(cuda::Functions),
+      P3D_CUDA_FUNCTIONS(P3D_FUNCTION){P3D_CUDA_KERNELS(P3D_FLOAT)},
+      {P3D_CUDA_KERNELS(P3D_DOUBLE)}};
+  return &functions;
+}
