@@ -92,27 +92,29 @@ void BenchNormalize(const char* name, const Geometry& g) {
   const Device<float> d_x(x), d_dy(dy), d_slope(slope), d_bias(bias),
       d_y(g.count()), d_dx(g.count());
   const Device<double> d_mean(mean), d_deviation(deviation),
-      scratch(p3d::cuda::BnScratchSize(g));
+      scratch(p3d::cuda::BnScratchSize(g, Order::kCaffe));
   const double bytes = 4.0 * g.count();
   const std::string title = std::string("bn ") + name;
   Report(title + " frozen forward", 2 * bytes, d_y, y, [&] {
-    p3d::cuda::Normalize(nullptr, g, d_mean.get(), d_deviation.get(),
-                         d_slope.get(), d_bias.get(), d_x.get(), scratch.get(),
-                         d_y.get());
+    p3d::cuda::Normalize(nullptr, g, Order::kCaffe, d_mean.get(),
+                         d_deviation.get(), d_slope.get(), d_bias.get(),
+                         d_x.get(), scratch.get(), d_y.get());
   });
   Report(title + " training forward", 3 * bytes, d_y, y, [&] {
-    p3d::cuda::ChannelStatistics(nullptr, g, d_x.get(), scratch.get(),
-                                 d_mean.get(), d_deviation.get());
+    p3d::cuda::ChannelStatistics(nullptr, g, Order::kCaffe, d_x.get(),
+                                 scratch.get(), d_mean.get(),
+                                 d_deviation.get());
     p3d::cuda::Moments(nullptr, g.channels, eps, d_mean.get(),
                        d_deviation.get(), d_mean.get(), d_deviation.get());
-    p3d::cuda::Normalize(nullptr, g, d_mean.get(), d_deviation.get(),
-                         d_slope.get(), d_bias.get(), d_x.get(), scratch.get(),
-                         d_y.get());
+    p3d::cuda::Normalize(nullptr, g, Order::kCaffe, d_mean.get(),
+                         d_deviation.get(), d_slope.get(), d_bias.get(),
+                         d_x.get(), scratch.get(), d_y.get());
   });
   Report(title + " training backward", 5 * bytes, d_dx, dx, [&] {
-    p3d::cuda::NormalizeBackward<float>(
-        nullptr, g, d_mean.get(), d_deviation.get(), d_slope.get(), d_x.get(),
-        d_dy.get(), scratch.get(), nullptr, nullptr, d_dx.get());
+    p3d::cuda::NormalizeBackward<float>(nullptr, g, Order::kCaffe, d_mean.get(),
+                                        d_deviation.get(), d_slope.get(),
+                                        d_x.get(), d_dy.get(), scratch.get(),
+                                        nullptr, nullptr, d_dx.get());
   });
 }
 
