@@ -214,15 +214,7 @@ void TestOptions() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1 && argv[1][0] != '-') {
-    TestType<float>(argv[1]);
-    TestType<double>(argv[1]);
-    return testing::Finish();
-  }
-  for (const char* text : kCases) {
-    TestType<float>(text);
-    TestType<double>(text);
-  }
+  testing::RunCases(argc, argv, kCases, {TestType<float>, TestType<double>});
   TestOptions();
   return testing::Finish();
 }

@@ -249,15 +249,7 @@ void TestNotFinite() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1 && argv[1][0] != '-') {
-    TestType<float>(argv[1]);
-    TestType<double>(argv[1]);
-    return testing::Finish();
-  }
-  for (const char* text : kCases) {
-    TestType<float>(text);
-    TestType<double>(text);
-  }
+  testing::RunCases(argc, argv, kCases, {TestType<float>, TestType<double>});
   TestNotFinite();
   testing::ExpectError(
       [] {
