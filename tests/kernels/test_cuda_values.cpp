@@ -1,6 +1,6 @@
-// The kernels of order.cu, affine.cu, pointwise.cu, eltwise.cu, softmax.cu,
-// random.cu and update.cu against those of the .cpp beside each; see device.hpp
-// for what this tests where.
+// The kernels of order.cu, affine.cu, pointwise.cu, eltwise.cu,
+// epilogue_backward.cu, softmax.cu, random.cu and update.cu against those of
+// the .cpp beside each; see device.hpp for what this tests where.
 //
 //   test_cuda_values ["num channels pixels"]
 
@@ -16,6 +16,8 @@
 #include "kernels/affine.cu"
 #include "kernels/eltwise.cu"
 #include "kernels/eltwise.hpp"
+#include "kernels/epilogue_backward.cu"
+#include "kernels/epilogue_backward.hpp"
 #include "kernels/order.cu"
 #include "kernels/pointwise.cu"
 #include "kernels/pointwise.hpp"
@@ -213,10 +215,15 @@ void TestUpdate(const std::string& where, int64_t count, p3d::UpdateRule rule) {
   }
 }
 
-template <typename Dtype>
-void TestType(const std::string& text) {
+Geometry Parse(const std::string& text) {
   Geometry g;
   std::istringstream(text) >> g.num >> g.channels >> g.pixels;
+  return g;
+}
+
+template <typename Dtype>
+void TestType(const std::string& text) {
+  const Geometry g = Parse(text);
   const std::string where = "test_cuda_values \"" + text + "\"" +
                             (sizeof(Dtype) == 4 ? ", float: " : ", double: ");
   TestOrder<Dtype>(where, g);
@@ -228,6 +235,52 @@ void TestType(const std::string& text) {
   TestDropout<Dtype>(where, g.count());
   for (int rule = 0; rule <= static_cast<int>(p3d::UpdateRule::kAdam); ++rule) {
     TestUpdate<Dtype>(where, g.count(), static_cast<p3d::UpdateRule>(rule));
+  }
+}
+
+// `scale` is the epilogue's, if it has one; the gradient of the residual may be
+// unwanted, set or added to.
+void TestEpilogueBackward(const std::string& where,
+                          const p3d::ConvEpilogue& epilogue,
+                          const Values<float>& scale, const Geometry& g) {
+  const int64_t rows = g.num * g.pixels;
+  const auto y = Gaussian<float>(1, g.count()),
+             start = Gaussian<float>(2, g.count()),
+             sum = Gaussian<float>(3, g.count());
+  const Device<float> d_y(y), d_scale(scale);
+  p3d::ConvEpilogue device = epilogue;
+  if (device.scale) device.scale = d_scale.get();
+  for (const char* kind : {"unwanted", "set", "added to"}) {
+    const bool wanted = kind[0] != 'u', add = kind[0] == 'a';
+    Values<float> dy = start, dresidual = sum;
+    const Device<float> d_dy(start), d_dresidual(sum);
+    p3d::EpilogueBackward(epilogue, rows, g.channels, y.data(), dy.data(),
+                          wanted ? dresidual.data() : nullptr, add);
+    p3d::cuda::EpilogueBackward(nullptr, device, rows, g.channels, d_y.get(),
+                                d_dy.get(),
+                                wanted ? d_dresidual.get() : nullptr, add);
+    const std::string what = where + ", gradient of the residual " + kind;
+    ExpectNear(d_dy.values(), dy, what + ": dy");
+    ExpectNear(d_dresidual.values(), dresidual, what + ": dresidual");
+  }
+}
+
+// What there is for float alone.
+void TestFloat(const std::string& text) {
+  const Geometry g = Parse(text);
+  const Values<float> scale = Gaussian<float>(4, g.channels);
+  for (int variant = 0; variant < 12; ++variant) {
+    p3d::ConvEpilogue epilogue;
+    epilogue.inner_relu = variant % 3 == 1;
+    epilogue.outer_relu = variant % 3 == 2;
+    epilogue.residual = variant / 3 % 2 ? scale.data() : nullptr;
+    epilogue.scale = variant / 6 ? scale.data() : nullptr;
+    epilogue.alpha = 0.75f;
+    epilogue.beta = -0.5f;
+    if (epilogue.inner_relu && epilogue.residual) continue;
+    TestEpilogueBackward("test_cuda_values \"" + text + "\", epilogue " +
+                             std::to_string(variant),
+                         epilogue, scale, g);
   }
 }
 
@@ -249,7 +302,8 @@ void TestNotFinite() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  testing::RunCases(argc, argv, kCases, {TestType<float>, TestType<double>});
+  testing::RunCases(argc, argv, kCases,
+                    {TestType<float>, TestType<double>, TestFloat});
   TestNotFinite();
   testing::ExpectError(
       [] {
