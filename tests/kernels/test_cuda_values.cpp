@@ -215,6 +215,20 @@ void TestUpdate(const std::string& where, int64_t count, p3d::UpdateRule rule) {
   }
 }
 
+// In double, in another order.
+template <typename Dtype>
+void TestSumOfSquares(const std::string& where, int64_t count) {
+  const Values<Dtype> x = Gaussian<Dtype>(1, count);
+  const Device<Dtype> d_x(x);
+  const Device<double> scratch(p3d::cuda::SumOfSquaresScratchSize(count)),
+      sum(1);
+  p3d::cuda::SumOfSquares(nullptr, count, d_x.get(), scratch.get(), sum.get());
+  const double got = sum.values()[0], want = p3d::SumOfSquares(count, x.data());
+  Expect(std::fabs(got - want) <= 1e-12 * want,
+         where + "SumOfSquares is " + std::to_string(got) + " instead of " +
+             std::to_string(want));
+}
+
 Geometry Parse(const std::string& text) {
   Geometry g;
   std::istringstream(text) >> g.num >> g.channels >> g.pixels;
@@ -233,6 +247,7 @@ void TestType(const std::string& text) {
   TestSum<Dtype>(where, g.count());
   TestSoftmax<Dtype>(where, g);
   TestDropout<Dtype>(where, g.count());
+  TestSumOfSquares<Dtype>(where, g.count());
   for (int rule = 0; rule <= static_cast<int>(p3d::UpdateRule::kAdam); ++rule) {
     TestUpdate<Dtype>(where, g.count(), static_cast<p3d::UpdateRule>(rule));
   }
@@ -284,6 +299,17 @@ void TestFloat(const std::string& text) {
   }
 }
 
+// None, and one that is not finite.
+void TestSumOfSquaresLimits() {
+  const Device<float> x(
+      Values<float>{1, std::numeric_limits<float>::infinity()});
+  const Device<double> scratch(1), sum(1);
+  p3d::cuda::SumOfSquares<float>(nullptr, 0, nullptr, scratch.get(), sum.get());
+  Expect(sum.values()[0] == 0, "test_cuda_values: SumOfSquares of nothing");
+  p3d::cuda::SumOfSquares(nullptr, 2, x.get(), scratch.get(), sum.get());
+  Expect(std::isinf(sum.values()[0]), "test_cuda_values: an infinite square");
+}
+
 // One weight that is not finite any more is enough.
 void TestNotFinite() {
   const float most = std::numeric_limits<float>::max();
@@ -305,6 +331,7 @@ int main(int argc, char** argv) {
   testing::RunCases(argc, argv, kCases,
                     {TestType<float>, TestType<double>, TestFloat});
   TestNotFinite();
+  TestSumOfSquaresLimits();
   testing::ExpectError(
       [] {
         p3d::cuda::EltwiseSum<float>(nullptr, std::vector<const float*>(17),
