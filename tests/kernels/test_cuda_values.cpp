@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -35,9 +36,9 @@ using p3d::Order;
 using testing::Device;
 using testing::Expect;
 
-const char* const kCases[] = {"1 1 1",     "3 1 5",   "1 7 1",
-                              "2 3 4",     "5 17 9",  "1 5 70",
-                              "2 300 257", "1 1 900", "3 2 20000"};
+const char* const kCases[] = {"1 1 1",   "3 1 5",   "1 7 1",   "2 3 4",
+                              "5 17 9",  "1 5 70",  "2 300 9", "1 70 257",
+                              "1 1 900", "3 2 5000"};
 
 template <typename Dtype>
 using Values = std::vector<Dtype>;
@@ -129,27 +130,58 @@ void TestPointwise(const std::string& where, int64_t count) {
   Expect(d_y.values() == y, where + "ReluBackward");
 }
 
+// Arrays with ties, for both.
 template <typename Dtype>
-void TestSum(const std::string& where, int64_t count) {
-  for (size_t bottoms = 1; bottoms <= 16; bottoms += 5) {
-    std::vector<Device<Dtype>*> owners;
-    std::vector<Values<Dtype>> values;
-    std::vector<const Dtype*> host, device;
-    std::vector<float> coefficients;
-    for (size_t b = 0; b < bottoms; ++b) {
+struct Bottoms {
+  Bottoms(size_t size, int64_t count) {
+    for (size_t b = 0; b < size; ++b) {
       values.push_back(Gaussian<Dtype>(b, count));
-      owners.push_back(new Device<Dtype>(values.back()));
-      device.push_back(owners.back()->get());
+      for (int64_t i = 0; i < count; i += 3) values[b][i] = values[0][i];
+      owners.emplace_back(new Device<Dtype>(values[b]));
+      device.push_back(owners[b]->get());
       coefficients.push_back(0.5f * static_cast<float>(b) - 1);
     }
     for (const Values<Dtype>& value : values) host.push_back(value.data());
+  }
+  std::vector<Values<Dtype>> values;
+  std::vector<std::unique_ptr<Device<Dtype>>> owners;
+  std::vector<const Dtype*> host, device;
+  std::vector<float> coefficients;
+};
+
+template <typename Dtype>
+void TestEltwise(const std::string& where, int64_t count) {
+  for (size_t size : {1, 2, 3, 16}) {
+    const Bottoms<Dtype> all(size, count);
+    const std::string what = where + std::to_string(size) + " bottoms: ";
+    const Device<Dtype> top(count);
     Values<Dtype> want(count);
-    p3d::EltwiseSum(host, coefficients, count, want.data());
-    p3d::cuda::EltwiseSum(nullptr, device, coefficients, count,
-                          owners.back()->get());
-    ExpectNear(owners.back()->values(), want,
-               where + "EltwiseSum of " + std::to_string(bottoms));
-    for (Device<Dtype>* owner : owners) delete owner;
+    p3d::EltwiseProd(all.host, count, want.data());
+    p3d::cuda::EltwiseProd(nullptr, all.device, count, top.get());
+    ExpectNear(top.values(), want, what + "EltwiseProd");
+    p3d::EltwiseMax(all.host, count, want.data());
+    p3d::cuda::EltwiseMax(nullptr, all.device, count, top.get());
+    Expect(top.values() == want, what + "EltwiseMax");
+    const Values<Dtype> dy = Gaussian<Dtype>(99, count);
+    for (size_t bottom : {size_t{0}, size / 2, size - 1}) {
+      const std::string of = ", bottom " + std::to_string(bottom);
+      const Device<Dtype> dx(dy);
+      p3d::EltwiseMaxBackward(all.host, bottom, dy.data(), count, want.data());
+      p3d::cuda::EltwiseMaxBackward(nullptr, all.device, bottom, dx.get(),
+                                    count, dx.get());
+      Expect(dx.values() == want, what + "EltwiseMaxBackward in place" + of);
+      const Device<Dtype> again(dy);
+      p3d::EltwiseProdBackward(all.host, bottom, dy.data(), count, want.data());
+      p3d::cuda::EltwiseProdBackward(nullptr, all.device, bottom, again.get(),
+                                     count, again.get());
+      ExpectNear(again.values(), want,
+                 what + "EltwiseProdBackward in place" + of);
+    }
+    p3d::EltwiseSum(all.host, all.coefficients, count, want.data());
+    p3d::cuda::EltwiseSum(nullptr, all.device, all.coefficients, count,
+                          all.owners.back()->get());
+    ExpectNear(all.owners.back()->values(), want,
+               what + "EltwiseSum into a bottom");
   }
 }
 
@@ -244,7 +276,7 @@ void TestType(const std::string& text) {
   TestAffine<Dtype>(where + "in Caffe's order: ", g, Order::kCaffe);
   TestAffine<Dtype>(where + "channels last: ", g, Order::kChannelsLast);
   TestPointwise<Dtype>(where, g.count());
-  TestSum<Dtype>(where, g.count());
+  TestEltwise<Dtype>(where, g.count());
   TestSoftmax<Dtype>(where, g);
   TestDropout<Dtype>(where, g.count());
   TestSumOfSquares<Dtype>(where, g.count());
@@ -310,6 +342,24 @@ void TestSumOfSquaresLimits() {
   Expect(std::isinf(sum.values()[0]), "test_cuda_values: an infinite square");
 }
 
+// NaNs in the places of Caffe's comparisons.
+void TestMaxOfNaN() {
+  const float none = std::numeric_limits<float>::quiet_NaN();
+  const Device<float> a(Values<float>{none, 1, 1, none}),
+      b(Values<float>{2, none, 2, none}), c(Values<float>{1, 3, none, 4}),
+      top(4), dx(4);
+  const std::vector<const float*> bottoms = {a.get(), b.get(), c.get()};
+  p3d::cuda::EltwiseMax(nullptr, bottoms, 4, top.get());
+  const Values<float> got = top.values();
+  Expect(got[0] == 2 && std::isnan(got[1]) && got[2] == 2 && std::isnan(got[3]),
+         "test_cuda_values: EltwiseMax of NaN");
+  p3d::cuda::EltwiseMaxBackward(nullptr, bottoms, 1, c.get(), 4, dx.get());
+  const Values<float> gradient = dx.values();
+  Expect(gradient[0] == 1 && gradient[1] == 3 && std::isnan(gradient[2]) &&
+             gradient[3] == 4,
+         "test_cuda_values: EltwiseMaxBackward of NaN");
+}
+
 // One weight that is not finite any more is enough.
 void TestNotFinite() {
   const float most = std::numeric_limits<float>::max();
@@ -330,6 +380,7 @@ void TestNotFinite() {
 int main(int argc, char** argv) {
   testing::RunCases(argc, argv, kCases,
                     {TestType<float>, TestType<double>, TestFloat});
+  TestMaxOfNaN();
   TestNotFinite();
   TestSumOfSquaresLimits();
   testing::ExpectError(
