@@ -70,49 +70,49 @@ void Report(const std::string& name, double bytes, const Device<float>& got,
   }
   p3d::Check(error <= 1e-4, name, " differs from the CPU's by ", error);
   const double ms = Median(launch);
-  std::printf("%-40s %8.4f ms %7.0f GB/s\n", name.c_str(), ms,
+  std::printf("%-44s %8.4f ms %7.0f GB/s\n", name.c_str(), ms,
               bytes / ms * 1e-6);
 }
 
-void BenchNormalize(const char* name, const Geometry& g) {
+void BenchNormalize(const char* name, const Geometry& g, Order order) {
   const Floats x = Gaussian(1, g.count()), dy = Gaussian(2, g.count()),
                slope(g.channels, 0.5f), bias(g.channels, 0.1f);
   const double eps = 1e-5;
   std::vector<double> mean(g.channels), deviation(g.channels);
-  p3d::ChannelStatistics(g, Order::kCaffe, x.data(), mean.data(),
-                         deviation.data());
+  p3d::ChannelStatistics(g, order, x.data(), mean.data(), deviation.data());
   for (double& d : deviation) d = std::sqrt(d + eps);
   Floats y(g.count()), dx(g.count());
-  p3d::Normalize(g, Order::kCaffe, mean.data(), deviation.data(), slope.data(),
+  p3d::Normalize(g, order, mean.data(), deviation.data(), slope.data(),
                  bias.data(), x.data(), y.data());
-  p3d::NormalizeBackward<float>(g, Order::kCaffe, mean.data(), deviation.data(),
+  p3d::NormalizeBackward<float>(g, order, mean.data(), deviation.data(),
                                 slope.data(), x.data(), dy.data(), nullptr,
                                 nullptr, dx.data());
 
   const Device<float> d_x(x), d_dy(dy), d_slope(slope), d_bias(bias),
       d_y(g.count()), d_dx(g.count());
   const Device<double> d_mean(mean), d_deviation(deviation),
-      scratch(p3d::cuda::BnScratchSize(g));
+      scratch(p3d::cuda::BnScratchSize(g, order));
   const double bytes = 4.0 * g.count();
-  const std::string title = std::string("bn ") + name;
+  const std::string title = std::string("bn ") + name +
+                            (order == Order::kCaffe ? "" : ", channels last,");
   Report(title + " frozen forward", 2 * bytes, d_y, y, [&] {
-    p3d::cuda::Normalize(nullptr, g, d_mean.get(), d_deviation.get(),
+    p3d::cuda::Normalize(nullptr, g, order, d_mean.get(), d_deviation.get(),
                          d_slope.get(), d_bias.get(), d_x.get(), scratch.get(),
                          d_y.get());
   });
   Report(title + " training forward", 3 * bytes, d_y, y, [&] {
-    p3d::cuda::ChannelStatistics(nullptr, g, d_x.get(), scratch.get(),
+    p3d::cuda::ChannelStatistics(nullptr, g, order, d_x.get(), scratch.get(),
                                  d_mean.get(), d_deviation.get());
     p3d::cuda::Moments(nullptr, g.channels, eps, d_mean.get(),
                        d_deviation.get(), d_mean.get(), d_deviation.get());
-    p3d::cuda::Normalize(nullptr, g, d_mean.get(), d_deviation.get(),
+    p3d::cuda::Normalize(nullptr, g, order, d_mean.get(), d_deviation.get(),
                          d_slope.get(), d_bias.get(), d_x.get(), scratch.get(),
                          d_y.get());
   });
   Report(title + " training backward", 5 * bytes, d_dx, dx, [&] {
     p3d::cuda::NormalizeBackward<float>(
-        nullptr, g, d_mean.get(), d_deviation.get(), d_slope.get(), d_x.get(),
-        d_dy.get(), scratch.get(), nullptr, nullptr, d_dx.get());
+        nullptr, g, order, d_mean.get(), d_deviation.get(), d_slope.get(),
+        d_x.get(), d_dy.get(), scratch.get(), nullptr, nullptr, d_dx.get());
   });
 }
 
@@ -143,10 +143,12 @@ void BenchPool(const char* name, p3d::PoolShape shape) {
 int main(int argc, char** argv) {
   const int64_t num = argc > 1 ? std::atoll(argv[1]) : 8;
   try {
-    BenchNormalize("conv1", {num, 64, 16 * 80 * 80});
-    BenchNormalize("res2_c", {num, 256, 8 * 40 * 40});
-    BenchNormalize("res4_a", {num, 256, 2 * 10 * 10});
-    BenchNormalize("res5_c", {num, 2048, 5 * 5});
+    for (Order order : {Order::kCaffe, Order::kChannelsLast}) {
+      BenchNormalize("conv1", {num, 64, 16 * 80 * 80}, order);
+      BenchNormalize("res2_c", {num, 256, 8 * 40 * 40}, order);
+      BenchNormalize("res4_a", {num, 256, 2 * 10 * 10}, order);
+      BenchNormalize("res5_c", {num, 2048, 5 * 5}, order);
+    }
     BenchPool("pool1", {num, 64, {{16, 2, 2}, {80, 3, 2}, {80, 3, 2}}});
     BenchPool("3a_pool", {num, 256, {{8, 2, 2}, {40}, {40}}});
   } catch (const p3d::Error& error) {

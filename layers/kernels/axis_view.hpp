@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "kernels/host_device.hpp"
+
 namespace p3d {
 
 // An array of any shape seen around one of its axes: the product of the axes
@@ -15,7 +17,7 @@ struct AxisView {
 
   int64_t count() const { return outer * channels * inner; }
   // Where value [o, 0, i] of position o * inner + i lies.
-  int64_t start(int64_t position) const {
+  P3D_HOST_DEVICE int64_t start(int64_t position) const {
     return position / inner * channels * inner + position % inner;
   }
 };

@@ -11,75 +11,122 @@ namespace p3d {
 namespace cuda {
 namespace {
 
-// Each channel is summed in parts, so that nets with few channels fill a GPU;
-// how many depends on the shape alone, lest results depend on the GPU.
-int64_t Parts(const Geometry& g) {
-  constexpr int64_t kRows = 2048;        // in all, to aim at
-  constexpr int64_t kPartValues = 4096;  // at least
-  const int64_t fill = std::max<int64_t>(1, kRows / g.channels);
-  return std::min(fill, std::max<int64_t>(1, g.num * g.pixels / kPartValues));
-}
+// How the sums over channels are shared out to blocks. Each sums `width`
+// neighbouring channels, so that it reads whole lines of memory, over one part
+// of the values, so that few channels fill a GPU as well. How many depends on
+// the shape alone, lest results depend on the GPU.
+struct Shares {
+  Shares(const Geometry& g, Order order)
+      : channels(g.channels), values(g.num * g.pixels) {
+    constexpr int64_t kTiles = 2048;       // in all, to aim at
+    constexpr int64_t kTileValues = 4096;  // at least
+    if (order == Order::kChannelsLast) {
+      pixels = values;
+      step_p = channels;
+      while (width < channels && width < kWidth) width *= 2;
+    } else {
+      pixels = step_c = g.pixels;
+    }
+    tiles = std::max<int64_t>(1, (channels + width - 1) / width);
+    parts = std::min(std::max<int64_t>(1, kTiles / tiles),
+                     std::max<int64_t>(1, values * width / kTileValues));
+  }
 
-Broadcast Channels(const Geometry& g) {
-  return Broadcast::Channels(g, Order::kCaffe);
-}
+  static constexpr int kWidth = 32;
+  int64_t channels, values;  // of a channel
+  // Value [n, c, p] lies at n * channels * pixels + c * step_c + p * step_p.
+  // Channels last, pixels run on from image to image.
+  int64_t pixels, step_c = 1, step_p = 1;
+  int width = 1;
+  int64_t tiles, parts;
+};
 
-// Row c * parts + part: the sum of term(c, i) over that part of channel c.
+// Tile part * tiles + t: the sums of term(c, i) over that part of each channel
+// c of t * width + column.
 template <typename Term>
 struct PartSums {
-  Geometry geometry;
-  int64_t parts;
+  Shares shares;
   Term term;
-  Pair* sums;
+  Pair* sums;  // [channel, part]
 
-  P3D_HOST_DEVICE Pair Sum(int64_t row, int64_t lane) const {
-    const int64_t pixels = geometry.pixels;
-    const int64_t c = Quotient(row, parts), part = row - c * parts;
-    const int64_t m = geometry.num * pixels;
-    const int64_t end = Quotient(m * (part + 1), parts);
-    const int64_t step_n = Quotient(kThreads, pixels);
-    const int64_t step_p = kThreads - step_n * pixels;
-    int64_t at = Quotient(m * part, parts) + lane;
-    int64_t n = Quotient(at, pixels), p = at - n * pixels;
+  P3D_HOST_DEVICE Pair Sum(int64_t tile, int64_t lane) const {
+    const int64_t part = Quotient(tile, shares.tiles);
+    const int64_t row = Quotient(lane, shares.width);
+    const int64_t c = Channel(tile, lane - row * shares.width);
     Pair sum = {0, 0};
-    for (; at < end; at += kThreads) {
-      sum += term(c, (n * geometry.channels + c) * pixels + p);
-      n += step_n;
-      p += step_p;
+    if (c >= shares.channels) return sum;
+    const int64_t end = Quotient(shares.values * (part + 1), shares.parts);
+    const int64_t step = Quotient(kThreads, shares.width);
+    int64_t at = Quotient(shares.values * part, shares.parts) + row;
+    // Carries the place along instead of multiplying for it.
+    const int64_t pixels = shares.pixels, image = shares.channels * pixels;
+    const int64_t step_n = Quotient(step, pixels), n = Quotient(at, pixels);
+    const int64_t rest = step - step_n * pixels;
+    const int64_t step_i = step_n * image + rest * shares.step_p;
+    int64_t p = at - n * pixels;
+    int64_t i = n * image + c * shares.step_c + p * shares.step_p;
+    P3D_UNROLL
+    for (; at < end; at += step) {
+      sum += term(c, i);
+      i += step_i;
+      p += rest;
       if (p >= pixels) {
         p -= pixels;
-        ++n;
+        i += image - pixels * shares.step_p;
       }
     }
     return sum;
   }
-  P3D_HOST_DEVICE void Store(int64_t row, const Pair& sum) const {
-    sums[row] = sum;
+  P3D_HOST_DEVICE void Store(int64_t tile, int64_t column,
+                             const Pair& sum) const {
+    const int64_t c = Channel(tile, column);
+    if (c >= shares.channels) return;
+    sums[c * shares.parts + Quotient(tile, shares.tiles)] = sum;
+  }
+  P3D_HOST_DEVICE int64_t Channel(int64_t tile, int64_t column) const {
+    const int64_t part = Quotient(tile, shares.tiles);
+    return (tile - part * shares.tiles) * shares.width + column;
   }
 };
 
-// The sums of a channel's parts.
-P3D_HOST_DEVICE inline Pair Total(const Pair* sums, int64_t parts, int64_t c) {
-  Pair total = {0, 0};
-  for (int64_t part = 0; part < parts; ++part) total += sums[c * parts + part];
-  return total;
-}
+// Row c: the sums of a channel's parts, for finish(c, sums).
+template <typename Finish>
+struct TotalSums {
+  int64_t parts;
+  const Pair* sums;
+  Finish finish;
 
-template <typename Term>
-void SumChannels(CUstream_st* stream, const char* kernel, const Geometry& g,
-                 const Term& term, Pair* sums) {
-  const int64_t parts = Parts(g);
-  SumRows(stream, kernel, g.channels * parts,
-          PartSums<Term>{g, parts, term, sums});
+  P3D_HOST_DEVICE Pair Sum(int64_t c, int64_t lane) const {
+    Pair sum = {0, 0};
+    for (int64_t part = lane; part < parts; part += kThreads) {
+      sum += sums[c * parts + part];
+    }
+    return sum;
+  }
+  P3D_HOST_DEVICE void Store(int64_t c, const Pair& sum) const {
+    finish(c, sum);
+  }
+};
+
+// finish(c, sums of term(c, place of [n, c, p]) over all n and p) for every c;
+// `scratch` holds a Pair per channel and part.
+template <typename Term, typename Finish>
+void SumChannels(CUstream_st* stream, const char* kernel, const Shares& shares,
+                 const Term& term, double* scratch, const Finish& finish) {
+  Pair* sums = reinterpret_cast<Pair*>(scratch);
+  SumTiles(stream, kernel, shares.tiles * shares.parts, shares.width,
+           PartSums<Term>{shares, term, sums});
+  SumRows(stream, kernel, shares.channels,
+          TotalSums<Finish>{shares.parts, sums, finish});
 }
 
 // Distances from the channel's first value and their squares.
 template <typename Dtype>
 struct DistanceTerm {
   const Dtype* x;
-  int64_t pixels;
+  int64_t step_c;
   P3D_HOST_DEVICE Pair operator()(int64_t c, int64_t i) const {
-    const double d = static_cast<double>(x[i]) - x[c * pixels];
+    const double d = static_cast<double>(x[i]) - x[c * step_c];
     return {d, d * d};
   }
 };
@@ -87,14 +134,12 @@ struct DistanceTerm {
 template <typename Dtype>
 struct FinishStatistics {
   const Dtype* x;
-  int64_t pixels, parts;
+  int64_t step_c;
   double m;
-  const Pair* sums;
   double *mean, *variance;
-  P3D_HOST_DEVICE void operator()(int64_t c) const {
-    const Pair sum = Total(sums, parts, c);
+  P3D_HOST_DEVICE void operator()(int64_t c, const Pair& sum) const {
     const double v = (sum.second - sum.first * sum.first / m) / m;
-    mean[c] = x[c * pixels] + sum.first / m;
+    mean[c] = x[c * step_c] + sum.first / m;
     variance[c] = v > 0 ? v : 0;
   }
 };
@@ -153,13 +198,10 @@ template <typename Dtype>
 struct FinishGradient {
   const double *mean, *deviation;
   const Dtype* slope;
-  int64_t parts;
   double m;
-  const Pair* sums;
   Dtype *dslope, *dbias;
   Coefficients<Dtype> by;
-  P3D_HOST_DEVICE void operator()(int64_t c) const {
-    const Pair sum = Total(sums, parts, c);
+  P3D_HOST_DEVICE void operator()(int64_t c, const Pair& sum) const {
     if (dslope) dslope[c] += static_cast<Dtype>(sum.second / deviation[c]);
     if (dbias) dbias[c] += static_cast<Dtype>(sum.first);
     const double gain = (slope ? slope[c] : 1.0) / deviation[c];
@@ -228,60 +270,58 @@ struct MomentsKernel {
 
 }  // namespace
 
-int64_t BnScratchSize(const Geometry& g) {
-  return (2 * Parts(g) + kCoefficients) * g.channels;
+int64_t BnScratchSize(const Geometry& g, Order order) {
+  return (2 * Shares(g, order).parts + kCoefficients) * g.channels;
 }
 
 template <typename Dtype>
-void ChannelStatistics(CUstream_st* stream, const Geometry& g, const Dtype* x,
-                       double* scratch, double* mean, double* variance) {
-  Pair* sums = reinterpret_cast<Pair*>(scratch);
-  const double m = static_cast<double>(g.num * g.pixels);
-  SumChannels(stream, "ChannelStatistics", g, DistanceTerm<Dtype>{x, g.pixels},
-              sums);
-  ForEach(
-      stream, "FinishStatistics", g.channels,
-      FinishStatistics<Dtype>{x, g.pixels, Parts(g), m, sums, mean, variance});
+void ChannelStatistics(CUstream_st* stream, const Geometry& g, Order order,
+                       const Dtype* x, double* scratch, double* mean,
+                       double* variance) {
+  const Shares shares(g, order);
+  const double m = static_cast<double>(shares.values);
+  SumChannels(stream, "ChannelStatistics", shares,
+              DistanceTerm<Dtype>{x, shares.step_c}, scratch,
+              FinishStatistics<Dtype>{x, shares.step_c, m, mean, variance});
 }
 
 template <typename Dtype>
-void Normalize(CUstream_st* stream, const Geometry& g, const double* mean,
-               const double* deviation, const Dtype* slope, const Dtype* bias,
-               const Dtype* x, double* scratch, Dtype* y) {
+void Normalize(CUstream_st* stream, const Geometry& g, Order order,
+               const double* mean, const double* deviation, const Dtype* slope,
+               const Dtype* bias, const Dtype* x, double* scratch, Dtype* y) {
   const Coefficients<Dtype> by(scratch, g.channels);
   ForEach(stream, "NormalizeCoefficients", g.channels,
           SetCoefficients<Dtype>{mean, deviation, slope, bias, by});
-  ForEachValue(stream, "Normalize", Channels(g),
+  ForEachValue(stream, "Normalize", Broadcast::Channels(g, order),
                NormalizeKernel<Dtype>{by, x, y});
 }
 
 template <typename Dtype>
-void NormalizeBackward(CUstream_st* stream, const Geometry& g,
+void NormalizeBackward(CUstream_st* stream, const Geometry& g, Order order,
                        const double* mean, const double* deviation,
                        const Dtype* slope, const Dtype* x, const Dtype* dy,
                        double* scratch, Dtype* dslope, Dtype* dbias,
                        Dtype* dx) {
   const Coefficients<Dtype> by(scratch, g.channels);
-  Pair* sums = reinterpret_cast<Pair*>(scratch + kCoefficients * g.channels);
   const double m = static_cast<double>(g.num * g.pixels);
-  SumChannels(stream, "NormalizeBackward sums", g,
-              GradientTerm<Dtype>{mean, x, dy}, sums);
-  ForEach(stream, "FinishGradient", g.channels,
-          FinishGradient<Dtype>{mean, deviation, slope, Parts(g), m, sums,
-                                dslope, dbias, by});
+  SumChannels(
+      stream, "NormalizeBackward sums", Shares(g, order),
+      GradientTerm<Dtype>{mean, x, dy}, scratch + kCoefficients * g.channels,
+      FinishGradient<Dtype>{mean, deviation, slope, m, dslope, dbias, by});
   if (!dx) return;
-  ForEachValue(stream, "NormalizeBackward", Channels(g),
+  ForEachValue(stream, "NormalizeBackward", Broadcast::Channels(g, order),
                BackwardKernel<Dtype>{by, x, dy, dx});
 }
 
 template <typename Dtype>
 void NormalizeBackwardFrozen(CUstream_st* stream, const Geometry& g,
-                             const double* deviation, const Dtype* slope,
-                             const Dtype* dy, double* scratch, Dtype* dx) {
+                             Order order, const double* deviation,
+                             const Dtype* slope, const Dtype* dy,
+                             double* scratch, Dtype* dx) {
   Dtype* gain = reinterpret_cast<Dtype*>(scratch);
   ForEach(stream, "NormalizeBackwardFrozen gain", g.channels,
           SetGain<Dtype>{deviation, slope, gain});
-  ForEachValue(stream, "NormalizeBackwardFrozen", Channels(g),
+  ForEachValue(stream, "NormalizeBackwardFrozen", Broadcast::Channels(g, order),
                FrozenBackwardKernel<Dtype>{gain, dy, dx});
 }
 
@@ -300,16 +340,16 @@ void Moments(CUstream_st* stream, int64_t count, double eps, const Dtype* mean,
 }
 
 #define P3D_INSTANTIATE(Dtype)                                                 \
-  template void ChannelStatistics(CUstream_st*, const Geometry&, const Dtype*, \
-                                  double*, double*, double*);                  \
-  template void Normalize(CUstream_st*, const Geometry&, const double*,        \
+  template void ChannelStatistics(CUstream_st*, const Geometry&, Order,        \
+                                  const Dtype*, double*, double*, double*);    \
+  template void Normalize(CUstream_st*, const Geometry&, Order, const double*, \
                           const double*, const Dtype*, const Dtype*,           \
                           const Dtype*, double*, Dtype*);                      \
-  template void NormalizeBackward(CUstream_st*, const Geometry&,               \
+  template void NormalizeBackward(CUstream_st*, const Geometry&, Order,        \
                                   const double*, const double*, const Dtype*,  \
                                   const Dtype*, const Dtype*, double*, Dtype*, \
                                   Dtype*, Dtype*);                             \
-  template void NormalizeBackwardFrozen(CUstream_st*, const Geometry&,         \
+  template void NormalizeBackwardFrozen(CUstream_st*, const Geometry&, Order,  \
                                         const double*, const Dtype*,           \
                                         const Dtype*, double*, Dtype*);        \
   template void UpdateRunning(CUstream_st*, int64_t, double, double,           \

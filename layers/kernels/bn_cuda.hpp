@@ -10,34 +10,35 @@ struct CUstream_st;  // a cudaStream_t is a pointer to it
 namespace p3d {
 namespace cuda {
 
-// The functions of bn.hpp on a GPU, for blobs in Caffe's order: the same
-// formulas, also with sums in double. Those are added up in one order always,
-// though not in the CPU's. Arrays lie in device memory. Each call is put into
-// the stream and not waited for; what cannot be launched throws Error.
+// The functions of bn.hpp on a GPU: the same formulas, also with sums in
+// double. Those are added up in one order always, though not in the CPU's.
+// Arrays lie in device memory. Each call is put into the stream and not waited
+// for; what cannot be launched throws Error.
 //
 // `scratch` is memory for the length of a call: BnScratchSize doubles.
-int64_t BnScratchSize(const Geometry& geometry);
+int64_t BnScratchSize(const Geometry& geometry, Order order);
 
 template <typename Dtype>
 void ChannelStatistics(CUstream_st* stream, const Geometry& geometry,
-                       const Dtype* x, double* scratch, double* mean,
-                       double* variance);
+                       Order order, const Dtype* x, double* scratch,
+                       double* mean, double* variance);
 
 template <typename Dtype>
-void Normalize(CUstream_st* stream, const Geometry& geometry,
+void Normalize(CUstream_st* stream, const Geometry& geometry, Order order,
                const double* mean, const double* deviation, const Dtype* slope,
                const Dtype* bias, const Dtype* x, double* scratch, Dtype* y);
 
 template <typename Dtype>
 void NormalizeBackward(CUstream_st* stream, const Geometry& geometry,
-                       const double* mean, const double* deviation,
+                       Order order, const double* mean, const double* deviation,
                        const Dtype* slope, const Dtype* x, const Dtype* dy,
                        double* scratch, Dtype* dslope, Dtype* dbias, Dtype* dx);
 
 template <typename Dtype>
 void NormalizeBackwardFrozen(CUstream_st* stream, const Geometry& geometry,
-                             const double* deviation, const Dtype* slope,
-                             const Dtype* dy, double* scratch, Dtype* dx);
+                             Order order, const double* deviation,
+                             const Dtype* slope, const Dtype* dy,
+                             double* scratch, Dtype* dx);
 
 template <typename Dtype>
 void UpdateRunning(CUstream_st* stream, int64_t count, double momentum,

@@ -20,6 +20,14 @@
 #include <cuda_runtime.h>
 #endif
 
+// Before a loop that only reads memory, so that a thread has several reads
+// under way at once.
+#ifdef __CUDA_ARCH__
+#define P3D_UNROLL _Pragma("unroll 4")
+#else
+#define P3D_UNROLL
+#endif
+
 struct CUstream_st;  // a cudaStream_t is a pointer to it
 
 namespace p3d {
@@ -67,18 +75,19 @@ __global__ void __launch_bounds__(kThreads) RunThreads(Threads threads) {
           int64_t{gridDim.x} * blockDim.x);
 }
 
-template <typename Rows>
-__global__ void __launch_bounds__(kThreads) RunRows(int64_t count, Rows rows) {
-  __shared__ Pair sums[kThreads];
+template <typename Tiles>
+__global__ void __launch_bounds__(kThreads)
+    RunTiles(int64_t count, int width, Tiles tiles) {
+  __shared__ decltype(tiles.Sum(0, 0)) sums[kThreads];
   const int lane = threadIdx.x;
-  for (int64_t row = blockIdx.x; row < count; row += gridDim.x) {
-    sums[lane] = rows.Sum(row, lane);
+  for (int64_t tile = blockIdx.x; tile < count; tile += gridDim.x) {
+    sums[lane] = tiles.Sum(tile, lane);
     __syncthreads();
-    for (int half = kThreads / 2; half > 0; half /= 2) {
+    for (int half = kThreads / 2; half >= width; half /= 2) {
       if (lane < half) sums[lane] += sums[lane + half];
       __syncthreads();
     }
-    if (lane == 0) rows.Store(row, sums[0]);
+    if (lane < width) tiles.Store(tile, lane, sums[lane]);
     __syncthreads();
   }
 }
@@ -91,11 +100,12 @@ void LaunchThreads(CUstream_st* stream, const char* kernel, int64_t items,
   CheckLaunch(kernel);
 }
 
-template <typename Rows>
-void LaunchRows(CUstream_st* stream, const char* kernel, int64_t count,
-                const Rows& rows) {
+template <typename Tiles>
+void LaunchTiles(CUstream_st* stream, const char* kernel, int64_t count,
+                 int width, const Tiles& tiles) {
   const int64_t blocks = std::min(count, kBlocks);
-  RunRows<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(count, rows);
+  RunTiles<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(count, width,
+                                                                   tiles);
   CheckLaunch(kernel);
 }
 
@@ -108,16 +118,19 @@ void LaunchThreads(CUstream_st*, const char*, int64_t items,
   for (int64_t thread = 0; thread < count; ++thread) threads(thread, count);
 }
 
-template <typename Rows>
-void LaunchRows(CUstream_st*, const char*, int64_t count, const Rows& rows) {
-  for (int64_t row = 0; row < count; ++row) {
-    Pair sums[kThreads];
+template <typename Tiles>
+void LaunchTiles(CUstream_st*, const char*, int64_t count, int width,
+                 const Tiles& tiles) {
+  for (int64_t tile = 0; tile < count; ++tile) {
+    decltype(tiles.Sum(0, 0)) sums[kThreads];
     for (int lane = 0; lane < kThreads; ++lane)
-      sums[lane] = rows.Sum(row, lane);
-    for (int half = kThreads / 2; half > 0; half /= 2) {
+      sums[lane] = tiles.Sum(tile, lane);
+    for (int half = kThreads / 2; half >= width; half /= 2) {
       for (int lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
     }
-    rows.Store(row, sums[0]);
+    for (int lane = 0; lane < width; ++lane) {
+      tiles.Store(tile, lane, sums[lane]);
+    }
   }
 }
 
@@ -158,6 +171,19 @@ struct EachValue {
   }
 };
 
+template <typename Rows>
+struct TilesOfOneRow {
+  Rows rows;
+  P3D_HOST_DEVICE auto Sum(int64_t row, int64_t lane) const
+      -> decltype(rows.Sum(row, lane)) {
+    return rows.Sum(row, lane);
+  }
+  template <typename Value>
+  P3D_HOST_DEVICE void Store(int64_t row, int64_t, const Value& sum) const {
+    rows.Store(row, sum);
+  }
+};
+
 }  // namespace detail
 
 // body(i) for every i in [0, count). `kernel` is its name in an error.
@@ -179,13 +205,23 @@ void ForEachValue(CUstream_st* stream, const char* kernel,
                         detail::EachValue<Body>{shape, count, body});
 }
 
-// rows.Store(row, sum of rows.Sum(row, lane) over the lanes [0, kThreads)) for
-// every row in [0, count). The order of the additions is always the same.
+// tiles.Store(tile, column, sum of tiles.Sum(tile, lane) over the lanes of
+// [0, kThreads) that are column + a multiple of width) for every tile in
+// [0, count) and column in [0, width), a power of 2 up to kThreads. Sums are of
+// any type with +=. The order of the additions is always the same.
+template <typename Tiles>
+void SumTiles(CUstream_st* stream, const char* kernel, int64_t count, int width,
+              const Tiles& tiles) {
+  if (count <= 0) return;
+  detail::LaunchTiles(stream, kernel, count, width, tiles);
+}
+
+// Tiles of one column: rows.Store(row, sum of rows.Sum(row, lane) over all
+// lanes) for every row in [0, count).
 template <typename Rows>
 void SumRows(CUstream_st* stream, const char* kernel, int64_t count,
              const Rows& rows) {
-  if (count <= 0) return;
-  detail::LaunchRows(stream, kernel, count, rows);
+  SumTiles(stream, kernel, count, 1, detail::TilesOfOneRow<Rows>{rows});
 }
 
 }  // namespace cuda

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/error.hpp"
+#include "kernels/host_device.hpp"
 
 namespace p3d {
 
@@ -17,16 +18,27 @@ struct Labels {
   bool has_ignore = false;
   int64_t ignore = 0;
 
-  // Label i, or -1 where it is the one to ignore. Throws Error where it is no
-  // class.
+  static constexpr int64_t kIgnored = -1, kNoClass = -2;
+
+  // Label i, or kIgnored where it is the one to ignore. Throws Error where it
+  // is no class.
   int64_t at(int64_t i) const {
+    const int64_t label = find(i);
+    if (label == kNoClass) Refuse(i, values[i]);
+    return label;
+  }
+  // The same, or kNoClass.
+  P3D_HOST_DEVICE int64_t find(int64_t i) const {
     const Dtype value = std::trunc(values[i]);
-    if (has_ignore && value == static_cast<Dtype>(ignore)) return -1;
-    Check(value >= 0 && value < classes, "label ", values[i], " at place ", i,
-          " is not one of the ", classes,
-          " classes, counted from 0 (loss_param { ignore_label: ... } skips "
-          "labels)");
-    return static_cast<int64_t>(value);
+    if (has_ignore && value == static_cast<Dtype>(ignore)) return kIgnored;
+    const bool known = value >= 0 && value < static_cast<Dtype>(classes);
+    return known ? static_cast<int64_t>(value) : kNoClass;
+  }
+  // The Error for a value at place i that is no class.
+  [[noreturn]] void Refuse(int64_t i, double value) const {
+    Fail("label ", value, " at place ", i, " is not one of the ", classes,
+         " classes, counted from 0 (loss_param { ignore_label: ... } skips "
+         "labels)");
   }
 };
 

@@ -9,12 +9,6 @@ namespace p3d {
 namespace cuda {
 namespace {
 
-// Where value [o, 0, i] of position o * inner + i lies.
-P3D_HOST_DEVICE inline int64_t Start(const AxisView& view, int64_t position) {
-  const int64_t o = Quotient(position, view.inner);
-  return position + o * (view.channels - 1) * view.inner;
-}
-
 template <typename Dtype>
 struct SoftmaxKernel {
   AxisView view;
@@ -22,7 +16,7 @@ struct SoftmaxKernel {
   Dtype* y;
 
   P3D_HOST_DEVICE void operator()(int64_t position) const {
-    const int64_t start = Start(view, position);
+    const int64_t start = view.start(position);
     const int64_t stop = start + view.channels * view.inner;
     Dtype most = x[start];
     for (int64_t i = start; i < stop; i += view.inner) {
@@ -45,7 +39,7 @@ struct SoftmaxBackwardKernel {
   Dtype* dx;
 
   P3D_HOST_DEVICE void operator()(int64_t position) const {
-    const int64_t start = Start(view, position);
+    const int64_t start = view.start(position);
     const int64_t stop = start + view.channels * view.inner;
     double sum = 0;
     for (int64_t i = start; i < stop; i += view.inner) {

@@ -1,6 +1,7 @@
 #include "kernels/update_cuda.hpp"
 
 // The header that this file implements comes first.
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 
@@ -40,6 +41,42 @@ void Apply(CUstream_st* stream, const UpdateStep& step, int64_t count, Dtype* w,
                                     finite});
 }
 
+// Row `part`: the sum of the squares of that part of x.
+template <typename Dtype>
+struct SquareSums {
+  int64_t count, parts;
+  const Dtype* x;
+  double* sums;
+
+  P3D_HOST_DEVICE double Sum(int64_t part, int64_t lane) const {
+    const int64_t end = Quotient(count * (part + 1), parts);
+    double sum = 0;
+    P3D_UNROLL
+    for (int64_t i = Quotient(count * part, parts) + lane; i < end;
+         i += kThreads) {
+      sum += static_cast<double>(x[i]) * x[i];
+    }
+    return sum;
+  }
+  P3D_HOST_DEVICE void Store(int64_t part, double sum) const {
+    sums[part] = sum;
+  }
+};
+
+// One row: the sum of the parts.
+struct TotalSum {
+  int64_t parts;
+  const double* sums;
+  double* total;
+
+  P3D_HOST_DEVICE double Sum(int64_t, int64_t lane) const {
+    double sum = 0;
+    for (int64_t part = lane; part < parts; part += kThreads) sum += sums[part];
+    return sum;
+  }
+  P3D_HOST_DEVICE void Store(int64_t, double sum) const { *total = sum; }
+};
+
 }  // namespace
 
 template <typename Dtype>
@@ -62,9 +99,27 @@ void Update(CUstream_st* stream, const UpdateStep& step, int64_t count,
   Fail("there is no such update rule");
 }
 
-#define P3D_INSTANTIATE(Dtype)                                           \
-  template void Update(CUstream_st*, const UpdateStep&, int64_t, Dtype*, \
-                       Dtype*, Dtype*, Dtype*, bool*)
+// From the count alone, lest results depend on the GPU.
+int64_t SumOfSquaresScratchSize(int64_t count) {
+  constexpr int64_t kParts = 2048;       // at most
+  constexpr int64_t kPartValues = 4096;  // at least
+  return std::min(kParts, std::max<int64_t>(1, count / kPartValues));
+}
+
+template <typename Dtype>
+void SumOfSquares(CUstream_st* stream, int64_t count, const Dtype* x,
+                  double* scratch, double* sum) {
+  const int64_t parts = SumOfSquaresScratchSize(count);
+  SumRows(stream, "SumOfSquares", parts,
+          SquareSums<Dtype>{count, parts, x, scratch});
+  SumRows(stream, "SumOfSquares total", 1, TotalSum{parts, scratch, sum});
+}
+
+#define P3D_INSTANTIATE(Dtype)                                             \
+  template void Update(CUstream_st*, const UpdateStep&, int64_t, Dtype*,   \
+                       Dtype*, Dtype*, Dtype*, bool*);                     \
+  template void SumOfSquares(CUstream_st*, int64_t, const Dtype*, double*, \
+                             double*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
 #undef P3D_INSTANTIATE

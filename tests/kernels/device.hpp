@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,20 @@ class Device {
   size_t count_;
   void* memory_;
 };
+
+// What these programs do with their arguments: runs the tests, one per type of
+// values, on the case that was given, or else on every case.
+template <size_t count>
+void RunCases(int argc, char** argv, const char* const (&cases)[count],
+              std::initializer_list<void (*)(const std::string&)> tests) {
+  const bool given = argc > 1 && argv[1][0] != '-';
+  const std::vector<std::string> texts =
+      given ? std::vector<std::string>(1, argv[1])
+            : std::vector<std::string>(cases, cases + count);
+  for (const std::string& text : texts) {
+    for (auto test : tests) test(text);
+  }
+}
 
 }  // namespace testing
 

@@ -18,14 +18,16 @@
 namespace {
 
 using p3d::Geometry;
+using p3d::Order;
 using testing::Device;
 using testing::Expect;
 
 // Sizes, and the mean of all values.
 const char* const kCases[] = {
-    "1 1 1 0",   "1 3 1 5",        "7 1 3 1",      "300 5 1 0",     "3 4 7 -2",
-    "2 17 60 0", "2 3 2000 1e4",   "3 300 20 1e3", "5 2 255 0",     "5 2 256 0",
-    "5 2 257 0", "2 600 100 -1e2", "3 1 9001 0",   "1 2 70000 1e6",
+    "1 1 1 0",       "1 3 1 5",        "7 1 3 1",    "300 5 1 0",
+    "3 4 7 -2",      "2 17 60 0",      "2 32 63 0",  "2 3 2000 1e4",
+    "3 300 200 1e3", "5 2 255 0",      "5 2 256 0",  "5 2 257 0",
+    "3 33 301 7",    "2 600 100 -1e2", "3 1 9001 0", "1 2 70000 1e6",
 };
 
 template <typename Dtype>
@@ -70,7 +72,7 @@ void ExpectNear(const Values<Got>& got, const Values<long double>& want,
 // What has to come out, for a case: plain loops over channels.
 template <typename Dtype>
 struct Wanted {
-  Wanted(const Geometry& g, double eps, const Values<Dtype>& x,
+  Wanted(const Geometry& g, Order order, double eps, const Values<Dtype>& x,
          const Values<Dtype>& dy, const Values<Dtype>& slope,
          const Values<Dtype>& bias)
       : mean(g.channels),
@@ -81,17 +83,20 @@ struct Wanted {
         dx(x.size()),
         frozen_dx(x.size()) {
     for (int64_t c = 0; c < g.channels; ++c) {
-      Channel(g, eps, c, x, dy, slope[c], bias[c]);
+      Channel(g, order, eps, c, x, dy, slope[c], bias[c]);
     }
   }
 
-  void Channel(const Geometry& g, double eps, int64_t c, const Values<Dtype>& x,
-               const Values<Dtype>& dy, long double slope, long double bias) {
+  void Channel(const Geometry& g, Order order, double eps, int64_t c,
+               const Values<Dtype>& x, const Values<Dtype>& dy,
+               long double slope, long double bias) {
     const long double m = g.num * g.pixels;
     std::vector<int64_t> places;
     for (int64_t n = 0; n < g.num; ++n) {
       for (int64_t p = 0; p < g.pixels; ++p) {
-        places.push_back((n * g.channels + c) * g.pixels + p);
+        places.push_back(order == Order::kCaffe
+                             ? (n * g.channels + c) * g.pixels + p
+                             : (n * g.pixels + p) * g.channels + c);
       }
     }
     for (int64_t i : places) mean[c] += x[i] / m;
@@ -116,56 +121,72 @@ struct Wanted {
 };
 
 template <typename Dtype>
-void TestType(const std::string& text) {
+void TestOrder(const std::string& text, Order order) {
   std::istringstream in(text);
   Geometry g;
   double at = 0;
   in >> g.num >> g.channels >> g.pixels >> at;
-  const std::string where = "test_cuda_bn \"" + text + "\"" +
-                            (sizeof(Dtype) == 4 ? ", float: " : ", double: ");
+  const std::string where =
+      "test_cuda_bn \"" + text + "\"" +
+      (order == Order::kCaffe ? " in Caffe's order" : " channels last") +
+      (sizeof(Dtype) == 4 ? ", float: " : ", double: ");
   const double eps = 1e-5, tolerance = sizeof(Dtype) == 4 ? 2e-6 : 1e-9;
   const Values<Dtype> x = Gaussian<Dtype>(1, at, g.count()),
                       dy = Gaussian<Dtype>(2, 0.1, g.count()),
                       slope = Gaussian<Dtype>(3, 1, g.channels),
                       bias = Gaussian<Dtype>(4, 0, g.channels);
-  const Wanted<Dtype> want(g, eps, x, dy, slope, bias);
+  const Wanted<Dtype> want(g, order, eps, x, dy, slope, bias);
 
   const Device<Dtype> d_x(x), d_dy(dy), d_slope(slope), d_bias(bias);
-  const Device<double> scratch(p3d::cuda::BnScratchSize(g)), mean(g.channels),
-      variance(g.channels), deviation(g.channels);
-  p3d::cuda::ChannelStatistics(nullptr, g, d_x.get(), scratch.get(), mean.get(),
-                               variance.get());
+  const Device<double> scratch(p3d::cuda::BnScratchSize(g, order)),
+      mean(g.channels), variance(g.channels), deviation(g.channels);
+  p3d::cuda::ChannelStatistics(nullptr, g, order, d_x.get(), scratch.get(),
+                               mean.get(), variance.get());
   ExpectNear(mean.values(), want.mean, 1e-14, where + "mean");
   ExpectNear(variance.values(), want.variance, 1e-9, where + "variance");
+  const Values<double> first = variance.values();
+  p3d::cuda::ChannelStatistics(nullptr, g, order, d_x.get(), scratch.get(),
+                               mean.get(), variance.get());
+  Expect(variance.values() == first, where + "variance, once more");
 
   const Device<double> center(g.channels);
   p3d::cuda::Moments(nullptr, g.channels, eps, mean.get(), variance.get(),
                      center.get(), deviation.get());
   const Device<Dtype> y(g.count());
-  p3d::cuda::Normalize(nullptr, g, center.get(), deviation.get(), d_slope.get(),
-                       d_bias.get(), d_x.get(), scratch.get(), y.get());
+  p3d::cuda::Normalize(nullptr, g, order, center.get(), deviation.get(),
+                       d_slope.get(), d_bias.get(), d_x.get(), scratch.get(),
+                       y.get());
   ExpectNear(y.values(), want.y, tolerance, where + "y");
 
   const Device<Dtype> dx(g.count()), dslope(Values<Dtype>(g.channels, 0)),
       dbias(Values<Dtype>(g.channels, 0));
-  p3d::cuda::NormalizeBackward(
-      nullptr, g, center.get(), deviation.get(), d_slope.get(), d_x.get(),
-      d_dy.get(), scratch.get(), dslope.get(), dbias.get(), dx.get());
+  p3d::cuda::NormalizeBackward(nullptr, g, order, center.get(), deviation.get(),
+                               d_slope.get(), d_x.get(), d_dy.get(),
+                               scratch.get(), dslope.get(), dbias.get(),
+                               dx.get());
   ExpectNear(dslope.values(), want.dslope, 1e2 * tolerance, where + "dslope");
   ExpectNear(dbias.values(), want.dbias, 1e2 * tolerance, where + "dbias");
   // dx is what cancellation leaves of the frozen one.
   ExpectNear(dx.values(), want.dx, Largest(want.frozen_dx), tolerance,
              where + "dx");
 
-  p3d::cuda::NormalizeBackwardFrozen(nullptr, g, deviation.get(), d_slope.get(),
-                                     d_dy.get(), scratch.get(), dx.get());
+  p3d::cuda::NormalizeBackwardFrozen(nullptr, g, order, deviation.get(),
+                                     d_slope.get(), d_dy.get(), scratch.get(),
+                                     dx.get());
   ExpectNear(dx.values(), want.frozen_dx, tolerance, where + "frozen dx");
+}
+
+template <typename Dtype>
+void TestType(const std::string& text) {
+  for (Order order : {Order::kCaffe, Order::kChannelsLast}) {
+    TestOrder<Dtype>(text, order);
+  }
 }
 
 // Null pointers, the sums that grow, the results that are arguments.
 void TestOptions() {
   const Geometry g{2, 1, 3};
-  const Device<double> scratch(p3d::cuda::BnScratchSize(g)),
+  const Device<double> scratch(p3d::cuda::BnScratchSize(g, Order::kCaffe)),
       mean(Values<double>{2}), deviation(Values<double>{3});
   const Device<float> x(Values<float>{1, 2, 3, 4, 5, 8}),
       dy(Values<float>{1, 2, 3, 4, 5, 6});
@@ -173,14 +194,15 @@ void TestOptions() {
                      deviation.get());
   Expect(mean.values()[0] == 2 && deviation.values()[0] == 2,
          "test_cuda_bn: Moments in place");
-  p3d::cuda::Normalize<float>(nullptr, g, mean.get(), deviation.get(), nullptr,
-                              nullptr, x.get(), scratch.get(), x.get());
+  p3d::cuda::Normalize<float>(nullptr, g, Order::kCaffe, mean.get(),
+                              deviation.get(), nullptr, nullptr, x.get(),
+                              scratch.get(), x.get());
   Expect(x.values() == Values<float>{-0.5, 0, 0.5, 1, 1.5, 3},
          "test_cuda_bn: Normalize in place, without slope and bias");
   const Device<float> dslope(Values<float>{10}), dbias(Values<float>{100});
-  p3d::cuda::NormalizeBackward<float>(nullptr, g, mean.get(), deviation.get(),
-                                      nullptr, x.get(), dy.get(), scratch.get(),
-                                      dslope.get(), dbias.get(), nullptr);
+  p3d::cuda::NormalizeBackward<float>(
+      nullptr, g, Order::kCaffe, mean.get(), deviation.get(), nullptr, x.get(),
+      dy.get(), scratch.get(), dslope.get(), dbias.get(), nullptr);
   Expect(dbias.values()[0] == 121, "test_cuda_bn: dbias is added to");
   Expect(dslope.values()[0] == 10 + (-2.5 - 4 - 4.5 - 4 - 2.5 + 6) / 2,
          "test_cuda_bn: dslope is added to");
@@ -192,15 +214,7 @@ void TestOptions() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1 && argv[1][0] != '-') {
-    TestType<float>(argv[1]);
-    TestType<double>(argv[1]);
-    return testing::Finish();
-  }
-  for (const char* text : kCases) {
-    TestType<float>(text);
-    TestType<double>(text);
-  }
+  testing::RunCases(argc, argv, kCases, {TestType<float>, TestType<double>});
   TestOptions();
   return testing::Finish();
 }

@@ -199,21 +199,17 @@ void TestOrder(const std::string& text, Order order) {
   TestBackward(where, shape, order, mask);
 }
 
-void TestCase(const std::string& text) {
+template <typename Dtype>
+void TestType(const std::string& text) {
   for (Order order : {Order::kCaffe, Order::kChannelsLast}) {
-    TestOrder<float>(text, order);
-    TestOrder<double>(text, order);
+    TestOrder<Dtype>(text, order);
   }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1 && argv[1][0] != '-') {
-    TestCase(argv[1]);
-    return testing::Finish();
-  }
-  for (const char* text : kCases) TestCase(text);
+  testing::RunCases(argc, argv, kCases, {TestType<float>, TestType<double>});
   PoolShape shape = Parse("1 1 ceil 2,1,1,0 2,1,1,0 2,1,1,0 2,1,1,0");
   testing::ExpectError(
       [&] {

@@ -1,6 +1,6 @@
-// The kernels of order.cu, affine.cu, pointwise.cu, eltwise.cu, softmax.cu,
-// random.cu and update.cu against those of the .cpp beside each; see device.hpp
-// for what this tests where.
+// The kernels of order.cu, affine.cu, pointwise.cu, eltwise.cu,
+// epilogue_backward.cu, softmax.cu, random.cu and update.cu against those of
+// the .cpp beside each; see device.hpp for what this tests where.
 //
 //   test_cuda_values ["num channels pixels"]
 
@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@
 #include "kernels/affine.cu"
 #include "kernels/eltwise.cu"
 #include "kernels/eltwise.hpp"
+#include "kernels/epilogue_backward.cu"
+#include "kernels/epilogue_backward.hpp"
 #include "kernels/order.cu"
 #include "kernels/pointwise.cu"
 #include "kernels/pointwise.hpp"
@@ -33,9 +36,9 @@ using p3d::Order;
 using testing::Device;
 using testing::Expect;
 
-const char* const kCases[] = {"1 1 1",     "3 1 5",   "1 7 1",
-                              "2 3 4",     "5 17 9",  "1 5 70",
-                              "2 300 257", "1 1 900", "3 2 20000"};
+const char* const kCases[] = {"1 1 1",   "3 1 5",   "1 7 1",   "2 3 4",
+                              "5 17 9",  "1 5 70",  "2 300 9", "1 70 257",
+                              "1 1 900", "3 2 5000"};
 
 template <typename Dtype>
 using Values = std::vector<Dtype>;
@@ -127,27 +130,58 @@ void TestPointwise(const std::string& where, int64_t count) {
   Expect(d_y.values() == y, where + "ReluBackward");
 }
 
+// Arrays with ties, for both.
 template <typename Dtype>
-void TestSum(const std::string& where, int64_t count) {
-  for (size_t bottoms = 1; bottoms <= 16; bottoms += 5) {
-    std::vector<Device<Dtype>*> owners;
-    std::vector<Values<Dtype>> values;
-    std::vector<const Dtype*> host, device;
-    std::vector<float> coefficients;
-    for (size_t b = 0; b < bottoms; ++b) {
+struct Bottoms {
+  Bottoms(size_t size, int64_t count) {
+    for (size_t b = 0; b < size; ++b) {
       values.push_back(Gaussian<Dtype>(b, count));
-      owners.push_back(new Device<Dtype>(values.back()));
-      device.push_back(owners.back()->get());
+      for (int64_t i = 0; i < count; i += 3) values[b][i] = values[0][i];
+      owners.emplace_back(new Device<Dtype>(values[b]));
+      device.push_back(owners[b]->get());
       coefficients.push_back(0.5f * static_cast<float>(b) - 1);
     }
     for (const Values<Dtype>& value : values) host.push_back(value.data());
+  }
+  std::vector<Values<Dtype>> values;
+  std::vector<std::unique_ptr<Device<Dtype>>> owners;
+  std::vector<const Dtype*> host, device;
+  std::vector<float> coefficients;
+};
+
+template <typename Dtype>
+void TestEltwise(const std::string& where, int64_t count) {
+  for (size_t size : {1, 2, 3, 16}) {
+    const Bottoms<Dtype> all(size, count);
+    const std::string what = where + std::to_string(size) + " bottoms: ";
+    const Device<Dtype> top(count);
     Values<Dtype> want(count);
-    p3d::EltwiseSum(host, coefficients, count, want.data());
-    p3d::cuda::EltwiseSum(nullptr, device, coefficients, count,
-                          owners.back()->get());
-    ExpectNear(owners.back()->values(), want,
-               where + "EltwiseSum of " + std::to_string(bottoms));
-    for (Device<Dtype>* owner : owners) delete owner;
+    p3d::EltwiseProd(all.host, count, want.data());
+    p3d::cuda::EltwiseProd(nullptr, all.device, count, top.get());
+    ExpectNear(top.values(), want, what + "EltwiseProd");
+    p3d::EltwiseMax(all.host, count, want.data());
+    p3d::cuda::EltwiseMax(nullptr, all.device, count, top.get());
+    Expect(top.values() == want, what + "EltwiseMax");
+    const Values<Dtype> dy = Gaussian<Dtype>(99, count);
+    for (size_t bottom : {size_t{0}, size / 2, size - 1}) {
+      const std::string of = ", bottom " + std::to_string(bottom);
+      const Device<Dtype> dx(dy);
+      p3d::EltwiseMaxBackward(all.host, bottom, dy.data(), count, want.data());
+      p3d::cuda::EltwiseMaxBackward(nullptr, all.device, bottom, dx.get(),
+                                    count, dx.get());
+      Expect(dx.values() == want, what + "EltwiseMaxBackward in place" + of);
+      const Device<Dtype> again(dy);
+      p3d::EltwiseProdBackward(all.host, bottom, dy.data(), count, want.data());
+      p3d::cuda::EltwiseProdBackward(nullptr, all.device, bottom, again.get(),
+                                     count, again.get());
+      ExpectNear(again.values(), want,
+                 what + "EltwiseProdBackward in place" + of);
+    }
+    p3d::EltwiseSum(all.host, all.coefficients, count, want.data());
+    p3d::cuda::EltwiseSum(nullptr, all.device, all.coefficients, count,
+                          all.owners.back()->get());
+    ExpectNear(all.owners.back()->values(), want,
+               what + "EltwiseSum into a bottom");
   }
 }
 
@@ -213,22 +247,117 @@ void TestUpdate(const std::string& where, int64_t count, p3d::UpdateRule rule) {
   }
 }
 
+// In double, in another order.
 template <typename Dtype>
-void TestType(const std::string& text) {
+void TestSumOfSquares(const std::string& where, int64_t count) {
+  const Values<Dtype> x = Gaussian<Dtype>(1, count);
+  const Device<Dtype> d_x(x);
+  const Device<double> scratch(p3d::cuda::SumOfSquaresScratchSize(count)),
+      sum(1);
+  p3d::cuda::SumOfSquares(nullptr, count, d_x.get(), scratch.get(), sum.get());
+  const double got = sum.values()[0], want = p3d::SumOfSquares(count, x.data());
+  Expect(std::fabs(got - want) <= 1e-12 * want,
+         where + "SumOfSquares is " + std::to_string(got) + " instead of " +
+             std::to_string(want));
+}
+
+Geometry Parse(const std::string& text) {
   Geometry g;
   std::istringstream(text) >> g.num >> g.channels >> g.pixels;
+  return g;
+}
+
+template <typename Dtype>
+void TestType(const std::string& text) {
+  const Geometry g = Parse(text);
   const std::string where = "test_cuda_values \"" + text + "\"" +
                             (sizeof(Dtype) == 4 ? ", float: " : ", double: ");
   TestOrder<Dtype>(where, g);
   TestAffine<Dtype>(where + "in Caffe's order: ", g, Order::kCaffe);
   TestAffine<Dtype>(where + "channels last: ", g, Order::kChannelsLast);
   TestPointwise<Dtype>(where, g.count());
-  TestSum<Dtype>(where, g.count());
+  TestEltwise<Dtype>(where, g.count());
   TestSoftmax<Dtype>(where, g);
   TestDropout<Dtype>(where, g.count());
+  TestSumOfSquares<Dtype>(where, g.count());
   for (int rule = 0; rule <= static_cast<int>(p3d::UpdateRule::kAdam); ++rule) {
     TestUpdate<Dtype>(where, g.count(), static_cast<p3d::UpdateRule>(rule));
   }
+}
+
+// `scale` is the epilogue's, if it has one; the gradient of the residual may be
+// unwanted, set or added to.
+void TestEpilogueBackward(const std::string& where,
+                          const p3d::ConvEpilogue& epilogue,
+                          const Values<float>& scale, const Geometry& g) {
+  const int64_t rows = g.num * g.pixels;
+  const auto y = Gaussian<float>(1, g.count()),
+             start = Gaussian<float>(2, g.count()),
+             sum = Gaussian<float>(3, g.count());
+  const Device<float> d_y(y), d_scale(scale);
+  p3d::ConvEpilogue device = epilogue;
+  if (device.scale) device.scale = d_scale.get();
+  for (const char* kind : {"unwanted", "set", "added to"}) {
+    const bool wanted = kind[0] != 'u', add = kind[0] == 'a';
+    Values<float> dy = start, dresidual = sum;
+    const Device<float> d_dy(start), d_dresidual(sum);
+    p3d::EpilogueBackward(epilogue, rows, g.channels, y.data(), dy.data(),
+                          wanted ? dresidual.data() : nullptr, add);
+    p3d::cuda::EpilogueBackward(nullptr, device, rows, g.channels, d_y.get(),
+                                d_dy.get(),
+                                wanted ? d_dresidual.get() : nullptr, add);
+    const std::string what = where + ", gradient of the residual " + kind;
+    ExpectNear(d_dy.values(), dy, what + ": dy");
+    ExpectNear(d_dresidual.values(), dresidual, what + ": dresidual");
+  }
+}
+
+// What there is for float alone.
+void TestFloat(const std::string& text) {
+  const Geometry g = Parse(text);
+  const Values<float> scale = Gaussian<float>(4, g.channels);
+  for (int variant = 0; variant < 12; ++variant) {
+    p3d::ConvEpilogue epilogue;
+    epilogue.inner_relu = variant % 3 == 1;
+    epilogue.outer_relu = variant % 3 == 2;
+    epilogue.residual = variant / 3 % 2 ? scale.data() : nullptr;
+    epilogue.scale = variant / 6 ? scale.data() : nullptr;
+    epilogue.alpha = 0.75f;
+    epilogue.beta = -0.5f;
+    if (epilogue.inner_relu && epilogue.residual) continue;
+    TestEpilogueBackward("test_cuda_values \"" + text + "\", epilogue " +
+                             std::to_string(variant),
+                         epilogue, scale, g);
+  }
+}
+
+// None, and one that is not finite.
+void TestSumOfSquaresLimits() {
+  const Device<float> x(
+      Values<float>{1, std::numeric_limits<float>::infinity()});
+  const Device<double> scratch(1), sum(1);
+  p3d::cuda::SumOfSquares<float>(nullptr, 0, nullptr, scratch.get(), sum.get());
+  Expect(sum.values()[0] == 0, "test_cuda_values: SumOfSquares of nothing");
+  p3d::cuda::SumOfSquares(nullptr, 2, x.get(), scratch.get(), sum.get());
+  Expect(std::isinf(sum.values()[0]), "test_cuda_values: an infinite square");
+}
+
+// NaNs in the places of Caffe's comparisons.
+void TestMaxOfNaN() {
+  const float none = std::numeric_limits<float>::quiet_NaN();
+  const Device<float> a(Values<float>{none, 1, 1, none}),
+      b(Values<float>{2, none, 2, none}), c(Values<float>{1, 3, none, 4}),
+      top(4), dx(4);
+  const std::vector<const float*> bottoms = {a.get(), b.get(), c.get()};
+  p3d::cuda::EltwiseMax(nullptr, bottoms, 4, top.get());
+  const Values<float> got = top.values();
+  Expect(got[0] == 2 && std::isnan(got[1]) && got[2] == 2 && std::isnan(got[3]),
+         "test_cuda_values: EltwiseMax of NaN");
+  p3d::cuda::EltwiseMaxBackward(nullptr, bottoms, 1, c.get(), 4, dx.get());
+  const Values<float> gradient = dx.values();
+  Expect(gradient[0] == 1 && gradient[1] == 3 && std::isnan(gradient[2]) &&
+             gradient[3] == 4,
+         "test_cuda_values: EltwiseMaxBackward of NaN");
 }
 
 // One weight that is not finite any more is enough.
@@ -249,16 +378,11 @@ void TestNotFinite() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1 && argv[1][0] != '-') {
-    TestType<float>(argv[1]);
-    TestType<double>(argv[1]);
-    return testing::Finish();
-  }
-  for (const char* text : kCases) {
-    TestType<float>(text);
-    TestType<double>(text);
-  }
+  testing::RunCases(argc, argv, kCases,
+                    {TestType<float>, TestType<double>, TestFloat});
+  TestMaxOfNaN();
   TestNotFinite();
+  TestSumOfSquaresLimits();
   testing::ExpectError(
       [] {
         p3d::cuda::EltwiseSum<float>(nullptr, std::vector<const float*>(17),
