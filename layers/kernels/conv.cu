@@ -88,26 +88,11 @@ struct Pixel {
   int64_t n, l, h, w;
 };
 
-// packed[k, i, o] = weights[o, i, k], so that neighbouring threads of a forward
-// read neighbours.
-template <typename Dtype>
-struct PackKernel {
-  int64_t num_output, inputs, taps;
-  const Dtype* weights;
-  Dtype* packed;
-
-  P3D_HOST_DEVICE void operator()(int64_t place) const {
-    const int64_t row = Quotient(place, num_output);
-    const int64_t o = place - row * num_output;
-    const int64_t k = Quotient(row, inputs), i = row - k * inputs;
-    packed[place] = weights[(o * inputs + i) * taps + k];
-  }
-};
-
 template <typename Dtype>
 struct ForwardKernel {
   Problem at;
-  const Dtype *x, *packed, *bias;
+  const Dtype *x, *weights;
+  Epilogue<Dtype> epilogue;
   Dtype* y;
 
   P3D_HOST_DEVICE void operator()(int64_t place) const {
@@ -116,30 +101,26 @@ struct ForwardKernel {
     const Pixel p(row, at.l.out, at.h.out, at.w.out);
     const int64_t first = Quotient(o, at.outputs) * at.inputs;
     const Dtype* image = x + p.n * at.in_pixels() * at.channels + first;
-    const Dtype* weights = packed + o;
-    const int64_t tap_size = at.inputs * at.num_output;
+    const Dtype* tap = weights + o * at.taps() * at.inputs;
     Dtype sum = 0;
     for (int64_t k = 0; k < at.l.kernel; ++k) {
       const int64_t l = at.l.Seen(p.l, k);
       for (int64_t j = 0; j < at.h.kernel; ++j) {
         const int64_t h = at.h.Seen(p.h, j);
-        for (int64_t i = 0; i < at.w.kernel; ++i, weights += tap_size) {
+        for (int64_t i = 0; i < at.w.kernel; ++i, tap += at.inputs) {
           const int64_t w = at.w.Seen(p.w, i);
           if (l < 0 || h < 0 || w < 0) continue;
           const int64_t pixel = (l * at.h.in + h) * at.w.in + w;
-          sum += Products(image + pixel * at.channels, weights);
+          sum += Products(image + pixel * at.channels, tap);
         }
       }
     }
-    y[place] = bias ? sum + bias[o] : sum;
+    y[place] = epilogue(sum, o, place);
   }
 
-  P3D_HOST_DEVICE Dtype Products(const Dtype* values,
-                                 const Dtype* weights) const {
+  P3D_HOST_DEVICE Dtype Products(const Dtype* values, const Dtype* tap) const {
     Dtype sum = 0;
-    for (int64_t i = 0; i < at.inputs; ++i) {
-      sum += values[i] * weights[i * at.num_output];
-    }
+    for (int64_t i = 0; i < at.inputs; ++i) sum += values[i] * tap[i];
     return sum;
   }
 };
@@ -148,6 +129,7 @@ template <typename Dtype>
 struct DataGradientKernel {
   Problem at;
   const Dtype *dy, *weights;
+  bool add;
   Dtype* dx;
 
   P3D_HOST_DEVICE void operator()(int64_t place) const {
@@ -158,18 +140,18 @@ struct DataGradientKernel {
     const int64_t first = group * at.outputs;
     const Dtype* image = dy + q.n * at.out_pixels() * at.num_output + first;
     const Dtype* tap =
-        weights + (first * at.inputs + c - group * at.inputs) * at.taps();
+        weights + first * at.taps() * at.inputs + c - group * at.inputs;
     Dtype sum = 0;
     for (int64_t k = 0; k < at.l.kernel; ++k) {
       const Outputs l = at.l.SeenBy(q.l, k);
       for (int64_t j = 0; j < at.h.kernel; ++j) {
         const Outputs h = at.h.SeenBy(q.h, j);
-        for (int64_t i = 0; i < at.w.kernel; ++i, ++tap) {
+        for (int64_t i = 0; i < at.w.kernel; ++i, tap += at.inputs) {
           sum += Box(l, h, at.w.SeenBy(q.w, i), image, tap);
         }
       }
     }
-    dx[place] = sum;
+    dx[place] = add ? dx[place] + sum : sum;
   }
 
   // The sum over a box of output pixels and the outputs of the group.
@@ -193,23 +175,24 @@ struct DataGradientKernel {
   }
 };
 
-// Row (o * inputs + i) * taps + k: one weight, summed over all output pixels.
+// Row (o * taps + k) * inputs + i: one weight, summed over all output pixels.
 template <typename Dtype>
 struct WeightGradientRows {
   Problem at;
   const Dtype *dy, *x;
+  bool add;
   Dtype* dw;
 
   P3D_HOST_DEVICE Pair Sum(int64_t row, int64_t lane) const {
-    const int64_t weight = Quotient(row, at.taps());
-    const int64_t tap = row - weight * at.taps();
-    const int64_t line = Quotient(tap, at.w.kernel);
-    const int64_t k_w = tap - line * at.w.kernel;
-    const int64_t k_l = Quotient(line, at.h.kernel);
-    const int64_t k_h = line - k_l * at.h.kernel;
-    const int64_t o = Quotient(weight, at.inputs);
+    const int64_t column = Quotient(row, at.inputs);
+    const int64_t line = Quotient(column, at.w.kernel);
+    const int64_t k_w = column - line * at.w.kernel;
+    const int64_t plane = Quotient(line, at.h.kernel);
+    const int64_t k_h = line - plane * at.h.kernel;
+    const int64_t o = Quotient(plane, at.l.kernel);
+    const int64_t k_l = plane - o * at.l.kernel;
     const int64_t c =
-        Quotient(o, at.outputs) * at.inputs + weight - o * at.inputs;
+        Quotient(o, at.outputs) * at.inputs + row - column * at.inputs;
     const int64_t end = at.num * at.out_pixels();
     Pair sum = {0, 0};
     for (int64_t place = lane; place < end; place += kThreads) {
@@ -225,7 +208,7 @@ struct WeightGradientRows {
     return sum;
   }
   P3D_HOST_DEVICE void Store(int64_t row, const Pair& sum) const {
-    dw[row] += static_cast<Dtype>(sum.first);
+    dw[row] = (add ? dw[row] : 0) + static_cast<Dtype>(sum.first);
   }
 };
 
@@ -233,39 +216,43 @@ struct WeightGradientRows {
 
 template <typename Dtype>
 void Convolve(CUstream_st* stream, const ConvShape& shape, const Dtype* x,
-              const Dtype* weights, const Dtype* bias, Dtype* packed,
-              Dtype* y) {
+              const Dtype* weights, const Epilogue<Dtype>& epilogue, Dtype* y) {
   const Problem at = ThreeAxes(shape);
-  ForEach(
-      stream, "Convolve pack", shape.weight_count(),
-      PackKernel<Dtype>{at.num_output, at.inputs, at.taps(), weights, packed});
   ForEach(stream, "Convolve", at.num * at.out_pixels() * at.num_output,
-          ForwardKernel<Dtype>{at, x, packed, bias, y});
+          ForwardKernel<Dtype>{at, x, weights, epilogue, y});
 }
 
 template <typename Dtype>
 void ConvDataGradient(CUstream_st* stream, const ConvShape& shape,
-                      const Dtype* dy, const Dtype* weights, Dtype* dx) {
+                      const Dtype* dy, const Dtype* weights, bool add,
+                      Dtype* dx) {
   const Problem at = ThreeAxes(shape);
   ForEach(stream, "ConvDataGradient", at.num * at.in_pixels() * at.channels,
-          DataGradientKernel<Dtype>{at, dy, weights, dx});
+          DataGradientKernel<Dtype>{at, dy, weights, add, dx});
 }
 
 template <typename Dtype>
 void ConvWeightGradient(CUstream_st* stream, const ConvShape& shape,
-                        const Dtype* dy, const Dtype* x, Dtype* dw) {
+                        const Dtype* dy, const Dtype* x, Dtype*, bool add,
+                        Dtype* dw) {
   const Problem at = ThreeAxes(shape);
   SumRows(stream, "ConvWeightGradient", shape.weight_count(),
-          WeightGradientRows<Dtype>{at, dy, x, dw});
+          WeightGradientRows<Dtype>{at, dy, x, add, dw});
+}
+
+int64_t ConvWeightGradientScratch(const ConvShape& shape) {
+  ThreeAxes(shape);
+  return 0;
 }
 
 #define P3D_INSTANTIATE(Dtype)                                                 \
   template void Convolve(CUstream_st*, const ConvShape&, const Dtype*,         \
-                         const Dtype*, const Dtype*, Dtype*, Dtype*);          \
+                         const Dtype*, const Epilogue<Dtype>&, Dtype*);        \
   template void ConvDataGradient(CUstream_st*, const ConvShape&, const Dtype*, \
-                                 const Dtype*, Dtype*);                        \
+                                 const Dtype*, bool, Dtype*);                  \
   template void ConvWeightGradient(CUstream_st*, const ConvShape&,             \
-                                   const Dtype*, const Dtype*, Dtype*)
+                                   const Dtype*, const Dtype*, Dtype*, bool,   \
+                                   Dtype*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
 #undef P3D_INSTANTIATE

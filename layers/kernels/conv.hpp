@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/host_device.hpp"
 #include "kernels/isa.hpp"
 
 namespace p3d {
@@ -67,15 +68,26 @@ void CheckConvShape(const ConvShape& shape);
 //   if (outer_relu) v = max(v, 0)
 //
 // residual has y's shape and order and may be y itself.
-struct ConvEpilogue {
-  const float* scale = nullptr;
-  const float* shift = nullptr;
+template <typename Dtype>
+struct Epilogue {
+  const Dtype* scale = nullptr;
+  const Dtype* shift = nullptr;
   bool inner_relu = false;
-  const float* residual = nullptr;
+  const Dtype* residual = nullptr;
   float alpha = 1.f;
   float beta = 1.f;
   bool outer_relu = false;
+
+  // What becomes of the sum v of channel o, to be stored at y[place].
+  P3D_HOST_DEVICE Dtype operator()(Dtype v, int64_t o, int64_t place) const {
+    if (scale) v *= scale[o];
+    if (shift) v += shift[o];
+    if (inner_relu && v < 0) v = 0;
+    if (residual) v = alpha * v + beta * residual[place];
+    return outer_relu && v < 0 ? Dtype(0) : v;
+  }
 };
+using ConvEpilogue = Epilogue<float>;
 
 // Weights that the next Run will read. A small batch reads all weights from
 // memory; whoever knows the next ones lets them be fetched meanwhile.

@@ -10,26 +10,32 @@ struct CUstream_st;  // a cudaStream_t is a pointer to it
 namespace p3d {
 namespace cuda {
 
-// The formulas of conv.hpp and conv_gradients.hpp on a GPU, as plain loops: on
-// channels-last data, weights in Caffe's order, of up to three spatial axes.
-// Arrays lie in device memory. Each call is put into the stream and not waited
-// for; what cannot be computed or launched throws Error. Results never vary.
+// The formulas of conv.hpp and conv_gradients.hpp on a GPU, on channels-last
+// data of up to three spatial axes. Weights and their gradient are channels
+// last as well: (num_output, taps, channels / group). Arrays lie in device
+// memory, those of the epilogue too. Each call is put into the stream and not
+// waited for; what cannot be computed or launched throws Error. Results never
+// vary.
 
-// y = the convolution of x, plus bias[o] unless that is null. Summed in Dtype.
-// `packed` is memory for the length of a call: shape.weight_count() values.
+// y = what the epilogue makes of the convolution of x, which is summed in
+// Dtype.
 template <typename Dtype>
 void Convolve(CUstream_st* stream, const ConvShape& shape, const Dtype* x,
-              const Dtype* weights, const Dtype* bias, Dtype* packed, Dtype* y);
+              const Dtype* weights, const Epilogue<Dtype>& epilogue, Dtype* y);
 
-// dx overwritten, summed in Dtype.
+// dx = the gradient, summed in Dtype; with `add` += instead of =.
 template <typename Dtype>
 void ConvDataGradient(CUstream_st* stream, const ConvShape& shape,
-                      const Dtype* dy, const Dtype* weights, Dtype* dx);
+                      const Dtype* dy, const Dtype* weights, bool add,
+                      Dtype* dx);
 
-// dw added to, summed in double.
+// dw = the gradient, summed in double; with `add` += instead of =. `scratch` is
+// memory for the length of a call, ConvWeightGradientScratch(shape) values.
 template <typename Dtype>
 void ConvWeightGradient(CUstream_st* stream, const ConvShape& shape,
-                        const Dtype* dy, const Dtype* x, Dtype* dw);
+                        const Dtype* dy, const Dtype* x, Dtype* scratch,
+                        bool add, Dtype* dw);
+int64_t ConvWeightGradientScratch(const ConvShape& shape);
 
 }  // namespace cuda
 }  // namespace p3d

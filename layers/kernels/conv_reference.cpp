@@ -60,18 +60,6 @@ void SumPixel(const ConvShape& shape, const BlobStrides& strides,
   }
 }
 
-float Finish(float v, const ConvEpilogue& epilogue, int64_t channel,
-             int64_t place) {
-  if (epilogue.scale) v *= epilogue.scale[channel];
-  if (epilogue.shift) v += epilogue.shift[channel];
-  if (epilogue.inner_relu) v = std::max(v, 0.f);
-  if (epilogue.residual) {
-    v = epilogue.alpha * v + epilogue.beta * epilogue.residual[place];
-  }
-  if (epilogue.outer_relu) v = std::max(v, 0.f);
-  return v;
-}
-
 class ReferenceConv : public Conv {
  public:
   explicit ReferenceConv(const ConvShape& shape)
@@ -111,7 +99,7 @@ class ReferenceConv : public Conv {
                sums.data());
       for (int64_t o = 0; o < shape_.num_output; ++o) {
         const int64_t place = row * shape_.num_output + o;
-        y[place] = Finish(static_cast<float>(sums[o]), epilogue, o, place);
+        y[place] = epilogue(static_cast<float>(sums[o]), o, place);
       }
     });
   }

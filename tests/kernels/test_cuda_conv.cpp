@@ -6,6 +6,7 @@
 //
 // Cases are written as in conv_cases.hpp.
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "device.hpp"
 #include "kernels/conv.cu"
 #include "kernels/conv_reference.hpp"
+#include "kernels/order.hpp"
 #include "testing.hpp"
 
 namespace {
@@ -46,60 +48,117 @@ const char* const kCases[] = {
 };
 
 template <typename Dtype>
-std::vector<Dtype> Values(int64_t count, uint32_t seed) {
+std::vector<Dtype> Values(int64_t count, int limit, uint32_t seed) {
   std::vector<float> values(count);
-  testing::Fill(values.data(), count, 8, 0.125f, seed);
+  testing::Fill(values.data(), count, limit, 0.125f, seed);
   return std::vector<Dtype>(values.begin(), values.end());
 }
 
+enum Use { kScale = 1, kShift = 2, kInner = 4, kResidual = 8, kOuter = 16 };
+
 template <typename Dtype>
-void TestType(const std::string& text) {
-  const ConvShape shape = testing::Parse(text);
-  const std::string where = "test_cuda_conv \"" + text + "\"" +
-                            (sizeof(Dtype) == 4 ? ", float" : ", double");
-  const int64_t out = shape.num * shape.out_pixels() * shape.num_output;
-  const auto x =
-      Values<Dtype>(shape.num * shape.in_pixels() * shape.channels, 1);
-  const auto weights = Values<Dtype>(shape.weight_count(), 2);
-  const auto bias = Values<Dtype>(shape.num_output, 3);
-  const auto dy = Values<Dtype>(out, 4);
-  const auto in_strides =
-      BlobStrides::ChannelsLast(shape.channels, shape.in_sizes());
-  const auto out_strides =
-      BlobStrides::ChannelsLast(shape.num_output, shape.out_sizes());
-  const Device<Dtype> d_x(x), d_weights(weights), d_bias(bias), d_dy(dy);
-  const Device<Dtype> packed(shape.weight_count()), y(out), dx(x.size());
+struct Problem {
+  explicit Problem(const std::string& text)
+      : where("test_cuda_conv \"" + text + "\"" +
+              (sizeof(Dtype) == 4 ? ", float" : ", double")),
+        shape(testing::Parse(text)),
+        in(BlobStrides::ChannelsLast(shape.channels, shape.in_sizes())),
+        out(BlobStrides::ChannelsLast(shape.num_output, shape.out_sizes())),
+        x(Values<Dtype>(shape.num * shape.in_pixels() * shape.channels, 8, 1)),
+        weights(Values<Dtype>(shape.weight_count(), 8, 2)),
+        y(Values<Dtype>(shape.num * shape.out_pixels() * shape.num_output, 8,
+                        3)) {}
 
-  std::vector<Dtype> want(out);
-  p3d::ConvReference(shape, in_strides, x.data(), weights.data(), out_strides,
-                     want.data());
-  p3d::cuda::Convolve<Dtype>(nullptr, shape, d_x.get(), d_weights.get(),
-                             nullptr, packed.get(), y.get());
-  Expect(y.values() == want, where + ": without bias");
-  for (int64_t i = 0; i < out; ++i) want[i] += bias[i % shape.num_output];
-  p3d::cuda::Convolve(nullptr, shape, d_x.get(), d_weights.get(), d_bias.get(),
-                      packed.get(), y.get());
-  Expect(y.values() == want, where + ": with bias");
+  // From Caffe's order, (o, i, taps), to that of the GPU, (o, taps, i).
+  std::vector<Dtype> Turned(const std::vector<Dtype>& weights) const {
+    std::vector<Dtype> turned(weights.size());
+    p3d::ToChannelsLast(
+        {shape.num_output, shape.channels / shape.group, shape.taps()},
+        weights.data(), turned.data());
+    return turned;
+  }
 
-  std::vector<Dtype> want_dx(x.size()), want_dw(weights);
-  p3d::ConvDataGradientReference(shape, out_strides, dy.data(), weights.data(),
-                                 in_strides, want_dx.data());
-  p3d::cuda::ConvDataGradient(nullptr, shape, d_dy.get(), d_weights.get(),
-                              dx.get());
-  Expect(dx.values() == want_dx, where + ": gradient of the input");
-  p3d::ConvWeightGradientReference(shape, out_strides, dy.data(), in_strides,
-                                   x.data(), want_dw.data());
-  const Device<Dtype> dw(weights);
-  p3d::cuda::ConvWeightGradient(nullptr, shape, d_dy.get(), d_x.get(),
-                                dw.get());
-  Expect(dw.values() == want_dw, where + ": gradient of the weights");
+  std::string where;
+  ConvShape shape;
+  BlobStrides in, out;
+  std::vector<Dtype> x, weights, y;
+};
+
+// An epilogue that does what `use` says.
+template <typename Dtype>
+void TestForward(const Problem<Dtype>& problem, int use) {
+  const ConvShape& shape = problem.shape;
+  const int64_t outputs = shape.num_output;
+  const auto scale = Values<Dtype>(outputs, 8, 4),
+             shift = Values<Dtype>(outputs, 8, 5);
+  const Device<Dtype> x(problem.x), weights(problem.Turned(problem.weights)),
+      d_scale(scale), d_shift(shift), residual(problem.y), y(problem.y.size());
+  p3d::Epilogue<Dtype> e;
+  if (use & kScale) e.scale = d_scale.get();
+  if (use & kShift) e.shift = d_shift.get();
+  e.inner_relu = use & kInner;
+  e.outer_relu = use & kOuter;
+  if (use & kResidual) e.residual = residual.get();
+  if (use & kResidual) e.alpha = .5f, e.beta = -2.f;
+  std::vector<Dtype> want(problem.y.size());
+  p3d::ConvReference(shape, problem.in, problem.x.data(),
+                     problem.weights.data(), problem.out, want.data());
+  for (size_t i = 0; i < want.size(); ++i) {
+    Dtype& v = want[i];
+    if (use & kScale) v *= scale[i % outputs];
+    if (use & kShift) v += shift[i % outputs];
+    if (use & kInner) v = std::max<Dtype>(v, 0);
+    if (use & kResidual) v = v / 2 - 2 * problem.y[i];
+    if (use & kOuter) v = std::max<Dtype>(v, 0);
+  }
+  const std::string where = problem.where + ": epilogue " + std::to_string(use);
+  p3d::cuda::Convolve(nullptr, shape, x.get(), weights.get(), e, y.get());
+  Expect(y.values() == want, where);
+  if (!e.residual) return;
+  p3d::cuda::Convolve(nullptr, shape, x.get(), weights.get(), e,
+                      residual.get());
+  Expect(residual.values() == want, where + " in place");
+}
+
+template <typename Dtype>
+void TestGradients(const Problem<Dtype>& problem) {
+  const ConvShape& shape = problem.shape;
+  const auto& dy = problem.y;
+  const Device<Dtype> x(problem.x), d_dy(dy),
+      weights(problem.Turned(problem.weights)), dx(problem.x.size()),
+      dw(problem.weights.size()),
+      scratch(p3d::cuda::ConvWeightGradientScratch(shape));
+  std::vector<Dtype> want_dx(problem.x.size()), want_dw(problem.weights.size());
+  for (bool add : {false, true}) {
+    const std::string where = problem.where + (add ? ", added" : "");
+    p3d::ConvDataGradientReference(shape, problem.out, dy.data(),
+                                   problem.weights.data(), problem.in,
+                                   want_dx.data(), add);
+    p3d::cuda::ConvDataGradient(nullptr, shape, d_dy.get(), weights.get(), add,
+                                dx.get());
+    Expect(dx.values() == want_dx, where + ": gradient of the input");
+    p3d::ConvWeightGradientReference(shape, problem.out, dy.data(), problem.in,
+                                     problem.x.data(), want_dw.data());
+    p3d::cuda::ConvWeightGradient(nullptr, shape, d_dy.get(), x.get(),
+                                  scratch.get(), add, dw.get());
+    Expect(dw.values() == problem.Turned(want_dw),
+           where + ": gradient of the weights");
+  }
+}
+
+template <typename Dtype>
+void TestType(const std::string& text, int use) {
+  const Problem<Dtype> problem(text);
+  TestForward(problem, 0);
+  TestForward(problem, use);
+  TestGradients(problem);
 }
 
 void ExpectRefused(const std::string& text, const std::string& why) {
   testing::ExpectError(
       [&] {
         p3d::cuda::Convolve<float>(nullptr, testing::Parse(text), nullptr,
-                                   nullptr, nullptr, nullptr, nullptr);
+                                   nullptr, {}, nullptr);
       },
       why, "test_cuda_conv \"" + text + "\"");
 }
@@ -108,13 +167,16 @@ void ExpectRefused(const std::string& text, const std::string& why) {
 
 int main(int argc, char** argv) {
   if (argc > 1 && argv[1][0] != '-') {
-    TestType<float>(argv[1]);
-    TestType<double>(argv[1]);
+    for (int use = 1; use < 32; ++use) {
+      TestType<float>(argv[1], use);
+      TestType<double>(argv[1], use);
+    }
     return testing::Finish();
   }
+  int use = 0;  // every one is met over the cases
   for (const char* text : kCases) {
-    TestType<float>(text);
-    TestType<double>(text);
+    TestType<float>(text, ++use % 32);
+    TestType<double>(text, ++use % 32);
   }
   const std::string axis = " 2,1,1,1,0,0";
   ExpectRefused("1 1 1 1 zero" + axis + axis + axis + axis,
