@@ -34,14 +34,37 @@ Updater<Dtype>::Updater(std::shared_ptr<Net<Dtype>> net, UpdateRule rule)
 template <typename Dtype>
 std::vector<double> Updater<Dtype>::GradientSquares() {
   std::lock_guard<std::recursive_mutex> lock(net_->mutex());
-  std::vector<double> squares;
+  std::vector<double> squares(blobs_.size(), 0);
+  const bool gpu = mode() == Mode::kGpu;
+  std::unique_ptr<GpuScratch<double>> gpu_squares;
+  if (gpu) {
+    gpu_squares.reset(new GpuScratch<double>(blobs_.size()));
+    Gpu().ZeroOnDevice(gpu_squares->data(), squares.size() * sizeof(double));
+  }
   for (size_t i = 0; i < blobs_.size(); ++i) {
     blobs_[i]->diff_storage().Touch();
-    const bool fixed = params_[i].lr_mult == 0;
-    squares.push_back(
-        fixed ? 0 : SumOfSquares(blobs_[i]->count(), blobs_[i]->diff()));
+    if (params_[i].lr_mult == 0) continue;
+    if (gpu) {
+      SquaresOnGpu(i, gpu_squares->data() + i);
+    } else {
+      squares[i] = SumOfSquares(blobs_[i]->count(), blobs_[i]->diff());
+    }
+  }
+  if (gpu) {
+    Gpu().CopyToHost(squares.data(), gpu_squares->data(),
+                     squares.size() * sizeof(double));
   }
   return squares;
+}
+
+template <typename Dtype>
+void Updater<Dtype>::SquaresOnGpu(size_t i, double* sum) {
+  const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+  const int64_t count = blobs_[i]->count();
+  const GpuScratch<double> scratch(Gpu().SumOfSquaresScratchSize(count));
+  gpu.SumOfSquares(gpu.stream, count,
+                   blobs_[i]->diff(Order::kChannelsLast, Side::kGpu),
+                   scratch.data(), sum);
 }
 
 template <typename Dtype>

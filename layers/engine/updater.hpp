@@ -46,6 +46,8 @@ class Updater {
     Dtype *w, *g, *a, *b;
   };
   Arrays ArraysOf(size_t i, Order order, Side side);
+  // *sum, on the GPU.
+  void SquaresOnGpu(size_t i, double* sum);
   // False where the weights are not finite then.
   bool ApplyOnHost(const UpdateStep& step, size_t i);
   // *finite, on the GPU, becomes false there.

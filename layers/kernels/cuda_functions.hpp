@@ -13,6 +13,7 @@
 #include "kernels/cuda_device.hpp"
 #include "kernels/eltwise_cuda.hpp"
 #include "kernels/epilogue_backward_cuda.hpp"
+#include "kernels/losses_cuda.hpp"
 #include "kernels/order_cuda.hpp"
 #include "kernels/pointwise_cuda.hpp"
 #include "kernels/pool_cuda.hpp"
@@ -34,6 +35,12 @@
   X(ConvDataGradient)        \
   X(ConvWeightGradient)      \
   X(EltwiseSum)              \
+  X(EltwiseProd)             \
+  X(EltwiseProdBackward)     \
+  X(EltwiseMax)              \
+  X(EltwiseMaxBackward)      \
+  X(LogLoss)                 \
+  X(SoftmaxLossBackward)     \
   X(ToChannelsLast)          \
   X(ToCaffeOrder)            \
   X(Relu)                    \
@@ -47,7 +54,8 @@
   X(KeepRandomly)            \
   X(Softmax)                 \
   X(SoftmaxBackward)         \
-  X(Update)
+  X(Update)                  \
+  X(SumOfSquares)
 // ... and all that do not.
 #define P3D_CUDA_FUNCTIONS(X)  \
   X(DeviceCount)               \
@@ -65,7 +73,8 @@
   X(DeviceSynchronize)         \
   X(BnScratchSize)             \
   X(ConvWeightGradientScratch) \
-  X(EpilogueBackward)
+  X(EpilogueBackward)          \
+  X(SumOfSquaresScratchSize)
 
 namespace p3d {
 namespace cuda {

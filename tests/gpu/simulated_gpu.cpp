@@ -3,7 +3,8 @@
 // host (see cuda_launch.hpp). Like that of a GPU its memory is another one:
 //
 //   - what the host reads or writes of it by mistake crashes, since its pages
-//     are open during copies and kernels only;
+//     are open during copies and kernels only (while there are few: that takes
+//     its time);
 //   - a kernel that is given an address of the host's throws Error;
 //   - it is full at $P3D_SIMULATED_MIB (default 2048).
 //
@@ -19,19 +20,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/affine.cu"
-#include "kernels/bn.cu"
-#include "kernels/conv.cu"
 #include "kernels/cuda_functions.hpp"
-#include "kernels/eltwise.cu"
-#include "kernels/epilogue_backward.cu"
 #include "kernels/error.hpp"
-#include "kernels/order.cu"
-#include "kernels/pointwise.cu"
-#include "kernels/pool.cu"
-#include "kernels/random.cu"
-#include "kernels/softmax.cu"
-#include "kernels/update.cu"
 
 namespace p3d {
 namespace cuda {
@@ -94,7 +84,9 @@ class Memory {
 
    private:
     void Protect(int protection) {
-      if (memory_->top_ > 0) {
+      constexpr size_t kFew = 16 << 20;
+      if (memory_->top_ > 0 && (memory_->top_ < kFew || !memory_->readable_)) {
+        memory_->readable_ = protection != PROT_NONE;
         mprotect(memory_->base_, (memory_->top_ + 4095) / 4096 * 4096,
                  protection);
       }
@@ -109,6 +101,7 @@ class Memory {
   size_t in_use_ = 0;
   size_t top_ = 0;
   int open_ = 0;
+  bool readable_ = false;
   std::map<size_t, size_t> used_;  // place -> size
   std::recursive_mutex mutex_;
 };
@@ -133,6 +126,10 @@ void CheckArgument(const Epilogue<Dtype>& epilogue) {
   CheckArgument(epilogue.scale);
   CheckArgument(epilogue.shift);
   CheckArgument(epilogue.residual);
+}
+template <typename Dtype>
+void CheckArgument(const Labels<Dtype>& labels) {
+  CheckArgument(labels.values);
 }
 template <typename Other>
 typename std::enable_if<!std::is_pointer<Other>::value>::type CheckArgument(

@@ -216,7 +216,7 @@ void ConvolutionLayer<Dtype>::AddWeightGradient(const Dtype* dy,
     return gradients_->Weights(dy, x, dw, more);
   }
   const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-  const GpuScratch<double> scratch(Gpu().ConvWeightGradientScratch(shape_));
+  const GpuScratch<Dtype> scratch(Gpu().ConvWeightGradientScratch(shape_));
   gpu.ConvWeightGradient(gpu.stream, shape_, dy, x, scratch.data(), more, dw);
 }
 

@@ -15,7 +15,7 @@ class EltwiseLayer : public Layer<Dtype> {
   Role role() const override {
     return operation_ == "SUM" ? Role::kSum : Role::kOpaque;
   }
-  bool HasGpu() const override { return operation_ == "SUM"; }
+  bool HasGpu() const override { return coefficients_.size() <= 16; }
   std::vector<float> Coefficients(int) const override { return coefficients_; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
@@ -53,9 +53,11 @@ class EltwiseLayer : public Layer<Dtype> {
     if (operation_ == "SUM") {
       Sum(values, coefficients_, count, y);
     } else if (operation_ == "PROD") {
-      EltwiseProd(values, count, y);
+      RunOn<Dtype>(side, EltwiseProd<Dtype>, &Kernels::EltwiseProd, values,
+                   count, y);
     } else {
-      EltwiseMax(values, count, y);
+      RunOn<Dtype>(side, EltwiseMax<Dtype>, &Kernels::EltwiseMax, values, count,
+                   y);
     }
   }
 
@@ -67,7 +69,7 @@ class EltwiseLayer : public Layer<Dtype> {
     const int64_t count = top[0]->count();
     std::vector<const Dtype*> values;
     for (size_t i = 0; i < bottom.size() && operation_ != "SUM"; ++i) {
-      values.push_back(bottom[i]->data(order));
+      values.push_back(bottom[i]->data(order, side));
     }
     for (size_t i = 0; i < bottom.size(); ++i) {
       if (!propagate_down[i]) continue;
@@ -75,19 +77,22 @@ class EltwiseLayer : public Layer<Dtype> {
       if (operation_ == "SUM") {
         Sum({dy}, {coefficients_[i]}, count, dx);
       } else if (operation_ == "PROD") {
-        EltwiseProdBackward(values, i, dy, count, dx);
+        RunOn<Dtype>(side, EltwiseProdBackward<Dtype>,
+                     &Kernels::EltwiseProdBackward, values, i, dy, count, dx);
       } else {
-        EltwiseMaxBackward(values, i, dy, count, dx);
+        RunOn<Dtype>(side, EltwiseMaxBackward<Dtype>,
+                     &Kernels::EltwiseMaxBackward, values, i, dy, count, dx);
       }
     }
   }
 
  private:
+  using Kernels = cuda::Kernels<Dtype>;
+
   void Sum(const std::vector<const Dtype*>& values,
            const std::vector<float>& coefficients, int64_t count, Dtype* y) {
-    RunOn<Dtype>(this->side(), EltwiseSum<Dtype>,
-                 &cuda::Kernels<Dtype>::EltwiseSum, values, coefficients, count,
-                 y);
+    RunOn<Dtype>(this->side(), EltwiseSum<Dtype>, &Kernels::EltwiseSum, values,
+                 coefficients, count, y);
   }
 
   std::string operation_;

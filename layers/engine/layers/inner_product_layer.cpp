@@ -105,7 +105,7 @@ class InnerProductLayer : public Layer<Dtype> {
     Dtype* gradient = this->blobs_[0]->mutable_diff(Order::kCaffe, side);
     if (side == Side::kGpu) {
       const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-      const GpuScratch<double> scratch(Gpu().ConvWeightGradientScratch(shape_));
+      const GpuScratch<Dtype> scratch(Gpu().ConvWeightGradientScratch(shape_));
       gpu.ConvWeightGradient(gpu.stream, shape_, dy, x, scratch.data(), true,
                              gradient);
       return;

@@ -44,9 +44,10 @@ class LossLayer : public Layer<Dtype> {
   double Factor(const Blobs& top) const { return top[0]->diff()[0] / divisor_; }
 
   // The labels in a blob, by loss_param's ignore_label.
-  Labels<Dtype> LabelsOf(const Blob<Dtype>& blob, int64_t classes) const {
+  Labels<Dtype> LabelsOf(const Blob<Dtype>& blob, int64_t classes,
+                         Side side = Side::kHost) const {
     const Fields& param = this->Param("loss_param");
-    return {blob.data(), classes, param.Has("ignore_label"),
+    return {blob.data(Order::kCaffe, side), classes, param.Has("ignore_label"),
             param.Int("ignore_label")};
   }
 

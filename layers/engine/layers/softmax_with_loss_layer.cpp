@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cfloat>
 
 #include "engine/layers/loss_layer.hpp"
@@ -18,6 +17,7 @@ class SoftmaxWithLossLayer : public LossLayer<Dtype> {
   using typename LossLayer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return {2, 2, 1, 2, false}; }
+  bool HasGpu() const override { return true; }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     LossLayer<Dtype>::Reshape(bottom, top);
@@ -29,26 +29,42 @@ class SoftmaxWithLossLayer : public LossLayer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    Dtype* prob = prob_.write_data();
-    Softmax(view_, bottom[0]->data(), prob);
-    const LossSum loss = LogLoss<Dtype>(
-        view_, prob, this->LabelsOf(*bottom[1], view_.channels), FLT_MIN);
+    const Side side = this->side();
+    Dtype* prob = prob_.write_data(Order::kCaffe, side);
+    RunOn<Dtype>(side, Softmax<Dtype>, &cuda::Kernels<Dtype>::Softmax, view_,
+                 bottom[0]->data(Order::kCaffe, side), prob);
+    const Labels<Dtype> labels =
+        this->LabelsOf(*bottom[1], view_.channels, side);
+    const LossSum loss = side == Side::kHost
+                             ? LogLoss<Dtype>(view_, prob, labels, FLT_MIN)
+                             : LossOnGpu(prob, labels);
     this->SetLoss(
         loss.sum,
         this->Divisor(this->Normalization("VALID"), view_, loss.valid), top);
-    if (top.size() < 2) return;
-    std::copy(prob, prob + prob_.count(), top[1]->write_data());
+    if (top.size() > 1) top[1]->CopyFrom(prob_, Order::kCaffe, side);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
-    SoftmaxLossBackward(view_, prob_.data(),
-                        this->LabelsOf(*bottom[1], view_.channels),
-                        this->Factor(top), bottom[0]->write_diff());
+    const Side side = this->side();
+    RunOn<Dtype>(side, SoftmaxLossBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::SoftmaxLossBackward, view_,
+                 prob_.data(Order::kCaffe, side),
+                 this->LabelsOf(*bottom[1], view_.channels, side),
+                 this->Factor(top), bottom[0]->write_diff(Order::kCaffe, side));
   }
 
  private:
+  LossSum LossOnGpu(const Dtype* prob, const Labels<Dtype>& labels) const {
+    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    const GpuScratch<cuda::LogLossResult> result(1);
+    gpu.LogLoss(gpu.stream, view_, prob, labels, FLT_MIN, result.data());
+    cuda::LogLossResult loss;
+    Gpu().CopyToHost(&loss, result.data(), sizeof(loss));
+    return cuda::FinishLoss(labels, loss);
+  }
+
   AxisView view_;
   Blob<Dtype> prob_;
 };
