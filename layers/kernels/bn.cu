@@ -1,132 +1,23 @@
 #include "kernels/bn_cuda.hpp"
 
 // The header that this file implements comes first.
-#include <algorithm>
 #include <cmath>
 
 #include "kernels/affine.hpp"
+#include "kernels/channel_sums_cuda.hpp"
 #include "kernels/cuda_launch.hpp"
 
 namespace p3d {
 namespace cuda {
 namespace {
 
-// How the sums over channels are shared out to blocks. Each sums `width`
-// neighbouring channels, so that it reads whole lines of memory, over one part
-// of the values, so that few channels fill a GPU as well. How many depends on
-// the shape alone, lest results depend on the GPU.
-struct Shares {
-  Shares(const Geometry& g, Order order)
-      : channels(g.channels), values(g.num * g.pixels) {
-    constexpr int64_t kTiles = 2048;       // in all, to aim at
-    constexpr int64_t kTileValues = 4096;  // at least
-    if (order == Order::kChannelsLast) {
-      pixels = values;
-      step_p = channels;
-      while (width < channels && width < kWidth) width *= 2;
-    } else {
-      pixels = step_c = g.pixels;
-    }
-    tiles = std::max<int64_t>(1, (channels + width - 1) / width);
-    parts = std::min(std::max<int64_t>(1, kTiles / tiles),
-                     std::max<int64_t>(1, values * width / kTileValues));
-  }
-
-  static constexpr int kWidth = 32;
-  int64_t channels, values;  // of a channel
-  // Value [n, c, p] lies at n * channels * pixels + c * step_c + p * step_p.
-  // Channels last, pixels run on from image to image.
-  int64_t pixels, step_c = 1, step_p = 1;
-  int width = 1;
-  int64_t tiles, parts;
-};
-
-// Tile part * tiles + t: the sums of term(c, i) over that part of each channel
-// c of t * width + column.
-template <typename Term>
-struct PartSums {
-  Shares shares;
-  Term term;
-  Pair* sums;  // [channel, part]
-
-  P3D_HOST_DEVICE Pair Sum(int64_t tile, int64_t lane) const {
-    const int64_t part = Quotient(tile, shares.tiles);
-    const int64_t row = Quotient(lane, shares.width);
-    const int64_t c = Channel(tile, lane - row * shares.width);
-    Pair sum = {0, 0};
-    if (c >= shares.channels) return sum;
-    const int64_t end = Quotient(shares.values * (part + 1), shares.parts);
-    const int64_t step = Quotient(kThreads, shares.width);
-    int64_t at = Quotient(shares.values * part, shares.parts) + row;
-    // Carries the place along instead of multiplying for it.
-    const int64_t pixels = shares.pixels, image = shares.channels * pixels;
-    const int64_t step_n = Quotient(step, pixels), n = Quotient(at, pixels);
-    const int64_t rest = step - step_n * pixels;
-    const int64_t step_i = step_n * image + rest * shares.step_p;
-    int64_t p = at - n * pixels;
-    int64_t i = n * image + c * shares.step_c + p * shares.step_p;
-    P3D_UNROLL
-    for (; at < end; at += step) {
-      sum += term(c, i);
-      i += step_i;
-      p += rest;
-      if (p >= pixels) {
-        p -= pixels;
-        i += image - pixels * shares.step_p;
-      }
-    }
-    return sum;
-  }
-  P3D_HOST_DEVICE void Store(int64_t tile, int64_t column,
-                             const Pair& sum) const {
-    const int64_t c = Channel(tile, column);
-    if (c >= shares.channels) return;
-    sums[c * shares.parts + Quotient(tile, shares.tiles)] = sum;
-  }
-  P3D_HOST_DEVICE int64_t Channel(int64_t tile, int64_t column) const {
-    const int64_t part = Quotient(tile, shares.tiles);
-    return (tile - part * shares.tiles) * shares.width + column;
-  }
-};
-
-// Row c: the sums of a channel's parts, for finish(c, sums).
-template <typename Finish>
-struct TotalSums {
-  int64_t parts;
-  const Pair* sums;
-  Finish finish;
-
-  P3D_HOST_DEVICE Pair Sum(int64_t c, int64_t lane) const {
-    Pair sum = {0, 0};
-    for (int64_t part = lane; part < parts; part += kThreads) {
-      sum += sums[c * parts + part];
-    }
-    return sum;
-  }
-  P3D_HOST_DEVICE void Store(int64_t c, const Pair& sum) const {
-    finish(c, sum);
-  }
-};
-
-// finish(c, sums of term(c, place of [n, c, p]) over all n and p) for every c;
-// `scratch` holds a Pair per channel and part.
-template <typename Term, typename Finish>
-void SumChannels(CUstream_st* stream, const char* kernel, const Shares& shares,
-                 const Term& term, double* scratch, const Finish& finish) {
-  Pair* sums = reinterpret_cast<Pair*>(scratch);
-  SumTiles(stream, kernel, shares.tiles * shares.parts, shares.width,
-           PartSums<Term>{shares, term, sums});
-  SumRows(stream, kernel, shares.channels,
-          TotalSums<Finish>{shares.parts, sums, finish});
-}
-
 // Distances from the channel's first value and their squares.
 template <typename Dtype>
 struct DistanceTerm {
   const Dtype* x;
-  int64_t step_c;
+  int64_t inner;
   P3D_HOST_DEVICE Pair operator()(int64_t c, int64_t i) const {
-    const double d = static_cast<double>(x[i]) - x[c * step_c];
+    const double d = static_cast<double>(x[i]) - x[c * inner];
     return {d, d * d};
   }
 };
@@ -134,12 +25,12 @@ struct DistanceTerm {
 template <typename Dtype>
 struct FinishStatistics {
   const Dtype* x;
-  int64_t step_c;
+  int64_t inner;
   double m;
   double *mean, *variance;
   P3D_HOST_DEVICE void operator()(int64_t c, const Pair& sum) const {
     const double v = (sum.second - sum.first * sum.first / m) / m;
-    mean[c] = x[c * step_c] + sum.first / m;
+    mean[c] = x[c * inner] + sum.first / m;
     variance[c] = v > 0 ? v : 0;
   }
 };
@@ -271,18 +162,19 @@ struct MomentsKernel {
 }  // namespace
 
 int64_t BnScratchSize(const Geometry& g, Order order) {
-  return (2 * Shares(g, order).parts + kCoefficients) * g.channels;
+  return kCoefficients * g.channels +
+         ChannelSumsSize(Broadcast::Channels(g, order));
 }
 
 template <typename Dtype>
 void ChannelStatistics(CUstream_st* stream, const Geometry& g, Order order,
                        const Dtype* x, double* scratch, double* mean,
                        double* variance) {
-  const Shares shares(g, order);
-  const double m = static_cast<double>(shares.values);
-  SumChannels(stream, "ChannelStatistics", shares,
-              DistanceTerm<Dtype>{x, shares.step_c}, scratch,
-              FinishStatistics<Dtype>{x, shares.step_c, m, mean, variance});
+  const Broadcast channels = Broadcast::Channels(g, order);
+  const double m = static_cast<double>(g.num * g.pixels);
+  SumChannels(stream, "ChannelStatistics", channels,
+              DistanceTerm<Dtype>{x, channels.inner}, scratch,
+              FinishStatistics<Dtype>{x, channels.inner, m, mean, variance});
 }
 
 template <typename Dtype>
@@ -303,13 +195,14 @@ void NormalizeBackward(CUstream_st* stream, const Geometry& g, Order order,
                        double* scratch, Dtype* dslope, Dtype* dbias,
                        Dtype* dx) {
   const Coefficients<Dtype> by(scratch, g.channels);
+  const Broadcast channels = Broadcast::Channels(g, order);
   const double m = static_cast<double>(g.num * g.pixels);
   SumChannels(
-      stream, "NormalizeBackward sums", Shares(g, order),
+      stream, "NormalizeBackward sums", channels,
       GradientTerm<Dtype>{mean, x, dy}, scratch + kCoefficients * g.channels,
       FinishGradient<Dtype>{mean, deviation, slope, m, dslope, dbias, by});
   if (!dx) return;
-  ForEachValue(stream, "NormalizeBackward", Broadcast::Channels(g, order),
+  ForEachValue(stream, "NormalizeBackward", channels,
                BackwardKernel<Dtype>{by, x, dy, dx});
 }
 

@@ -75,19 +75,19 @@ __global__ void __launch_bounds__(kThreads) RunThreads(Threads threads) {
           int64_t{gridDim.x} * blockDim.x);
 }
 
-template <typename Tiles>
+template <typename Rows>
 __global__ void __launch_bounds__(kThreads)
-    RunTiles(int64_t count, int width, Tiles tiles) {
-  __shared__ decltype(tiles.Sum(0, 0)) sums[kThreads];
+    RunRows(int64_t count, int width, Rows rows) {
+  __shared__ decltype(rows.Sum(0, 0)) sums[kThreads];
   const int lane = threadIdx.x;
-  for (int64_t tile = blockIdx.x; tile < count; tile += gridDim.x) {
-    sums[lane] = tiles.Sum(tile, lane);
+  for (int64_t row = blockIdx.x; row < count; row += gridDim.x) {
+    sums[lane] = rows.Sum(row, lane);
     __syncthreads();
     for (int half = kThreads / 2; half >= width; half /= 2) {
       if (lane < half) sums[lane] += sums[lane + half];
       __syncthreads();
     }
-    if (lane < width) tiles.Store(tile, lane, sums[lane]);
+    if (lane < width) rows.Store(row, lane, sums[lane]);
     __syncthreads();
   }
 }
@@ -100,12 +100,12 @@ void LaunchThreads(CUstream_st* stream, const char* kernel, int64_t items,
   CheckLaunch(kernel);
 }
 
-template <typename Tiles>
-void LaunchTiles(CUstream_st* stream, const char* kernel, int64_t count,
-                 int width, const Tiles& tiles) {
+template <typename Rows>
+void LaunchRows(CUstream_st* stream, const char* kernel, int64_t count,
+                int width, const Rows& rows) {
   const int64_t blocks = std::min(count, kBlocks);
-  RunTiles<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(count, width,
-                                                                   tiles);
+  RunRows<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(count, width,
+                                                                  rows);
   CheckLaunch(kernel);
 }
 
@@ -118,18 +118,18 @@ void LaunchThreads(CUstream_st*, const char*, int64_t items,
   for (int64_t thread = 0; thread < count; ++thread) threads(thread, count);
 }
 
-template <typename Tiles>
-void LaunchTiles(CUstream_st*, const char*, int64_t count, int width,
-                 const Tiles& tiles) {
-  for (int64_t tile = 0; tile < count; ++tile) {
-    decltype(tiles.Sum(0, 0)) sums[kThreads];
+template <typename Rows>
+void LaunchRows(CUstream_st*, const char*, int64_t count, int width,
+                const Rows& rows) {
+  for (int64_t row = 0; row < count; ++row) {
+    decltype(rows.Sum(0, 0)) sums[kThreads];
     for (int lane = 0; lane < kThreads; ++lane)
-      sums[lane] = tiles.Sum(tile, lane);
+      sums[lane] = rows.Sum(row, lane);
     for (int half = kThreads / 2; half >= width; half /= 2) {
       for (int lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
     }
     for (int lane = 0; lane < width; ++lane) {
-      tiles.Store(tile, lane, sums[lane]);
+      rows.Store(row, lane, sums[lane]);
     }
   }
 }
@@ -172,7 +172,7 @@ struct EachValue {
 };
 
 template <typename Rows>
-struct TilesOfOneRow {
+struct RowsOfOneColumn {
   Rows rows;
   P3D_HOST_DEVICE auto Sum(int64_t row, int64_t lane) const
       -> decltype(rows.Sum(row, lane)) {
@@ -205,23 +205,22 @@ void ForEachValue(CUstream_st* stream, const char* kernel,
                         detail::EachValue<Body>{shape, count, body});
 }
 
-// tiles.Store(tile, column, sum of tiles.Sum(tile, lane) over the lanes of
-// [0, kThreads) that are column + a multiple of width) for every tile in
+// rows.Store(row, column, sum of rows.Sum(row, lane) over those lanes of
+// [0, kThreads) that are column + a multiple of width) for every row in
 // [0, count) and column in [0, width), a power of 2 up to kThreads. Sums are of
 // any type with +=. The order of the additions is always the same.
-template <typename Tiles>
-void SumTiles(CUstream_st* stream, const char* kernel, int64_t count, int width,
-              const Tiles& tiles) {
+template <typename Rows>
+void SumColumns(CUstream_st* stream, const char* kernel, int64_t count,
+                int width, const Rows& rows) {
   if (count <= 0) return;
-  detail::LaunchTiles(stream, kernel, count, width, tiles);
+  detail::LaunchRows(stream, kernel, count, width, rows);
 }
 
-// Tiles of one column: rows.Store(row, sum of rows.Sum(row, lane) over all
-// lanes) for every row in [0, count).
+// Of one column: rows.Store(row, sum of rows.Sum(row, lane) over all lanes).
 template <typename Rows>
 void SumRows(CUstream_st* stream, const char* kernel, int64_t count,
              const Rows& rows) {
-  SumTiles(stream, kernel, count, 1, detail::TilesOfOneRow<Rows>{rows});
+  SumColumns(stream, kernel, count, 1, detail::RowsOfOneColumn<Rows>{rows});
 }
 
 }  // namespace cuda

@@ -50,7 +50,8 @@ Values<Dtype> Gaussian(uint64_t seed, int64_t count) {
   return values;
 }
 
-// Against the largest magnitude; NaN is near nothing.
+// To a few roundings of the largest magnitude: a GPU rounds a * b + c once, and
+// sums in double are added up in another order. NaN is near nothing.
 template <typename Dtype>
 void ExpectNear(const Values<Dtype>& got, const Values<Dtype>& want,
                 const std::string& message) {
@@ -60,9 +61,10 @@ void ExpectNear(const Values<Dtype>& got, const Values<Dtype>& want,
     const double distance = std::fabs(static_cast<double>(got[i]) - want[i]);
     error = distance <= error ? error : distance;
   }
-  Expect(error <= 2e-6 * most, message + " differs by " +
-                                   std::to_string(error) + " of " +
-                                   std::to_string(most));
+  const double tolerance = sizeof(Dtype) == 4 ? 2e-6 : 1e-12;
+  Expect(error <= tolerance * most, message + " differs by " +
+                                        std::to_string(error) + " of " +
+                                        std::to_string(most));
 }
 
 template <typename Dtype>
@@ -128,6 +130,48 @@ void TestPointwise(const std::string& where, int64_t count) {
   p3d::cuda::ReluBackward(nullptr, d_x.get(), d_dy.get(), count, Dtype(0.25),
                           d_y.get());
   Expect(d_y.values() == y, where + "ReluBackward");
+}
+
+template <typename Dtype>
+void TestSigmoids(const std::string& where, int64_t count) {
+  Values<Dtype> x = Gaussian<Dtype>(1, count), y(count), dx(count);
+  x[0] = -1000;
+  if (count > 3) x[3] = 1000;
+  const Values<Dtype> dy = Gaussian<Dtype>(2, count);
+  const Device<Dtype> d_x(x), d_dy(dy), d_y(count);
+  p3d::Sigmoid(x.data(), count, y.data());
+  p3d::cuda::Sigmoid(nullptr, d_x.get(), count, d_y.get());
+  ExpectNear(d_y.values(), y, where + "Sigmoid");
+  p3d::SigmoidBackward(y.data(), dy.data(), count, dx.data());
+  p3d::cuda::SigmoidBackward(nullptr, d_y.get(), d_dy.get(), count, d_y.get());
+  ExpectNear(d_y.values(), dx, where + "SigmoidBackward in place");
+  p3d::Tanh(x.data(), count, y.data());
+  p3d::cuda::Tanh(nullptr, d_x.get(), count, d_x.get());
+  ExpectNear(d_x.values(), y, where + "Tanh in place");
+  p3d::TanhBackward(y.data(), dy.data(), count, dx.data());
+  p3d::cuda::TanhBackward(nullptr, d_x.get(), d_dy.get(), count, d_dy.get());
+  ExpectNear(d_dy.values(), dx, where + "TanhBackward in place");
+}
+
+template <typename Dtype>
+void TestPrelu(const std::string& where, const Geometry& g, Order order) {
+  const auto x = Gaussian<Dtype>(1, g.count()),
+             slope = Gaussian<Dtype>(2, g.channels),
+             dy = Gaussian<Dtype>(3, g.count());
+  Values<Dtype> y(x.size()), dslope = slope;
+  const Device<Dtype> d_x(x), d_slope(slope), d_dy(dy), d_y(x.size()),
+      d_dslope(slope);
+  p3d::Prelu(g, order, x.data(), slope.data(), y.data());
+  p3d::cuda::Prelu(nullptr, g, order, d_x.get(), d_slope.get(), d_y.get());
+  ExpectNear(d_y.values(), y, where + "Prelu");
+  const Device<double> scratch(p3d::cuda::PreluScratchSize(g, order));
+  p3d::PreluBackward(g, order, x.data(), slope.data(), dy.data(), dslope.data(),
+                     y.data());
+  p3d::cuda::PreluBackward(nullptr, g, order, d_x.get(), d_slope.get(),
+                           d_dy.get(), scratch.get(), d_dslope.get(),
+                           d_dy.get());
+  ExpectNear(d_dslope.values(), dslope, where + "gradient of Prelu's slopes");
+  ExpectNear(d_dy.values(), y, where + "PreluBackward in place");
 }
 
 // Arrays with ties, for both.
@@ -273,9 +317,15 @@ void TestType(const std::string& text) {
   const std::string where = "test_cuda_values \"" + text + "\"" +
                             (sizeof(Dtype) == 4 ? ", float: " : ", double: ");
   TestOrder<Dtype>(where, g);
-  TestAffine<Dtype>(where + "in Caffe's order: ", g, Order::kCaffe);
-  TestAffine<Dtype>(where + "channels last: ", g, Order::kChannelsLast);
+  for (Order order : {Order::kCaffe, Order::kChannelsLast}) {
+    const std::string what =
+        where +
+        (order == Order::kCaffe ? "in Caffe's order: " : "channels last: ");
+    TestAffine<Dtype>(what, g, order);
+    TestPrelu<Dtype>(what, g, order);
+  }
   TestPointwise<Dtype>(where, g.count());
+  TestSigmoids<Dtype>(where, g.count());
   TestEltwise<Dtype>(where, g.count());
   TestSoftmax<Dtype>(where, g);
   TestDropout<Dtype>(where, g.count());
