@@ -8,6 +8,7 @@
 // Cases are written as in conv_cases.hpp.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <set>
@@ -216,6 +217,53 @@ void TestType(const std::string& text, int use) {
   TestGradients(problem, true);
 }
 
+void ExpectClose(const Device<float>& got, const std::vector<float>& want,
+                 const std::string& where) {
+  const std::vector<float> values = got.values();
+  double worst = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double error = std::fabs(values[i] / want[i] - 1);
+    worst = error <= worst ? worst : error;  // keeps NaN
+  }
+  Expect(worst < 1e-5, where + ": relative error " + std::to_string(worst));
+}
+
+// Sums of many values, all above zero, lose no digits.
+void TestDigits(const std::string& text) {
+  Problem<float> problem(text);
+  const ConvShape& shape = problem.shape;
+  for (auto* values : {&problem.x, &problem.weights, &problem.y}) {
+    for (float& value : *values) value = std::fabs(value) + 0.3f;
+  }
+  const Device<float> x(problem.x), weights(problem.Turned(problem.weights)),
+      dy(problem.y), y(problem.y.size()), dx(problem.x.size()),
+      dw(problem.weights.size()),
+      scratch(p3d::cuda::ConvWeightGradientScratch(shape));
+
+  std::vector<float> want(problem.y.size());
+  p3d::ConvReference(shape, problem.in, problem.x.data(),
+                     problem.weights.data(), problem.out, want.data());
+  p3d::cuda::Convolve<float>(nullptr, shape, x.get(), weights.get(), {},
+                             y.get());
+  ExpectClose(y, want, problem.where);
+
+  want.resize(problem.x.size());
+  p3d::ConvDataGradientReference(shape, problem.out, problem.y.data(),
+                                 problem.weights.data(), problem.in,
+                                 want.data());
+  p3d::cuda::ConvDataGradient(nullptr, shape, dy.get(), weights.get(), false,
+                              dx.get());
+  ExpectClose(dx, want, problem.where + ": gradient of the input");
+
+  want.assign(problem.weights.size(), 0);
+  p3d::ConvWeightGradientReference(shape, problem.out, problem.y.data(),
+                                   problem.in, problem.x.data(), want.data());
+  p3d::cuda::ConvWeightGradient(nullptr, shape, dy.get(), x.get(),
+                                scratch.get(), false, dw.get());
+  ExpectClose(dw, problem.Turned(want),
+              problem.where + ": gradient of the weights");
+}
+
 // What is chosen for layers of P3D-199, and for what tiles cannot do or would
 // do slowly.
 void TestChoices() {
@@ -287,6 +335,9 @@ int main(int argc, char** argv) {
   ExpectAllMet<p3d::cuda::DataGradientCall<double>>();
   ExpectAllMet<p3d::cuda::WeightGradientCall<float>>();
   ExpectAllMet<p3d::cuda::WeightGradientCall<double>>();
+  TestDigits("1 60000 8 1 zero 1,1,1,1,0,0");
+  TestDigits("1 8 60000 1 zero 1,1,1,1,0,0");
+  TestDigits("1 8 8 1 zero 60000,1,1,1,0,0");
   TestChoices();
   const std::string axis = " 2,1,1,1,0,0";
   ExpectRefused("1 1 1 1 zero" + axis + axis + axis + axis,
