@@ -6,7 +6,8 @@
 // Every result is compared with the CPU's before it is timed. Per line: the
 // median of the launches, and the bytes that have to move per second.
 
-#include <algorithm>
+#include "bench_cuda.hpp"
+
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -19,60 +20,15 @@
 #include "kernels/bn_cuda.hpp"
 #include "kernels/pool.hpp"
 #include "kernels/pool_cuda.hpp"
-#include "kernels/random.hpp"
 
 namespace {
 
+using bench::Floats;
+using bench::Gaussian;
+using bench::Report;
 using p3d::Geometry;
 using p3d::Order;
-using testing::CheckCuda;
 using testing::Device;
-
-using Floats = std::vector<float>;
-
-Floats Gaussian(uint64_t seed, int64_t count) {
-  Floats values(count);
-  p3d::FillGaussian(seed, 0, 1, count, values.data());
-  return values;
-}
-
-// Milliseconds of one launch: the median of many.
-template <typename Launch>
-double Median(const Launch& launch) {
-  constexpr int kRounds = 50;
-  cudaEvent_t begin, end;
-  CheckCuda(cudaEventCreate(&begin), "cudaEventCreate");
-  CheckCuda(cudaEventCreate(&end), "cudaEventCreate");
-  std::vector<float> times(kRounds);
-  for (float& time : times) {
-    cudaEventRecord(begin);
-    launch();
-    cudaEventRecord(end);
-    CheckCuda(cudaEventSynchronize(end), "cudaEventSynchronize");
-    CheckCuda(cudaEventElapsedTime(&time, begin, end), "cudaEventElapsedTime");
-  }
-  cudaEventDestroy(begin);
-  cudaEventDestroy(end);
-  std::sort(times.begin(), times.end());
-  return times[kRounds / 2];
-}
-
-// Checks `got` against the CPU's result, then times the launch.
-template <typename Launch>
-void Report(const std::string& name, double bytes, const Device<float>& got,
-            const Floats& want, const Launch& launch) {
-  launch();
-  const Floats values = got.values();
-  double error = 0;
-  for (size_t i = 0; i < want.size(); ++i) {
-    const double distance = std::fabs(values[i] - want[i]);
-    error = distance <= error ? error : distance;  // keeps NaN
-  }
-  p3d::Check(error <= 1e-4, name, " differs from the CPU's by ", error);
-  const double ms = Median(launch);
-  std::printf("%-44s %8.4f ms %7.0f GB/s\n", name.c_str(), ms,
-              bytes / ms * 1e-6);
-}
 
 void BenchNormalize(const char* name, const Geometry& g, Order order) {
   const Floats x = Gaussian(1, g.count()), dy = Gaussian(2, g.count()),
@@ -95,12 +51,12 @@ void BenchNormalize(const char* name, const Geometry& g, Order order) {
   const double bytes = 4.0 * g.count();
   const std::string title = std::string("bn ") + name +
                             (order == Order::kCaffe ? "" : ", channels last,");
-  Report(title + " frozen forward", 2 * bytes, d_y, y, [&] {
+  Report(title + " frozen forward", 2 * bytes, "GB/s", d_y, y, [&] {
     p3d::cuda::Normalize(nullptr, g, order, d_mean.get(), d_deviation.get(),
                          d_slope.get(), d_bias.get(), d_x.get(), scratch.get(),
                          d_y.get());
   });
-  Report(title + " training forward", 3 * bytes, d_y, y, [&] {
+  Report(title + " training forward", 3 * bytes, "GB/s", d_y, y, [&] {
     p3d::cuda::ChannelStatistics(nullptr, g, order, d_x.get(), scratch.get(),
                                  d_mean.get(), d_deviation.get());
     p3d::cuda::Moments(nullptr, g.channels, eps, d_mean.get(),
@@ -109,7 +65,7 @@ void BenchNormalize(const char* name, const Geometry& g, Order order) {
                          d_slope.get(), d_bias.get(), d_x.get(), scratch.get(),
                          d_y.get());
   });
-  Report(title + " training backward", 5 * bytes, d_dx, dx, [&] {
+  Report(title + " training backward", 5 * bytes, "GB/s", d_dx, dx, [&] {
     p3d::cuda::NormalizeBackward<float>(
         nullptr, g, order, d_mean.get(), d_deviation.get(), d_slope.get(),
         d_x.get(), d_dy.get(), scratch.get(), nullptr, nullptr, d_dx.get());
@@ -127,12 +83,13 @@ void BenchPool(const char* name, p3d::PoolShape shape) {
   p3d::MaskedPoolBackward(shape, Order::kCaffe, mask.data(), dy.data(),
                           dx.data());
   const Device<float> d_x(x), d_dy(dy), d_y(out), d_mask(out), d_dx(in);
-  Report(std::string(name) + " max forward", 4.0 * (in + 2 * out), d_y, y, [&] {
-    p3d::cuda::MaxPool(nullptr, shape, Order::kCaffe, d_x.get(), d_y.get(),
-                       d_mask.get());
-  });
-  Report(std::string(name) + " max backward", 4.0 * (in + 2 * out), d_dx, dx,
-         [&] {
+  Report(std::string(name) + " max forward", 4.0 * (in + 2 * out), "GB/s", d_y,
+         y, [&] {
+           p3d::cuda::MaxPool(nullptr, shape, Order::kCaffe, d_x.get(),
+                              d_y.get(), d_mask.get());
+         });
+  Report(std::string(name) + " max backward", 4.0 * (in + 2 * out), "GB/s",
+         d_dx, dx, [&] {
            p3d::cuda::MaskedPoolBackward(nullptr, shape, Order::kCaffe,
                                          d_mask.get(), d_dy.get(), d_dx.get());
          });

@@ -91,6 +91,7 @@ def _check_kernels(work: Path, num: int) -> list[Row]:
         rows.append(_build_and_run(work, source, [], []))
     kernels = [ROOT / "layers" / "kernels" / name for name in ("bn.cu", "pool.cu")]
     rows.append(_build_and_run(work, ROOT / "tools" / "bench_cuda.cpp", kernels, [str(num)]))
+    rows.append(_build_and_run(work, ROOT / "tools" / "bench_cuda_conv.cpp", [], [str(num)]))
     return rows
 
 

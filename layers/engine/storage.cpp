@@ -102,8 +102,6 @@ void Storage<Dtype>::Bring(Side side, Order order) {
 template <typename Dtype>
 void Storage<Dtype>::Materialise(Side side) {
   if (has_values()) return;
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
-  if (has_values()) return;
   if (!source_) {
     Dtype* memory = at(side, Order::kCaffe);
     if (side == Side::kHost) {
@@ -131,18 +129,22 @@ Order Storage<Dtype>::held_order(const Geometry& geometry, Side side) const {
 template <typename Dtype>
 const Dtype* Storage<Dtype>::data(Order order, const Geometry& geometry,
                                   Side side) {
+  if (geometry.trivial()) order = Order::kCaffe;
+  const auto there = [&] {
+    return valid(side).at(order) &&
+           (order == Order::kCaffe || last_geometry_ == geometry);
+  };
+  if (there()) return at(side, order);
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  if (there()) return at(side, order);
   Materialise(side);
-  if (order == Order::kCaffe || geometry.trivial()) {
-    Bring(side, Order::kCaffe);
-    return at(side, Order::kCaffe);
-  }
-  if (!(last_geometry_ == geometry)) {
+  if (order == Order::kChannelsLast && !(last_geometry_ == geometry)) {
     if (host_.last || gpu_.last) Bring(side, Order::kCaffe);
     host_.last = gpu_.last = false;
     last_geometry_ = geometry;
   }
-  Bring(side, Order::kChannelsLast);
-  return at(side, Order::kChannelsLast);
+  Bring(side, order);
+  return at(side, order);
 }
 
 template <typename Dtype>

@@ -1,96 +1,144 @@
 #include "kernels/conv_cuda.hpp"
 
 // The header that this file implements comes first.
+#include "kernels/conv_candidate_cuda.hpp"
+#include "kernels/conv_problem_cuda.hpp"
+#include "kernels/conv_tile_cuda.hpp"
 #include "kernels/cuda_launch.hpp"
-#include "kernels/error.hpp"
 
 namespace p3d {
 namespace cuda {
 namespace {
 
-// The outputs [begin, end) of an axis.
-struct Outputs {
-  int64_t begin, end;
+template <typename Dtype>
+struct ForwardCall {
+  const ConvShape& shape;
+  const Dtype *x, *weights;
+  Epilogue<Dtype> epilogue;
+  Dtype* y;
 };
 
-// A ConvAxis with its size of output and what stands outside the input.
-struct Axis {
-  int64_t in = 1, out = 1, kernel = 1, stride = 1, dilation = 1, pad = 0;
-  bool replicate = false;
+// Output pixels times outputs; k goes through the taps and their inputs.
+template <typename Dtype, int side, bool whole>
+struct ForwardJob {
+  TileGrid grid;
+  Problem<int> at;
+  const Dtype *x, *weights;
+  Epilogue<Dtype> epilogue;
+  Dtype* y;
 
-  // The element that tap k of output p sees; -1 for a zero.
-  P3D_HOST_DEVICE int64_t Seen(int64_t p, int64_t k) const {
-    const int64_t at = p * stride - pad + k * dilation;
-    if (at >= 0 && at < in) return at;
-    if (!replicate) return -1;
-    return at < 0 ? 0 : in - 1;
-  }
+  class Reader {
+   public:
+    static constexpr bool kAlongA = true, kAlongB = true;
 
-  // The outputs whose tap k sees element q.
-  P3D_HOST_DEVICE Outputs SeenBy(int64_t q, int64_t k) const {
-    const int64_t from = q + pad - k * dilation;
-    int64_t begin = from > 0 ? Quotient(from + stride - 1, stride) : 0;
-    int64_t end = from >= 0 ? Quotient(from, stride) + 1 : 0;
-    if (replicate && q == 0) begin = 0;
-    if (replicate && q == in - 1) end = out;
-    return {begin, Smaller(end, out)};
+    P3D_HOST_DEVICE Reader(const ForwardJob& job, const TilePlace& place,
+                           int lane)
+        : at_(job.at),
+          spot_(Spot::Along(lane)),
+          p_(place.row + spot_.outer, at_.l.out, at_.h.out, at_.w.out),
+          first_channel_(place.group * at_.inputs),
+          has_pixel_(p_.n < at_.num),
+          has_output_(place.column + spot_.outer < at_.outputs),
+          image_(job.x + int64_t{p_.n} * at_.in_pixels() * at_.channels) {
+      const int o = place.group * at_.outputs + place.column + spot_.outer;
+      weights_ = job.weights + int64_t{o} * at_.taps() * at_.inputs;
+      Aim();
+    }
+
+    P3D_HOST_DEVICE int slabs() const {
+      return at_.taps() * ((at_.inputs + kSlab - 1) / kSlab);
+    }
+    P3D_HOST_DEVICE Four<Dtype> A() const {
+      return Read<whole>(from_, first_ + spot_.k, begin_, end_);
+    }
+    P3D_HOST_DEVICE Four<Dtype> B() const {
+      return Read<whole>(weights_, first_ + spot_.k, 0, end_b_);
+    }
+    P3D_HOST_DEVICE void Next() {
+      first_ += kSlab;
+      if (first_ < at_.inputs) return;
+      first_ = 0;
+      tap_.Next(at_);
+      weights_ += at_.inputs;
+      Aim();
+    }
+
+   private:
+    // At what the tap sees: values [begin, end) of the group's inputs lie
+    // within their line of the image.
+    P3D_HOST_DEVICE void Aim() {
+      const int l = at_.l.At(p_.l, tap_.l), h = at_.h.At(p_.h, tap_.h);
+      const int line = at_.w.in * at_.channels;
+      const int place = at_.w.At(p_.w, tap_.w) * at_.channels + first_channel_;
+      const bool past = tap_.l >= at_.l.kernel;
+      const bool seen = has_pixel_ && at_.l.Has(l) && at_.h.Has(h) && !past;
+      from_ = image_ + int64_t{l * at_.h.in + h} * line + place;
+      begin_ = -place;
+      end_ = seen ? static_cast<int>(Smaller(at_.inputs, line - place)) : 0;
+      end_b_ = has_output_ && !past ? at_.inputs : 0;
+    }
+
+    const Problem<int>& at_;
+    const Spot spot_;
+    const Pixel<int> p_;
+    const int first_channel_;
+    const bool has_pixel_, has_output_;
+    const Dtype* const image_;
+    Tap tap_;
+    int first_ = 0;  // input of the slab
+    const Dtype *from_, *weights_;
+    int begin_, end_, end_b_;
+  };
+
+  P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
+                             const Four<Dtype>& sums) const {
+    if (row >= at.num * at.out_pixels() || column >= at.outputs) return;
+    const int first = place.group * at.outputs;
+    const int64_t to = int64_t{row} * at.num_output + first;
+    Four<Dtype> values = {};
+    P3D_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const int o = column + i;
+      if (whole || o < at.outputs)
+        values.v[i] = epilogue(sums.v[i], first + o, to + o);
+    }
+    Write<whole>(values, false, y + to, column, at.outputs);
   }
 };
 
-// ConvShape without a vector: always three axes.
-struct Problem {
-  Axis l, h, w;
-  int64_t num = 1, channels = 1, num_output = 1;
-  int64_t inputs = 1, outputs = 1;  // of a group
+template <typename Dtype, int side, bool whole>
+struct ForwardTiles {
+  using Call = ForwardCall<Dtype>;
+  using Kernel = Tiles<Dtype, side, ForwardJob<Dtype, side, whole>>;
 
-  P3D_HOST_DEVICE int64_t in_pixels() const { return l.in * h.in * w.in; }
-  P3D_HOST_DEVICE int64_t out_pixels() const { return l.out * h.out * w.out; }
-  P3D_HOST_DEVICE int64_t taps() const {
-    return l.kernel * h.kernel * w.kernel;
+  static TileGrid Grid(const ConvShape& shape) {
+    return {side, shape.num * shape.out_pixels(),
+            shape.num_output / shape.group, shape.group};
   }
-};
-
-Problem ThreeAxes(const ConvShape& shape) {
-  CheckConvShape(shape);
-  const size_t given = shape.axes.size();
-  Check(given <= 3, "a convolution on a GPU takes up to 3 spatial axes, not ",
-        given);
-  Problem result;
-  Axis* axes[] = {&result.l, &result.h, &result.w};
-  for (size_t i = 0; i < given; ++i) {
-    const ConvAxis& from = shape.axes[i];
-    *axes[3 - given + i] = {from.in,
-                            from.out(),
-                            from.kernel,
-                            from.stride,
-                            from.dilation,
-                            from.pad_begin,
-                            shape.pad_mode == PadMode::kReplicate};
+  static bool Can(const Call& call) {
+    const ConvShape& shape = call.shape;
+    const int64_t terms = shape.taps() * shape.channels / shape.group;
+    return FitsInt(shape) && Grid(shape).blocks() <= kMaxTiles &&
+           Kernel::CanSum(terms) &&
+           (!whole || (InFours(shape) && Aligned(call.x) &&
+                       Aligned(call.weights) && Aligned(call.y)));
   }
-  result.num = shape.num;
-  result.channels = shape.channels;
-  result.num_output = shape.num_output;
-  result.inputs = shape.channels / shape.group;
-  result.outputs = shape.num_output / shape.group;
-  return result;
-}
-
-// Pixel `row` of images of height * width, counted through all images.
-struct Pixel {
-  P3D_HOST_DEVICE Pixel(int64_t row, int64_t length, int64_t height,
-                        int64_t width) {
-    const int64_t line = Quotient(row, width), plane = Quotient(line, height);
-    w = row - line * width;
-    h = line - plane * height;
-    n = Quotient(plane, length);
-    l = plane - n * length;
+  static bool Suits(const Call& call) {
+    const ConvShape& shape = call.shape;
+    return TilesSuit(side, Grid(shape), shape.num * shape.out_pixels(),
+                     shape.num_output / shape.group);
   }
-  int64_t n, l, h, w;
+  static void Launch(CUstream_st* stream, const Call& call) {
+    const TileGrid grid = Grid(call.shape);
+    const Problem<int> at = Folded(ThreeAxes<int>(call.shape));
+    MakeTiles(stream, "Convolve", grid.blocks(),
+              Kernel{{grid, at, call.x, call.weights, call.epilogue, call.y}});
+  }
 };
 
 template <typename Dtype>
-struct ForwardKernel {
-  Problem at;
+struct ForwardLoops {
+  Problem<int64_t> at;
   const Dtype *x, *weights;
   Epilogue<Dtype> epilogue;
   Dtype* y;
@@ -98,18 +146,18 @@ struct ForwardKernel {
   P3D_HOST_DEVICE void operator()(int64_t place) const {
     const int64_t row = Quotient(place, at.num_output);
     const int64_t o = place - row * at.num_output;
-    const Pixel p(row, at.l.out, at.h.out, at.w.out);
+    const Pixel<int64_t> p(row, at.l.out, at.h.out, at.w.out);
     const int64_t first = Quotient(o, at.outputs) * at.inputs;
     const Dtype* image = x + p.n * at.in_pixels() * at.channels + first;
     const Dtype* tap = weights + o * at.taps() * at.inputs;
     Dtype sum = 0;
     for (int64_t k = 0; k < at.l.kernel; ++k) {
-      const int64_t l = at.l.Seen(p.l, k);
+      const int64_t l = at.l.At(p.l, k);
       for (int64_t j = 0; j < at.h.kernel; ++j) {
-        const int64_t h = at.h.Seen(p.h, j);
+        const int64_t h = at.h.At(p.h, j);
         for (int64_t i = 0; i < at.w.kernel; ++i, tap += at.inputs) {
-          const int64_t w = at.w.Seen(p.w, i);
-          if (l < 0 || h < 0 || w < 0) continue;
+          const int64_t w = at.w.At(p.w, i);
+          if (!at.l.Has(l) || !at.h.Has(h) || !at.w.Has(w)) continue;
           const int64_t pixel = (l * at.h.in + h) * at.w.in + w;
           sum += Products(image + pixel * at.channels, tap);
         }
@@ -126,136 +174,48 @@ struct ForwardKernel {
 };
 
 template <typename Dtype>
-struct DataGradientKernel {
-  Problem at;
-  const Dtype *dy, *weights;
-  bool add;
-  Dtype* dx;
-
-  P3D_HOST_DEVICE void operator()(int64_t place) const {
-    const int64_t row = Quotient(place, at.channels);
-    const int64_t c = place - row * at.channels;
-    const Pixel q(row, at.l.in, at.h.in, at.w.in);
-    const int64_t group = Quotient(c, at.inputs);
-    const int64_t first = group * at.outputs;
-    const Dtype* image = dy + q.n * at.out_pixels() * at.num_output + first;
-    const Dtype* tap =
-        weights + first * at.taps() * at.inputs + c - group * at.inputs;
-    Dtype sum = 0;
-    for (int64_t k = 0; k < at.l.kernel; ++k) {
-      const Outputs l = at.l.SeenBy(q.l, k);
-      for (int64_t j = 0; j < at.h.kernel; ++j) {
-        const Outputs h = at.h.SeenBy(q.h, j);
-        for (int64_t i = 0; i < at.w.kernel; ++i, tap += at.inputs) {
-          sum += Box(l, h, at.w.SeenBy(q.w, i), image, tap);
-        }
-      }
-    }
-    dx[place] = add ? dx[place] + sum : sum;
-  }
-
-  // The sum over a box of output pixels and the outputs of the group.
-  P3D_HOST_DEVICE Dtype Box(const Outputs& l, const Outputs& h,
-                            const Outputs& w, const Dtype* image,
-                            const Dtype* tap) const {
-    const int64_t step = at.inputs * at.taps();
-    Dtype sum = 0;
-    for (int64_t a = l.begin; a < l.end; ++a) {
-      for (int64_t b = h.begin; b < h.end; ++b) {
-        for (int64_t c = w.begin; c < w.end; ++c) {
-          const int64_t pixel = (a * at.h.out + b) * at.w.out + c;
-          const Dtype* from = image + pixel * at.num_output;
-          for (int64_t o = 0; o < at.outputs; ++o) {
-            sum += from[o] * tap[o * step];
-          }
-        }
-      }
-    }
-    return sum;
-  }
-};
-
-// Row (o * taps + k) * inputs + i: one weight, summed over all output pixels.
-template <typename Dtype>
-struct WeightGradientRows {
-  Problem at;
-  const Dtype *dy, *x;
-  bool add;
-  Dtype* dw;
-
-  P3D_HOST_DEVICE Pair Sum(int64_t row, int64_t lane) const {
-    const int64_t column = Quotient(row, at.inputs);
-    const int64_t line = Quotient(column, at.w.kernel);
-    const int64_t k_w = column - line * at.w.kernel;
-    const int64_t plane = Quotient(line, at.h.kernel);
-    const int64_t k_h = line - plane * at.h.kernel;
-    const int64_t o = Quotient(plane, at.l.kernel);
-    const int64_t k_l = plane - o * at.l.kernel;
-    const int64_t c =
-        Quotient(o, at.outputs) * at.inputs + row - column * at.inputs;
-    const int64_t end = at.num * at.out_pixels();
-    Pair sum = {0, 0};
-    for (int64_t place = lane; place < end; place += kThreads) {
-      const Pixel p(place, at.l.out, at.h.out, at.w.out);
-      const int64_t l = at.l.Seen(p.l, k_l);
-      const int64_t h = at.h.Seen(p.h, k_h);
-      const int64_t w = at.w.Seen(p.w, k_w);
-      if (l < 0 || h < 0 || w < 0) continue;
-      const int64_t pixel = ((p.n * at.l.in + l) * at.h.in + h) * at.w.in + w;
-      sum.first += static_cast<double>(dy[place * at.num_output + o]) *
-                   x[pixel * at.channels + c];
-    }
-    return sum;
-  }
-  P3D_HOST_DEVICE void Store(int64_t row, const Pair& sum) const {
-    dw[row] = (add ? dw[row] : 0) + static_cast<Dtype>(sum.first);
-  }
-};
+void LaunchForwardLoops(CUstream_st* stream, const ForwardCall<Dtype>& call) {
+  const auto at = ThreeAxes<int64_t>(call.shape);
+  ForEach(stream, "Convolve", at.num * at.out_pixels() * at.num_output,
+          ForwardLoops<Dtype>{at, call.x, call.weights, call.epilogue, call.y});
+}
 
 }  // namespace
+
+template <>
+const Candidates<ForwardCall<float>>& All() {
+  static const Candidates<ForwardCall<float>> table = {
+      Entry<ForwardTiles<float, 128, true>>("tiles_128_fours"),
+      Entry<ForwardTiles<float, 64, true>>("tiles_64_fours"),
+      Entry<ForwardTiles<float, 64, false>>("tiles_64"),
+      Entry<ForwardTiles<float, 32, true>>("tiles_32_fours"),
+      Entry<ForwardTiles<float, 32, false>>("tiles_32"),
+      {"loops", Always, Always, LaunchForwardLoops<float>},
+  };
+  return table;
+}
+
+template <>
+const Candidates<ForwardCall<double>>& All() {
+  static const Candidates<ForwardCall<double>> table = {
+      Entry<ForwardTiles<double, 32, false>>("tiles_32"),
+      {"loops", Always, Always, LaunchForwardLoops<double>},
+  };
+  return table;
+}
 
 template <typename Dtype>
 void Convolve(CUstream_st* stream, const ConvShape& shape, const Dtype* x,
               const Dtype* weights, const Epilogue<Dtype>& epilogue, Dtype* y) {
-  const Problem at = ThreeAxes(shape);
-  ForEach(stream, "Convolve", at.num * at.out_pixels() * at.num_output,
-          ForwardKernel<Dtype>{at, x, weights, epilogue, y});
+  ThreeAxes<int64_t>(shape);  // or throws
+  const ForwardCall<Dtype> call = {shape, x, weights, epilogue, y};
+  Chosen(call).launch(stream, call);
 }
 
-template <typename Dtype>
-void ConvDataGradient(CUstream_st* stream, const ConvShape& shape,
-                      const Dtype* dy, const Dtype* weights, bool add,
-                      Dtype* dx) {
-  const Problem at = ThreeAxes(shape);
-  ForEach(stream, "ConvDataGradient", at.num * at.in_pixels() * at.channels,
-          DataGradientKernel<Dtype>{at, dy, weights, add, dx});
-}
-
-template <typename Dtype>
-void ConvWeightGradient(CUstream_st* stream, const ConvShape& shape,
-                        const Dtype* dy, const Dtype* x, Dtype*, bool add,
-                        Dtype* dw) {
-  const Problem at = ThreeAxes(shape);
-  SumRows(stream, "ConvWeightGradient", shape.weight_count(),
-          WeightGradientRows<Dtype>{at, dy, x, add, dw});
-}
-
-int64_t ConvWeightGradientScratch(const ConvShape& shape) {
-  ThreeAxes(shape);
-  return 0;
-}
-
-#define P3D_INSTANTIATE(Dtype)                                                 \
-  template void Convolve(CUstream_st*, const ConvShape&, const Dtype*,         \
-                         const Dtype*, const Epilogue<Dtype>&, Dtype*);        \
-  template void ConvDataGradient(CUstream_st*, const ConvShape&, const Dtype*, \
-                                 const Dtype*, bool, Dtype*);                  \
-  template void ConvWeightGradient(CUstream_st*, const ConvShape&,             \
-                                   const Dtype*, const Dtype*, Dtype*, bool,   \
-                                   Dtype*)
-P3D_INSTANTIATE(float);
-P3D_INSTANTIATE(double);
-#undef P3D_INSTANTIATE
+template void Convolve(CUstream_st*, const ConvShape&, const float*,
+                       const float*, const Epilogue<float>&, float*);
+template void Convolve(CUstream_st*, const ConvShape&, const double*,
+                       const double*, const Epilogue<double>&, double*);
 
 }  // namespace cuda
 }  // namespace p3d

@@ -2,8 +2,9 @@
 #define P3D_KERNELS_CUDA_LAUNCH_HPP_
 
 // How the .cu files of the kernels reach the GPU. A kernel is a small struct
-// whose operator() does one element, one row or one thread's share; the
-// functions below run it everywhere. They return without waiting.
+// whose operator() does one element, one row or one thread's share, or one that
+// makes tiles; the functions below run it everywhere. They return without
+// waiting.
 //
 // Another compiler than nvcc turns them into loops over the same threads in
 // host memory: so a .cu file can be included into a test and compared with the
@@ -11,6 +12,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <vector>
 
 #include "kernels/affine.hpp"
 #include "kernels/error.hpp"
@@ -35,6 +38,7 @@ namespace cuda {
 
 constexpr int kThreads = 256;      // in a block
 constexpr int64_t kBlocks = 4096;  // at most; their threads take several items
+constexpr int64_t kMaxTiles = 0x7fffffff;  // blocks of one launch
 
 // a / b for a >= 0 and b > 0. The division of 64-bit integers is a long
 // subroutine on GPUs; nearly all quotients fit into 32.
@@ -109,6 +113,34 @@ void LaunchRows(CUstream_st* stream, const char* kernel, int64_t count,
   CheckLaunch(kernel);
 }
 
+// Two shared memories in turns: one is read while the other is written. A
+// multiprocessor has registers for 512 threads that use 128 each.
+template <typename Tiles>
+__global__ void __launch_bounds__(Tiles::kLanes, 512 / Tiles::kLanes)
+    RunTiles(Tiles tiles) {
+  __shared__ typename Tiles::Shared shared[2];
+  typename Tiles::Lane lane(tiles, blockIdx.x, threadIdx.x);
+  const int steps = lane.steps();
+  lane.Fetch();
+  lane.Put(&shared[0]);
+  __syncthreads();
+  for (int step = 1; step < steps; ++step) {
+    lane.Fetch();
+    lane.Multiply(shared[(step + 1) % 2]);
+    lane.Put(&shared[step % 2]);
+    __syncthreads();
+  }
+  lane.Multiply(shared[(steps + 1) % 2]);
+  lane.Store();
+}
+
+template <typename Tiles>
+void LaunchTiles(CUstream_st* stream, const char* kernel, int64_t count,
+                 const Tiles& tiles) {
+  RunTiles<<<static_cast<unsigned>(count), Tiles::kLanes, 0, stream>>>(tiles);
+  CheckLaunch(kernel);
+}
+
 #else  // as loops on the host
 
 template <typename Threads>
@@ -131,6 +163,24 @@ void LaunchRows(CUstream_st*, const char*, int64_t count, int width,
     for (int lane = 0; lane < width; ++lane) {
       rows.Store(row, lane, sums[lane]);
     }
+  }
+}
+
+// What is not put into the shared memory is not a number.
+template <typename Tiles>
+void LaunchTiles(CUstream_st*, const char*, int64_t count, const Tiles& tiles) {
+  using Lane = typename Tiles::Lane;
+  for (int64_t block = 0; block < count; ++block) {
+    std::vector<Lane> lanes;
+    for (int i = 0; i < Tiles::kLanes; ++i) lanes.emplace_back(tiles, block, i);
+    typename Tiles::Shared shared;
+    for (int step = 0; step < lanes[0].steps(); ++step) {
+      std::memset(&shared, 0xff, sizeof(shared));
+      for (Lane& lane : lanes) lane.Fetch();
+      for (Lane& lane : lanes) lane.Put(&shared);
+      for (Lane& lane : lanes) lane.Multiply(shared);
+    }
+    for (Lane& lane : lanes) lane.Store();
   }
 }
 
@@ -221,6 +271,25 @@ template <typename Rows>
 void SumRows(CUstream_st* stream, const char* kernel, int64_t count,
              const Rows& rows) {
   SumColumns(stream, kernel, count, 1, detail::RowsOfOneColumn<Rows>{rows});
+}
+
+// Has `count` blocks (at most kMaxTiles) of Tiles::kLanes threads each make a
+// tile. The threads of a block share memory of type Tiles::Shared; each is a
+// Tiles::Lane, made of (tiles, block, lane), that does
+//
+//   steps() times:  Fetch()            reads into registers
+//                   Put(&shared)       hands to the others
+//                   Multiply(shared)   uses what all have put
+//   Store()
+//
+// The Fetch of a step may come before the Multiply of the one before it.
+template <typename Tiles>
+void MakeTiles(CUstream_st* stream, const char* kernel, int64_t count,
+               const Tiles& tiles) {
+  if (count <= 0) return;
+  Check(count <= kMaxTiles, kernel, " would need ", count,
+        " blocks on the GPU");
+  detail::LaunchTiles(stream, kernel, count, tiles);
 }
 
 }  // namespace cuda

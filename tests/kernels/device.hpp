@@ -61,6 +61,9 @@ class Device {
   Device& operator=(const Device&) = delete;
 
   T* get() const { return static_cast<T*>(memory_); }
+  void Set(const std::vector<T>& values) const {
+    Copy(memory_, values.data(), bytes());
+  }
   // Waits for the kernels.
   std::vector<T> values() const {
     std::vector<T> result(count_);

@@ -1,20 +1,26 @@
-// The convolution of conv.cu and its gradients against those of
-// conv_reference.cpp; see device.hpp for what this tests where. All values are
-// small integers over a power of two, so that results are the same to the bit.
+// The convolution of conv.cu and its gradients, each implementation that can do
+// a case, against those of conv_reference.cpp; see device.hpp for what this
+// tests where. All values are small integers over a power of two, so that
+// results are the same to the bit.
 //
 //   test_cuda_conv ["case"]
 //
 // Cases are written as in conv_cases.hpp.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "conv_cases.hpp"
 #include "device.hpp"
 #include "kernels/conv.cu"
+#include "kernels/conv_data_gradient.cu"
 #include "kernels/conv_reference.hpp"
+#include "kernels/conv_weight_gradient.cu"
 #include "kernels/order.hpp"
 #include "testing.hpp"
 
@@ -45,6 +51,22 @@ const char* const kCases[] = {
     "2 5 5 5 zero 6,3,1,1,1,1 5,3,2,1,1,1",  // depthwise
     "1 3 9 3 zero 4,3,1,1,1,1 3,3,2,1,1,1 5,3,2,1,1,1",
     "3 1 2 1 zero 11,3,1,1,1,1 13,3,1,1,1,1",  // more pixels than threads
+    // Whole fours of channels; tiles that are full, and cut on every side.
+    "1 4 4 1 zero 1,1,1,1,0,0",
+    "2 64 64 1 zero 8,1,1,1,0,0 8,1,1,1,0,0",
+    "1 12 132 1 zero 11,3,1,1,1,1 13,1,1,1,0,0",
+    "1 132 12 1 zero 3,1,1,1,0,0 5,3,1,1,1,1",
+    "2 20 36 1 zero 3,3,1,1,1,1 4,1,1,1,0,0 5,1,1,1,0,0",
+    "2 16 24 2 zero 5,3,2,1,1,1 7,3,2,1,1,1 6,1,2,1,0,0",
+    "1 8 16 1 zero 5,2,2,2,3,1 6,2,1,3,2,2 7,3,3,1,0,4",
+    "1 8 4 1 replicate 4,3,1,1,1,1 5,3,2,1,1,1 6,3,1,2,3,3",
+    // Slices of pixels, from images of many and of few.
+    "2 8 12 1 zero 7,1,1,1,0,0 9,3,1,1,1,1 11,3,1,1,1,1",
+    "300 4 8 1 zero 3,1,1,1,0,0",
+    "301 3 5 1 zero 2,1,1,1,0,0 2,3,1,1,1,1",
+    // More terms than are summed in float.
+    "1 37 3 1 zero 15,15,1,1,0,0 15,15,1,1,0,0",
+    "1 3 37 1 zero 15,15,1,1,14,0 16,15,1,1,0,0",
 };
 
 template <typename Dtype>
@@ -54,7 +76,42 @@ std::vector<Dtype> Values(int64_t count, int limit, uint32_t seed) {
   return std::vector<Dtype>(values.begin(), values.end());
 }
 
+template <typename Dtype>
+std::vector<Dtype> Blank(size_t count) {
+  return std::vector<Dtype>(count, std::numeric_limits<Dtype>::quiet_NaN());
+}
+
+// The names of the implementations that were launched.
+template <typename Call>
+std::set<std::string>& Met() {
+  static std::set<std::string> names;
+  return names;
+}
+
+template <typename Call>
+void ExpectAllMet() {
+  for (const auto& candidate : p3d::cuda::All<Call>()) {
+    Expect(Met<Call>().count(candidate.name),
+           std::string("test_cuda_conv: no case tests ") + candidate.name);
+  }
+}
+
 enum Use { kScale = 1, kShift = 2, kInner = 4, kResidual = 8, kOuter = 16 };
+
+// Launches every implementation that can do a call, and expects that `result`
+// becomes what is wanted. It begins as `before`.
+template <typename Call, typename Dtype>
+void TestCandidates(const Call& call, const Device<Dtype>& result,
+                    const std::vector<Dtype>& before,
+                    const std::vector<Dtype>& want, const std::string& where) {
+  for (const auto& candidate : p3d::cuda::All<Call>()) {
+    if (!candidate.can(call)) continue;
+    result.Set(before);
+    candidate.launch(nullptr, call);
+    Expect(result.values() == want, where + ", " + candidate.name);
+    Met<Call>().insert(candidate.name);
+  }
+}
 
 template <typename Dtype>
 struct Problem {
@@ -111,39 +168,44 @@ void TestForward(const Problem<Dtype>& problem, int use) {
     if (use & kResidual) v = v / 2 - 2 * problem.y[i];
     if (use & kOuter) v = std::max<Dtype>(v, 0);
   }
-  const std::string where = problem.where + ": epilogue " + std::to_string(use);
-  p3d::cuda::Convolve(nullptr, shape, x.get(), weights.get(), e, y.get());
-  Expect(y.values() == want, where);
+  const std::string where = problem.where + ", epilogue " + std::to_string(use);
+  p3d::cuda::ForwardCall<Dtype> call = {shape, x.get(), weights.get(), e,
+                                        y.get()};
+  TestCandidates(call, y, Blank<Dtype>(want.size()), want, where);
   if (!e.residual) return;
-  p3d::cuda::Convolve(nullptr, shape, x.get(), weights.get(), e,
-                      residual.get());
-  Expect(residual.values() == want, where + " in place");
+  call.epilogue.residual = y.get();
+  TestCandidates(call, y, problem.y, want, where + " in place");
 }
 
 template <typename Dtype>
-void TestGradients(const Problem<Dtype>& problem) {
+void TestGradients(const Problem<Dtype>& problem, bool add) {
   const ConvShape& shape = problem.shape;
-  const auto& dy = problem.y;
-  const Device<Dtype> x(problem.x), d_dy(dy),
+  const std::string where = problem.where + (add ? ", added" : "");
+  const Device<Dtype> x(problem.x), dy(problem.y),
       weights(problem.Turned(problem.weights)), dx(problem.x.size()),
       dw(problem.weights.size()),
       scratch(p3d::cuda::ConvWeightGradientScratch(shape));
-  std::vector<Dtype> want_dx(problem.x.size()), want_dw(problem.weights.size());
-  for (bool add : {false, true}) {
-    const std::string where = problem.where + (add ? ", added" : "");
-    p3d::ConvDataGradientReference(shape, problem.out, dy.data(),
-                                   problem.weights.data(), problem.in,
-                                   want_dx.data(), add);
-    p3d::cuda::ConvDataGradient(nullptr, shape, d_dy.get(), weights.get(), add,
-                                dx.get());
-    Expect(dx.values() == want_dx, where + ": gradient of the input");
-    p3d::ConvWeightGradientReference(shape, problem.out, dy.data(), problem.in,
-                                     problem.x.data(), want_dw.data());
-    p3d::cuda::ConvWeightGradient(nullptr, shape, d_dy.get(), x.get(),
-                                  scratch.get(), add, dw.get());
-    Expect(dw.values() == problem.Turned(want_dw),
-           where + ": gradient of the weights");
-  }
+
+  std::vector<Dtype> want_dx(problem.x);
+  p3d::ConvDataGradientReference(shape, problem.out, problem.y.data(),
+                                 problem.weights.data(), problem.in,
+                                 want_dx.data(), add);
+  TestCandidates(
+      p3d::cuda::DataGradientCall<Dtype>{shape, dy.get(), weights.get(), add,
+                                         dx.get()},
+      dx, add ? problem.x : Blank<Dtype>(want_dx.size()), want_dx,
+      where + ": gradient of the input");
+
+  std::vector<Dtype> want_dw(problem.weights.size());
+  if (add) want_dw = problem.weights;
+  p3d::ConvWeightGradientReference(shape, problem.out, problem.y.data(),
+                                   problem.in, problem.x.data(),
+                                   want_dw.data());
+  TestCandidates(
+      p3d::cuda::WeightGradientCall<Dtype>{shape, dy.get(), x.get(),
+                                           scratch.get(), add, dw.get()},
+      dw, add ? problem.Turned(problem.weights) : Blank<Dtype>(want_dw.size()),
+      problem.Turned(want_dw), where + ": gradient of the weights");
 }
 
 template <typename Dtype>
@@ -151,7 +213,96 @@ void TestType(const std::string& text, int use) {
   const Problem<Dtype> problem(text);
   TestForward(problem, 0);
   TestForward(problem, use);
-  TestGradients(problem);
+  TestGradients(problem, false);
+  TestGradients(problem, true);
+}
+
+void ExpectClose(const Device<float>& got, const std::vector<float>& want,
+                 const std::string& where) {
+  const std::vector<float> values = got.values();
+  double worst = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double error = std::fabs(values[i] / want[i] - 1);
+    worst = error <= worst ? worst : error;  // keeps NaN
+  }
+  Expect(worst < 1e-5, where + ": relative error " + std::to_string(worst));
+}
+
+// Sums of many values, all above zero, lose no digits.
+void TestDigits(const std::string& text) {
+  Problem<float> problem(text);
+  const ConvShape& shape = problem.shape;
+  for (auto* values : {&problem.x, &problem.weights, &problem.y}) {
+    for (float& value : *values) value = std::fabs(value) + 0.3f;
+  }
+  const Device<float> x(problem.x), weights(problem.Turned(problem.weights)),
+      dy(problem.y), y(problem.y.size()), dx(problem.x.size()),
+      dw(problem.weights.size()),
+      scratch(p3d::cuda::ConvWeightGradientScratch(shape));
+
+  std::vector<float> want(problem.y.size());
+  p3d::ConvReference(shape, problem.in, problem.x.data(),
+                     problem.weights.data(), problem.out, want.data());
+  p3d::cuda::Convolve<float>(nullptr, shape, x.get(), weights.get(), {},
+                             y.get());
+  ExpectClose(y, want, problem.where);
+
+  want.resize(problem.x.size());
+  p3d::ConvDataGradientReference(shape, problem.out, problem.y.data(),
+                                 problem.weights.data(), problem.in,
+                                 want.data());
+  p3d::cuda::ConvDataGradient(nullptr, shape, dy.get(), weights.get(), false,
+                              dx.get());
+  ExpectClose(dx, want, problem.where + ": gradient of the input");
+
+  want.assign(problem.weights.size(), 0);
+  p3d::ConvWeightGradientReference(shape, problem.out, problem.y.data(),
+                                   problem.in, problem.x.data(), want.data());
+  p3d::cuda::ConvWeightGradient(nullptr, shape, dy.get(), x.get(),
+                                scratch.get(), false, dw.get());
+  ExpectClose(dw, problem.Turned(want),
+              problem.where + ": gradient of the weights");
+}
+
+// What is chosen for layers of P3D-199, and for what tiles cannot do or would
+// do slowly.
+void TestChoices() {
+  const struct {
+    const char *text, *forward, *data_gradient, *weight_gradient;
+  } kChoices[] = {
+      {"8 3 64 1 zero 16,1,1,1,0,0 160,7,2,1,3,3 160,7,2,1,3,3", "tiles_64",
+       "loops", "tiles_64"},
+      {"8 64 64 1 zero 8,1,1,1,0,0 40,3,1,1,1,1 40,3,1,1,1,1", "tiles_64_fours",
+       "tiles_64_fours", "tiles_64_fours"},
+      {"8 64 256 1 zero 8,1,1,1,0,0 40,1,1,1,0,0 40,1,1,1,0,0",
+       "tiles_128_fours", "tiles_64_fours", "tiles_64_fours"},
+      {"32 256 256 1 zero 2,1,1,1,0,0 10,3,1,1,1,1 10,3,1,1,1,1",
+       "tiles_64_fours", "tiles_64_fours", "tiles_128_fours"},
+      {"1 512 512 1 zero 5,3,1,1,1,1 5,3,1,1,1,1", "tiles_32_fours",
+       "tiles_32_fours", "tiles_64_fours"},
+      {"2 64 64 64 zero 13,3,1,1,1,1", "loops", "loops", "loops"},
+      {"1 8 8 1 replicate 9,3,1,1,1,1", "tiles_32_fours", "loops",
+       "tiles_32_fours"},
+      {"1 8 8 1 zero 2000000000,1,1,1,0,0", "loops", "loops", "loops"},
+      {"1 8 8 1 zero 2,1,4294967296,1,0,0", "loops", "loops", "loops"},
+  };
+  for (const auto& choice : kChoices) {
+    const ConvShape shape = testing::Parse(choice.text);
+    const auto expect = [&](const std::string& chosen, const char* want) {
+      Expect(chosen == want, std::string("test_cuda_conv: \"") + choice.text +
+                                 "\" is done by " + chosen + " instead of " +
+                                 want);
+    };
+    const p3d::cuda::ForwardCall<float> forward = {
+        shape, nullptr, nullptr, {}, nullptr};
+    expect(p3d::cuda::Chosen(forward).name, choice.forward);
+    const p3d::cuda::DataGradientCall<float> data = {shape, nullptr, nullptr,
+                                                     false, nullptr};
+    expect(p3d::cuda::Chosen(data).name, choice.data_gradient);
+    const p3d::cuda::WeightGradientCall<float> weight = {
+        shape, nullptr, nullptr, nullptr, false, nullptr};
+    expect(p3d::cuda::Chosen(weight).name, choice.weight_gradient);
+  }
 }
 
 void ExpectRefused(const std::string& text, const std::string& why) {
@@ -178,6 +329,16 @@ int main(int argc, char** argv) {
     TestType<float>(text, ++use % 32);
     TestType<double>(text, ++use % 32);
   }
+  ExpectAllMet<p3d::cuda::ForwardCall<float>>();
+  ExpectAllMet<p3d::cuda::ForwardCall<double>>();
+  ExpectAllMet<p3d::cuda::DataGradientCall<float>>();
+  ExpectAllMet<p3d::cuda::DataGradientCall<double>>();
+  ExpectAllMet<p3d::cuda::WeightGradientCall<float>>();
+  ExpectAllMet<p3d::cuda::WeightGradientCall<double>>();
+  TestDigits("1 60000 8 1 zero 1,1,1,1,0,0");
+  TestDigits("1 8 60000 1 zero 1,1,1,1,0,0");
+  TestDigits("1 8 8 1 zero 60000,1,1,1,0,0");
+  TestChoices();
   const std::string axis = " 2,1,1,1,0,0";
   ExpectRefused("1 1 1 1 zero" + axis + axis + axis + axis,
                 "up to 3 spatial axes, not 4");

@@ -21,7 +21,7 @@ def test_what_gpu_check_runs_compiles() -> None:
     folder = Path(__file__).parent
     sources = sorted(folder.glob("test_cuda_*.cpp"))
     assert sources
-    sources.append(LAYERS.parent / "tools" / "bench_cuda.cpp")
+    sources += sorted((LAYERS.parent / "tools").glob("bench_cuda*.cpp"))
     options = ["-std=c++14", "-x=cu"]
     nvcc.compile_cuda(sources, [LAYERS, folder], archs=["90"], options=options)
 

@@ -1,0 +1,48 @@
+#ifndef P3D_KERNELS_CONV_CANDIDATE_CUDA_HPP_
+#define P3D_KERNELS_CONV_CANDIDATE_CUDA_HPP_
+
+#include <vector>
+
+struct CUstream_st;  // a cudaStream_t is a pointer to it
+
+namespace p3d {
+namespace cuda {
+
+// One implementation of what a Call asks for.
+template <typename Call>
+struct Candidate {
+  const char* name;
+  bool (*can)(const Call& call);
+  bool (*suits)(const Call& call);  // should be faster than those that follow
+  void (*launch)(CUstream_st* stream, const Call& call);
+};
+
+// All there are, fastest first; the last one, the plain loops, always can.
+template <typename Call>
+using Candidates = std::vector<Candidate<Call>>;
+template <typename Call>
+const Candidates<Call>& All();
+
+// The first that can do what is called for and suits it.
+template <typename Call>
+const Candidate<Call>& Chosen(const Call& call) {
+  const Candidate<Call>* candidate = All<Call>().data();
+  while (!candidate->can(call) || !candidate->suits(call)) ++candidate;
+  return *candidate;
+}
+
+template <typename Call>
+bool Always(const Call&) {
+  return true;
+}
+
+// The candidate that a class with the three functions makes.
+template <typename Class>
+Candidate<typename Class::Call> Entry(const char* name) {
+  return {name, Class::Can, Class::Suits, Class::Launch};
+}
+
+}  // namespace cuda
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_CONV_CANDIDATE_CUDA_HPP_

@@ -1,0 +1,247 @@
+#include "kernels/conv_cuda.hpp"
+
+// The header that this file implements comes first.
+#include "kernels/conv_candidate_cuda.hpp"
+#include "kernels/conv_problem_cuda.hpp"
+#include "kernels/conv_tile_cuda.hpp"
+#include "kernels/cuda_launch.hpp"
+
+namespace p3d {
+namespace cuda {
+namespace {
+
+template <typename Dtype>
+struct DataGradientCall {
+  const ConvShape& shape;
+  const Dtype *dy, *weights;
+  bool add;
+  Dtype* dx;
+};
+
+// Input pixels times inputs; k goes through the taps and their outputs.
+template <typename Dtype, int side, bool whole>
+struct DataGradientJob {
+  TileGrid grid;
+  Problem<int> at;
+  const Dtype *dy, *weights;
+  bool add;
+  Dtype* dx;
+
+  class Reader {
+   public:
+    static constexpr bool kAlongA = true, kAlongB = false;
+
+    P3D_HOST_DEVICE Reader(const DataGradientJob& job, const TilePlace& place,
+                           int lane)
+        : at_(job.at),
+          spot_a_(Spot::Along(lane)),
+          spot_b_(Spot::Across(side, lane)),
+          q_(place.row + spot_a_.outer, at_.l.in, at_.h.in, at_.w.in),
+          has_pixel_(q_.n < at_.num),
+          column_(place.column + spot_b_.outer),
+          tap_size_(at_.taps() * at_.inputs) {
+      const int first = place.group * at_.outputs;
+      image_ =
+          job.dy + int64_t{q_.n} * at_.out_pixels() * at_.num_output + first;
+      weights_ = job.weights + int64_t{first} * tap_size_;
+      Aim();
+    }
+
+    P3D_HOST_DEVICE int slabs() const {
+      return at_.taps() * ((at_.outputs + kSlab - 1) / kSlab);
+    }
+    P3D_HOST_DEVICE Four<Dtype> A() const {
+      return Read<whole>(from_, first_ + spot_a_.k, 0, end_);
+    }
+    P3D_HOST_DEVICE Four<Dtype> B() const {
+      const int o = first_ + spot_b_.k;
+      return Read<whole>(weights_ + int64_t{o} * tap_size_, column_, 0,
+                         o < end_b_ ? at_.inputs : 0);
+    }
+    P3D_HOST_DEVICE void Next() {
+      first_ += kSlab;
+      if (first_ < at_.outputs) return;
+      first_ = 0;
+      tap_.Next(at_);
+      weights_ += at_.inputs;
+      Aim();
+    }
+
+   private:
+    // At the output pixel whose tap sees this thread's pixel, if there is one.
+    P3D_HOST_DEVICE void Aim() {
+      const int l = at_.l.SeenBy(q_.l, tap_.l), h = at_.h.SeenBy(q_.h, tap_.h),
+                w = at_.w.SeenBy(q_.w, tap_.w);
+      const bool past = tap_.l >= at_.l.kernel;
+      const bool seen = has_pixel_ && l >= 0 && h >= 0 && w >= 0 && !past;
+      const int pixel = (l * at_.h.out + h) * at_.w.out + w;
+      from_ = image_ + int64_t{pixel} * at_.num_output;
+      end_ = seen ? at_.outputs : 0;
+      end_b_ = past ? 0 : at_.outputs;
+    }
+
+    const Problem<int>& at_;
+    const Spot spot_a_, spot_b_;
+    const Pixel<int> q_;
+    const bool has_pixel_;
+    const int column_;    // the first of four inputs
+    const int tap_size_;  // from one output's weights to the next one's
+    Tap tap_;
+    int first_ = 0;  // output of the slab
+    const Dtype *image_, *from_, *weights_;
+    int end_, end_b_;
+  };
+
+  P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
+                             const Four<Dtype>& sums) const {
+    if (row >= at.num * at.in_pixels() || column >= at.inputs) return;
+    Dtype* to = dx + int64_t{row} * at.channels + place.group * at.inputs;
+    Write<whole>(sums, add, to, column, at.inputs);
+  }
+};
+
+template <typename Dtype, int side, bool whole>
+struct DataGradientTiles {
+  using Call = DataGradientCall<Dtype>;
+  using Kernel = Tiles<Dtype, side, DataGradientJob<Dtype, side, whole>>;
+
+  static TileGrid Grid(const ConvShape& shape) {
+    return {side, shape.num * shape.in_pixels(), shape.channels / shape.group,
+            shape.group};
+  }
+  static bool Can(const Call& call) {
+    const ConvShape& shape = call.shape;
+    const int64_t terms = shape.taps() * shape.num_output / shape.group;
+    return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
+           Grid(shape).blocks() <= kMaxTiles && Kernel::CanSum(terms) &&
+           (!whole || (InFours(shape) && Aligned(call.dy) &&
+                       Aligned(call.weights) && Aligned(call.dx)));
+  }
+  static bool Suits(const Call& call) {
+    const ConvShape& shape = call.shape;
+    return TilesSuit(side, Grid(shape), shape.num * shape.in_pixels(),
+                     shape.channels / shape.group);
+  }
+  static void Launch(CUstream_st* stream, const Call& call) {
+    const TileGrid grid = Grid(call.shape);
+    MakeTiles(stream, "ConvDataGradient", grid.blocks(),
+              Kernel{{grid, ThreeAxes<int>(call.shape), call.dy, call.weights,
+                      call.add, call.dx}});
+  }
+};
+
+// The outputs [begin, end) of an axis.
+struct Outputs {
+  int64_t begin, end;
+};
+
+// The outputs whose tap k sees element q.
+P3D_HOST_DEVICE inline Outputs Seers(const Axis<int64_t>& axis, int64_t q,
+                                     int64_t k) {
+  const int64_t from = q + axis.pad - k * axis.dilation;
+  int64_t begin = from > 0 ? Quotient(from + axis.stride - 1, axis.stride) : 0;
+  int64_t end = from >= 0 ? Quotient(from, axis.stride) + 1 : 0;
+  if (axis.replicate && q == 0) begin = 0;
+  if (axis.replicate && q == axis.in - 1) end = axis.out;
+  return {begin, Smaller(end, axis.out)};
+}
+
+template <typename Dtype>
+struct DataGradientLoops {
+  Problem<int64_t> at;
+  const Dtype *dy, *weights;
+  bool add;
+  Dtype* dx;
+
+  P3D_HOST_DEVICE void operator()(int64_t place) const {
+    const int64_t row = Quotient(place, at.channels);
+    const int64_t c = place - row * at.channels;
+    const Pixel<int64_t> q(row, at.l.in, at.h.in, at.w.in);
+    const int64_t group = Quotient(c, at.inputs);
+    const int64_t first = group * at.outputs;
+    const Dtype* image = dy + q.n * at.out_pixels() * at.num_output + first;
+    const Dtype* tap =
+        weights + first * at.taps() * at.inputs + c - group * at.inputs;
+    Dtype sum = 0;
+    for (int64_t k = 0; k < at.l.kernel; ++k) {
+      const Outputs l = Seers(at.l, q.l, k);
+      for (int64_t j = 0; j < at.h.kernel; ++j) {
+        const Outputs h = Seers(at.h, q.h, j);
+        for (int64_t i = 0; i < at.w.kernel; ++i, tap += at.inputs) {
+          sum += Box(l, h, Seers(at.w, q.w, i), image, tap);
+        }
+      }
+    }
+    dx[place] = add ? dx[place] + sum : sum;
+  }
+
+  // The sum over a box of output pixels and the outputs of the group.
+  P3D_HOST_DEVICE Dtype Box(const Outputs& l, const Outputs& h,
+                            const Outputs& w, const Dtype* image,
+                            const Dtype* tap) const {
+    const int64_t step = at.inputs * at.taps();
+    Dtype sum = 0;
+    for (int64_t a = l.begin; a < l.end; ++a) {
+      for (int64_t b = h.begin; b < h.end; ++b) {
+        for (int64_t c = w.begin; c < w.end; ++c) {
+          const int64_t pixel = (a * at.h.out + b) * at.w.out + c;
+          const Dtype* from = image + pixel * at.num_output;
+          for (int64_t o = 0; o < at.outputs; ++o) {
+            sum += from[o] * tap[o * step];
+          }
+        }
+      }
+    }
+    return sum;
+  }
+};
+
+template <typename Dtype>
+void LaunchDataGradientLoops(CUstream_st* stream,
+                             const DataGradientCall<Dtype>& call) {
+  const auto at = ThreeAxes<int64_t>(call.shape);
+  ForEach(
+      stream, "ConvDataGradient", at.num * at.in_pixels() * at.channels,
+      DataGradientLoops<Dtype>{at, call.dy, call.weights, call.add, call.dx});
+}
+
+}  // namespace
+
+template <>
+const Candidates<DataGradientCall<float>>& All() {
+  static const Candidates<DataGradientCall<float>> table = {
+      Entry<DataGradientTiles<float, 128, true>>("tiles_128_fours"),
+      Entry<DataGradientTiles<float, 64, true>>("tiles_64_fours"),
+      Entry<DataGradientTiles<float, 64, false>>("tiles_64"),
+      Entry<DataGradientTiles<float, 32, true>>("tiles_32_fours"),
+      Entry<DataGradientTiles<float, 32, false>>("tiles_32"),
+      {"loops", Always, Always, LaunchDataGradientLoops<float>},
+  };
+  return table;
+}
+
+template <>
+const Candidates<DataGradientCall<double>>& All() {
+  static const Candidates<DataGradientCall<double>> table = {
+      Entry<DataGradientTiles<double, 32, false>>("tiles_32"),
+      {"loops", Always, Always, LaunchDataGradientLoops<double>},
+  };
+  return table;
+}
+
+template <typename Dtype>
+void ConvDataGradient(CUstream_st* stream, const ConvShape& shape,
+                      const Dtype* dy, const Dtype* weights, bool add,
+                      Dtype* dx) {
+  ThreeAxes<int64_t>(shape);  // or throws
+  const DataGradientCall<Dtype> call = {shape, dy, weights, add, dx};
+  Chosen(call).launch(stream, call);
+}
+
+template void ConvDataGradient(CUstream_st*, const ConvShape&, const float*,
+                               const float*, bool, float*);
+template void ConvDataGradient(CUstream_st*, const ConvShape&, const double*,
+                               const double*, bool, double*);
+
+}  // namespace cuda
+}  // namespace p3d

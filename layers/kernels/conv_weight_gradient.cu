@@ -1,0 +1,285 @@
+#include "kernels/conv_cuda.hpp"
+
+// The header that this file implements comes first.
+#include "kernels/conv_candidate_cuda.hpp"
+#include "kernels/conv_problem_cuda.hpp"
+#include "kernels/conv_tile_cuda.hpp"
+#include "kernels/cuda_launch.hpp"
+
+namespace p3d {
+namespace cuda {
+namespace {
+
+// Terms of a slice's sums: enough that its own pass over memory does not show.
+constexpr int64_t kLeastSlice = 256;
+
+template <typename Dtype>
+struct WeightGradientCall {
+  const ConvShape& shape;
+  const Dtype *dy, *x;
+  Dtype* scratch;
+  bool add;
+  Dtype* dw;
+};
+
+// The output pixels of all images, cut into slices whose sums are taken side by
+// side: so many that a GPU is busy, none with too many terms.
+struct Slices {
+  explicit Slices(const ConvShape& shape) {
+    const int64_t pixels = shape.num * shape.out_pixels();
+    const int64_t inputs = shape.channels / shape.group;
+    const TileGrid grid(64, shape.num_output / shape.group,
+                        shape.taps() * inputs, shape.group);
+    const int64_t wanted =
+        std::min(4 * kEnoughBlocks / grid.blocks() + 1, pixels / kLeastSlice);
+    const int64_t least = (pixels + kTerms - 1) / kTerms;
+    count = std::max(wanted, least);
+    length = (pixels + count - 1) / count;
+    count = (pixels + length - 1) / length;
+  }
+  int64_t count, length;
+};
+
+// A column of the product: a tap and the first of four inputs.
+struct Column {
+  P3D_HOST_DEVICE Column(const Problem<int>& at, int column) {
+    const int width = (at.inputs + 3) / 4 * 4;
+    tap.index = column / width;
+    input = column - tap.index * width;
+    const int line = tap.index / at.w.kernel;
+    tap.w = tap.index - line * at.w.kernel;
+    tap.l = line / at.h.kernel;
+    tap.h = line - tap.l * at.h.kernel;
+  }
+  static int64_t Count(const Problem<int>& at) {
+    return int64_t{at.taps()} * ((at.inputs + 3) / 4 * 4);
+  }
+  Tap tap;
+  int input;
+};
+
+// Outputs times taps and their inputs, those of a tap in whole fours; k goes
+// through the pixels of a slice. Each slice has an array of its own.
+template <typename Dtype, int side, bool whole>
+struct WeightGradientJob {
+  TileGrid grid;
+  Problem<int> at;
+  int slice;        // pixels of one
+  Pixel<int> slab;  // 8 pixels, as steps along the axes
+  const Dtype *dy, *x;
+  bool add;
+  Dtype* dw;
+
+  class Reader {
+   public:
+    static constexpr bool kAlongA = false, kAlongB = false;
+
+    P3D_HOST_DEVICE Reader(const WeightGradientJob& job, const TilePlace& place,
+                           int lane)
+        : job_(job),
+          at_(job.at),
+          spot_(Spot::Across(side, lane)),
+          first_(place.slice * job.slice),
+          end_(static_cast<int>(
+              Smaller(first_ + job.slice, at_.num * at_.out_pixels()))),
+          pixel_(first_ + spot_.k),
+          p_(pixel_, at_.l.out, at_.h.out, at_.w.out),
+          output_(place.row + spot_.outer),
+          first_output_(place.group * at_.outputs),
+          column_(at_, place.column + spot_.outer),
+          first_input_(place.group * at_.inputs) {}
+
+    P3D_HOST_DEVICE int slabs() const {
+      return (end_ - first_ + kSlab - 1) / kSlab;
+    }
+    P3D_HOST_DEVICE Four<Dtype> A() const {
+      const Dtype* from =
+          job_.dy + int64_t{pixel_} * at_.num_output + first_output_;
+      return Read<whole>(from, output_, 0, pixel_ < end_ ? at_.outputs : 0);
+    }
+    P3D_HOST_DEVICE Four<Dtype> B() const {
+      const int l = at_.l.At(p_.l, column_.tap.l),
+                h = at_.h.At(p_.h, column_.tap.h);
+      const int line = at_.w.in * at_.channels;
+      const int place =
+          at_.w.At(p_.w, column_.tap.w) * at_.channels + first_input_;
+      const bool seen = pixel_ < end_ && column_.tap.l < at_.l.kernel &&
+                        at_.l.Has(l) && at_.h.Has(h);
+      const int64_t row = (int64_t{p_.n} * at_.l.in + l) * at_.h.in + h;
+      const int end = static_cast<int>(Smaller(at_.inputs, line - place));
+      return Read<whole>(job_.x + row * line + place, column_.input, -place,
+                         seen ? end : 0);
+    }
+    P3D_HOST_DEVICE void Next() {
+      pixel_ += kSlab;
+      p_.Add(job_.slab, at_.l.out, at_.h.out, at_.w.out);
+    }
+
+   private:
+    const WeightGradientJob& job_;
+    const Problem<int>& at_;
+    const Spot spot_;
+    const int first_, end_;  // pixels of the slice
+    int pixel_;              // through all images; p_ is it taken apart
+    Pixel<int> p_;
+    const int output_, first_output_;
+    const Column column_;
+    const int first_input_;
+  };
+
+  P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
+                             const Four<Dtype>& sums) const {
+    const Column at_column(at, column);
+    if (row >= at.outputs || at_column.tap.l >= at.l.kernel) return;
+    const int64_t o =
+        int64_t{place.slice} * at.num_output + place.group * at.outputs + row;
+    Dtype* to = dw + (o * at.taps() + at_column.tap.index) * at.inputs;
+    Write<whole>(sums, add, to, at_column.input, at.inputs);
+  }
+};
+
+// dw = the sum of the slices' arrays.
+template <typename Dtype>
+struct JoinSlices {
+  int64_t slices, count;
+  const Dtype* parts;
+  bool add;
+  Dtype* dw;
+
+  P3D_HOST_DEVICE void operator()(int64_t i) const {
+    double sum = 0;
+    for (int64_t s = 0; s < slices; ++s) sum += parts[s * count + i];
+    dw[i] = (add ? dw[i] : 0) + static_cast<Dtype>(sum);
+  }
+};
+
+template <typename Dtype, int side, bool whole>
+struct WeightGradientTiles {
+  using Call = WeightGradientCall<Dtype>;
+  using Kernel = Tiles<Dtype, side, WeightGradientJob<Dtype, side, whole>>;
+
+  static TileGrid Grid(const ConvShape& shape) {
+    const int64_t columns = Column::Count(Folded(ThreeAxes<int>(shape)));
+    return {side, shape.num_output / shape.group, columns, shape.group,
+            Slices(shape).count};
+  }
+  static bool Can(const Call& call) {
+    const ConvShape& shape = call.shape;
+    return FitsInt(shape) && Grid(shape).blocks() <= kMaxTiles &&
+           (!whole || (InFours(shape) && Aligned(call.dy) && Aligned(call.x) &&
+                       Aligned(call.scratch) && Aligned(call.dw)));
+  }
+  static bool Suits(const Call& call) {
+    const ConvShape& shape = call.shape;
+    const int64_t outputs = shape.num_output / shape.group;
+    return outputs >= 8 && TilesSuit(side, Grid(shape), outputs,
+                                     shape.weight_count() / shape.num_output);
+  }
+  static void Launch(CUstream_st* stream, const Call& call) {
+    const Slices slices(call.shape);
+    const TileGrid grid = Grid(call.shape);
+    const Problem<int> at = Folded(ThreeAxes<int>(call.shape));
+    const bool one = slices.count == 1;
+    MakeTiles(stream, "ConvWeightGradient", grid.blocks(),
+              Kernel{{grid, at, static_cast<int>(slices.length),
+                      Pixel<int>(kSlab, at.l.out, at.h.out, at.w.out), call.dy,
+                      call.x, one && call.add, one ? call.dw : call.scratch}});
+    if (one) return;
+    const int64_t count = call.shape.weight_count();
+    ForEach(stream, "ConvWeightGradient join", count,
+            JoinSlices<Dtype>{slices.count, count, call.scratch, call.add,
+                              call.dw});
+  }
+};
+
+// Row (o * taps + k) * inputs + i: one weight, summed over all output pixels.
+template <typename Dtype>
+struct WeightGradientRows {
+  Problem<int64_t> at;
+  const Dtype *dy, *x;
+  bool add;
+  Dtype* dw;
+
+  P3D_HOST_DEVICE Pair Sum(int64_t row, int64_t lane) const {
+    const int64_t column = Quotient(row, at.inputs);
+    const int64_t line = Quotient(column, at.w.kernel);
+    const int64_t k_w = column - line * at.w.kernel;
+    const int64_t plane = Quotient(line, at.h.kernel);
+    const int64_t k_h = line - plane * at.h.kernel;
+    const int64_t o = Quotient(plane, at.l.kernel);
+    const int64_t k_l = plane - o * at.l.kernel;
+    const int64_t c =
+        Quotient(o, at.outputs) * at.inputs + row - column * at.inputs;
+    const int64_t end = at.num * at.out_pixels();
+    Pair sum = {0, 0};
+    for (int64_t place = lane; place < end; place += kThreads) {
+      const Pixel<int64_t> p(place, at.l.out, at.h.out, at.w.out);
+      const int64_t l = at.l.At(p.l, k_l);
+      const int64_t h = at.h.At(p.h, k_h);
+      const int64_t w = at.w.At(p.w, k_w);
+      if (!at.l.Has(l) || !at.h.Has(h) || !at.w.Has(w)) continue;
+      const int64_t pixel = ((p.n * at.l.in + l) * at.h.in + h) * at.w.in + w;
+      sum.first += static_cast<double>(dy[place * at.num_output + o]) *
+                   x[pixel * at.channels + c];
+    }
+    return sum;
+  }
+  P3D_HOST_DEVICE void Store(int64_t row, const Pair& sum) const {
+    dw[row] = (add ? dw[row] : 0) + static_cast<Dtype>(sum.first);
+  }
+};
+
+template <typename Dtype>
+void LaunchWeightGradientLoops(CUstream_st* stream,
+                               const WeightGradientCall<Dtype>& call) {
+  const auto at = ThreeAxes<int64_t>(call.shape);
+  SumRows(stream, "ConvWeightGradient", call.shape.weight_count(),
+          WeightGradientRows<Dtype>{at, call.dy, call.x, call.add, call.dw});
+}
+
+}  // namespace
+
+template <>
+const Candidates<WeightGradientCall<float>>& All() {
+  static const Candidates<WeightGradientCall<float>> table = {
+      Entry<WeightGradientTiles<float, 128, true>>("tiles_128_fours"),
+      Entry<WeightGradientTiles<float, 64, true>>("tiles_64_fours"),
+      Entry<WeightGradientTiles<float, 64, false>>("tiles_64"),
+      Entry<WeightGradientTiles<float, 32, true>>("tiles_32_fours"),
+      Entry<WeightGradientTiles<float, 32, false>>("tiles_32"),
+      {"loops", Always, Always, LaunchWeightGradientLoops<float>},
+  };
+  return table;
+}
+
+template <>
+const Candidates<WeightGradientCall<double>>& All() {
+  static const Candidates<WeightGradientCall<double>> table = {
+      Entry<WeightGradientTiles<double, 32, false>>("tiles_32"),
+      {"loops", Always, Always, LaunchWeightGradientLoops<double>},
+  };
+  return table;
+}
+
+int64_t ConvWeightGradientScratch(const ConvShape& shape) {
+  ThreeAxes<int64_t>(shape);  // or throws
+  const int64_t slices = Slices(shape).count;
+  return slices == 1 ? 0 : slices * shape.weight_count();
+}
+
+template <typename Dtype>
+void ConvWeightGradient(CUstream_st* stream, const ConvShape& shape,
+                        const Dtype* dy, const Dtype* x, Dtype* scratch,
+                        bool add, Dtype* dw) {
+  ThreeAxes<int64_t>(shape);  // or throws
+  const WeightGradientCall<Dtype> call = {shape, dy, x, scratch, add, dw};
+  Chosen(call).launch(stream, call);
+}
+
+template void ConvWeightGradient(CUstream_st*, const ConvShape&, const float*,
+                                 const float*, float*, bool, float*);
+template void ConvWeightGradient(CUstream_st*, const ConvShape&, const double*,
+                                 const double*, double*, bool, double*);
+
+}  // namespace cuda
+}  // namespace p3d
