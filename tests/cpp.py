@@ -22,7 +22,7 @@ def build(directory: str, variant: str = "plain", *options: str) -> Path:
 
     `variant` names the build folder, which is made with CMake's `options`.
     """
-    return _build(directory, variant, "-DP3D_PYTHON=OFF", *options) / "tests" / directory
+    return target(directory, variant, "-DP3D_PYTHON=OFF", *options) / "tests" / directory
 
 
 @cache
@@ -52,17 +52,18 @@ def sanitized_package() -> dict[str, str]:
     }
 
 
-def _build_sanitized(target: str) -> Path:
+def _build_sanitized(name: str) -> Path:
     import pybind11
 
     python = [f"-DPython_EXECUTABLE={sys.executable}"]
     python.append(f"-Dpybind11_DIR={pybind11.get_cmake_dir()}")
     options = ["-DP3D_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=None"]
-    return _build(target, "sanitized", *options, *python)
+    return target(name, "sanitized", *options, *python)
 
 
-def _build(target: str, variant: str, *options: str) -> Path:
-    """Makes a target of CMakeLists.txt; returns the build folder."""
+@cache
+def target(name: str, variant: str, *options: str) -> Path:
+    """Makes a target of CMakeLists.txt in the folder of a variant; returns that folder."""
     # As deep as pip's build folder, by the same tools and with the same flags: what pip has
     # compiled comes out of a compiler cache, where there is one.
     binary = ROOT / "build" / variant
@@ -70,7 +71,7 @@ def _build(target: str, variant: str, *options: str) -> Path:
     ninja = [f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}"] if generator else []
     options = ("-DP3D_TESTS=ON", *_compiler(), *generator, *ninja, *options)
     _run([_tool("cmake"), "-S", ROOT, "-B", binary, *options])
-    _run([_tool("cmake"), "--build", binary, "--parallel", "2", "--target", target])
+    _run([_tool("cmake"), "--build", binary, "--parallel", "2", "--target", name])
     return binary
 
 

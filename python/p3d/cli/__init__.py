@@ -78,6 +78,7 @@ def _run(verb: str, arguments: list[str]) -> int:
         from p3d.caffe import backend
 
         backend.set_device(args.device)
+        os.environ["P3D_DEVICE"] = args.device  # for processes that this one starts
     return module.run(args) or 0
 
 

@@ -1,0 +1,125 @@
+"""Choosing a GPU, running nets on it, and what goes wrong there."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "tiny"
+NET, WEIGHTS = GOLDEN / "tiny.prototxt", GOLDEN / "tiny_seeded.caffemodel"
+
+PREPARE = f"""
+import numpy as np
+import p3d.caffe as caffe
+from p3d import _core, gpu
+from p3d.error import Error
+
+def make():
+    net = caffe.Net({str(NET)!r}, {str(WEIGHTS)!r}, caffe.TEST)
+    fill(net)
+    return net
+
+def fill(net):
+    shape = net.blobs["data"].shape
+    net.blobs["data"].data[...] = np.random.default_rng(1).uniform(-100, 100, shape)
+"""
+
+
+def script(run, body: str, **variables: str | None) -> str:
+    """What a script prints that begins with PREPARE."""
+    done = run("-c", PREPARE + textwrap.dedent(body), **variables)
+    assert done.returncode == 0, f"{body}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_a_mode_is_heeded_from_the_next_forward_on(run) -> None:
+    script(
+        run,
+        """
+        net = make()
+        want = net.forward()["prob"].copy()
+        caffe.set_mode_gpu()
+        got = net.forward()["prob"].copy()
+        assert _core.gpu_mode() and gpu.used() == 0 and _core.gpu_bytes_in_use() > 0
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * want.max())
+        caffe.set_mode_cpu()
+        np.testing.assert_array_equal(net.forward()["prob"], want)
+        del net
+        assert _core.gpu_bytes_in_use() == 0
+        """,
+    )
+
+
+def test_the_device_query(run) -> None:
+    done = run("-m", "p3d", "device_query")
+    assert done.returncode == 0, done.stderr
+    assert "cuda:0  simulated GPU" in done.stdout
+    answer = json.loads(run("-m", "p3d", "device_query", "--json").stdout)
+    assert [found["name"] for found in answer["gpus"]] == ["simulated GPU"]
+    assert answer["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "message"),
+    [
+        (["--device", "cuda:7"], {}, "there is no GPU 7; this machine has 1, counted from 0"),
+        (["--device", "gpu"], {}, "there is no device 'gpu': it is cpu, cuda or cuda:N"),
+        ([], {"P3D_DEVICE": "cuda:3"}, "there is no GPU 3"),
+        (["--device", "cuda"], {"P3D_CUDA_LIBRARY": None}, "no kernels for GPUs"),
+        (["--device", "cuda"], {"P3D_CUDA_LIBRARY": "missing.so"}, "missing.so"),
+        (["--device", "cuda"], {"P3D_CUDA_LIBRARY": str(WEIGHTS)}, "cannot be loaded"),
+    ],
+)
+def test_a_gpu_that_cannot_be_used(run, arguments, variables, message) -> None:
+    command = ["-m", "p3d", "time", NET, "--iterations", "1"]
+    done = run(*command, *arguments, **variables)
+    assert done.returncode == 1
+    assert message in done.stderr, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_library_of_another_kind(run) -> None:
+    import p3d._core
+
+    done = run("-m", "p3d", "device_query", P3D_CUDA_LIBRARY=p3d._core.__file__)
+    assert done.returncode == 1
+    assert "is no GPU library of caffe-p3d" in done.stderr
+
+
+def test_a_full_gpu_is_an_error_and_no_more(run) -> None:
+    script(
+        run,
+        """
+        caffe.set_mode_gpu()
+        net = make()
+        small = net.forward()["prob"].copy()
+        held = _core.gpu_bytes_in_use()
+        net.blobs["data"].reshape(200, *net.blobs["data"].shape[1:])
+        fill(net)
+        for _ in range(3):
+            try:
+                net.forward()
+                raise SystemExit("no error")
+            except Error as error:
+                assert "has no room for" in str(error) and "smaller batch" in str(error), error
+        net.blobs["data"].reshape(*make().blobs["data"].shape)
+        fill(net)
+        np.testing.assert_array_equal(net.forward()["prob"], small)
+        assert _core.gpu_bytes_in_use() <= 2 * held
+        """,
+        P3D_SIMULATED_MIB="4",
+    )
+
+
+def test_features_are_those_of_the_processor(run, tmp_path, real_video) -> None:
+    import numpy as np
+
+    command = ["-m", "p3d", "extract", real_video, "--net", NET, "--weights", WEIGHTS]
+    for name, device in (("cpu", []), ("gpu", ["--device", "cuda:0"])):
+        done = run(*command, "--clips", "3", "--out", tmp_path / name, *device)
+        assert done.returncode == 0, done.stderr
+    want, got = (np.load(tmp_path / name / "bikes.npy") for name in ("cpu", "gpu"))
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
