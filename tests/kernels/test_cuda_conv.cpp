@@ -3,7 +3,7 @@
 // tests where. All values are small integers over a power of two, so that
 // results are the same to the bit.
 //
-//   test_cuda_conv ["case"]
+//   test_cuda_conv [--quick | "case"]
 //
 // Cases are written as in conv_cases.hpp.
 
@@ -65,8 +65,8 @@ const char* const kCases[] = {
     "300 4 8 1 zero 3,1,1,1,0,0",
     "301 3 5 1 zero 2,1,1,1,0,0 2,3,1,1,1,1",
     // More terms than are summed in float.
-    "1 37 3 1 zero 15,15,1,1,0,0 15,15,1,1,0,0",
-    "1 3 37 1 zero 15,15,1,1,14,0 16,15,1,1,0,0",
+    "1 8203 3 1 zero 1,1,1,1,0,0",
+    "1 3 8203 1 zero 1,1,1,1,0,0",
 };
 
 template <typename Dtype>
@@ -208,13 +208,15 @@ void TestGradients(const Problem<Dtype>& problem, bool add) {
       problem.Turned(want_dw), where + ": gradient of the weights");
 }
 
+// Quickly: with one epilogue alone, and gradients that are added.
 template <typename Dtype>
-void TestType(const std::string& text, int use) {
+void TestType(const std::string& text, int use, bool quick) {
   const Problem<Dtype> problem(text);
-  TestForward(problem, 0);
   TestForward(problem, use);
-  TestGradients(problem, false);
   TestGradients(problem, true);
+  if (quick) return;
+  TestForward(problem, 0);
+  TestGradients(problem, false);
 }
 
 void ExpectClose(const Device<float>& got, const std::vector<float>& want,
@@ -317,17 +319,18 @@ void ExpectRefused(const std::string& text, const std::string& why) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1 && argv[1][0] != '-') {
-    for (int use = 1; use < 32; ++use) {
-      TestType<float>(argv[1], use);
-      TestType<double>(argv[1], use);
+  const bool quick = testing::HasFlag(argc, argv, "--quick");
+  if (argc > 1 && !quick) {
+    for (int use = 0; use < 32; ++use) {
+      TestType<float>(argv[1], use, use > 0);
+      TestType<double>(argv[1], use, use > 0);
     }
     return testing::Finish();
   }
   int use = 0;  // every one is met over the cases
   for (const char* text : kCases) {
-    TestType<float>(text, ++use % 32);
-    TestType<double>(text, ++use % 32);
+    TestType<float>(text, ++use % 32, quick);
+    TestType<double>(text, ++use % 32, quick);
   }
   ExpectAllMet<p3d::cuda::ForwardCall<float>>();
   ExpectAllMet<p3d::cuda::ForwardCall<double>>();
@@ -335,10 +338,12 @@ int main(int argc, char** argv) {
   ExpectAllMet<p3d::cuda::DataGradientCall<double>>();
   ExpectAllMet<p3d::cuda::WeightGradientCall<float>>();
   ExpectAllMet<p3d::cuda::WeightGradientCall<double>>();
-  TestDigits("1 60000 8 1 zero 1,1,1,1,0,0");
-  TestDigits("1 8 60000 1 zero 1,1,1,1,0,0");
-  TestDigits("1 8 8 1 zero 60000,1,1,1,0,0");
   TestChoices();
+  if (!quick) {
+    TestDigits("1 60000 8 1 zero 1,1,1,1,0,0");
+    TestDigits("1 8 60000 1 zero 1,1,1,1,0,0");
+    TestDigits("1 8 8 1 zero 60000,1,1,1,0,0");
+  }
   const std::string axis = " 2,1,1,1,0,0";
   ExpectRefused("1 1 1 1 zero" + axis + axis + axis + axis,
                 "up to 3 spatial axes, not 4");
