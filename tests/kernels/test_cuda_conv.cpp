@@ -305,6 +305,12 @@ void TestChoices() {
         shape, nullptr, nullptr, nullptr, false, nullptr};
     expect(p3d::cuda::Chosen(weight).name, choice.weight_gradient);
   }
+  const ConvShape shape = testing::Parse("1 8 8 1 zero 3,1,1,1,0,0");
+  const float* odd = reinterpret_cast<const float*>(sizeof(float));
+  const p3d::cuda::ForwardCall<float> call = {shape, odd, nullptr, {}, nullptr};
+  const std::string chosen = p3d::cuda::Chosen(call).name;
+  Expect(chosen == "tiles_32",
+         "test_cuda_conv: values that are not aligned are read by " + chosen);
 }
 
 void ExpectRefused(const std::string& text, const std::string& why) {
