@@ -70,9 +70,9 @@ const char* const kCases[] = {
 };
 
 template <typename Dtype>
-std::vector<Dtype> Values(int64_t count, int limit, uint32_t seed) {
+std::vector<Dtype> Values(int64_t count, uint32_t seed) {
   std::vector<float> values(count);
-  testing::Fill(values.data(), count, limit, 0.125f, seed);
+  testing::Fill(values.data(), count, 8, 0.125f, seed);
   return std::vector<Dtype>(values.begin(), values.end());
 }
 
@@ -121,10 +121,10 @@ struct Problem {
         shape(testing::Parse(text)),
         in(BlobStrides::ChannelsLast(shape.channels, shape.in_sizes())),
         out(BlobStrides::ChannelsLast(shape.num_output, shape.out_sizes())),
-        x(Values<Dtype>(shape.num * shape.in_pixels() * shape.channels, 8, 1)),
-        weights(Values<Dtype>(shape.weight_count(), 8, 2)),
-        y(Values<Dtype>(shape.num * shape.out_pixels() * shape.num_output, 8,
-                        3)) {}
+        x(Values<Dtype>(shape.num * shape.in_pixels() * shape.channels, 1)),
+        weights(Values<Dtype>(shape.weight_count(), 2)),
+        y(Values<Dtype>(shape.num * shape.out_pixels() * shape.num_output, 3)) {
+  }
 
   // From Caffe's order, (o, i, taps), to that of the GPU, (o, taps, i).
   std::vector<Dtype> Turned(const std::vector<Dtype>& weights) const {
@@ -146,8 +146,8 @@ template <typename Dtype>
 void TestForward(const Problem<Dtype>& problem, int use) {
   const ConvShape& shape = problem.shape;
   const int64_t outputs = shape.num_output;
-  const auto scale = Values<Dtype>(outputs, 8, 4),
-             shift = Values<Dtype>(outputs, 8, 5);
+  const auto scale = Values<Dtype>(outputs, 4),
+             shift = Values<Dtype>(outputs, 5);
   const Device<Dtype> x(problem.x), weights(problem.Turned(problem.weights)),
       d_scale(scale), d_shift(shift), residual(problem.y), y(problem.y.size());
   p3d::Epilogue<Dtype> e;
