@@ -72,7 +72,7 @@ struct ForwardJob {
       const int place = at_.w.At(p_.w, tap_.w) * at_.channels + first_channel_;
       const bool past = tap_.l >= at_.l.kernel;
       const bool seen = has_pixel_ && at_.l.Has(l) && at_.h.Has(h) && !past;
-      from_ = image_ + int64_t{l * at_.h.in + h} * line + place;
+      from_ = image_ + (int64_t{l} * at_.h.in + h) * line + place;
       begin_ = -place;
       end_ = seen ? static_cast<int>(Smaller(at_.inputs, line - place)) : 0;
       end_b_ = has_output_ && !past ? at_.inputs : 0;

@@ -14,23 +14,25 @@ namespace cuda {
 // data of up to three spatial axes. Weights and their gradient are channels
 // last as well: (num_output, taps, channels / group). Arrays lie in device
 // memory, those of the epilogue too. Each call is put into the stream and not
-// waited for; what cannot be computed or launched throws Error. Results never
-// vary.
+// waited for; what cannot be computed or launched throws Error. The bits of a
+// result depend on the shape and the values alone.
+//
+// Sums are taken in Dtype; float ones of more than about 8000 terms in parts
+// that are joined in double.
 
-// y = what the epilogue makes of the convolution of x, which is summed in
-// Dtype.
+// y = what the epilogue makes of the convolution of x.
 template <typename Dtype>
 void Convolve(CUstream_st* stream, const ConvShape& shape, const Dtype* x,
               const Dtype* weights, const Epilogue<Dtype>& epilogue, Dtype* y);
 
-// dx = the gradient, summed in Dtype; with `add` += instead of =.
+// dx = the gradient; with `add` += instead of =.
 template <typename Dtype>
 void ConvDataGradient(CUstream_st* stream, const ConvShape& shape,
                       const Dtype* dy, const Dtype* weights, bool add,
                       Dtype* dx);
 
-// dw = the gradient, summed in double; with `add` += instead of =. `scratch` is
-// memory for the length of a call, ConvWeightGradientScratch(shape) values.
+// dw = the gradient; with `add` += instead of =. `scratch` is memory for the
+// length of a call, ConvWeightGradientScratch(shape) values (which may be 0).
 template <typename Dtype>
 void ConvWeightGradient(CUstream_st* stream, const ConvShape& shape,
                         const Dtype* dy, const Dtype* x, Dtype* scratch,

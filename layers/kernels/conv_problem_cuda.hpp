@@ -75,8 +75,8 @@ Problem<Int> ThreeAxes(const ConvShape& shape) {
   return at;
 }
 
-// Whether places within one image and within the weights, and pixels counted
-// through all images, can be counted in int.
+// Whether places within one image and within the weights, their inputs filled
+// up to fours, and pixels counted through all images can be counted in int.
 inline bool FitsInt(const ConvShape& shape) {
   const int64_t most = int64_t{1} << 30;
   for (const ConvAxis& axis : shape.axes) {
@@ -87,7 +87,7 @@ inline bool FitsInt(const ConvShape& shape) {
     const int64_t padded = axis.in + axis.pad_begin + axis.pad_end;
     if (padded > most / shape.channels) return false;
   }
-  return shape.weight_count() <= most &&
+  return 4 * shape.weight_count() <= most &&
          shape.in_pixels() * shape.channels <= most &&
          shape.out_pixels() * shape.num_output <= most &&
          shape.num * shape.in_pixels() <= most &&

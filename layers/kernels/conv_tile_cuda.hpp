@@ -12,13 +12,9 @@
 
 #include <cstdint>
 
+#include "kernels/conv_fours_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
-
-#ifdef __CUDA_ARCH__
-#define P3D_UNROLL _Pragma("unroll")
-#else
-#define P3D_UNROLL
-#endif
+#include "kernels/cuda_launch.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -28,60 +24,6 @@ constexpr int kSlab = 8;
 constexpr int kTerms = 8192;
 // Blocks from which on a GPU has enough to do.
 constexpr int64_t kEnoughBlocks = 256;
-
-template <typename Dtype>
-struct alignas(16) Four {
-  Dtype v[4];
-};
-
-// Values [first, first + 4) of a row, zeros for those outside [begin, end).
-// `whole`: all of them are inside or none is, and they are aligned.
-template <bool whole, typename Dtype>
-P3D_HOST_DEVICE Four<Dtype> Read(const Dtype* row, int first, int begin,
-                                 int end) {
-  Four<Dtype> four = {};
-  if (whole) {
-    if (first >= begin && first < end)
-      four = *reinterpret_cast<const Four<Dtype>*>(row + first);
-  } else {
-    P3D_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      if (first + i >= begin && first + i < end) four.v[i] = row[first + i];
-    }
-  }
-  return four;
-}
-
-// The other way round: row[first + i] = four.v[i], or +=, where that is before
-// the end.
-template <bool whole, typename Dtype>
-P3D_HOST_DEVICE void Write(Four<Dtype> four, bool add, Dtype* row, int first,
-                           int end) {
-  if (add) {
-    const Four<Dtype> old = Read<whole>(row, first, 0, end);
-    P3D_UNROLL
-    for (int i = 0; i < 4; ++i) four.v[i] += old.v[i];
-  }
-  if (whole) {
-    if (first < end) *reinterpret_cast<Four<Dtype>*>(row + first) = four;
-  } else {
-    P3D_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      if (first + i < end) row[first + i] = four.v[i];
-    }
-  }
-}
-
-template <typename Dtype>
-bool Aligned(const Dtype* array) {
-  return reinterpret_cast<uintptr_t>(array) % alignof(Four<Dtype>) == 0;
-}
-
-// Whether every group's inputs and outputs can be read four at a time.
-inline bool InFours(const ConvShape& shape) {
-  return shape.channels / shape.group % 4 == 0 &&
-         shape.num_output / shape.group % 4 == 0;
-}
 
 // The tiles of a product, counted: columns fastest, then rows, groups, slices.
 struct TileGrid {
@@ -167,7 +109,7 @@ inline Problem<int> Folded(Problem<int> at) {
 //     Next()              on to the next slab
 //   Store(place, row, column, four)   takes sums of four columns
 //
-// and is what LaunchTiles runs.
+// MakeTiles runs them.
 template <typename Dtype, int side, typename Job>
 struct Tiles {
   static constexpr int kLanes = 2 * side;  // a four of a and of b each

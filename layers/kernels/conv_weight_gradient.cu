@@ -1,6 +1,8 @@
 #include "kernels/conv_cuda.hpp"
 
 // The header that this file implements comes first.
+#include <algorithm>
+
 #include "kernels/conv_candidate_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
 #include "kernels/conv_tile_cuda.hpp"

@@ -37,7 +37,7 @@ inline void Copy(void* to, const void* from, size_t bytes) {
 inline void* Allocate(size_t bytes) { return ::operator new(bytes); }
 inline void Release(void* memory) { ::operator delete(memory); }
 inline void Copy(void* to, const void* from, size_t bytes) {
-  std::memcpy(to, from, bytes);
+  if (bytes > 0) std::memcpy(to, from, bytes);
 }
 
 #endif
@@ -48,6 +48,7 @@ template <typename T>
 class Device {
  public:
   explicit Device(int64_t count) : Device(std::vector<T>(count)) {
+    if (count == 0) return;
     std::vector<T> blank(count_);
     std::memset(blank.data(), 0xff, bytes());
     Copy(memory_, blank.data(), bytes());

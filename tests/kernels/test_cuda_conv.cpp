@@ -3,7 +3,7 @@
 // tests where. All values are small integers over a power of two, so that
 // results are the same to the bit.
 //
-//   test_cuda_conv ["case"]
+//   test_cuda_conv [--quick | "case"]
 //
 // Cases are written as in conv_cases.hpp.
 
@@ -65,14 +65,14 @@ const char* const kCases[] = {
     "300 4 8 1 zero 3,1,1,1,0,0",
     "301 3 5 1 zero 2,1,1,1,0,0 2,3,1,1,1,1",
     // More terms than are summed in float.
-    "1 37 3 1 zero 15,15,1,1,0,0 15,15,1,1,0,0",
-    "1 3 37 1 zero 15,15,1,1,14,0 16,15,1,1,0,0",
+    "1 8203 3 1 zero 1,1,1,1,0,0",
+    "1 3 8203 1 zero 1,1,1,1,0,0",
 };
 
 template <typename Dtype>
-std::vector<Dtype> Values(int64_t count, int limit, uint32_t seed) {
+std::vector<Dtype> Values(int64_t count, uint32_t seed) {
   std::vector<float> values(count);
-  testing::Fill(values.data(), count, limit, 0.125f, seed);
+  testing::Fill(values.data(), count, 8, 0.125f, seed);
   return std::vector<Dtype>(values.begin(), values.end());
 }
 
@@ -121,10 +121,10 @@ struct Problem {
         shape(testing::Parse(text)),
         in(BlobStrides::ChannelsLast(shape.channels, shape.in_sizes())),
         out(BlobStrides::ChannelsLast(shape.num_output, shape.out_sizes())),
-        x(Values<Dtype>(shape.num * shape.in_pixels() * shape.channels, 8, 1)),
-        weights(Values<Dtype>(shape.weight_count(), 8, 2)),
-        y(Values<Dtype>(shape.num * shape.out_pixels() * shape.num_output, 8,
-                        3)) {}
+        x(Values<Dtype>(shape.num * shape.in_pixels() * shape.channels, 1)),
+        weights(Values<Dtype>(shape.weight_count(), 2)),
+        y(Values<Dtype>(shape.num * shape.out_pixels() * shape.num_output, 3)) {
+  }
 
   // From Caffe's order, (o, i, taps), to that of the GPU, (o, taps, i).
   std::vector<Dtype> Turned(const std::vector<Dtype>& weights) const {
@@ -146,8 +146,8 @@ template <typename Dtype>
 void TestForward(const Problem<Dtype>& problem, int use) {
   const ConvShape& shape = problem.shape;
   const int64_t outputs = shape.num_output;
-  const auto scale = Values<Dtype>(outputs, 8, 4),
-             shift = Values<Dtype>(outputs, 8, 5);
+  const auto scale = Values<Dtype>(outputs, 4),
+             shift = Values<Dtype>(outputs, 5);
   const Device<Dtype> x(problem.x), weights(problem.Turned(problem.weights)),
       d_scale(scale), d_shift(shift), residual(problem.y), y(problem.y.size());
   p3d::Epilogue<Dtype> e;
@@ -208,13 +208,15 @@ void TestGradients(const Problem<Dtype>& problem, bool add) {
       problem.Turned(want_dw), where + ": gradient of the weights");
 }
 
+// Quickly: with one epilogue alone, and gradients that are added.
 template <typename Dtype>
-void TestType(const std::string& text, int use) {
+void TestType(const std::string& text, int use, bool quick) {
   const Problem<Dtype> problem(text);
-  TestForward(problem, 0);
   TestForward(problem, use);
-  TestGradients(problem, false);
   TestGradients(problem, true);
+  if (quick) return;
+  TestForward(problem, 0);
+  TestGradients(problem, false);
 }
 
 void ExpectClose(const Device<float>& got, const std::vector<float>& want,
@@ -303,6 +305,12 @@ void TestChoices() {
         shape, nullptr, nullptr, nullptr, false, nullptr};
     expect(p3d::cuda::Chosen(weight).name, choice.weight_gradient);
   }
+  const ConvShape shape = testing::Parse("1 8 8 1 zero 3,1,1,1,0,0");
+  const float* odd = reinterpret_cast<const float*>(sizeof(float));
+  const p3d::cuda::ForwardCall<float> call = {shape, odd, nullptr, {}, nullptr};
+  const std::string chosen = p3d::cuda::Chosen(call).name;
+  Expect(chosen == "tiles_32",
+         "test_cuda_conv: values that are not aligned are read by " + chosen);
 }
 
 void ExpectRefused(const std::string& text, const std::string& why) {
@@ -317,17 +325,18 @@ void ExpectRefused(const std::string& text, const std::string& why) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1 && argv[1][0] != '-') {
-    for (int use = 1; use < 32; ++use) {
-      TestType<float>(argv[1], use);
-      TestType<double>(argv[1], use);
+  const bool quick = testing::HasFlag(argc, argv, "--quick");
+  if (argc > 1 && !quick) {
+    for (int use = 0; use < 32; ++use) {
+      TestType<float>(argv[1], use, use > 0);
+      TestType<double>(argv[1], use, use > 0);
     }
     return testing::Finish();
   }
   int use = 0;  // every one is met over the cases
   for (const char* text : kCases) {
-    TestType<float>(text, ++use % 32);
-    TestType<double>(text, ++use % 32);
+    TestType<float>(text, ++use % 32, quick);
+    TestType<double>(text, ++use % 32, quick);
   }
   ExpectAllMet<p3d::cuda::ForwardCall<float>>();
   ExpectAllMet<p3d::cuda::ForwardCall<double>>();
@@ -335,10 +344,12 @@ int main(int argc, char** argv) {
   ExpectAllMet<p3d::cuda::DataGradientCall<double>>();
   ExpectAllMet<p3d::cuda::WeightGradientCall<float>>();
   ExpectAllMet<p3d::cuda::WeightGradientCall<double>>();
-  TestDigits("1 60000 8 1 zero 1,1,1,1,0,0");
-  TestDigits("1 8 60000 1 zero 1,1,1,1,0,0");
-  TestDigits("1 8 8 1 zero 60000,1,1,1,0,0");
   TestChoices();
+  if (!quick) {
+    TestDigits("1 60000 8 1 zero 1,1,1,1,0,0");
+    TestDigits("1 8 60000 1 zero 1,1,1,1,0,0");
+    TestDigits("1 8 8 1 zero 60000,1,1,1,0,0");
+  }
   const std::string axis = " 2,1,1,1,0,0";
   ExpectRefused("1 1 1 1 zero" + axis + axis + axis + axis,
                 "up to 3 spatial axes, not 4");
