@@ -3,9 +3,12 @@
     python tools/gpu_check.py                    builds, tests against the CPU, measures
     python tools/gpu_check.py --caffe BUILD      and runs the layers' tests of a Caffe with CUDA
 
-Needs an NVIDIA GPU with its driver, nvcc 12.8 or newer and a C++ compiler; says what is missing
-otherwise. BUILD is the build folder of a Caffe tree that plug_into_caffe.py has been run on, built
-with its tests (`make test`): that is where the convolutions are, through cuDNN.
+Kernels are compared with the CPU's and timed, then the engine's tests run on the GPU, then nets.
+
+Needs an NVIDIA GPU with its driver, nvcc 12.8 or newer, a C++ compiler and caffe-p3d with what its
+tests need (`pip install '.[test]'`) in the Python that runs this; says what is missing otherwise.
+BUILD is the build folder of a Caffe tree that plug_into_caffe.py has been run on, built with its
+tests (`make test`): that is where the convolutions are, through cuDNN.
 
 Exit codes: 0 all passed, 1 something failed, 2 something is missing, nothing was verified.
 """
@@ -14,16 +17,22 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import importlib.util
+import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests" / "kernels"
 INCLUDES = [f"-I{ROOT / 'layers'}", f"-I{TESTS}"]
+NET_TESTS = ROOT / "tests" / "gpu" / "test_same_tests.py"
+NETS = (("p3d63-kinetics", 8), ("p3d199-kinetics", 1), ("p3d199-kinetics", 8))
 CAFFE_TESTS = "BN*:Pooling3D*:Convolution3D*"
 
 
@@ -46,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     print(_gpu())
     with tempfile.TemporaryDirectory() as work:
-        rows = _check_kernels(Path(work), args.num)
+        rows = _check(Path(work), args.num)
     rows.append(_check_caffe(args.caffe) if args.caffe else NO_CAFFE)
     width = max(len(row.what) for row in rows)
     for row in rows:
@@ -70,6 +79,9 @@ def _missing() -> list[str]:
     for tool, cure in (("nvcc", "install the CUDA toolkit"), ("cmake", "pip install cmake")):
         if not shutil.which(tool):
             missing.append(f"{tool} is not on the PATH; {cure}")
+    for package in ("p3d", "pytest", "pybind11"):
+        if not importlib.util.find_spec(package):
+            missing.append(f"{package} cannot be imported; pip install '.[test]'")
     return missing
 
 
@@ -81,17 +93,38 @@ def _gpu() -> str:
         return "GPU without nvidia-smi"
 
 
+def _check(work: Path, num: int) -> list[Row]:
+    options = ["-DP3D_CUDA=ON", "-DCMAKE_CUDA_ARCHITECTURES=native", "-DP3D_PYTHON=OFF"]
+    error = _run(["cmake", "-S", ROOT, "-B", work, *options])
+    error = error or _run(["cmake", "--build", work, "--target", "p3d_cuda", "--parallel"])
+    if error:
+        return [Row("p3d_cuda", False, error)]
+    return [*_check_kernels(work, num), *check_nets(work / "libp3d_cuda.so", NETS)]
+
+
 def _check_kernels(work: Path, num: int) -> list[Row]:
-    built = _run(["cmake", "-S", TESTS, "-B", work / "cmake"])
-    built = built or _run(["cmake", "--build", work / "cmake", "--target", "kernels", "--parallel"])
-    if built:
-        return [Row("CPU kernels", False, built)]
     rows = []
     for source in sorted(TESTS.glob("test_cuda_*.cpp")):
         rows.append(_build_and_run(work, source, [], []))
     kernels = [ROOT / "layers" / "kernels" / name for name in ("bn.cu", "pool.cu")]
     rows.append(_build_and_run(work, ROOT / "tools" / "bench_cuda.cpp", kernels, [str(num)]))
     rows.append(_build_and_run(work, ROOT / "tools" / "bench_cuda_conv.cpp", [], [str(num)]))
+    return rows
+
+
+def check_nets(
+    library: Path, nets: Sequence[tuple[str, int]], tests: Path = NET_TESTS
+) -> list[Row]:
+    """The tests of nets with this library, and what (net, batch) take."""
+    environment = {**os.environ, "P3D_CUDA_LIBRARY": str(library)}
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests]
+    error, _ = _output(pytest, environment)
+    rows = [Row("nets on the GPU", not error, error or "equal to the stored outputs of Caffe")]
+    for net, batch in nets:
+        time = [sys.executable, "-m", "p3d", "time", net, "--batch", str(batch), "--json"]
+        error, output = _output([*time, "--device", "cuda:0"], environment)
+        result = error or f"{json.loads(output)['ms_per_item']['median']:.2f} ms per clip, float32"
+        rows.append(Row(f"{net}, batch {batch}", not error, result))
     return rows
 
 
@@ -104,7 +137,7 @@ def _build_and_run(work: Path, source: Path, kernels: list[Path], arguments: lis
         [*compiler, "-x=cu", "-c", path, "-o", result]
         for path, result in zip((source, *kernels), objects, strict=True)
     ]
-    commands.append([*compiler, *objects, work / "cmake" / "libkernels.a", "-o", program])
+    commands.append([*compiler, *objects, work / "libp3d_kernels.a", "-o", program])
     for command in commands:
         if error := _run(command):
             return Row(source.stem, False, error)
@@ -127,9 +160,17 @@ def _check_caffe(build: Path) -> Row:
 
 def _run(command: list[str | Path]) -> str:
     """What a command that fails prints; nothing if it succeeds."""
+    return _output(command)[0]
+
+
+def _output(
+    command: list[str | Path], environment: dict[str, str] | None = None
+) -> tuple[str, str]:
+    """(what a command that fails prints, or nothing; what it prints on stdout)"""
     words = list(map(str, command))
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return f"{' '.join(words)}\n{done.stdout[-4000:]}" if done.returncode else ""
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    text = f"{' '.join(words)}\n{(done.stdout + done.stderr)[-4000:]}" if done.returncode else ""
+    return text, done.stdout
 
 
 if __name__ == "__main__":

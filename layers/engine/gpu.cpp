@@ -28,6 +28,10 @@ void set_mode(Mode mode) {
   the_mode = mode;
 }
 
+void Finish() {
+  if (mode() == Mode::kGpu) Gpu().DeviceSynchronize();
+}
+
 void LoadGpu(const std::string& path) {
   static std::mutex mutex;
   const std::lock_guard<std::mutex> lock(mutex);

@@ -20,6 +20,9 @@ Mode mode();
 // Throws Error for kGpu where no device is in use.
 void set_mode(Mode mode);
 
+// Waits for the GPU in GPU mode, so that a clock tells what was done.
+void Finish();
+
 // Loads the library with the kernels for GPUs, once. Throws Error where it
 // cannot be loaded or is of another build.
 void LoadGpu(const std::string& path);

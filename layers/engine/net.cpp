@@ -188,6 +188,7 @@ Dtype Net<Dtype>::TimeLayer(int index, std::vector<StepTime>* times) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   const Dtype loss = RunLayer(index);
+  Finish();
   const std::chrono::duration<double, std::milli> spent = Clock::now() - start;
   const Layer<Dtype>& layer = *layers_[index];
   times->push_back({layer.name(), layer.type(), layer.kernel(), layer.macs(),

@@ -104,6 +104,7 @@ float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {
       loss += net_->RunLayer(layer);
     }
     if (!times) continue;
+    Finish();
     times->push_back(step.Describe(*net_));
     times->back().milliseconds =
         std::chrono::duration<double, std::milli>(Clock::now() - start).count();

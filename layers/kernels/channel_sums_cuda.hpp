@@ -65,7 +65,7 @@ struct PartSums {
     const int64_t step_i = step_n * image + rest * shares.step_p;
     int64_t p = at - n * pixels;
     int64_t i = n * image + c * shares.step_c + p * shares.step_p;
-    P3D_UNROLL
+    P3D_UNROLL_4
     for (; at < end; at += step) {
       sum += term(c, i);
       i += step_i;

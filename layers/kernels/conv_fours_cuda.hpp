@@ -8,13 +8,6 @@
 #include "kernels/conv.hpp"
 #include "kernels/host_device.hpp"
 
-// Before a loop whose counter picks registers.
-#ifdef __CUDA_ARCH__
-#define P3D_UNROLL _Pragma("unroll")
-#else
-#define P3D_UNROLL
-#endif
-
 namespace p3d {
 namespace cuda {
 

@@ -45,6 +45,10 @@
   X(ToCaffeOrder)            \
   X(Relu)                    \
   X(ReluBackward)            \
+  X(Sigmoid)                 \
+  X(SigmoidBackward)         \
+  X(Tanh)                    \
+  X(TanhBackward)            \
   X(MaxPool)                 \
   X(AveragePool)             \
   X(StochasticPool)          \

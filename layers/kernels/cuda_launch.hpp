@@ -23,14 +23,6 @@
 #include <cuda_runtime.h>
 #endif
 
-// Before a loop that only reads memory, so that a thread has several reads
-// under way at once.
-#ifdef __CUDA_ARCH__
-#define P3D_UNROLL _Pragma("unroll 4")
-#else
-#define P3D_UNROLL
-#endif
-
 struct CUstream_st;  // a cudaStream_t is a pointer to it
 
 namespace p3d {

@@ -8,4 +8,15 @@
 #define P3D_HOST_DEVICE
 #endif
 
+// Before a loop on a GPU whose counter picks registers: all of its rounds...
+// and before one that only reads memory, so that a thread has several reads
+// under way at once.
+#ifdef __CUDA_ARCH__
+#define P3D_UNROLL _Pragma("unroll")
+#define P3D_UNROLL_4 _Pragma("unroll 4")
+#else
+#define P3D_UNROLL
+#define P3D_UNROLL_4
+#endif
+
 #endif  // P3D_KERNELS_HOST_DEVICE_HPP_

@@ -51,7 +51,7 @@ struct SquareSums {
   P3D_HOST_DEVICE double Sum(int64_t part, int64_t lane) const {
     const int64_t end = Quotient(count * (part + 1), parts);
     double sum = 0;
-    P3D_UNROLL
+    P3D_UNROLL_4
     for (int64_t i = Quotient(count * part, parts) + lane; i < end;
          i += kThreads) {
       sum += static_cast<double>(x[i]) * x[i];

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cpp
 import gpu_check
 import pytest
+
+TINY = Path(__file__).parents[1] / "golden" / "tiny" / "tiny.prototxt"
 
 
 def test_it_says_what_is_missing(
@@ -37,3 +40,16 @@ def test_a_caffe_without_tests_fails(tmp_path: Path) -> None:
     row = gpu_check._check_caffe(tmp_path)
     assert not row.passed
     assert "no test.testbin" in row.result
+
+
+def test_nets_are_run_with_the_library(tmp_path: Path) -> None:
+    library = cpp.build("gpu") / "simulated_gpu.so"
+    test = tmp_path / "test_it.py"
+    test.write_text(
+        f"import os\ndef test(): assert os.environ['P3D_CUDA_LIBRARY'] == {str(library)!r}\n"
+    )
+    rows = gpu_check.check_nets(library, [(str(TINY), 2), ("p3d7", 1)], test)
+    assert [row.passed for row in rows] == [True, True, False], rows
+    assert rows[1].what == f"{TINY}, batch 2"
+    assert rows[1].result.endswith("ms per clip, float32")
+    assert "p3d7" in rows[2].result

@@ -9,13 +9,17 @@ class SigmoidLayer : public NeuronLayer<Dtype> {
  public:
   using NeuronLayer<Dtype>::NeuronLayer;
 
+  bool HasGpu() const override { return true; }
+
  protected:
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    Sigmoid(x, count, y);
+    RunOn<Dtype>(this->side(), Sigmoid<Dtype>, &cuda::Kernels<Dtype>::Sigmoid,
+                 x, count, y);
   }
   void MapBackward(const Dtype*, const Dtype* y, const Dtype* dy, int64_t count,
                    Dtype* dx) const override {
-    SigmoidBackward(y, dy, count, dx);
+    RunOn<Dtype>(this->side(), SigmoidBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::SigmoidBackward, y, dy, count, dx);
   }
 };
 

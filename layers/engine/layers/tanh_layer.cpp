@@ -9,13 +9,17 @@ class TanHLayer : public NeuronLayer<Dtype> {
  public:
   using NeuronLayer<Dtype>::NeuronLayer;
 
+  bool HasGpu() const override { return true; }
+
  protected:
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    Tanh(x, count, y);
+    RunOn<Dtype>(this->side(), Tanh<Dtype>, &cuda::Kernels<Dtype>::Tanh, x,
+                 count, y);
   }
   void MapBackward(const Dtype*, const Dtype* y, const Dtype* dy, int64_t count,
                    Dtype* dx) const override {
-    TanhBackward(y, dy, count, dx);
+    RunOn<Dtype>(this->side(), TanhBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::TanhBackward, y, dy, count, dx);
   }
 };
 

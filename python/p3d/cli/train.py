@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.threads is not None:
         backend.set_num_threads(args.threads)
+    if not (args.device or os.environ.get("P3D_DEVICE")):
+        _heed_solver_mode(args.solver)
     with glog.shown():
         solver = _solver(args)
         with signals.wishes(args.sigint_effect, args.sighup_effect) as wishes, _bar(solver):
@@ -58,6 +60,18 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print(f"stopped at iteration {solver.iter}; go on with --snapshot")
     return 128 + wishes.stopped_by
+
+
+def _heed_solver_mode(solver: str) -> None:
+    """`solver_mode: GPU`, as `caffe train` takes it, where there are kernels for GPUs."""
+    from p3d import gpu
+    from p3d.caffe import backend, solver_file
+
+    if gpu.library() is None or backend.current() != "embedded" or not os.path.isfile(solver):
+        return
+    param, _ = solver_file.load(solver)
+    if param.HasField("solver_mode") and param.solver_mode == param.GPU:
+        backend.set_device(f"cuda:{param.device_id}")
 
 
 def _solver(args: argparse.Namespace) -> Any:
