@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from p3d._core import Blob
 from p3d.atomic import replacing
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.weight_file import HDF5_MAGIC
+from p3d.caffe.weight_writer import tag, varint
 from p3d.error import Error
 from p3d.hdf5 import import_h5py
 
@@ -30,18 +31,28 @@ class State(NamedTuple):
     place: Any
 
 
+# Field numbers of caffe.proto.
+_HISTORY, _BLOB_DATA = 3, 5
+
+
 def write(state: State, path: str) -> None:
-    """Writes a binary .solverstate, whole or not at all."""
+    """Writes a binary .solverstate, whole or not at all. Values are streamed."""
     message = caffe_pb2.SolverState(
         iter=state.iter, learned_net=state.learned_net, current_step=state.current_step
     )
-    for values in state.history:
-        blob = message.history.add()
-        blob.shape.dim.extend(values.shape)
-        blob.data.extend(values.ravel())
     message.place.CopyFrom(state.place)
     with replacing(path) as file:
         file.write(message.SerializeToString())
+        for values in state.history:
+            _write_blob(file, np.asarray(values, "<f4", order="C"))
+
+
+def _write_blob(file: IO[bytes], values: np.ndarray) -> None:
+    blob = caffe_pb2.BlobProto()
+    blob.shape.dim.extend(values.shape)
+    head = blob.SerializeToString() + tag(_BLOB_DATA) + varint(values.nbytes)
+    file.write(tag(_HISTORY) + varint(len(head) + values.nbytes) + head)
+    file.write(values.reshape(-1).view(np.uint8).data)
 
 
 def write_hdf5(state: State, path: str) -> None:
