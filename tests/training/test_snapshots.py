@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,16 @@ def test_a_full_disk_leaves_the_last_snapshot(form: str, tmp_path: Path, monkeyp
         solver.snapshot()
     assert {p: p.read_bytes() for p in tmp_path.iterdir() if p in files} == files
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_copied_snapshot_goes_on_with_the_weights_beside_it(tmp_path: Path) -> None:
+    path = solver_file(tmp_path / "here", more="snapshot: 5")
+    whole = trained(path)
+    shutil.copytree(tmp_path / "here", tmp_path / "copy")
+    (tmp_path / "here/s_iter_5.caffemodel").write_bytes(b"of another training")
+    again = caffe.get_solver(str(path))
+    again.solve(tmp_path / "copy/s_iter_5.solverstate")
+    same(weights(again), weights(whole))
 
 
 def test_a_state_is_the_message_of_caffe(tmp_path: Path) -> None:

@@ -125,9 +125,12 @@ def _read_hdf5(path: str) -> State:
 
 
 def learned_net_path(learned_net: str, state_path: str) -> str:
-    """The weights that a state names: where it says, or beside the state."""
+    """The weights that a state names: beside it, where both were written, or where it says.
+
+    In this order, for where it says another training may have written since a folder was copied.
+    """
     beside = os.path.join(os.path.dirname(state_path), os.path.basename(learned_net))
-    for candidate in (learned_net, beside):
+    for candidate in (beside, learned_net):
         if os.path.exists(candidate):
             return candidate
     raise Error(f"{state_path}: its weights {learned_net} are neither there nor beside it")
