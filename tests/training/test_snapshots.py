@@ -178,6 +178,19 @@ def test_a_full_disk_leaves_the_last_snapshot(form: str, tmp_path: Path, monkeyp
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_training_that_could_not_be_saved_does_not_begin(tmp_path: Path) -> None:
+    path = solver_file(tmp_path)
+    text = path.read_text()
+    path.write_text(text.replace(f"{tmp_path}/s", f"{path}/deep/s"))
+    solver = caffe.get_solver(str(path))
+    with pytest.raises(Error, match=r"cannot write snapshots to .*deep: .*snapshot_prefix"):
+        solver.solve()
+    assert solver.iter == 0
+    path.write_text(text.replace(f"{tmp_path}/s", f"{tmp_path}/new/deep/s"))
+    trained(path)
+    assert (tmp_path / "new/deep/s_iter_10.solverstate").exists()
+
+
 def test_a_copied_snapshot_goes_on_with_the_weights_beside_it(tmp_path: Path) -> None:
     path = solver_file(tmp_path / "here", more="snapshot: 5")
     whole = trained(path)

@@ -7,6 +7,7 @@ of SolverState, or as the data set `place` of the HDF5 file.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from typing import IO, Any, NamedTuple
 
@@ -29,6 +30,19 @@ class State(NamedTuple):
     current_step: int
     history: Sequence[np.ndarray]
     place: Any
+
+
+def make_place(prefix: str) -> None:
+    """Makes the folder for snapshots; raises Error where nothing can be written into it."""
+    folder = os.path.dirname(prefix) or "."
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Error(
+            f"cannot write snapshots to {folder}: {error.strerror}; change snapshot_prefix"
+        ) from None
 
 
 # Field numbers of caffe.proto.

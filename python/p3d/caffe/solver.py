@@ -109,8 +109,10 @@ class Solver:
         """Train up to max_iter, from a .solverstate if one is given.
 
         Whatever ends the training early, the iterations done so far are saved, if their weights
-        are finite.
+        are finite. Where they could not be saved, the training does not begin.
         """
+        if self.param.snapshot or self.param.snapshot_after_train:
+            snapshot.make_place(self.param.snapshot_prefix)
         log.info("Solving %s", self.net.name)
         log.info("Learning Rate Policy: %s", self.param.lr_policy)
         self._stopped = False
