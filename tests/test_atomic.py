@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from p3d import Error
@@ -24,6 +26,17 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     target.write_bytes(b"old")
     with pytest.raises(TypeError), replacing(target) as file:
         file.writelines([b"new", "text into a binary file"])
+    assert target.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.bin"]
+
+
+def test_a_full_disk_is_named_and_what_cannot_be_read_inside_keeps_its_name(tmp_path):
+    target = tmp_path / "x.bin"
+    target.write_bytes(b"old")
+    with pytest.raises(Error, match=r"cannot write .*x\.bin: No space left"), replacing(target):
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write does
+    with pytest.raises(FileNotFoundError, match="gone"), replacing(target):
+        (tmp_path / "gone").read_bytes()
     assert target.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["x.bin"]
 

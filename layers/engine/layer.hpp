@@ -15,12 +15,18 @@ namespace p3d {
 
 enum class Phase { kTrain = 0, kTest = 1 };
 
+// An lr_mult or decay_mult, and whether the prototxt has it.
+struct Multiplier {
+  float value;
+  bool given;
+};
+
 // `param { name: lr_mult: decay_mult: share_mode: }` of one parameter blob.
 struct ParamSpec {
   std::string name;
   bool permissive = false;
-  float lr_mult = 1.f;
-  float decay_mult = 1.f;
+  Multiplier lr_mult = {1.f, false};
+  Multiplier decay_mult = {1.f, false};
 };
 
 // One `layer { ... }` of a prototxt as plain data.

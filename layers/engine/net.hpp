@@ -72,6 +72,9 @@ class Net {
   // Whether a layer's parameter blob is its own, not that of an earlier layer
   // which shares it by name.
   bool owns_param(int layer, int blob) const;
+  // The `param` of a layer's parameter blob; of one that layers share, what
+  // they say together.
+  ParamSpec param_spec(int layer, int blob) const;
 
   // A whole forward by the way that Forward takes, with the time of each step.
   std::vector<StepTime> Profile();
@@ -138,6 +141,14 @@ class Net {
   friend class Plan;
   friend class TrainingPlan;
 
+  // A parameter with a name: the first layer that has it owns it. What that one
+  // leaves out of its `param`, a later one may give.
+  struct NamedParam {
+    int layer;
+    int blob;
+    ParamSpec spec;
+  };
+
   void AppendLayer(const LayerSpec& spec,
                    std::map<std::string, int>* available);
   int AppendBottom(const LayerSpec& spec, size_t index,
@@ -145,6 +156,8 @@ class Net {
   int AppendTop(const LayerSpec& spec, size_t index,
                 std::map<std::string, int>* available);
   void AppendParams(int layer);
+  void ShareParam(const ParamSpec& spec, NamedParam* owned,
+                  Blob<Dtype>* blob) const;
   void SetLossWeights(int layer);
   // The diffs of tops with a loss weight, where they have no values yet.
   void FillLossDiffs(int layer);
@@ -214,8 +227,7 @@ class Net {
   std::vector<std::vector<bool>> learns_;                 // by layer: its blobs
   // By layer: of bottoms and tops at the last Forward.
   std::vector<std::vector<Shape>> forward_shapes_;
-  // name of a shared parameter -> its owner (layer, index)
-  std::map<std::string, std::pair<int, int>> param_owners_;
+  std::map<std::string, NamedParam> named_params_;  // by name
 
   bool planning_ = true;
   bool layerwise_ = false;

@@ -87,8 +87,7 @@ void Net<Dtype>::FindGradientSources(bool force) {
   std::vector<bool> of_use(blobs_.size(), force);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer<Dtype>& layer = *layers_[i];
-    const LayerSpec& spec = layer.spec();
-    const std::vector<bool>& given = spec.propagate_down;
+    const std::vector<bool>& given = layer.spec().propagate_down;
     std::vector<bool> bottoms, learns;
     for (size_t b = 0; b < bottom_ids_[i].size(); ++b) {
       const bool possible = layer.Differentiable(static_cast<int>(b));
@@ -96,8 +95,9 @@ void Net<Dtype>::FindGradientSources(bool force) {
       bottoms.push_back(possible && (wanted || force));
     }
     for (size_t p = 0; p < layer.blobs().size(); ++p) {
-      const bool fixed = p < spec.param.size() && spec.param[p].lr_mult == 0;
-      learns.push_back(!fixed || force);
+      const ParamSpec param =
+          param_spec(static_cast<int>(i), static_cast<int>(p));
+      learns.push_back(param.lr_mult.value != 0 || force);
     }
     // propagate_down: true alone is no reason to run a layer, as in Caffe.
     bool needed = std::count(learns.begin(), learns.end(), true) > 0;

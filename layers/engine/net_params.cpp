@@ -7,6 +7,19 @@
 #include "kernels/ranges.hpp"
 
 namespace p3d {
+namespace {
+
+// Of an lr_mult or decay_mult that several layers give, all have to be equal.
+void Agree(const Multiplier& multiplier, const std::string& what,
+           Multiplier* agreed) {
+  if (!multiplier.given) return;
+  Check(!agreed->given || agreed->value == multiplier.value, what, " is ",
+        agreed->value, " there, ", multiplier.value,
+        " here; give the same number, or leave it out here");
+  *agreed = multiplier;
+}
+
+}  // namespace
 
 template <typename Dtype>
 void Net<Dtype>::AppendParams(int index) {
@@ -17,21 +30,30 @@ void Net<Dtype>::AppendParams(int index) {
         " times, but the layer has ", blobs.size(), " parameter blobs");
   for (size_t i = 0; i < specs.size(); ++i) {
     if (specs[i].name.empty()) continue;
-    const auto found = param_owners_.find(specs[i].name);
-    if (found == param_owners_.end()) {
-      param_owners_[specs[i].name] = {index, static_cast<int>(i)};
-      continue;
+    const auto found = named_params_.find(specs[i].name);
+    if (found == named_params_.end()) {
+      named_params_[specs[i].name] = {index, static_cast<int>(i), specs[i]};
+    } else {
+      ShareParam(specs[i], &found->second, blobs[i].get());
     }
-    Layer<Dtype>* owner = layers_[found->second.first].get();
-    const Blob<Dtype>& shared = *owner->blobs()[found->second.second];
-    const bool fits = specs[i].permissive ? shared.count() == blobs[i]->count()
-                                          : shared.shape() == blobs[i]->shape();
-    Check(fits, "cannot share parameter '", specs[i].name, "' with layer '",
-          owner->name(), "': its shape is ", ShapeString(shared.shape()),
-          ", this layer's ", ShapeString(blobs[i]->shape()));
-    blobs[i]->ShareData(shared);
-    blobs[i]->ShareDiff(shared);
   }
+}
+
+template <typename Dtype>
+void Net<Dtype>::ShareParam(const ParamSpec& spec, NamedParam* owned,
+                            Blob<Dtype>* blob) const {
+  const Layer<Dtype>& owner = *layers_[owned->layer];
+  const Blob<Dtype>& shared = *owner.blobs()[owned->blob];
+  const bool fits = spec.permissive ? shared.count() == blob->count()
+                                    : shared.shape() == blob->shape();
+  const std::string refusal = "cannot share parameter '" + spec.name +
+                              "' with layer '" + owner.name() + "': its ";
+  Check(fits, refusal, "shape is ", ShapeString(shared.shape()),
+        ", this layer's ", ShapeString(blob->shape()));
+  Agree(spec.lr_mult, refusal + "lr_mult", &owned->spec.lr_mult);
+  Agree(spec.decay_mult, refusal + "decay_mult", &owned->spec.decay_mult);
+  blob->ShareData(shared);
+  blob->ShareDiff(shared);
 }
 
 template <typename Dtype>
@@ -76,9 +98,17 @@ template <typename Dtype>
 bool Net<Dtype>::owns_param(int layer, int blob) const {
   const std::vector<ParamSpec>& specs = layers_.at(layer)->spec().param;
   if (static_cast<size_t>(blob) >= specs.size()) return true;
-  const auto owner = param_owners_.find(specs[blob].name);
-  return owner == param_owners_.end() ||
-         owner->second == std::make_pair(layer, blob);
+  const auto named = named_params_.find(specs[blob].name);
+  return named == named_params_.end() ||
+         (named->second.layer == layer && named->second.blob == blob);
+}
+
+template <typename Dtype>
+ParamSpec Net<Dtype>::param_spec(int layer, int blob) const {
+  const std::vector<ParamSpec>& specs = layers_.at(layer)->spec().param;
+  if (static_cast<size_t>(blob) >= specs.size()) return ParamSpec();
+  const auto named = named_params_.find(specs[blob].name);
+  return named == named_params_.end() ? specs[blob] : named->second.spec;
 }
 
 template <typename Dtype>
@@ -95,6 +125,7 @@ int Net<Dtype>::held_params() const {
   template void Net<Dtype>::ShareTrainedLayersWith(Net<Dtype>*); \
   template void Net<Dtype>::ClearParamDiffs();                   \
   template bool Net<Dtype>::owns_param(int, int) const;          \
+  template ParamSpec Net<Dtype>::param_spec(int, int) const;     \
   template int Net<Dtype>::held_params() const
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);

@@ -27,16 +27,15 @@ template <typename Dtype>
 Dtype Net<Dtype>::ForwardBackward(const Poll& poll) {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   const int last = static_cast<int>(layers_.size()) - 1;
+  if (!Lean()) {
+    const Dtype loss = Forward(poll);
+    if (std::isfinite(loss)) Backward(last, 0, poll);
+    return loss;
+  }
   TouchAll();
   TouchDiffs();
-  Dtype loss = 0;
-  if (Lean()) {
-    loss = RunSources(last, nullptr);
-    RunTrainingPlan(poll, &loss);
-  } else {
-    loss = Forward(poll);
-    if (std::isfinite(loss)) Backward(last, 0, poll);
-  }
+  Dtype loss = RunSources(last, nullptr);
+  RunTrainingPlan(poll, &loss);
   SyncAll();
   SyncDiffs();
   return loss;

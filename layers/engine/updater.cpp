@@ -15,10 +15,9 @@ Updater<Dtype>::Updater(std::shared_ptr<Net<Dtype>> net, UpdateRule rule)
       param.layer = static_cast<int>(i);
       param.blob = static_cast<int>(j);
       if (!net_->owns_param(param.layer, param.blob)) continue;
-      if (j < layer.spec().param.size()) {
-        param.lr_mult = layer.spec().param[j].lr_mult;
-        param.decay_mult = layer.spec().param[j].decay_mult;
-      }
+      const ParamSpec spec = net_->param_spec(param.layer, param.blob);
+      param.lr_mult = spec.lr_mult.value;
+      param.decay_mult = spec.decay_mult.value;
       params_.push_back(param);
       blobs_.push_back(layer.blobs()[j]);
     }

@@ -18,7 +18,7 @@ struct LearnableParam {
 };
 
 // The arithmetic of a solver on the parameters of a net: those that layers
-// share count once, with the rates of the first.
+// share count once.
 template <typename Dtype>
 class Updater {
  public:

@@ -34,11 +34,12 @@ inline void CopyRun(const float* from, int64_t length, float* to) {
 typedef float Float4 __attribute__((vector_size(16)));
 typedef uint32_t Mask4 __attribute__((vector_size(16)));
 
+// Not by memcpy: gcc 12 makes halves of MMX registers of that, and leaves x87
+// without registers.
 template <typename Vector>
 inline Vector Load4(const void* from) {
-  Vector v;
-  std::memcpy(&v, from, sizeof(v));
-  return v;
+  typedef Vector Unaligned __attribute__((aligned(4), may_alias));
+  return *static_cast<const Unaligned*>(from);
 }
 
 // Four of the values of a (0 to 3) and b (4 to 7).

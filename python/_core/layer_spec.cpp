@@ -49,12 +49,17 @@ std::map<std::string, p3d::Fields> ToMessages(const py::dict& messages) {
   return fields;
 }
 
+p3d::Multiplier ToMultiplier(const py::handle& number) {
+  if (number.is_none()) return {1.f, false};
+  return {number.cast<float>(), true};
+}
+
 p3d::ParamSpec ToParamSpec(const py::handle& param) {
   p3d::ParamSpec spec;
   spec.name = param["name"].cast<std::string>();
   spec.permissive = param["share_mode"].cast<std::string>() == "PERMISSIVE";
-  spec.lr_mult = param["lr_mult"].cast<float>();
-  spec.decay_mult = param["decay_mult"].cast<float>();
+  spec.lr_mult = ToMultiplier(param["lr_mult"]);
+  spec.decay_mult = ToMultiplier(param["decay_mult"]);
   return spec;
 }
 

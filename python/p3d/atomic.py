@@ -72,8 +72,10 @@ def replacing(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any
     try:
         yield new.file
         new.commit()
-    except BaseException:
+    except BaseException as error:
         new.abandon()
+        if isinstance(error, OSError) and error.filename is None:  # of a write: a full disk
+            raise Error(f"cannot write {path}: {error.strerror or error}") from error
         raise
 
 

@@ -392,8 +392,8 @@ def test_description_of_a_layer() -> None:
         "name": "c", "type": "Convolution", "bottom": [], "top": ["c"], "phase": 0,
         "loss_weight": [2.0], "propagate_down": [],
         "param": [
-            {"name": "w", "share_mode": "PERMISSIVE", "lr_mult": 3.0, "decay_mult": 1.0},
-            {"name": "", "share_mode": "STRICT", "lr_mult": 1.0, "decay_mult": 1.0},
+            {"name": "w", "share_mode": "PERMISSIVE", "lr_mult": 3.0, "decay_mult": None},
+            {"name": "", "share_mode": "STRICT", "lr_mult": None, "decay_mult": None},
         ],
     }  # fmt: skip
     assert list(fields) == ["convolution_param", "dropout_param"]

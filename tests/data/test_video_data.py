@@ -264,7 +264,7 @@ def test_a_state_goes_on_with_the_next_batch(tmp_path: Path, before: int) -> Non
 def test_a_state_of_another_list(tmp_path: Path) -> None:
     state = net(folders(tmp_path, 4, 4), WHOLE).layers[0].python_object.save_state()
     other = net(folders(tmp_path / "other", 4), WHOLE).layers[0].python_object
-    with pytest.raises(RuntimeError, match="its state is from data with list"):
+    with pytest.raises(RuntimeError, match="others than those of the snapshot"):
         other.load_state(state)
     with pytest.raises(RuntimeError, match="no state of a data layer"):
         other.load_state(b"\x00")

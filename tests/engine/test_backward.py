@@ -197,6 +197,43 @@ def test_shared_parameters_have_one_gradient() -> None:
     np.testing.assert_array_equal(shared.params["c"][0].diff, shared.params["a"][0].diff)
 
 
+def tied(*params: str) -> caffe.Net:
+    layers = [fc("abc"[i], "x", more=f'param {{ name: "w" {p} }}') for i, p in enumerate(params)]
+    return net_of(data("x", 2, 4) + "".join(layers))
+
+
+@pytest.mark.parametrize(
+    ("params", "lr_mult", "decay_mult"),
+    [
+        (("", ""), 1, 1),
+        (("lr_mult: 2 decay_mult: 0", ""), 2, 0),
+        (("lr_mult: 2", "lr_mult: 2 decay_mult: 3", "decay_mult: 3"), 2, 3),
+        (("", "", "lr_mult: 0"), 0, 1),
+    ],
+)
+def test_shared_parameters_have_the_multipliers_that_any_gives(
+    params: tuple[str, ...], lr_mult: float, decay_mult: float
+) -> None:
+    net = tied(*params)
+    found = [(net._layer_names[i], *param) for i, *param in _core.Updater(net._net, "SGD").params]
+    assert [param for param in found if param[1] == 0] == [("a", 0, lr_mult, decay_mult)]
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        (("lr_mult: 2", "lr_mult: 3"), "lr_mult is 2 there, 3 here"),
+        (("", "lr_mult: 0", "lr_mult: 1"), "lr_mult is 0 there, 1 here"),
+        (("lr_mult: 1 decay_mult: 0", "lr_mult: 1 decay_mult: 1"), "decay_mult is 0 there, 1 here"),
+    ],
+)
+def test_shared_parameters_cannot_have_two_multipliers(params: tuple[str, ...], words: str) -> None:
+    name = "abc"[len(params) - 1]
+    refusal = f"InnerProduct '{name}': cannot share parameter 'w' with layer 'a': its {words}"
+    with pytest.raises(RuntimeError, match=refusal):
+        tied(*params)
+
+
 def test_parts_of_a_backward() -> None:
     whole, parts = net_of("force_backward: true " + CHAIN), net_of("force_backward: true " + CHAIN)
     for net in (whole, parts):

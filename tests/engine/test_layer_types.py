@@ -27,3 +27,9 @@ def test_known(name: str) -> None:
 def test_unknown_type_suggests_the_nearest() -> None:
     with pytest.raises(RuntimeError, match=r"'x'.*did you mean 'Convolution'"):
         caffe.Net('layer { name: "x" type: "Convolutoin" top: "x" }', caffe.TEST)
+
+
+@pytest.mark.parametrize(("name", "what"), [("Data", "LMDB"), ("WindowData", "windows")])
+def test_what_only_upstream_reads(name: str, what: str) -> None:
+    with pytest.raises(RuntimeError, match=f"{name} 'x': reads .*{what}.*ImageData"):
+        caffe.Net(f'layer {{ name: "x" type: "{name}" top: "x" }}', caffe.TEST)

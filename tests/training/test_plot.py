@@ -66,6 +66,18 @@ def test_the_command(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert {(180, 90, 20), (40, 140, 40)} <= colours
 
 
+def test_long_names_have_room(tmp_path: Path) -> None:
+    out = tmp_path / "curves.png"
+    widths = []
+    for length in (1, 60):
+        names = ["a" * length, "b" * length]
+        training_curves.write(dict.fromkeys(names, EVENTS[:2]), str(out))
+        image = cv2.imread(str(out))
+        assert (image[:, -8:] == 255).all()
+        widths.append(image.shape[1])
+    assert widths[1] > widths[0] + 200
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +176,49 @@ def test_a_full_disk_leaves_the_last_snapshot(form: str, tmp_path: Path, monkeyp
         solver.snapshot()
     assert {p: p.read_bytes() for p in tmp_path.iterdir() if p in files} == files
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_training_that_could_not_be_saved_does_not_begin(tmp_path: Path) -> None:
+    path = solver_file(tmp_path)
+    text = path.read_text()
+    path.write_text(text.replace(f"{tmp_path}/s", f"{path}/deep/s"))
+    solver = caffe.get_solver(str(path))
+    with pytest.raises(Error, match=r"cannot write snapshots to .*deep: .*snapshot_prefix"):
+        solver.solve()
+    assert solver.iter == 0
+    path.write_text(text.replace(f"{tmp_path}/s", f"{tmp_path}/new/deep/s"))
+    trained(path)
+    assert (tmp_path / "new/deep/s_iter_10.solverstate").exists()
+
+
+def test_a_copied_snapshot_goes_on_with_the_weights_beside_it(tmp_path: Path) -> None:
+    path = solver_file(tmp_path / "here", more="snapshot: 5")
+    whole = trained(path)
+    shutil.copytree(tmp_path / "here", tmp_path / "copy")
+    (tmp_path / "here/s_iter_5.caffemodel").write_bytes(b"of another training")
+    again = caffe.get_solver(str(path))
+    again.solve(tmp_path / "copy/s_iter_5.solverstate")
+    same(weights(again), weights(whole))
+
+
+def test_a_state_is_the_message_of_caffe(tmp_path: Path) -> None:
+    place = caffe_pb2.SolverPlace(random_state=7)
+    shapes = [(2, 3, 1), (), (0, 4), (300,)]
+    history = [np.random.default_rng(4).normal(0, 1, shape).astype("f4") for shape in shapes]
+    snapshot.write(snapshot.State(3, "w", 1, history, place), str(tmp_path / "s"))
+    state = caffe_pb2.SolverState.FromString((tmp_path / "s").read_bytes())
+    assert (state.iter, state.learned_net, state.current_step) == (3, "w", 1)
+    assert state.place == place
+    for blob, values in zip(state.history, history, strict=True):
+        assert tuple(blob.shape.dim) == values.shape
+        np.testing.assert_array_equal(blob.data, values.ravel())
+
+
+def test_hdf5_that_cannot_be_written_is_said_at_once(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    path = solver_file(tmp_path, more="snapshot_format: HDF5")
+    with pytest.raises(Error, match=r"solver.prototxt: snapshot_format HDF5 needs h5py: pip"):
+        caffe.get_solver(str(path))
 
 
 def test_upstream_reads_the_hdf5_state(tmp_path: Path) -> None:

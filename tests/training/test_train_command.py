@@ -182,6 +182,16 @@ def test_what_cannot_be_trained(
         assert words in last, arguments
 
 
+def test_a_place_where_no_snapshot_can_be(tmp_path: Path, capsys: Any) -> None:
+    solver = solver_file(tmp_path)
+    text = solver.read_text().replace(f"{tmp_path}/s", f"{solver}/s")
+    solver.write_text(text)
+    assert train(solver) == 1
+    err = capsys.readouterr().err
+    assert f"cannot write {solver}/train.jsonl: " in err
+    assert "Iteration" not in err
+
+
 def test_a_record_that_was_cut_off_and_one_that_is_none(tmp_path: Path) -> None:
     line = {"event": "train", "iter": 0, "loss": 1.0, "lr": 0.1, "outputs": {}}
     path = tmp_path / "train.jsonl"

@@ -101,12 +101,13 @@ class BatchNormLayer : public Layer<Dtype> {
   void FixRates() {
     std::vector<ParamSpec>& specs = this->spec_.param;
     for (const ParamSpec& spec : specs) {
-      Check(spec.lr_mult == 0, "its blobs are statistics, not weights: set ",
+      Check(spec.lr_mult.value == 0,
+            "its blobs are statistics, not weights: set ",
             "lr_mult: 0 in every param, or leave them out");
     }
     for (size_t i = specs.size(); i < 3; ++i) {
       specs.emplace_back();
-      specs.back().lr_mult = 0;
+      specs.back().lr_mult = {0, true};
     }
   }
 

@@ -182,7 +182,7 @@ class BNLayer : public Layer<Dtype> {
     std::vector<ParamSpec>& specs = this->spec_.param;
     if (specs.size() < 4) specs.resize(4);
     for (int i = frozen_ ? 0 : 2; i < 4; ++i) {
-      specs[i].lr_mult = specs[i].decay_mult = 0;
+      specs[i].lr_mult = specs[i].decay_mult = Multiplier{0, true};
     }
   }
 

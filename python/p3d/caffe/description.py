@@ -15,9 +15,9 @@ def describe(net: Any) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]
 
     A layer is {"name", "type", "bottom": [str], "top": [str], "phase": 0 | 1,
     "loss_weight": [float], "propagate_down": [bool], "param": [{"name", "share_mode":
-    "STRICT" | "PERMISSIVE", "lr_mult", "decay_mult"}], "fields": {field: message}} with a
-    message for every *_param field that is set. `defaults` has the message of every
-    *_param field when nothing is set.
+    "STRICT" | "PERMISSIVE", "lr_mult", "decay_mult"}], "fields": {field: message}} with None for a
+    multiplier that is not given and a message for every *_param field that is set. `defaults`
+    has the message of every *_param field when nothing is set.
 
     A message is a dict of all its fields: a scalar has its value or its default, a
     repeated field is a list, an enum is its name, a submessage is a message; "has" lists
@@ -39,8 +39,8 @@ def _layer(layer: Any) -> dict[str, Any]:
             {
                 "name": spec.name,
                 "share_mode": _SHARE_MODES[spec.share_mode],
-                "lr_mult": spec.lr_mult,
-                "decay_mult": spec.decay_mult,
+                "lr_mult": spec.lr_mult if spec.HasField("lr_mult") else None,
+                "decay_mult": spec.decay_mult if spec.HasField("decay_mult") else None,
             }
             for spec in layer.param
         ],

@@ -53,11 +53,11 @@ class Net:
         self._origin = origin or named
         if relax_reshape:
             relax(param)
-        self.param = prototxt.prepare(param, phase, level, stages or ())
-        layers, defaults = prototxt.describe(self.param)
-        infogain.add_matrices(layers)
-        data_layers.add_classes(self.param, layers)
         with _relax_hint(self._origin):
+            self.param = prototxt.prepare(param, phase, level, stages or ())
+            layers, defaults = prototxt.describe(self.param)
+            infogain.add_matrices(layers)
+            data_layers.add_classes(self.param, layers)
             self._net = _core.Net(
                 self.param.name, layers, defaults, phase, self.param.force_backward
             )

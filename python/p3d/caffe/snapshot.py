@@ -7,8 +7,9 @@ of SolverState, or as the data set `place` of the HDF5 file.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from p3d._core import Blob
 from p3d.atomic import replacing
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.weight_file import HDF5_MAGIC
+from p3d.caffe.weight_writer import tag, varint
 from p3d.error import Error
 from p3d.hdf5 import import_h5py
 
@@ -30,18 +32,41 @@ class State(NamedTuple):
     place: Any
 
 
+def make_place(prefix: str) -> None:
+    """Makes the folder for snapshots; raises Error where nothing can be written into it."""
+    folder = os.path.dirname(prefix) or "."
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Error(
+            f"cannot write snapshots to {folder}: {error.strerror}; change snapshot_prefix"
+        ) from None
+
+
+# Field numbers of caffe.proto.
+_HISTORY, _BLOB_DATA = 3, 5
+
+
 def write(state: State, path: str) -> None:
-    """Writes a binary .solverstate, whole or not at all."""
+    """Writes a binary .solverstate, whole or not at all. Values are streamed."""
     message = caffe_pb2.SolverState(
         iter=state.iter, learned_net=state.learned_net, current_step=state.current_step
     )
-    for values in state.history:
-        blob = message.history.add()
-        blob.shape.dim.extend(values.shape)
-        blob.data.extend(values.ravel())
     message.place.CopyFrom(state.place)
     with replacing(path) as file:
         file.write(message.SerializeToString())
+        for values in state.history:
+            _write_blob(file, np.asarray(values, "<f4", order="C"))
+
+
+def _write_blob(file: IO[bytes], values: np.ndarray) -> None:
+    blob = caffe_pb2.BlobProto()
+    blob.shape.dim.extend(values.shape)
+    head = blob.SerializeToString() + tag(_BLOB_DATA) + varint(values.nbytes)
+    file.write(tag(_HISTORY) + varint(len(head) + values.nbytes) + head)
+    file.write(values.reshape(-1).view(np.uint8).data)
 
 
 def write_hdf5(state: State, path: str) -> None:
@@ -114,9 +139,12 @@ def _read_hdf5(path: str) -> State:
 
 
 def learned_net_path(learned_net: str, state_path: str) -> str:
-    """The weights that a state names: where it says, or beside the state."""
+    """The weights that a state names: beside it, where both were written, or where it says.
+
+    In this order, for where it says another training may have written since a folder was copied.
+    """
     beside = os.path.join(os.path.dirname(state_path), os.path.basename(learned_net))
-    for candidate in (learned_net, beside):
+    for candidate in (beside, learned_net):
         if os.path.exists(candidate):
             return candidate
     raise Error(f"{state_path}: its weights {learned_net} are neither there nor beside it")

@@ -28,6 +28,7 @@ from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.pycaffe import Net
 from p3d.caffe.wording import did_you_mean
 from p3d.error import Error
+from p3d.hdf5 import import_h5py
 
 log = logging.getLogger("p3d")
 
@@ -51,6 +52,8 @@ class Solver:
         self.param, self._origin = solver_file.load(solver)
         self._rate = LearningRate(self.param, self._origin)
         update_rules.check(self.type, self.param, self._origin)
+        if self._hdf5:
+            import_h5py(f"{self._origin}: snapshot_format HDF5")
         if self.param.random_seed >= 0:
             _core.set_random_seed(self.param.random_seed)
         self.net = _make(solver_file.train_net(self.param, self._origin))
@@ -106,8 +109,10 @@ class Solver:
         """Train up to max_iter, from a .solverstate if one is given.
 
         Whatever ends the training early, the iterations done so far are saved, if their weights
-        are finite.
+        are finite. Where they could not be saved, the training does not begin.
         """
+        if self.param.snapshot or self.param.snapshot_after_train:
+            snapshot.make_place(self.param.snapshot_prefix)
         log.info("Solving %s", self.net.name)
         log.info("Learning Rate Policy: %s", self.param.lr_policy)
         self._stopped = False
@@ -312,16 +317,19 @@ class Solver:
 
     # --- snapshots
 
+    @property
+    def _hdf5(self) -> bool:
+        return bool(self.param.snapshot_format == caffe_pb2.SolverParameter.HDF5)
+
     def _snapshot(self, where: place.Place) -> None:
         broken = finite.first_in_training(self.net, self._updater.history)
         if broken is not None:
             raise Error(f"{self._not_finite(broken)}; no snapshot was written")
-        hdf5 = self.param.snapshot_format == caffe_pb2.SolverParameter.HDF5
-        kind, ending = ("HDF5", ".h5") if hdf5 else ("binary proto", "")
+        kind, ending = ("HDF5", ".h5") if self._hdf5 else ("binary proto", "")
         base = f"{self.param.snapshot_prefix}_iter_{self.iter}"
         weights, state = f"{base}.caffemodel{ending}", f"{base}.solverstate{ending}"
         log.info("Snapshotting to %s file %s", kind, weights)
-        save = weight_writer.save_hdf5 if hdf5 else weight_writer.save
+        save = weight_writer.save_hdf5 if self._hdf5 else weight_writer.save
         save(self.net.param, self.net.params, weights, self.param.snapshot_diff)
         log.info("Snapshotting solver state to %s file %s", kind, state)
         message = place.to_message(where)
@@ -330,7 +338,7 @@ class Solver:
             message.last_event = self._rate.last_event
         message.loss.extend(loss for i, loss in self._losses.items() if i < self.iter)
         history = [blob.data for blob in self._updater.history]
-        (snapshot.write_hdf5 if hdf5 else snapshot.write)(
+        (snapshot.write_hdf5 if self._hdf5 else snapshot.write)(
             snapshot.State(self.iter, weights, self._rate.drops, history, message), state
         )
         self._saved = self.iter

@@ -101,7 +101,7 @@ def _write_layer(file: IO[bytes], layer: Any, blobs: Sequence[Any], parts: Seque
     # Shapes first, values later: the length of a layer stands before it.
     heads = [_blob_heads(blob, parts) for blob in blobs]
     size = len(text) + sum(len(b"".join(each)) + payload * len(parts) for each, payload in heads)
-    file.write(_tag(_NET_LAYER) + _varint(size) + text)
+    file.write(tag(_NET_LAYER) + varint(size) + text)
     for blob, (before, payload) in zip(blobs, heads, strict=True):
         for part, head in zip(parts, before, strict=True):
             values = _values(blob, part)
@@ -118,10 +118,10 @@ def _blob_heads(blob: Any, parts: Sequence[str]) -> tuple[list[bytes], int]:
     shape = tuple(int(axis) for axis in blob.shape)
     is_double = blob.data.dtype == np.float64
     payload = int(np.prod(shape, dtype=np.int64)) * (8 if is_double else 4)
-    heads = [_tag(_BLOB_VALUES[part][is_double]) + _varint(payload) for part in parts]
-    dims = _field(_BLOB_SHAPE, _field(_SHAPE_DIM, b"".join(_varint(axis) for axis in shape)))
+    heads = [tag(_BLOB_VALUES[part][is_double]) + varint(payload) for part in parts]
+    dims = _field(_BLOB_SHAPE, _field(_SHAPE_DIM, b"".join(varint(axis) for axis in shape)))
     inside = len(dims) + len(b"".join(heads)) + payload * len(parts)
-    heads[0] = _tag(_LAYER_BLOBS) + _varint(inside) + dims + heads[0]
+    heads[0] = tag(_LAYER_BLOBS) + varint(inside) + dims + heads[0]
     return heads, payload
 
 
@@ -131,14 +131,16 @@ def _values(blob: Any, part: str = "data") -> np.ndarray:
 
 
 def _field(number: int, payload: bytes) -> bytes:
-    return _tag(number) + _varint(len(payload)) + payload
+    return tag(number) + varint(len(payload)) + payload
 
 
-def _tag(number: int) -> bytes:
-    return _varint(number << 3 | 2)
+def tag(number: int) -> bytes:
+    """What stands before a length-delimited field; its length follows."""
+    return varint(number << 3 | 2)
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """A number >= 0 as protobuf files have it."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -54,7 +54,10 @@ def unpack_state(state: bytes, *names: str, **same: int) -> list[int]:
         found = json.loads(state)
         for name, value in same.items():
             if found[name] != value:
-                raise Error(f"its state is from data with {name} {found[name]}, not {value}")
+                raise Error(
+                    f"its data are others than those of the snapshot ({name} {found[name]} there, "
+                    f"{value} here); take the snapshot's weights with --weights to start anew"
+                )
         numbers = [operator.index(found[name]) for name in names]
     except (ValueError, KeyError, TypeError) as error:
         raise Error(f"this is no state of a data layer ({error!r})") from None

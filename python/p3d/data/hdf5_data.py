@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,6 +65,8 @@ class HDF5Data(DataLayer):
 
     def _load(self, path: str) -> list[np.ndarray]:
         h5py = import_h5py(f"reading {path}")
+        if not os.path.isfile(path):
+            raise Error(f"{path}: there is no such file")
         try:
             with h5py.File(path, "r") as file:
                 found = [self._read(path, file, name) for name in self.param.top]

@@ -54,7 +54,7 @@ class Feed:
         train = {"mirror": self.mirror, "shuffle": True}
         source = {"source": f"{self.folder}/train.txt"}
         net.video_data("TRAIN", channels, **source, **shared, **train)
-        net.comment("the middle of the frames; one clip per video, p3d test takes more")
+        net.comment("the middle of the frames and of the videos; num_clips takes more of them")
         source = {"source": f"{self.folder}/test.txt"}
         net.video_data("TEST", channels, **source, **shared)
         return "data"

@@ -28,6 +28,11 @@ def text(
     cv2.putText(image, plain, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
 
 
+def text_width(words: str, size: float = 0.4) -> int:
+    """Of what `text` draws, in pixels."""
+    return int(cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0])
+
+
 def bar(
     image: np.ndarray, x: int, y: int, width: int, share: float, colour: tuple[int, int, int]
 ) -> None:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from p3d.error import Error
-from p3d.showing.drawing import COLOURS, curve, save, text
+from p3d.showing.drawing import COLOURS, curve, save, text, text_width
 
 _W, _H = 760, 220  # of a panel, pixels
-_LEFT, _TOP, _BOTTOM, _RIGHT = 70, 30, 22, 150  # around its curves
+_LEFT, _TOP, _BOTTOM = 70, 30, 22  # around its curves
+_LETTERS = 0.38
 
 Series = dict[str, list[tuple[int, float]]]
 
@@ -56,12 +57,14 @@ def write(trainings: Mapping[str, Iterable[dict[str, Any]]], path: str) -> int:
         raise Error(f"{', '.join(trainings)}: has no line of a training: nothing to draw")
     points = [point for panel in found for series in panel.series.values() for point in series]
     last = max(at for at, _ in points)
-    save(path, np.vstack([_draw(panel, last) for panel in found]))
+    names = max(text_width(name, _LETTERS) for panel in found for name in panel.series)
+    save(path, np.vstack([_draw(panel, last, max(150, names + 20)) for panel in found]))
     return len(points)
 
 
-def _draw(panel: Panel, last: int) -> np.ndarray:
-    image = np.full((_TOP + _H + _BOTTOM, _LEFT + _W + _RIGHT, 3), 255, np.uint8)
+def _draw(panel: Panel, last: int, right: int) -> np.ndarray:
+    """`last` is the iteration at the right end, `right` the room for names beyond it, in pixels."""
+    image = np.full((_TOP + _H + _BOTTOM, _LEFT + _W + right, 3), 255, np.uint8)
     text(image, panel.title, _LEFT, 18, 0.5)
     values = np.array([v for series in panel.series.values() for _, v in series], float)
     low, high = _range(values, panel.is_rate)
@@ -71,8 +74,9 @@ def _draw(panel: Panel, last: int) -> np.ndarray:
     for share in (0.0, 0.5, 1.0):
         height = bottom + share * (top - bottom)
         value = 10**height if panel.is_rate else height
-        text(image, f"{value:.3g}", 8, round(_TOP + _H * (1 - share)) + 4, 0.38)
-        text(image, f"{round(share * last)}", round(_LEFT + share * _W) - 8, _TOP + _H + 16, 0.38)
+        text(image, f"{value:.3g}", 8, round(_TOP + _H * (1 - share)) + 4, _LETTERS)
+        at = round(_LEFT + share * _W) - 8
+        text(image, f"{round(share * last)}", at, _TOP + _H + 16, _LETTERS)
     for number, (name, series) in enumerate(panel.series.items()):
         colour = COLOURS[number % len(COLOURS)]
         at, value = np.array([p for p in series if np.isfinite(p[1])], float).reshape(-1, 2).T
@@ -81,7 +85,7 @@ def _draw(panel: Panel, last: int) -> np.ndarray:
         xs = _LEFT + at / max(last, 1) * _W
         ys = _TOP + _H * (1 - (scale(value) - bottom) / (top - bottom))
         curve(image, xs, ys, colour)
-        text(image, name[:22], _LEFT + _W + 8, _TOP + 14 + 16 * number, 0.38, colour)
+        text(image, name, _LEFT + _W + 8, _TOP + 14 + 16 * number, _LETTERS, colour)
     return image
 
 

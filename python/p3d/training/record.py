@@ -46,7 +46,10 @@ class Record:
     def __init__(self, path: str, start: int) -> None:
         """`start` is the iteration that the training begins with."""
         self._path = path
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        try:
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        except OSError as error:
+            raise Error(f"cannot write {path}: {error.strerror}; change snapshot_prefix") from None
         before = [event for event in _read_if_there(path) if event["iter"] < start]
         with replacing(path, "w") as file:
             file.writelines(json.dumps(event) + "\n" for event in before)
@@ -55,6 +58,8 @@ class Record:
         handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             os.write(handle, (json.dumps(event) + "\n").encode())
+        except OSError as error:
+            raise Error(f"cannot write {self._path}: {error.strerror}") from None
         finally:
             os.close(handle)
 
