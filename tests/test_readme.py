@@ -18,18 +18,21 @@ from caffe_trees import write_tree
 from video.drawn import write_video
 
 import p3d.caffe as caffe
-from p3d import models, random_weights
+from p3d import gpu, models, random_weights
 from p3d.models import resnet
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+GPU = "P3D_CUDA=ON"
 COMMANDS = [
     line
     for language, block in BLOCKS
-    if language == "bash" and "-m venv" not in block and "tools/benchmark.py" not in block
+    if language == "bash"
+    and not any(word in block for word in ("-m venv", "tools/benchmark.py", GPU))
     for line in block.splitlines()
 ]
+GPU_COMMANDS = next(block for _, block in BLOCKS if GPU in block).splitlines()
 PROGRAMS = [block for language, block in BLOCKS if language == "python"]
 WEIGHTS = "p3d_resnet_kinetics_iter_190000.caffemodel"
 CLASSIFY = f"""
@@ -91,6 +94,20 @@ def test_command(folder: Path, command: str) -> None:
     if command.startswith("p3d train"):
         made = folder / "own" / "p3d63_ucf101_iter_1.caffemodel"
         made.rename(made.with_name("p3d63_ucf101_iter_7500.caffemodel"))
+
+
+def test_gpu_commands_name_what_an_installation_lacks(folder: Path) -> None:
+    """Nets on a GPU are tested in tests/gpu; here the first command has not been run."""
+    install, *others = GPU_COMMANDS
+    assert len(others) == 3
+    environment = {k: v for k, v in os.environ.items() if k != gpu.VARIABLE}
+    if gpu.library() is not None:
+        pytest.skip("this installation has kernels for GPUs")
+    for command in others:
+        words = [sys.executable, "-m", *command.split()]
+        done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 1, command
+        assert install in done.stderr, done.stderr
 
 
 # One clip instead of 960,000.
