@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from p3d import _core
 from p3d.error import Error
@@ -24,7 +24,8 @@ NAME = "libp3d_cuda.so"
 _used: list[int] = []
 
 
-class Gpu(NamedTuple):
+@dataclass(frozen=True)
+class Gpu:
     """One GPU: sizes in bytes."""
 
     index: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
 HELP = "list the processor and the GPUs that nets can run on"
@@ -45,7 +46,7 @@ def _answer() -> dict[str, Any]:
     cpu = {"threads": _core.num_threads(), "isa": _core.isa()}
     answer: dict[str, Any] = {"cpu": cpu, "software": None, "gpus": [], "error": None}
     try:
-        answer["gpus"] = [found._asdict() for found in gpu.gpus()]
+        answer["gpus"] = [asdict(found) for found in gpu.gpus()]
         answer["software"] = gpu.software()
     except Error as error:
         answer["error"] = str(error)
