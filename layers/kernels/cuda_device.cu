@@ -112,6 +112,11 @@ Current& TheCurrent() {
   return *current;
 }
 
+// Float32 lanes of a multiprocessor.
+int Lanes(int major, int minor) {
+  return major == 7 || (major == 8 && minor == 0) ? 64 : 128;
+}
+
 __global__ void Nothing() {}
 
 // A kernel that was compiled for other GPUs fails when it is launched.
@@ -165,6 +170,11 @@ DeviceInfo DescribeDevice(int device) {
   info.name = properties.name;
   info.major = properties.major;
   info.minor = properties.minor;
+  int kilohertz = 0;
+  CheckCuda(cudaDeviceGetAttribute(&kilohertz, cudaDevAttrClockRate, device),
+            "cudaDeviceGetAttribute");
+  info.gflops = 2e-6 * kilohertz * properties.multiProcessorCount *
+                Lanes(info.major, info.minor);
   int before = 0;
   CheckCuda(cudaGetDevice(&before), "cudaGetDevice");
   CheckCuda(cudaSetDevice(device), "cudaSetDevice");

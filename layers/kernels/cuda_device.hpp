@@ -19,6 +19,7 @@ struct DeviceInfo {
   int major = 0, minor = 0;  // compute capability
   size_t memory = 0;         // bytes
   size_t free = 0;           // of them
+  double gflops = 0;         // of float32 multiply-adds, at the highest clock
 };
 
 // Throws Error that says what to install where no driver, or too old a one, is

@@ -22,10 +22,11 @@ void BindGpu(py::module_& m) {
       [](int device) {
         const p3d::cuda::DeviceInfo info = Gpu().DescribeDevice(device);
         return py::make_tuple(info.name, info.major, info.minor, info.memory,
-                              info.free);
+                              info.free, info.gflops);
       },
       py::arg("device"),
-      "Name, compute capability (major, minor), bytes of memory, bytes free.");
+      "Name, compute capability (major, minor), bytes of memory, bytes free, "
+      "float32 GFLOP/s at most.");
   m.def(
       "use_gpu", [](int device) { Gpu().UseDevice(device); }, py::arg("device"),
       py::call_guard<py::gil_scoped_release>(),

@@ -26,13 +26,14 @@ _used: list[int] = []
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU: sizes in bytes."""
+    """One GPU: sizes in bytes, GFLOP/s that its float32 multiply-add units can reach."""
 
     index: int
     name: str
     capability: tuple[int, int]
     memory: int
     free: int
+    gflops: float
 
 
 def library() -> Path | None:
@@ -85,15 +86,20 @@ def parse(device: str) -> int | None:
     return None if device == "cpu" else int(match[1] or 0)
 
 
+def current() -> Gpu:
+    """The GPU in use; only after one was chosen."""
+    return _describe(_used[0])
+
+
 def describe() -> str:
     """The GPU in use in words."""
-    gpu = _describe(_used[0])
+    gpu = current()
     return f"GPU {gpu.index} ({gpu.name}), {software()}"
 
 
 def _describe(index: int) -> Gpu:
-    name, major, minor, memory, free = _core.describe_gpu(index)
-    return Gpu(index, name, (major, minor), memory, free)
+    name, major, minor, memory, free, gflops = _core.describe_gpu(index)
+    return Gpu(index, name, (major, minor), memory, free, gflops)
 
 
 def _load() -> None:

@@ -162,6 +162,7 @@ DeviceInfo DescribeDevice(int device) {
   info.name = "simulated GPU";
   info.memory = TheMemory().size();
   info.free = info.memory - TheMemory().in_use();
+  info.gflops = 1;
   return info;
 }
 

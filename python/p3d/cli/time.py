@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     name, text = net_text(args.weights, wanted)
     net = timing.make(text, args.weights, batch=args.batch, layer_by_layer=args.layers)
     report = timing.measure(net, args.iterations)
-    data = _data(args, name, net, report, _core.fma_peak(0.5))
+    data = _data(args, name, net, report, _peak())
     if args.json:
         import json
 
@@ -135,6 +135,13 @@ def _count(text: str) -> int:
 
 def _none_or_more(text: str) -> int:
     return 0 if text == "0" else _count(text)
+
+
+def _peak() -> float:
+    """GFLOP/s of the multiply-add units that the net runs on."""
+    from p3d import _core, gpu
+
+    return gpu.current().gflops if _core.gpu_mode() else _core.fma_peak(0.5)
 
 
 def _data(args: argparse.Namespace, name: str, net: Any, report: Any, peak: float) -> Any:
