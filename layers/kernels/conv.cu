@@ -184,23 +184,14 @@ void LaunchForwardLoops(CUstream_st* stream, const ForwardCall<Dtype>& call) {
 
 template <>
 const Candidates<ForwardCall<float>>& All() {
-  static const Candidates<ForwardCall<float>> table = {
-      Entry<ForwardTiles<float, 128, true>>("tiles_128_fours"),
-      Entry<ForwardTiles<float, 64, true>>("tiles_64_fours"),
-      Entry<ForwardTiles<float, 64, false>>("tiles_64"),
-      Entry<ForwardTiles<float, 32, true>>("tiles_32_fours"),
-      Entry<ForwardTiles<float, 32, false>>("tiles_32"),
-      {"loops", Always, Always, LaunchForwardLoops<float>},
-  };
+  static const auto table = FloatTable<ForwardTiles>(LaunchForwardLoops<float>);
   return table;
 }
 
 template <>
 const Candidates<ForwardCall<double>>& All() {
-  static const Candidates<ForwardCall<double>> table = {
-      Entry<ForwardTiles<double, 32, false>>("tiles_32"),
-      {"loops", Always, Always, LaunchForwardLoops<double>},
-  };
+  static const auto table =
+      DoubleTable<ForwardTiles>(LaunchForwardLoops<double>);
   return table;
 }
 

@@ -42,6 +42,25 @@ Candidate<typename Class::Call> Entry(const char* name) {
   return {name, Class::Can, Class::Suits, Class::Launch};
 }
 
+// The tables of an operation whose tiles are Tiles<Dtype, side, in fours>, and
+// whose plain loops are launched by `loops`.
+template <template <typename, int, bool> class Tiles,
+          typename Call = typename Tiles<float, 32, true>::Call>
+Candidates<Call> FloatTable(void (*loops)(CUstream_st*, const Call&)) {
+  return {Entry<Tiles<float, 128, true>>("tiles_128_fours"),
+          Entry<Tiles<float, 64, true>>("tiles_64_fours"),
+          Entry<Tiles<float, 64, false>>("tiles_64"),
+          Entry<Tiles<float, 32, true>>("tiles_32_fours"),
+          Entry<Tiles<float, 32, false>>("tiles_32"),
+          {"loops", Always<Call>, Always<Call>, loops}};
+}
+template <template <typename, int, bool> class Tiles,
+          typename Call = typename Tiles<double, 32, false>::Call>
+Candidates<Call> DoubleTable(void (*loops)(CUstream_st*, const Call&)) {
+  return {Entry<Tiles<double, 32, false>>("tiles_32"),
+          {"loops", Always<Call>, Always<Call>, loops}};
+}
+
 }  // namespace cuda
 }  // namespace p3d
 

@@ -209,23 +209,15 @@ void LaunchDataGradientLoops(CUstream_st* stream,
 
 template <>
 const Candidates<DataGradientCall<float>>& All() {
-  static const Candidates<DataGradientCall<float>> table = {
-      Entry<DataGradientTiles<float, 128, true>>("tiles_128_fours"),
-      Entry<DataGradientTiles<float, 64, true>>("tiles_64_fours"),
-      Entry<DataGradientTiles<float, 64, false>>("tiles_64"),
-      Entry<DataGradientTiles<float, 32, true>>("tiles_32_fours"),
-      Entry<DataGradientTiles<float, 32, false>>("tiles_32"),
-      {"loops", Always, Always, LaunchDataGradientLoops<float>},
-  };
+  static const auto table =
+      FloatTable<DataGradientTiles>(LaunchDataGradientLoops<float>);
   return table;
 }
 
 template <>
 const Candidates<DataGradientCall<double>>& All() {
-  static const Candidates<DataGradientCall<double>> table = {
-      Entry<DataGradientTiles<double, 32, false>>("tiles_32"),
-      {"loops", Always, Always, LaunchDataGradientLoops<double>},
-  };
+  static const auto table =
+      DoubleTable<DataGradientTiles>(LaunchDataGradientLoops<double>);
   return table;
 }
 

@@ -243,23 +243,15 @@ void LaunchWeightGradientLoops(CUstream_st* stream,
 
 template <>
 const Candidates<WeightGradientCall<float>>& All() {
-  static const Candidates<WeightGradientCall<float>> table = {
-      Entry<WeightGradientTiles<float, 128, true>>("tiles_128_fours"),
-      Entry<WeightGradientTiles<float, 64, true>>("tiles_64_fours"),
-      Entry<WeightGradientTiles<float, 64, false>>("tiles_64"),
-      Entry<WeightGradientTiles<float, 32, true>>("tiles_32_fours"),
-      Entry<WeightGradientTiles<float, 32, false>>("tiles_32"),
-      {"loops", Always, Always, LaunchWeightGradientLoops<float>},
-  };
+  static const auto table =
+      FloatTable<WeightGradientTiles>(LaunchWeightGradientLoops<float>);
   return table;
 }
 
 template <>
 const Candidates<WeightGradientCall<double>>& All() {
-  static const Candidates<WeightGradientCall<double>> table = {
-      Entry<WeightGradientTiles<double, 32, false>>("tiles_32"),
-      {"loops", Always, Always, LaunchWeightGradientLoops<double>},
-  };
+  static const auto table =
+      DoubleTable<WeightGradientTiles>(LaunchWeightGradientLoops<double>);
   return table;
 }
 
