@@ -66,9 +66,11 @@ void Plan::PlaceInArena(const std::vector<bool>& keep) {
   places_ = layout.places();
 }
 
-// The weights of the first convolution behind `step`. Not where both share
-// theirs: packing them for the next would free what this one is about to read.
+// The weights of the first convolution behind `step`, packed. Not where both
+// share theirs: packing them for the next would free what this one is about to
+// read. Nor on the GPU, where packed ones would take the place of its own.
 NextWeights Plan::WeightsBehind(const PlanStep* step) const {
+  if (mode_ == Mode::kGpu) return NextWeights();
   const PlanStep* const end = steps_.data() + steps_.size();
   const Storage<float>* own = &step->convolution->blobs()[0]->storage();
   do {
