@@ -144,8 +144,8 @@ def shared_weights() -> Values:
                 yield from forwards(net, 1, i)
 
 
-def weights_used_on_the_host() -> Values:
-    """Which leaves the packed ones only: the GPU's are gone."""
+def weights_moved() -> Values:
+    """Use on the host leaves the packed ones only; another net then takes the GPU's memory."""
     on_gpu = _core.gpu_mode()
     nets = [made(SHARED), made(SHARED)]
     nets[1].share_with(nets[0])
@@ -155,6 +155,8 @@ def weights_used_on_the_host() -> Values:
         yield from forwards(nets[1], 2)
         if on_gpu:
             caffe.set_mode_gpu()
+        nets.append(made(SHARED))
+        yield from forwards(nets[-1], 1)
 
 
 def mode_switched() -> Values:
@@ -221,7 +223,7 @@ LAUNCHES: dict[Scenario, int | None] = {
     parts: None,
     two_nets: 2 * 3,
     shared_weights: 2 * 2 * 2,
-    weights_used_on_the_host: None,
+    weights_moved: None,
     mode_switched: 2 * 2,
     freed: 3 * 2,
     two_threads: 2 * 9,
