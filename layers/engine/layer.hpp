@@ -138,6 +138,12 @@ class Layer {
     return mode() == Mode::kGpu && HasGpu() ? Side::kGpu : Side::kHost;
   }
 
+  // Whether a Forward on the GPU, once the first is done, only launches kernels
+  // on memory of its blobs and of this layer, the same ones for as long as
+  // shapes and weights are: no random numbers, no arithmetic on the host, no
+  // copies, no allocations. A plan of such layers becomes a PlanGraph.
+  virtual bool Replayable() const { return false; }
+
   // The kernel that does the work, where there is a choice, else "".
   virtual std::string kernel() const { return ""; }
   // Multiplications of one forward, for reports; 0 where nobody counts them.

@@ -18,6 +18,7 @@ std::unique_ptr<Plan> Plan::Make(Net<float>* net, int last,
   plan->workspace_.reset(
       new Buffer(PlanWorkspace(plan->steps_) * sizeof(float)));
   plan->PlaceInArena(keep);
+  plan->graph_ = PlanGraph::Make(*net, plan->steps_);
   return plan;
 }
 
@@ -66,9 +67,11 @@ void Plan::PlaceInArena(const std::vector<bool>& keep) {
   places_ = layout.places();
 }
 
-// The weights of the first convolution behind `step`. Not where both share
-// theirs: packing them for the next would free what this one is about to read.
+// The weights of the first convolution behind `step`, packed. Not where both
+// share theirs: packing them for the next would free what this one is about to
+// read. Nor on the GPU, where packed ones would take the place of its own.
 NextWeights Plan::WeightsBehind(const PlanStep* step) const {
+  if (mode_ == Mode::kGpu) return NextWeights();
   const PlanStep* const end = steps_.data() + steps_.size();
   const Storage<float>* own = &step->convolution->blobs()[0]->storage();
   do {
@@ -85,11 +88,19 @@ float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {
     ~Ending() { plan->LoseOthers(); }
     Plan* plan;
   } ending{this};
-  using Clock = std::chrono::steady_clock;
   float* arena = static_cast<float*>(arena_->data());
   for (const auto& place : places_) {
     place.first->Bind(arena + place.second, arena_->side());
   }
+  if (!graph_ || times) return RunSteps(poll, times);
+  if (poll) poll();
+  // Not in the middle: whatever a poll did on the GPU would be captured.
+  graph_->Run([this] { RunSteps(Poll(), nullptr); });
+  return 0;  // no step of a graph has a loss
+}
+
+float Plan::RunSteps(const Poll& poll, std::vector<StepTime>* times) {
+  using Clock = std::chrono::steady_clock;
   float* workspace = static_cast<float*>(workspace_->data());
   float loss = 0;
   for (PlanStep& step : steps_) {

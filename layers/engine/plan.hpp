@@ -7,6 +7,7 @@
 
 #include "engine/gpu.hpp"
 #include "engine/net.hpp"
+#include "engine/plan_graph.hpp"
 #include "engine/plan_step.hpp"
 #include "kernels/buffer.hpp"
 
@@ -27,8 +28,9 @@ class Plan {
                                     const std::vector<bool>& keep);
 
   // Runs all steps and returns the weighted loss; `times`, if given, gets one
-  // entry per step. Blobs that were not kept get `net` as the source of their
-  // values.
+  // entry per step. On the GPU, where nobody takes the time, this may be one
+  // launch (see PlanGraph). Blobs that were not kept get `net` as the source of
+  // their values.
   float Run(const Poll& poll, std::vector<StepTime>* times);
 
   int last() const { return last_; }
@@ -38,6 +40,7 @@ class Plan {
  private:
   explicit Plan(Net<float>* net, int last)
       : net_(net), last_(last), mode_(p3d::mode()) {}
+  float RunSteps(const Poll& poll, std::vector<StepTime>* times);
   void PlaceInArena(const std::vector<bool>& keep);
   NextWeights WeightsBehind(const PlanStep* step) const;
   void LoseOthers();
@@ -51,6 +54,7 @@ class Plan {
   // Storages in the arena with their place, in floats.
   std::vector<std::pair<Storage<float>*, int64_t>> places_;
   std::vector<int> lost_;  // blobs without values after a run
+  std::unique_ptr<PlanGraph> graph_;
 };
 
 }  // namespace p3d

@@ -206,17 +206,22 @@ int64_t PlanWorkspace(const std::vector<PlanStep>& steps) {
   return most;
 }
 
-void PlanStep::FoldAffine(const Net<float>& net) {
+uint64_t PlanStep::AffineVersion(const Net<float>& net) const {
   uint64_t version = 1;
   for (int i : affine) {
     for (const auto& blob : net.layers()[i]->blobs()) {
       version += blob->storage().version();
     }
   }
+  if (convolution->bias_or_null()) {
+    version += convolution->blobs()[1]->storage().version();
+  }
+  return version;
+}
+
+void PlanStep::FoldAffine(const Net<float>& net) {
+  if (AffineVersion(net) == affine_version) return;
   const float* bias = convolution->bias_or_null();
-  if (bias) version += convolution->blobs()[1]->storage().version();
-  if (version == affine_version) return;
-  affine_version = version;
   const size_t channels = scale.size();
   std::fill(scale.begin(), scale.end(), 1.f);
   std::fill(shift.begin(), shift.end(), 0.f);
@@ -229,6 +234,8 @@ void PlanStep::FoldAffine(const Net<float>& net) {
       shift[c] = shift[c] * factor[c] + offset[c];
     }
   }
+  // Behind the reading, which is when fillers make values.
+  affine_version = AffineVersion(net);
   PlaceAffine();
 }
 

@@ -210,6 +210,34 @@ void Storage<Dtype>::Bind(Dtype* memory, Side side) {
 }
 
 template <typename Dtype>
+typename Storage<Dtype>::OnGpu Storage<Dtype>::on_gpu() const {
+  OnGpu now;
+  now.caffe = gpu_.caffe;
+  now.last = gpu_.last;
+  now.geometry = last_geometry_;
+  if (gpu_caffe_) now.caffe_memory = gpu_caffe_->data();
+  if (gpu_last_) now.last_memory = gpu_last_->data();
+  if (gpu_bound_) now.last_memory = gpu_bound_;
+  return now;
+}
+
+template <typename Dtype>
+void Storage<Dtype>::BringToGpu(const OnGpu& then) {
+  if (then.caffe) data(Order::kCaffe, Geometry(), Side::kGpu);
+  if (then.last) data(Order::kChannelsLast, then.geometry, Side::kGpu);
+}
+
+template <typename Dtype>
+void Storage<Dtype>::WroteOnGpu(const OnGpu& then) {
+  ++version_;
+  source_ = nullptr;
+  host_ = Valid();
+  gpu_.caffe = then.caffe;
+  gpu_.last = then.last;
+  if (then.last) last_geometry_ = then.geometry;
+}
+
+template <typename Dtype>
 void Storage<Dtype>::Take(Storage* other) {
   Check(other->count_ == count_, "cannot take ", other->count_,
         " values in place of ", count_);

@@ -77,6 +77,26 @@ class Storage {
   // memory of the storage's own again where it is null.
   void Bind(Dtype* memory, Side side = Side::kHost);
 
+  // --- for a graph of kernels, which knows nothing but addresses
+
+  // Which values on the GPU are true, and where there is memory for them (null:
+  // nowhere).
+  struct OnGpu {
+    bool caffe = false, last = false;
+    Geometry geometry;  // of what lies channels last
+    const void* caffe_memory = nullptr;
+    const void* last_memory = nullptr;
+    bool SameMemory(const OnGpu& other) const {
+      return caffe_memory == other.caffe_memory &&
+             last_memory == other.last_memory;
+    }
+  };
+  OnGpu on_gpu() const;
+  // Makes the values true that were true by then.
+  void BringToGpu(const OnGpu& then);
+  // As write_data: kernels have made those values anew.
+  void WroteOnGpu(const OnGpu& then);
+
   // --- one packed copy, shared by all layers that share these values
 
   // The values packed by `pack` (size Dtypes), made anew when they changed or

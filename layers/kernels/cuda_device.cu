@@ -39,6 +39,9 @@ std::string GiB(size_t bytes) {
   return text;
 }
 
+// Where this thread launches kernels while it captures a graph.
+thread_local cudaStream_t capture_stream = nullptr;
+
 // The device in use and its stream. Every thread of CUDA's has a current device
 // of its own, so each call enters it.
 class Current {
@@ -60,6 +63,8 @@ class Current {
   }
 
   cudaStream_t Enter() const {
+    Check(!capture_stream,
+          "a graph for the GPU is being captured, which takes kernels only");
     const std::lock_guard<std::mutex> lock(mutex_);
     if (device_ < 0) return nullptr;
     CheckCuda(cudaSetDevice(device_), "cudaSetDevice");
@@ -78,6 +83,13 @@ class Current {
     sizes_.erase(memory);
     cudaSetDevice(device_);
     cudaFreeAsync(memory, stream_);
+  }
+
+  void Release(cudaGraphExec_t graph) noexcept {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    cudaSetDevice(device_);
+    cudaStreamSynchronize(stream_);
+    cudaGraphExecDestroy(graph);
   }
 
   int device() const { return device_; }
@@ -116,6 +128,46 @@ Current& TheCurrent() {
 int Lanes(int major, int minor) {
   return major == 7 || (major == 8 && minor == 0) ? 64 : 128;
 }
+
+// A graph in the making: while this lives, kernels of the thread go into it.
+// They have a stream of their own, so that other threads' do not.
+class Capture {
+ public:
+  Capture() {
+    CheckCuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking),
+              "cudaStreamCreate");
+    const cudaError_t error =
+        cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal);
+    if (error != cudaSuccess) cudaStreamDestroy(stream_);
+    CheckCuda(error, "cudaStreamBeginCapture");
+    capture_stream = stream_;
+  }
+  ~Capture() {
+    if (capture_stream) End();
+    if (graph_) cudaGraphDestroy(graph_);
+    cudaGetLastError();
+    cudaStreamDestroy(stream_);
+  }
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+
+  cudaGraphExec_t Finish() {
+    CheckCuda(End(), "cudaStreamEndCapture");
+    cudaGraphExec_t executable = nullptr;
+    CheckCuda(cudaGraphInstantiateWithFlags(&executable, graph_, 0),
+              "cudaGraphInstantiate");
+    return executable;
+  }
+
+ private:
+  cudaError_t End() {
+    capture_stream = nullptr;
+    return cudaStreamEndCapture(stream_, &graph_);
+  }
+
+  cudaStream_t stream_ = nullptr;
+  cudaGraph_t graph_ = nullptr;
+};
 
 __global__ void Nothing() {}
 
@@ -196,7 +248,9 @@ void UseDevice(int device) {
   CheckCompiled(device);
 }
 
-CUstream_st* DeviceStream() { return TheCurrent().Enter(); }
+CUstream_st* DeviceStream() {
+  return capture_stream ? capture_stream : TheCurrent().Enter();
+}
 
 void* DeviceAllocate(size_t bytes) {
   const cudaStream_t stream = TheCurrent().Enter();
@@ -251,6 +305,21 @@ void ZeroOnDevice(void* memory, size_t bytes) {
 void DeviceSynchronize() {
   CheckCuda(cudaStreamSynchronize(TheCurrent().Enter()),
             "cudaStreamSynchronize");
+}
+
+CUgraphExec_st* CaptureGraph(const std::function<void()>& launch) {
+  TheCurrent().Enter();
+  Capture capture;
+  launch();
+  return capture.Finish();
+}
+
+void LaunchGraph(CUgraphExec_st* graph) {
+  CheckCuda(cudaGraphLaunch(graph, TheCurrent().Enter()), "cudaGraphLaunch");
+}
+
+void ReleaseGraph(CUgraphExec_st* graph) noexcept {
+  if (graph) TheCurrent().Release(graph);
 }
 
 }  // namespace cuda

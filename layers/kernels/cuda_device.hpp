@@ -2,9 +2,11 @@
 #define P3D_KERNELS_CUDA_DEVICE_HPP_
 
 #include <cstddef>
+#include <functional>
 #include <string>
 
-struct CUstream_st;  // a cudaStream_t is a pointer to it
+struct CUstream_st;     // a cudaStream_t is a pointer to it
+struct CUgraphExec_st;  // and a cudaGraphExec_t to this
 
 namespace p3d {
 namespace cuda {
@@ -51,6 +53,17 @@ void CopyOnDevice(void* to, const void* from, size_t bytes);
 void ZeroOnDevice(void* memory, size_t bytes);
 // Waits until all is done; throws what went wrong since the last wait.
 void DeviceSynchronize();
+
+// The kernels that `launch` launches in this thread, with their arguments, as a
+// graph: they are not run now. Whatever else is asked of the device there
+// throws Error; so does CUDA where it cannot capture them. Then, as when
+// `launch` throws, there is no graph, and the device goes on as if nothing had
+// been asked. Other threads are not concerned.
+CUgraphExec_st* CaptureGraph(const std::function<void()>& launch);
+// Runs those kernels in their order, on the memory as it is by then.
+void LaunchGraph(CUgraphExec_st* graph);
+// Waits for the graph if it is running. Null is fine.
+void ReleaseGraph(CUgraphExec_st* graph) noexcept;
 
 }  // namespace cuda
 }  // namespace p3d

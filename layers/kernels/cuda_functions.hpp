@@ -75,6 +75,9 @@
   X(CopyOnDevice)              \
   X(ZeroOnDevice)              \
   X(DeviceSynchronize)         \
+  X(CaptureGraph)              \
+  X(LaunchGraph)               \
+  X(ReleaseGraph)              \
   X(BnScratchSize)             \
   X(ConvWeightGradientScratch) \
   X(EpilogueBackward)          \
@@ -102,7 +105,7 @@ struct Functions {
 };
 #undef P3D_MEMBER
 
-constexpr int kFunctionsVersion = 1;
+constexpr int kFunctionsVersion = 2;
 
 }  // namespace cuda
 }  // namespace p3d

@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 
 #include "_core/bind.hpp"
+#include "engine/plan_graph.hpp"
 
 namespace py = pybind11;
 
@@ -34,6 +35,8 @@ void BindGpu(py::module_& m) {
   m.def(
       "gpu_bytes_in_use", [] { return Gpu().DeviceBytesInUse(); },
       "Memory that nets hold on the GPU in use.");
+  m.def("gpu_graph_launches", &p3d::PlanGraph::launches,
+        "Forwards of nets so far that were one launch on the GPU.");
   m.def(
       "set_gpu_mode",
       [](bool on) { p3d::set_mode(on ? p3d::Mode::kGpu : p3d::Mode::kCpu); },

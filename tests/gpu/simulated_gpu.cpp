@@ -5,7 +5,11 @@
 //   - what the host reads or writes of it by mistake crashes, since its pages
 //     are open during copies and kernels only (while there are few: that takes
 //     its time);
-//   - a kernel that is given an address of the host's throws Error;
+//   - a kernel that is given an address of the host's, or one of memory that
+//     was released, throws Error;
+//   - while a graph is captured, kernels are noted down instead of run, and
+//     anything else throws Error; with $P3D_SIMULATED_CAPTURE=0 all captures
+//     do;
 //   - it is full at $P3D_SIMULATED_MIB (default 2048).
 //
 // Memory starts as 0xff bytes (NaN), also where it was used before.
@@ -15,7 +19,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <iterator>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <type_traits>
 #include <vector>
@@ -64,9 +71,16 @@ class Memory {
     used_.erase(found);
   }
 
-  bool Holds(const void* address) const {
+  // Whether it is an address of memory that is in use.
+  bool Holds(const void* address) {
+    const std::lock_guard<std::recursive_mutex> lock(mutex_);
     const char* at = static_cast<const char*>(address);
-    return at >= base_ && at < base_ + size_;
+    if (at < base_ || at >= base_ + size_) return false;
+    const size_t place = static_cast<size_t>(at - base_);
+    const auto behind = used_.upper_bound(place);
+    if (behind == used_.begin()) return false;
+    const auto found = std::prev(behind);
+    return place < found->first + found->second;
   }
 
   size_t in_use() const { return in_use_; }
@@ -115,7 +129,7 @@ Memory& TheMemory() {
 // Throws for an argument of a kernel that is an address of the host's.
 void CheckArgument(const void* pointer) {
   Check(!pointer || TheMemory().Holds(pointer),
-        "a kernel was given an address of the host's memory");
+        "a kernel was given an address that is none of the GPU's memory");
 }
 template <typename Dtype>
 void CheckArgument(const std::vector<const Dtype*>& pointers) {
@@ -135,6 +149,14 @@ template <typename Other>
 typename std::enable_if<!std::is_pointer<Other>::value>::type CheckArgument(
     const Other&) {}
 
+using Graph = std::vector<std::function<void()>>;
+// What this thread captures.
+thread_local Graph* the_capture = nullptr;
+
+void CheckNotCapturing() {
+  Check(!the_capture, "a graph is being captured, which takes kernels only");
+}
+
 // A function of the table: kernels, which are those that take a stream, with
 // all that was promised above, others as they are.
 template <typename Function, Function* function>
@@ -144,10 +166,17 @@ struct Guarded {
 template <typename... Args, void (*function)(CUstream_st*, Args...)>
 struct Guarded<void(CUstream_st*, Args...), function> {
   static void Call(CUstream_st* stream, Args... args) {
-    const int checked[] = {0, (CheckArgument(args), 0)...};
-    static_cast<void>(checked);
-    const Memory::Open open(&TheMemory());
-    function(stream, args...);
+    const auto kernel = [=] {
+      const int checked[] = {0, (CheckArgument(args), 0)...};
+      static_cast<void>(checked);
+      const Memory::Open open(&TheMemory());
+      function(stream, args...);
+    };
+    if (the_capture) {
+      the_capture->push_back(kernel);
+    } else {
+      kernel();
+    }
   }
 };
 
@@ -171,7 +200,10 @@ void UseDevice(int device) { DescribeDevice(device); }
 CUstream_st* DeviceStream() {
   return reinterpret_cast<CUstream_st*>(&TheMemory());
 }
-void* DeviceAllocate(size_t bytes) { return TheMemory().Allocate(bytes); }
+void* DeviceAllocate(size_t bytes) {
+  CheckNotCapturing();
+  return TheMemory().Allocate(bytes);
+}
 void DeviceRelease(void* memory) noexcept { TheMemory().Release(memory); }
 size_t DeviceBytesInUse() { return TheMemory().in_use(); }
 
@@ -182,14 +214,36 @@ void CopyToHost(void* to, const void* from, size_t bytes) {
   CopyOnDevice(to, from, bytes);
 }
 void CopyOnDevice(void* to, const void* from, size_t bytes) {
+  CheckNotCapturing();
   const Memory::Open open(&TheMemory());
   std::memcpy(to, from, bytes);
 }
 void ZeroOnDevice(void* memory, size_t bytes) {
+  CheckNotCapturing();
   const Memory::Open open(&TheMemory());
   std::memset(memory, 0, bytes);
 }
-void DeviceSynchronize() {}
+void DeviceSynchronize() { CheckNotCapturing(); }
+
+CUgraphExec_st* CaptureGraph(const std::function<void()>& launch) {
+  CheckNotCapturing();
+  const char* can = std::getenv("P3D_SIMULATED_CAPTURE");
+  std::unique_ptr<Graph> graph(new Graph);
+  struct Ending {
+    ~Ending() { the_capture = nullptr; }
+  } ending;
+  the_capture = graph.get();
+  launch();
+  Check(!can || std::strcmp(can, "0") != 0, "no graph can be captured here");
+  return reinterpret_cast<CUgraphExec_st*>(graph.release());
+}
+void LaunchGraph(CUgraphExec_st* graph) {
+  CheckNotCapturing();
+  for (const auto& kernel : *reinterpret_cast<Graph*>(graph)) kernel();
+}
+void ReleaseGraph(CUgraphExec_st* graph) noexcept {
+  delete reinterpret_cast<Graph*>(graph);
+}
 
 }  // namespace cuda
 }  // namespace p3d

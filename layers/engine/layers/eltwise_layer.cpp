@@ -16,6 +16,7 @@ class EltwiseLayer : public Layer<Dtype> {
     return operation_ == "SUM" ? Role::kSum : Role::kOpaque;
   }
   bool HasGpu() const override { return coefficients_.size() <= 16; }
+  bool Replayable() const override { return true; }
   std::vector<float> Coefficients(int) const override { return coefficients_; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {

@@ -30,6 +30,7 @@ class InnerProductLayer : public Layer<Dtype> {
   }
   int64_t macs() const override { return shape_.macs(); }
   bool HasGpu() const override { return !transpose_; }
+  bool Replayable() const override { return true; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);

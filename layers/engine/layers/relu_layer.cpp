@@ -15,6 +15,8 @@ class ReLULayer : public NeuronLayer<Dtype> {
   }
 
   bool HasGpu() const override { return true; }
+  // Others may copy their input.
+  bool Replayable() const override { return !SlopeNeedsInput(); }
 
   void LayerSetUp(const Blobs&, const Blobs&) override {
     negative_slope_ = this->Number("relu_param", "negative_slope");

@@ -13,6 +13,7 @@ class SoftmaxLayer : public Layer<Dtype> {
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
 
   bool HasGpu() const override { return true; }
+  bool Replayable() const override { return true; }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     axis_ = bottom[0]->CanonicalAxis(this->Param("softmax_param").Int("axis"));

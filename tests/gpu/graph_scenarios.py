@@ -1,0 +1,254 @@
+"""What may happen to a net between two forwards: python graph_scenarios.py NAME [LAUNCHES]
+
+Runs the scenario on the host, then on the GPU, and compares whatever it yields. The number of
+forwards that were one launch of a graph has to be the one stated here, or LAUNCHES.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from plan_nets import NETS, conv, data, layer, shared
+
+import p3d.caffe as caffe
+from p3d import _core
+
+TINY = Path(__file__).parents[1] / "golden" / "tiny"
+
+Values = Iterator[np.ndarray]
+Scenario = Callable[[], Values]
+
+LABELLED = (
+    data(2, 3, 4, 5)
+    + 'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 2 } } }\n'
+    + layer("InnerProduct", "fc", "data", more="inner_product_param { num_output: 4 "
+            'weight_filler { type: "gaussian" } }')
+    + layer("SoftmaxWithLoss", "loss", "fc label")
+)  # fmt: skip
+IN_PLACE = data(2, 3, 4, 5) + layer("ReLU", "relu", "data", "data") + conv("c", "data", 4)
+RANDOM = (
+    'layer { name: "data" type: "DummyData" top: "data" dummy_data_param { '
+    'shape { dim: 2 dim: 3 dim: 4 dim: 5 } data_filler { type: "gaussian" } } }\n'
+) + conv("c", "data", 4)
+MAXIMA = data(2, 3, 6, 5) + layer(
+    "Pooling", "pool", "data", "pool places", "pooling_param { kernel_size: 2 }"
+)
+SHARED = data(2, 48, 2, 4, 4) + shared("a", "data", 1) + shared("b", "a", 1)
+# Others have a layer that runs on the host, or one that needs memory for a while.
+NOT_REPLAYED = {"relu_then_bn", "read_twice"}
+
+
+def tiny() -> caffe.Net:
+    return caffe.Net(str(TINY / "tiny.prototxt"), str(TINY / "tiny_seeded.caffemodel"), caffe.TEST)
+
+
+def made(text: str) -> caffe.Net:
+    caffe.set_random_seed(1)
+    return caffe.Net(text, caffe.TEST)
+
+
+def fill(net: caffe.Net, seed: int) -> None:
+    blob = net.blobs["data"]
+    blob.data[...] = np.random.default_rng(seed).uniform(-100, 100, blob.shape)
+
+
+def forwards(net: caffe.Net, times: int, seed: int = 0) -> Values:
+    """The outputs for `times` inputs that begin with `seed`."""
+    for i in range(times):
+        fill(net, seed + i)
+        yield from (value.copy() for value in net.forward().values())
+
+
+def changing_inputs() -> Values:
+    yield from forwards(tiny(), 5)
+
+
+def views_held() -> Values:
+    net = tiny()
+    inputs, outputs = net.blobs["data"].data, net.blobs["prob"].data
+    for i in range(4):
+        inputs[...] = np.random.default_rng(i).uniform(-100, 100, inputs.shape)
+        net.forward()
+        yield outputs.copy()
+    outputs[...] = 7  # of no consequence
+    net.forward()
+    yield outputs.copy()
+
+
+def weights_written() -> Values:
+    net = tiny()
+    yield from forwards(net, 3)
+    for name, index in (("conv1", 0), ("bn_conv1", 2), ("res2a_branch1", 0), ("bn2a_branch1", 1)):
+        net.params[name][index].data[...] *= 1.25
+        yield from forwards(net, 3)
+
+
+def weights_held() -> Values:
+    net = tiny()
+    weights = net.params["conv1"][0].data
+    for _ in range(3):
+        weights[...] *= 1.25
+        yield from forwards(net, 2)
+
+
+def reshaped() -> Values:
+    net = tiny()
+    shape = net.blobs["data"].shape
+    for batch in (1, 3, 2, 1):
+        net.blobs["data"].reshape(batch, *shape[1:])
+        yield from forwards(net, 3)
+
+
+def blobs_asked_for() -> Values:
+    net = tiny()
+    yield from forwards(net, 3)
+    for _ in range(2):
+        yield net.blobs["res2a"].data.copy()
+        yield from forwards(net, 3)
+    yield net.blobs["pool1"].data.copy()
+    yield net.blobs["res2a"].data.copy()
+
+
+def parts() -> Values:
+    net = tiny()
+    yield from forwards(net, 3)
+    yield net.forward(end="res2a")["res2a"].copy()
+    yield from forwards(net, 3)
+    net.profile()
+    yield from forwards(net, 2)
+    net._net.set_planning(False)
+    yield from forwards(net, 2)
+    net._net.set_planning(True)
+    yield from forwards(net, 2)
+
+
+def two_nets() -> Values:
+    nets = [tiny(), made(NETS["sum_of_three"])]
+    for i in range(4):
+        for net in nets:
+            yield from forwards(net, 1, i)
+
+
+def shared_weights() -> Values:
+    nets = [made(SHARED), made(SHARED)]
+    nets[1].share_with(nets[0])
+    for factor in (1, 0.5):
+        nets[0].params["a"][0].data[...] *= factor
+        for i in range(3):
+            for net in nets:
+                yield from forwards(net, 1, i)
+
+
+def weights_moved() -> Values:
+    """Use on the host leaves the packed ones only; another net then takes the GPU's memory."""
+    on_gpu = _core.gpu_mode()
+    nets = [made(SHARED), made(SHARED)]
+    nets[1].share_with(nets[0])
+    for _ in range(3):
+        yield from forwards(nets[0], 3)
+        caffe.set_mode_cpu()
+        yield from forwards(nets[1], 2)
+        if on_gpu:
+            caffe.set_mode_gpu()
+        nets.append(made(SHARED))
+        yield from forwards(nets[-1], 1)
+
+
+def mode_switched() -> Values:
+    on_gpu = _core.gpu_mode()
+    net = tiny()
+    for _ in range(2):
+        yield from forwards(net, 3)
+        caffe.set_mode_cpu()
+        yield from forwards(net, 2)
+        if on_gpu:
+            caffe.set_mode_gpu()
+
+
+def freed() -> Values:
+    for _ in range(3):
+        yield from forwards(tiny(), 3)
+        gc.collect()
+        assert _core.gpu_bytes_in_use() == 0
+
+
+def two_threads() -> Values:
+    results: list[list[np.ndarray]] = [[], []]
+
+    def work(index: int) -> None:
+        net = tiny()
+        results[index] += forwards(net, 10, 100 * index)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(found) for found in results] == [10, 10]
+    for found in results:
+        yield from found
+
+
+def small_nets() -> Values:
+    for name, text in NETS.items():
+        before = _core.gpu_graph_launches()
+        yield from forwards(made(text), 3)
+        expected = 2 if _core.gpu_mode() and name not in NOT_REPLAYED else 0
+        assert _core.gpu_graph_launches() - before == expected, name
+
+
+def not_replayed() -> Values:
+    for text in (LABELLED, IN_PLACE, MAXIMA):
+        yield from forwards(made(text), 3)
+
+
+def other_sources() -> Values:
+    net = made(RANDOM)
+    for _ in range(4):
+        yield net.forward()["c"].copy()
+
+
+LAUNCHES: dict[Scenario, int | None] = {
+    changing_inputs: 4,
+    views_held: 4,
+    weights_written: 5 * 2,
+    weights_held: 0,
+    reshaped: 4 * 2,
+    blobs_asked_for: 2 + 2 + 3,
+    parts: None,
+    two_nets: 2 * 3,
+    shared_weights: 2 * 2 * 2,
+    weights_moved: None,
+    mode_switched: 2 * 2,
+    freed: 3 * 2,
+    two_threads: 2 * 9,
+    small_nets: 2 * (len(NETS) - len(NOT_REPLAYED)),
+    not_replayed: 0,
+    other_sources: 3,
+}  # None: depends on where memory is found again
+
+
+def main(name: str, launches: int | None) -> None:
+    scenario = next(found for found in LAUNCHES if found.__name__ == name)
+    expected = LAUNCHES[scenario] if launches is None else launches
+    caffe.set_mode_gpu()
+    caffe.set_mode_cpu()
+    want = list(scenario())
+    assert _core.gpu_graph_launches() == 0
+    caffe.set_mode_gpu()
+    got = list(scenario())
+    assert len(got) == len(want) > 0
+    for i, (actual, desired) in enumerate(zip(got, want, strict=True)):
+        bound = 1e-5 * np.abs(desired).max()
+        np.testing.assert_allclose(actual, desired, rtol=0, atol=bound, err_msg=f"value {i}")
+    found = _core.gpu_graph_launches()
+    assert expected in (None, found), f"{found} forwards were one launch, not {expected}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else None)
