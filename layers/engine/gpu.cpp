@@ -10,7 +10,7 @@
 namespace p3d {
 namespace {
 
-std::atomic<Mode> the_mode{Mode::kCpu};
+std::atomic<Side> the_mode{Side::kHost};
 std::atomic<const cuda::Functions*> the_functions{nullptr};
 
 const char* Reason() {
@@ -20,16 +20,16 @@ const char* Reason() {
 
 }  // namespace
 
-Mode mode() { return the_mode; }
+Side mode() { return the_mode; }
 
-void set_mode(Mode mode) {
-  Check(mode == Mode::kCpu || Gpu().DeviceStream(),
+void set_mode(Side side) {
+  Check(side == Side::kHost || Gpu().DeviceStream(),
         "no GPU was chosen; call set_device first");
-  the_mode = mode;
+  the_mode = side;
 }
 
 void Finish() {
-  if (mode() == Mode::kGpu) Gpu().DeviceSynchronize();
+  if (mode() == Side::kGpu) Gpu().DeviceSynchronize();
 }
 
 void LoadGpu(const std::string& path) {

@@ -14,11 +14,10 @@ namespace p3d {
 // Where values lie and arithmetic is done.
 enum class Side { kHost, kGpu };
 
-// Where layers run from now on, as Caffe::set_mode says.
-enum class Mode { kCpu, kGpu };
-Mode mode();
+// Where layers run from now on, those that can; as Caffe's mode.
+Side mode();
 // Throws Error for kGpu where no device is in use.
-void set_mode(Mode mode);
+void set_mode(Side side);
 
 // Waits for the GPU in GPU mode, so that a clock tells what was done.
 void Finish();

@@ -134,9 +134,7 @@ class Layer {
   // GPU mode too, between copies.
   virtual bool HasGpu() const { return false; }
   // Where the work is to be done now.
-  Side side() const {
-    return mode() == Mode::kGpu && HasGpu() ? Side::kGpu : Side::kHost;
-  }
+  Side side() const { return HasGpu() ? mode() : Side::kHost; }
 
   // Whether a Forward on the GPU, once the first is done, only launches kernels
   // on memory of its blobs and of this layer, the same ones for as long as

@@ -46,7 +46,7 @@ void Net<double>::RunTrainingPlan(const Poll&, double*) {}
 
 template <>
 void Net<float>::RunTrainingPlan(const Poll& poll, float* loss) {
-  if (training_plan_ && training_plan_->mode() != mode()) {
+  if (training_plan_ && training_plan_->side() != mode()) {
     training_plan_.reset();
   }
   if (!training_plan_) {

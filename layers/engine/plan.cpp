@@ -62,8 +62,7 @@ void Plan::PlaceInArena(const std::vector<bool>& keep) {
       for (Blob<float>* blob : net_->top(step.layers[0])) use(blob);
     }
   }
-  arena_.reset(new SideBuffer(mode_ == Mode::kGpu ? Side::kGpu : Side::kHost,
-                              layout.Solve() * sizeof(float)));
+  arena_.reset(new SideBuffer(mode(), layout.Solve() * sizeof(float)));
   places_ = layout.places();
 }
 
@@ -71,7 +70,7 @@ void Plan::PlaceInArena(const std::vector<bool>& keep) {
 // share theirs: packing them for the next would free what this one is about to
 // read. Nor on the GPU, where packed ones would take the place of its own.
 NextWeights Plan::WeightsBehind(const PlanStep* step) const {
-  if (mode_ == Mode::kGpu) return NextWeights();
+  if (side() == Side::kGpu) return NextWeights();
   const PlanStep* const end = steps_.data() + steps_.size();
   const Storage<float>* own = &step->convolution->blobs()[0]->storage();
   do {

@@ -35,11 +35,10 @@ class Plan {
 
   int last() const { return last_; }
   // What the plan was made for.
-  Mode mode() const { return mode_; }
+  Side side() const { return arena_->side(); }
 
  private:
-  explicit Plan(Net<float>* net, int last)
-      : net_(net), last_(last), mode_(p3d::mode()) {}
+  explicit Plan(Net<float>* net, int last) : net_(net), last_(last) {}
   float RunSteps(const Poll& poll, std::vector<StepTime>* times);
   void PlaceInArena(const std::vector<bool>& keep);
   NextWeights WeightsBehind(const PlanStep* step) const;
@@ -47,7 +46,6 @@ class Plan {
 
   Net<float>* net_;
   int last_;
-  Mode mode_;
   std::vector<PlanStep> steps_;
   std::unique_ptr<SideBuffer> arena_;
   std::unique_ptr<Buffer> workspace_;

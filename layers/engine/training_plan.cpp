@@ -91,8 +91,7 @@ void TrainingPlan::PlaceInArena() {
       use(bottom, &bottom->diff_storage());
     }
   }
-  arena_.reset(new SideBuffer(mode_ == Mode::kGpu ? Side::kGpu : Side::kHost,
-                              layout.Solve() * sizeof(float)));
+  arena_.reset(new SideBuffer(mode(), layout.Solve() * sizeof(float)));
   places_ = layout.places();
   for (const auto& place : places_) gradients_.insert(place.first);
   for (size_t i = 0; i < net_->layers().size(); ++i) {

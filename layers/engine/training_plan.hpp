@@ -39,10 +39,10 @@ class TrainingPlan {
   void Backward(const Poll& poll);
 
   // What the plan was made for.
-  Mode mode() const { return mode_; }
+  Side side() const { return arena_->side(); }
 
  private:
-  explicit TrainingPlan(Net<float>* net) : net_(net), mode_(p3d::mode()) {}
+  explicit TrainingPlan(Net<float>* net) : net_(net) {}
   bool FindRoots();
   void FindLost(const std::vector<bool>& keep);
   void PlaceInArena();
@@ -56,7 +56,6 @@ class TrainingPlan {
   void LoseGradients();
 
   Net<float>* net_;
-  Mode mode_;
   std::vector<PlanStep> steps_;
   std::unique_ptr<SideBuffer> arena_;
   std::unique_ptr<Buffer> workspace_;

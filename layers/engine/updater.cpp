@@ -34,7 +34,7 @@ template <typename Dtype>
 std::vector<double> Updater<Dtype>::GradientSquares() {
   std::lock_guard<std::recursive_mutex> lock(net_->mutex());
   std::vector<double> squares(blobs_.size(), 0);
-  const bool gpu = mode() == Mode::kGpu;
+  const bool gpu = mode() == Side::kGpu;
   std::unique_ptr<GpuScratch<double>> gpu_squares;
   if (gpu) {
     gpu_squares.reset(new GpuScratch<double>(blobs_.size()));
@@ -70,7 +70,7 @@ template <typename Dtype>
 int Updater<Dtype>::Apply(UpdateStep step) {
   std::lock_guard<std::recursive_mutex> lock(net_->mutex());
   const UpdateStep whole = step;
-  const bool gpu = mode() == Mode::kGpu;
+  const bool gpu = mode() == Side::kGpu;
   std::unique_ptr<bool[]> finite(new bool[blobs_.size()]);
   std::fill_n(finite.get(), blobs_.size(), true);
   std::unique_ptr<GpuBuffer> gpu_finite;

@@ -39,9 +39,9 @@ void BindGpu(py::module_& m) {
         "Forwards of nets so far that were one launch on the GPU.");
   m.def(
       "set_gpu_mode",
-      [](bool on) { p3d::set_mode(on ? p3d::Mode::kGpu : p3d::Mode::kCpu); },
+      [](bool on) { p3d::set_mode(on ? p3d::Side::kGpu : p3d::Side::kHost); },
       py::arg("on"), "Nets run on the GPU in use from now on, or on the host.");
   m.def(
-      "gpu_mode", [] { return p3d::mode() == p3d::Mode::kGpu; },
+      "gpu_mode", [] { return p3d::mode() == p3d::Side::kGpu; },
       "Whether nets run on a GPU.");
 }
