@@ -13,6 +13,10 @@ namespace {
 std::atomic<Mode> the_mode{Mode::kCpu};
 std::atomic<const cuda::Functions*> the_functions{nullptr};
 
+// What SteadyMode keeps, and how many of them live.
+thread_local Mode steady_mode = Mode::kCpu;
+thread_local int steady_modes = 0;
+
 const char* Reason() {
   const char* reason = dlerror();
   return reason ? reason : "for no stated reason";
@@ -20,13 +24,19 @@ const char* Reason() {
 
 }  // namespace
 
-Mode mode() { return the_mode; }
+Mode mode() { return steady_modes > 0 ? steady_mode : the_mode.load(); }
 
 void set_mode(Mode mode) {
   Check(mode == Mode::kCpu || Gpu().DeviceStream(),
         "no GPU was chosen; call set_device first");
   the_mode = mode;
 }
+
+SteadyMode::SteadyMode() {
+  steady_mode = mode();
+  ++steady_modes;
+}
+SteadyMode::~SteadyMode() { --steady_modes; }
 
 void Finish() {
   if (mode() == Mode::kGpu) Gpu().DeviceSynchronize();

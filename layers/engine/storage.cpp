@@ -157,14 +157,15 @@ Dtype* Storage<Dtype>::mutable_data(Order order, const Geometry& geometry,
 template <typename Dtype>
 Dtype* Storage<Dtype>::write_data(Order order, const Geometry& geometry,
                                   Side side) {
+  const Order place = geometry.trivial() ? Order::kCaffe : order;
+  // Where there is no room for it, what is there stays.
+  Dtype* const memory = at(side, place);
   ++version_;
   source_ = nullptr;
   host_ = gpu_ = Valid();
-  const bool trivial = geometry.trivial();
-  const Order place = trivial ? Order::kCaffe : order;
   valid(side).at(place) = true;
   if (place == Order::kChannelsLast) last_geometry_ = geometry;
-  return at(side, place);
+  return memory;
 }
 
 template <typename Dtype>
