@@ -43,15 +43,16 @@ class Fault {
     once_ = std::strstr(text, "once");
   }
   void CountKernel() {
-    if (++count_ == kernel_) Fail("kernel ", kernel_, kText);
+    if (++count_ == kernel_)
+      Fail("kernel ", kernel_, " fails on the simulated GPU");
     Meet();
   }
   void Meet() const {
-    if (!once_ && kernel_ > 0 && count_ >= kernel_) Fail("a call", kText);
+    if (!once_ && kernel_ > 0 && count_ >= kernel_)
+      Fail("a call fails on the simulated GPU: so did kernel ", kernel_);
   }
 
  private:
-  static constexpr const char* kText = " fails on the simulated GPU";
   int64_t kernel_ = 0;
   bool once_ = false;
   std::atomic<int64_t> count_{0};

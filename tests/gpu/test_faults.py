@@ -6,6 +6,7 @@ import json
 import shutil
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,10 +68,10 @@ def test_the_fault_was_in_the_middle(run) -> None:
     import numpy as np
     from p3d import Extractor, _core, gpu
     gpu.run(True)
-    extractor = Extractor({str(WEIGHTS)!r}, {str(NET)!r}, clips=2, batch=2, decoders=0)
-    frames = np.random.default_rng(0).integers(0, 255, (20, 40, 50, 3), np.uint8)
+    extractor = Extractor({str(WEIGHTS)!r}, {str(NET)!r}, batch=2, decoders=0)
+    clips = np.random.default_rng(0).uniform(-100, 100, (3, 3, 8, 32, 32)).astype(np.float32)
     sides = []
-    for features in extractor.extract_many([frames] * 6):
+    for features in extractor.extract_many([clips] * 8):
         assert not isinstance(features, Exception), features
         sides.append(_core.gpu_mode())
         first = features["pool5"] if len(sides) == 1 else first
@@ -117,6 +118,10 @@ def files(solver: Path, iteration: int) -> tuple[bytes, ...]:
     return tuple(path.with_suffix(end).read_bytes() for end in (".caffemodel", ".solverstate"))
 
 
+def blobs(model: Any) -> list[Any]:
+    return [blob for layer in model.layer for blob in layer.blobs]
+
+
 @pytest.fixture
 def whole(run, tmp_path: Path) -> Path:
     """The solver of a training on the GPU that nothing disturbed."""
@@ -133,30 +138,29 @@ def test_a_training_is_that_of_the_processor(run, whole: Path, tmp_path: Path) -
     solver = training_nets.solver_file(tmp_path / "cpu", more=MORE)
     assert train(run, solver, device="cpu").returncode == 0
     want, got = (
-        [(e["event"], e["iter"], e.get("loss"), e["outputs"]) for e in record.read(str(path))]
+        [
+            (e["event"], e["iter"], {**e["outputs"], "all": e.get("loss", 0)})
+            for e in record.read(str(path))
+        ]
         for path in (solver.with_name("train.jsonl"), whole.with_name("train.jsonl"))
     )
     assert len(got) == len(want) > 0
     for ours, theirs in zip(got, want, strict=True):
         assert ours[:2] == theirs[:2]
-        assert ours[2] == pytest.approx(theirs[2], rel=1e-5)
-        for name, values in theirs[3].items():
-            assert ours[3][name] == pytest.approx(values, rel=1e-5)
+        for name, values in theirs[2].items():
+            assert ours[2][name] == pytest.approx(values, rel=1e-5), (name, theirs[:2])
     histories = [snapshot.read(str(state(path, 12))).history for path in (whole, solver)]
-    for ours, theirs in zip(*histories, strict=True):
-        assert ours.shape == theirs.shape
-        close(ours, theirs)
+    assert [one.shape for one in histories[0]] == [one.shape for one in histories[1]]
+    close(*(np.concatenate([one.ravel() for one in history]) for history in histories))
     models = [caffe_pb2.NetParameter.FromString(files(path, 12)[0]) for path in (whole, solver)]
-    for ours, theirs in zip(*(model.layer for model in models), strict=True):
-        assert len(ours.blobs) == len(theirs.blobs)
-        for got, want in zip(ours.blobs, theirs.blobs, strict=True):
-            close(np.array(got.data), np.array(want.data))
-            got.ClearField("data")
-            want.ClearField("data")
+    close(*(np.concatenate([blob.data for blob in blobs(model)]) for model in models))
+    for model in models:
+        for blob in blobs(model):
+            blob.ClearField("data")
     assert models[0] == models[1], "all but the values is equal"
 
 
-@pytest.mark.parametrize("fault", ["1", "200", "500 once"])
+@pytest.mark.parametrize("fault", ["1", "200", "150 once"])
 def test_a_training_whose_gpu_fails_keeps_its_snapshots(fault, run, whole, tmp_path) -> None:
     solver = training_nets.solver_file(tmp_path / "failed", more=MORE)
     done = train(run, solver, P3D_SIMULATED_FAULT=fault)
