@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from p3d import _core, gpu
 from p3d.error import OutOfMemory
@@ -15,7 +15,7 @@ Row = TypeVar("Row")
 _logger = logging.getLogger("p3d")
 
 
-class GpuBatches:
+class GpuBatches(Generic[Clip, Row]):
     """Runs `forward`, which makes a row of every clip, by a net that may be on a GPU.
 
     A batch for which the GPU has no room is halved until it has, and so are all later ones. Where
