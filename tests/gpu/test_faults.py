@@ -249,21 +249,21 @@ def test_modes_are_set_while_nets_run(run) -> None:
     wrong, stop = [], threading.Event()
 
     def set_modes():
+        caffe.set_device(0)
         while not stop.is_set():
-            caffe.set_device(0)
             caffe.set_mode_gpu()
             caffe.set_mode_cpu()
 
     def forward(net):
         try:
-            for _ in range(25):
+            for _ in range(100):
                 got = net.forward()["prob"]
                 np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * want.max())
         except BaseException as error:
             wrong.append(error)
 
-    setters = [threading.Thread(target=set_modes) for _ in range(2)]
-    runners = [threading.Thread(target=forward, args=[make()]) for _ in range(3)]
+    setters = [threading.Thread(target=set_modes)]
+    runners = [threading.Thread(target=forward, args=[make()]) for _ in range(2)]
     for thread in setters + runners:
         thread.start()
     for thread in runners:
