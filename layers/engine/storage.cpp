@@ -265,12 +265,11 @@ const Dtype* Storage<Dtype>::Packed(uint64_t key, int64_t size,
     packed_key_ = key;
     packed_version_ = version_;
   }
-  if (only && host_.caffe && !lent_) {
+  // What is on the GPU may be what another net reads there right now.
+  if (only && host_.caffe && !lent_ && !on(Side::kGpu)) {
     caffe_.reset();
     last_.reset();
-    gpu_caffe_.reset();
-    gpu_last_.reset();
-    host_ = gpu_ = Valid();
+    host_ = Valid();
     source_ = [this, unpack] {
       unpack(static_cast<const Dtype*>(packed_->data()),
              at(Side::kHost, Order::kCaffe));

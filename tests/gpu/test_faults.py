@@ -233,7 +233,7 @@ def test_a_training_for_which_there_is_no_room(run, tmp_path) -> None:
 
 
 def test_modes_are_set_while_nets_run(run) -> None:
-    """From other threads, and between forwards: every forward is whole, on one side."""
+    """From another thread: every forward is whole, on one side; weights are shared meanwhile."""
     code = f"""
     import threading
     import numpy as np
@@ -256,14 +256,17 @@ def test_modes_are_set_while_nets_run(run) -> None:
 
     def forward(net):
         try:
-            for _ in range(100):
+            for _ in range(200):
                 got = net.forward()["prob"]
                 np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * want.max())
         except BaseException as error:
             wrong.append(error)
 
+    nets = [make() for _ in range(3)]
+    for net in nets[1:]:
+        net.share_with(nets[0])
     setters = [threading.Thread(target=set_modes)]
-    runners = [threading.Thread(target=forward, args=[make()]) for _ in range(2)]
+    runners = [threading.Thread(target=forward, args=[net]) for net in nets]
     for thread in setters + runners:
         thread.start()
     for thread in runners:
