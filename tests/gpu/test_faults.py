@@ -229,7 +229,79 @@ def test_a_training_for_which_there_is_no_room(run, tmp_path) -> None:
     assert state(solver, 8).exists()
 
 
+def test_a_full_gpu_teaches_a_smaller_batch(run, tmp_path) -> None:
+    shapes = "input_param { shape { dim: 64 dim: 5000 } shape { dim: 64 } } }"
+    layers = WIDE[WIDE.index('layer { name: "fc"') :]
+    net = tmp_path / "net.prototxt"
+    net.write_text(f'layer {{ name: "in" type: "Input" top: "x" top: "label" {shapes}{layers}')
+    code = f"""
+    import numpy as np
+    import p3d.caffe as caffe
+    from p3d import _core
+    from p3d.error import OutOfMemory
+
+    net = caffe.Net({str(net)!r}, caffe.TRAIN)
+    x, label, weights = net.blobs["x"], net.blobs["label"], net.params["fc"][0]
+
+    def gradient(count):
+        x.reshape(count, 5000)
+        label.reshape(count)
+        x.data[...] = np.random.default_rng(count).normal(0, 1, x.shape)
+        label.data[...] = 1
+        net.clear_param_diffs()
+        net.forward()
+        net.backward()
+        return weights.diff.copy()
+
+    want = gradient(4)
+    caffe.set_mode_gpu()
+    for _ in range(3):
+        try:
+            gradient(64)
+            raise SystemExit("no error")
+        except OutOfMemory as error:
+            assert "no room for 1280000 bytes more" in str(error), error
+        np.testing.assert_allclose(gradient(4), want, rtol=0, atol=1e-5 * want.max())
+    del net, x, label, weights
+    assert _core.gpu_bytes_in_use() == 0
+    """
+    done = run("-c", textwrap.dedent(code), P3D_SIMULATED_MIB="1")
+    assert done.returncode == 0, done.stderr
+
+
 # --- sides
+
+
+@pytest.mark.parametrize("count", [3, 2])
+def test_after_a_fault_the_processor_goes_on(count, run) -> None:
+    """With as many clips as before, or with fewer."""
+    code = f"""
+    import numpy as np
+    import p3d.caffe as caffe
+    from p3d.error import Error
+
+    net = caffe.Net({str(NET)!r}, {str(WEIGHTS)!r}, caffe.TEST)
+    values = np.random.default_rng(1).uniform(-100, 100, (3, 3, 8, 32, 32))
+
+    def forward(count):
+        net.blobs["data"].reshape(count, 3, 8, 32, 32)
+        net.blobs["data"].data[...] = values[:count]
+        return net.forward()["prob"].copy()
+
+    want = forward({count})
+    caffe.set_mode_gpu()
+    errors = 0
+    for _ in range(9):
+        try:
+            forward(3)
+        except Error:
+            errors += 1
+    assert 0 < errors < 9, errors
+    caffe.set_mode_cpu()
+    np.testing.assert_array_equal(forward({count}), want)
+    """
+    done = run("-c", textwrap.dedent(code), P3D_SIMULATED_FAULT="90")
+    assert done.returncode == 0, done.stderr
 
 
 def test_modes_are_set_while_nets_run(run) -> None:
