@@ -13,6 +13,10 @@ namespace {
 std::atomic<Side> the_mode{Side::kHost};
 std::atomic<const cuda::Functions*> the_functions{nullptr};
 
+// What SteadyMode keeps, and how many of them live.
+thread_local Side steady_mode = Side::kHost;
+thread_local int steady_modes = 0;
+
 const char* Reason() {
   const char* reason = dlerror();
   return reason ? reason : "for no stated reason";
@@ -20,13 +24,19 @@ const char* Reason() {
 
 }  // namespace
 
-Side mode() { return the_mode; }
+Side mode() { return steady_modes > 0 ? steady_mode : the_mode.load(); }
 
 void set_mode(Side side) {
   Check(side == Side::kHost || Gpu().DeviceStream(),
         "no GPU was chosen; call set_device first");
   the_mode = side;
 }
+
+SteadyMode::SteadyMode() {
+  steady_mode = mode();
+  ++steady_modes;
+}
+SteadyMode::~SteadyMode() { --steady_modes; }
 
 void Finish() {
   if (mode() == Side::kGpu) Gpu().DeviceSynchronize();

@@ -19,6 +19,16 @@ Side mode();
 // Throws Error for kGpu where no device is in use.
 void set_mode(Side side);
 
+// While it lives, mode() does not change for this thread, whoever sets it: what
+// has begun on one side ends there.
+class SteadyMode {
+ public:
+  SteadyMode();
+  ~SteadyMode();
+  SteadyMode(const SteadyMode&) = delete;
+  SteadyMode& operator=(const SteadyMode&) = delete;
+};
+
 // Waits for the GPU in GPU mode, so that a clock tells what was done.
 void Finish();
 

@@ -164,6 +164,7 @@ Dtype Net<Dtype>::ForwardLayers(int from, int to, const Poll& poll) {
 template <typename Dtype>
 Dtype Net<Dtype>::Forward(int from, int to, const Poll& poll) {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
+  const SteadyMode steady;
   const int last = static_cast<int>(layers_.size()) - 1;
   Check(from >= 0 && to <= last, "layers ", from, " to ", to,
         " are not all in the net, which has ", last + 1);
@@ -212,6 +213,7 @@ Dtype Net<Dtype>::RunSources(int last, std::vector<StepTime>* times) {
 template <typename Dtype>
 std::vector<StepTime> Net<Dtype>::Profile() {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
+  const SteadyMode steady;
   std::vector<StepTime> times;
   TouchAll();
   const int last = static_cast<int>(layers_.size()) - 1;

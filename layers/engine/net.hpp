@@ -207,6 +207,9 @@ class Net {
   static void InLayer(const LayerSpec& spec, const Body& body) {
     try {
       body();
+    } catch (const cuda::OutOfMemory& error) {
+      throw cuda::OutOfMemory(spec.type + " '" + spec.name +
+                              "': " + error.what());
     } catch (const Error& error) {
       Fail(spec.type, " '", spec.name, "': ", error.what());
     }

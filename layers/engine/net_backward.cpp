@@ -187,6 +187,7 @@ void Net<Dtype>::BackwardLayer(int index) {
 template <typename Dtype>
 void Net<Dtype>::Backward(int from, int to, const Poll& poll) {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
+  const SteadyMode steady;
   const int last = static_cast<int>(layers_.size()) - 1;
   Check(to >= 0 && from <= last, "layers ", from, " to ", to,
         " are not all in the net, which has ", last + 1);

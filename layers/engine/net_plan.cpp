@@ -43,6 +43,7 @@ void Net<double>::Recompute(int) {}
 template <>
 void Net<float>::Recompute(int target) {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
+  const SteadyMode steady;
   using Pointer = std::shared_ptr<Storage<float>>;
   // The run happens in other storages, put in the blobs' places and taken out
   // again, so that nothing which a person sees or wrote changes.

@@ -26,6 +26,7 @@ bool Net<Dtype>::Lean() const {
 template <typename Dtype>
 Dtype Net<Dtype>::ForwardBackward(const Poll& poll) {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
+  const SteadyMode steady;
   const int last = static_cast<int>(layers_.size()) - 1;
   if (!Lean()) {
     const Dtype loss = Forward(poll);
@@ -72,6 +73,7 @@ void Net<float>::RunTrainingPlan(const Poll& poll, float* loss) {
 template <typename Dtype>
 void Net<Dtype>::RecomputeDiffs() {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
+  const SteadyMode steady;
   lean_ = false;
   training_plan_.reset();
   for (const auto& blob : blobs_) {

@@ -157,14 +157,15 @@ Dtype* Storage<Dtype>::mutable_data(Order order, const Geometry& geometry,
 template <typename Dtype>
 Dtype* Storage<Dtype>::write_data(Order order, const Geometry& geometry,
                                   Side side) {
+  const Order place = geometry.trivial() ? Order::kCaffe : order;
+  // Where there is no room for it, what is there stays.
+  Dtype* const memory = at(side, place);
   ++version_;
   source_ = nullptr;
   host_ = gpu_ = Valid();
-  const bool trivial = geometry.trivial();
-  const Order place = trivial ? Order::kCaffe : order;
   valid(side).at(place) = true;
   if (place == Order::kChannelsLast) last_geometry_ = geometry;
-  return at(side, place);
+  return memory;
 }
 
 template <typename Dtype>
@@ -292,12 +293,11 @@ const Dtype* Storage<Dtype>::Packed(uint64_t key, int64_t size,
     packed_key_ = key;
     packed_version_ = version_;
   }
-  if (only && host_.caffe && !lent_) {
+  // What is on the GPU may be what another net reads there right now.
+  if (only && host_.caffe && !lent_ && !on(Side::kGpu)) {
     caffe_.reset();
     last_.reset();
-    gpu_caffe_.reset();
-    gpu_last_.reset();
-    host_ = gpu_ = Valid();
+    host_ = Valid();
     source_ = [this, unpack] {
       unpack(static_cast<const Dtype*>(packed_->data()),
              at(Side::kHost, Order::kCaffe));

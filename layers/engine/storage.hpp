@@ -101,7 +101,7 @@ class Storage {
 
   // The values packed by `pack` (size Dtypes), made anew when they changed or
   // when `key` differs. With `only` the packed copy replaces the others, which
-  // `unpack` makes again when they are asked for.
+  // `unpack` makes again when they are asked for, unless the GPU has one.
   using PackFunction = std::function<void(const Dtype* from, Dtype* to)>;
   const Dtype* Packed(uint64_t key, int64_t size, const PackFunction& pack,
                       const PackFunction& unpack, bool only);

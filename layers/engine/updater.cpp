@@ -33,6 +33,7 @@ Updater<Dtype>::Updater(std::shared_ptr<Net<Dtype>> net, UpdateRule rule)
 template <typename Dtype>
 std::vector<double> Updater<Dtype>::GradientSquares() {
   std::lock_guard<std::recursive_mutex> lock(net_->mutex());
+  const SteadyMode steady;
   std::vector<double> squares(blobs_.size(), 0);
   const bool gpu = mode() == Side::kGpu;
   std::unique_ptr<GpuScratch<double>> gpu_squares;
@@ -69,6 +70,7 @@ void Updater<Dtype>::SquaresOnGpu(size_t i, double* sum) {
 template <typename Dtype>
 int Updater<Dtype>::Apply(UpdateStep step) {
   std::lock_guard<std::recursive_mutex> lock(net_->mutex());
+  const SteadyMode steady;
   const UpdateStep whole = step;
   const bool gpu = mode() == Side::kGpu;
   std::unique_ptr<bool[]> finite(new bool[blobs_.size()]);

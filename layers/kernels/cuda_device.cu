@@ -259,11 +259,13 @@ void* DeviceAllocate(size_t bytes) {
       cudaMallocAsync(&memory, bytes > 0 ? bytes : 1, stream);
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();
-    const DeviceInfo info = DescribeDevice(TheCurrent().device());
-    Fail("GPU ", TheCurrent().device(), " (", info.name, ", ", GiB(info.memory),
-         ") has no room for ", GiB(bytes),
-         " more: ", GiB(TheCurrent().in_use()), " are in use here, ",
-         GiB(info.free), " are free; a smaller batch needs less");
+    const int device = TheCurrent().device();
+    const DeviceInfo info = DescribeDevice(device);
+    throw OutOfMemory("GPU " + std::to_string(device) + " (" + info.name +
+                      ", " + GiB(info.memory) + ") has no room for " +
+                      GiB(bytes) + " more: " + GiB(TheCurrent().in_use()) +
+                      " are in use here, " + GiB(info.free) +
+                      " are free; a smaller batch needs less");
   }
   CheckCuda(error, "cudaMallocAsync");
   TheCurrent().Add(memory, bytes);

@@ -5,6 +5,8 @@
 #include <functional>
 #include <string>
 
+#include "kernels/error.hpp"
+
 struct CUstream_st;     // a cudaStream_t is a pointer to it
 struct CUgraphExec_st;  // and a cudaGraphExec_t to this
 
@@ -15,6 +17,12 @@ namespace cuda {
 // throw Error and may be called from any thread. What they and the kernels do
 // happens in the order of the calls, in one stream per GPU; copies to the host
 // wait for it.
+
+// A GPU has no room for what was asked for: less of it may fit.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
 
 struct DeviceInfo {
   std::string name;
@@ -40,7 +48,8 @@ void UseDevice(int device);
 // kernels that the calling thread is about to launch.
 CUstream_st* DeviceStream();
 
-// Undefined contents. Throws Error that names what is free and what was wanted.
+// Undefined contents. Throws OutOfMemory that names what is free and what was
+// wanted.
 void* DeviceAllocate(size_t bytes);
 // Null is fine.
 void DeviceRelease(void* memory) noexcept;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "_core/bind.hpp"
+#include "kernels/cuda_device.hpp"
 #include "kernels/error.hpp"
 #include "kernels/fma_peak.hpp"
 #include "kernels/isa.hpp"
@@ -14,19 +15,26 @@ namespace py = pybind11;
 
 namespace {
 
+// Raises a class of p3d.error.
+void Raise(const char* name, const std::exception& error) {
+  const py::object type = py::module_::import("p3d.error").attr(name);
+  // Names of files need not be UTF-8.
+  const py::object text =
+      py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+          error.what(), static_cast<Py_ssize_t>(std::strlen(error.what())),
+          "surrogateescape"));
+  PyErr_SetObject(type.ptr(), text.ptr());
+}
+
 // p3d::Error becomes p3d.Error, a RuntimeError.
 void RegisterErrors() {
   py::register_local_exception_translator([](std::exception_ptr thrown) {
     try {
       std::rethrow_exception(thrown);
+    } catch (const p3d::cuda::OutOfMemory& error) {
+      Raise("OutOfMemory", error);
     } catch (const p3d::Error& error) {
-      const py::object type = py::module_::import("p3d.error").attr("Error");
-      // Names of files need not be UTF-8.
-      const py::object text =
-          py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
-              error.what(), static_cast<Py_ssize_t>(std::strlen(error.what())),
-              "surrogateescape"));
-      PyErr_SetObject(type.ptr(), text.ptr());
+      Raise("Error", error);
     }
   });
 }

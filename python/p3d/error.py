@@ -1,4 +1,4 @@
-"""The one exception of the package."""
+"""The exceptions of the package."""
 
 
 class Error(RuntimeError):
@@ -7,3 +7,7 @@ class Error(RuntimeError):
     The engine raises plain RuntimeError with texts of the same kind, so
     ``except RuntimeError`` catches both, as scripts for pycaffe do.
     """
+
+
+class OutOfMemory(Error):
+    """A GPU has no room for what it was to hold; a smaller batch may fit."""

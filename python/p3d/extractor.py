@@ -14,6 +14,7 @@ import numpy as np
 import p3d
 from p3d.clip_net import ClipNet
 from p3d.error import Error
+from p3d.gpu_batches import GpuBatches
 from p3d.labels import best
 from p3d.loading import check_filled, load_net
 from p3d.video.decoder import TIMEOUT
@@ -64,7 +65,7 @@ class Extractor:
     recipe   "author20", "squash", or a Recipe of your own
     stride, clips, fps, length, crops, short  change the recipe, see p3d.video.Recipe: `stride`
              makes a clip every so many frames, `clips` so many of every video
-    batch    clips per forward
+    batch    clips per forward; fewer where a GPU has no room for them
     crop     pixels on a side; by default what the net was written for
     size     short edge, or (h, w), to which frames are resized before they are cropped
     labels   class names: a file, or a list of the package; by default those of the weights
@@ -104,7 +105,8 @@ class Extractor:
         loaded = load_net(weights, net, labels=labels, relax_reshape=relax_reshape, length=length)
         self.net, self.labels, self.about = loaded.net, loaded.labels, loaded.about
         self.batch = batch
-        self._clip_net = net_of_clips = ClipNet(self.net, blobs)
+        net_of_clips = ClipNet(self.net, blobs)
+        self._rows_of = GpuBatches(net_of_clips.forward)
         self.blobs, self.modality = net_of_clips.blobs, net_of_clips.modality
         check_filled(loaded, self.blobs)
         if labels is not None and self.labels is not None:
@@ -233,7 +235,7 @@ class Extractor:
         """One run of the net. Where the size of clips is the video's, so is what the net has
         against it; else it would have it against all videos."""
         try:
-            return self._clip_net.forward(clips) if clips else []
+            return self._rows_of(clips)
         except RuntimeError as error:
             if self.recipe.crops != "full":
                 raise

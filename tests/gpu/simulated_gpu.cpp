@@ -12,11 +12,16 @@
 //     do;
 //   - it is full at $P3D_SIMULATED_MIB (default 2048).
 //
+// With $P3D_SIMULATED_FAULT=N its Nth kernel fails, counted from 1, and so does
+// whatever is asked of it from then on, as of a GPU that met a wrong address;
+// with "N once" only that kernel.
+//
 // Memory starts as 0xff bytes (NaN), also where it was used before.
 
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -24,6 +29,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -33,6 +39,36 @@
 namespace p3d {
 namespace cuda {
 namespace {
+
+// What $P3D_SIMULATED_FAULT says.
+class Fault {
+ public:
+  Fault() {
+    const char* text = std::getenv("P3D_SIMULATED_FAULT");
+    if (!text) return;
+    kernel_ = std::strtoll(text, nullptr, 10);
+    once_ = std::strstr(text, "once");
+  }
+  void CountKernel() {
+    if (++count_ == kernel_)
+      Fail("kernel ", kernel_, " fails on the simulated GPU");
+    Meet();
+  }
+  void Meet() const {
+    if (!once_ && kernel_ > 0 && count_ >= kernel_)
+      Fail("a call fails on the simulated GPU: so did kernel ", kernel_);
+  }
+
+ private:
+  int64_t kernel_ = 0;
+  bool once_ = false;
+  std::atomic<int64_t> count_{0};
+};
+
+Fault& TheFault() {
+  static Fault* fault = new Fault;
+  return *fault;
+}
 
 class Memory {
  public:
@@ -46,6 +82,7 @@ class Memory {
   }
 
   void* Allocate(size_t bytes) {
+    TheFault().Meet();
     const std::lock_guard<std::recursive_mutex> lock(mutex_);
     const size_t size = (std::max<size_t>(bytes, 1) + 255) / 256 * 256;
     size_t place = 0;
@@ -53,8 +90,12 @@ class Memory {
       if (used.first >= place + size) break;
       place = used.first + used.second;
     }
-    Check(place + size <= size_, "the simulated GPU has no room for ", bytes,
-          " bytes more: ", in_use_, " are in use; a smaller batch needs less");
+    if (place + size > size_) {
+      throw OutOfMemory(
+          "the simulated GPU has no room for " + std::to_string(bytes) +
+          " bytes more: " + std::to_string(in_use_) + " of " +
+          std::to_string(size_) + " are in use; a smaller batch needs less");
+    }
     used_[place] = size;
     in_use_ += size;
     top_ = std::max(top_, place + size);
@@ -169,6 +210,7 @@ struct Guarded<void(CUstream_st*, Args...), function> {
     const auto kernel = [=] {
       const int checked[] = {0, (CheckArgument(args), 0)...};
       static_cast<void>(checked);
+      TheFault().CountKernel();
       const Memory::Open open(&TheMemory());
       function(stream, args...);
     };
@@ -215,15 +257,20 @@ void CopyToHost(void* to, const void* from, size_t bytes) {
 }
 void CopyOnDevice(void* to, const void* from, size_t bytes) {
   CheckNotCapturing();
+  TheFault().Meet();
   const Memory::Open open(&TheMemory());
   std::memcpy(to, from, bytes);
 }
 void ZeroOnDevice(void* memory, size_t bytes) {
   CheckNotCapturing();
+  TheFault().Meet();
   const Memory::Open open(&TheMemory());
   std::memset(memory, 0, bytes);
 }
-void DeviceSynchronize() { CheckNotCapturing(); }
+void DeviceSynchronize() {
+  CheckNotCapturing();
+  TheFault().Meet();
+}
 
 CUgraphExec_st* CaptureGraph(const std::function<void()>& launch) {
   CheckNotCapturing();

@@ -465,7 +465,7 @@ class _relax_hint:
                 "; if the clip is longer than the net was made for, take the net's any-length "
                 "variant (p3d models NAME --any-length --length N)"
             )
-        raise Error(f"{self.origin}: {text}") from None
+        raise type(error)(f"{self.origin}: {text}") from None
 
 
 @functools.cache

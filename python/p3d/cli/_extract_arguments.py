@@ -34,7 +34,13 @@ def _add_net_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--blobs", default="pool5", metavar="A,B", help="which blobs to keep (default: pool5)"
     )
-    group.add_argument("--batch", type=int, default=4, metavar="N", help="clips at once (4)")
+    group.add_argument(
+        "--batch",
+        type=int,
+        default=4,
+        metavar="N",
+        help="clips at once (4), fewer where a GPU has no room for them",
+    )
     group.add_argument("--threads", type=int, metavar="N", help="of the net (default: all cores)")
     group.add_argument(
         "--relax-reshape",
