@@ -31,7 +31,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests" / "kernels"
 INCLUDES = [f"-I{ROOT / 'layers'}", f"-I{TESTS}"]
-NET_TESTS = ROOT / "tests" / "gpu" / "test_same_tests.py"
+NET_TESTS = tuple(ROOT / "tests" / "gpu" / f"test_{name}.py" for name in ("nets", "graph"))
 NETS = (("p3d63-kinetics", 8), ("p3d199-kinetics", 1), ("p3d199-kinetics", 8))
 CAFFE_TESTS = "BN*:Pooling3D*:Convolution3D*"
 
@@ -113,11 +113,11 @@ def _check_kernels(work: Path, num: int) -> list[Row]:
 
 
 def check_nets(
-    library: Path, nets: Sequence[tuple[str, int]], tests: Path = NET_TESTS
+    library: Path, nets: Sequence[tuple[str, int]], tests: Sequence[Path] = NET_TESTS
 ) -> list[Row]:
     """The tests of nets with this library, and what (net, batch) take."""
     environment = {**os.environ, "P3D_CUDA_LIBRARY": str(library)}
-    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests]
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     error, _ = _output(pytest, environment)
     rows = [Row("nets on the GPU", not error, error or "equal to the stored outputs of Caffe")]
     for net, batch in nets:

@@ -48,7 +48,7 @@ def test_nets_are_run_with_the_library(tmp_path: Path) -> None:
     test.write_text(
         f"import os\ndef test(): assert os.environ['P3D_CUDA_LIBRARY'] == {str(library)!r}\n"
     )
-    rows = gpu_check.check_nets(library, [(str(TINY), 2), ("p3d7", 1)], test)
+    rows = gpu_check.check_nets(library, [(str(TINY), 2), ("p3d7", 1)], [test])
     assert [row.passed for row in rows] == [True, True, False], rows
     assert rows[1].what == f"{TINY}, batch 2"
     assert rows[1].result.endswith("ms per clip, float32")
