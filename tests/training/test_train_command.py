@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,12 @@ sys.exit(cli.main(["train", "--solver", {solver!r}, *{more!r}]))
 """
 
 
+def _wait_for_states(child: subprocess.Popen[bytes], folder: Path, count: int) -> None:
+    """Until there are so many, or the child has ended."""
+    while child.poll() is None and len(list(folder.glob("*.solverstate"))) < count:
+        time.sleep(0.001)
+
+
 def test_killed_at_random_moments_it_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     """SIGKILL; each run goes on from the last snapshot there is."""
     more = "display: 50 max_iter: 1500 snapshot: 30 average_loss: 7 test_interval: 400"
@@ -123,15 +130,16 @@ def test_killed_at_random_moments_it_goes_on_as_if_nothing_had_been(tmp_path: Pa
         going_on = ["--snapshot", str(states[-1])] if states else []
         code = _PROGRAM.format(path=sys.path, solver=str(solver), more=going_on)
         child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-        try:
-            delay = 0.3 + rng.uniform(0, 1) if kills < 6 else None
-            assert child.wait(delay) == 0, f"attempt {attempt}"
-            break
-        except subprocess.TimeoutExpired:
+        if kills < 6:
+            _wait_for_states(child, tmp_path / "killed", len(states) + int(rng.integers(1, 6)))
+            time.sleep(rng.uniform(0, 0.02))
             child.kill()
-            child.wait()
-            kills += 1
-    assert kills >= 1
+        ended = child.wait()
+        if ended == 0:
+            break
+        assert ended == -signal.SIGKILL, f"attempt {attempt}"
+        kills += 1
+    assert kills >= 4
     assert model(tmp_path / "killed", 1500) == model(tmp_path / "whole", 1500)
     assert events(tmp_path / "killed") == events(tmp_path / "whole")
 
