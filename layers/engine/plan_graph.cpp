@@ -1,10 +1,8 @@
 #include "engine/plan_graph.hpp"
 
-#include <algorithm>
 #include <atomic>
 #include <set>
 
-#include "engine/layers/convolution_layer.hpp"
 #include "kernels/error.hpp"
 
 namespace p3d {

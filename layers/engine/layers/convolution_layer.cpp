@@ -213,8 +213,7 @@ void ConvolutionLayer<Dtype>::AddWeightGradient(const Dtype* dy,
   Dtype* dw =
       more ? blob->mutable_diff(order, side) : blob->write_diff(order, side);
   if (side == Side::kHost) {
-    if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
-    return gradients_->Weights(dy, x, dw, more);
+    return gradients().Weights(dy, x, dw, more);
   }
   const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
   const GpuScratch<Dtype> scratch(Gpu().ConvWeightGradientScratch(shape_));
@@ -226,8 +225,7 @@ void ConvolutionLayer<Dtype>::MakeDataGradient(const Dtype* dy, bool add,
                                                Dtype* dx) {
   const Blob<Dtype>& weights = *this->blobs_[0];
   if (this->side() == Side::kHost) {
-    if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
-    return gradients_->Data(dy, weights.data(), dx, add);
+    return gradients().Data(dy, weights.data(), dx, add);
   }
   const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
   gpu.ConvDataGradient(gpu.stream, shape_, dy,

@@ -59,6 +59,10 @@ class ConvolutionLayer : public Layer<Dtype> {
   void Run(const Dtype* x, Dtype* y);
   void AddWeightGradient(const Dtype* dy, const Dtype* x);
   void MakeDataGradient(const Dtype* dy, bool add, Dtype* dx);
+  const ConvGradients<Dtype>& gradients() {
+    if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
+    return *gradients_;
+  }
 
   ConvParams params_;
   ConvShape shape_;
