@@ -165,12 +165,8 @@ void TrainingPlan::BackwardConvolution(PlanStep* step) {
   }
   const int64_t rows = out.num * out.pixels;
   const float* y = step->y->data(order, side);
-  if (side == Side::kHost) {
-    EpilogueBackward(step->epilogue, rows, out.channels, y, dy, dresidual, add);
-  } else {
-    Gpu().EpilogueBackward(Gpu().DeviceStream(), step->epilogue, rows,
-                           out.channels, y, dy, dresidual, add);
-  }
+  RunOn<float>(side, EpilogueBackward, &cuda::Kernels<float>::EpilogueBackward,
+               step->epilogue, rows, out.channels, y, dy, dresidual, add);
   if (!convolves_back(*step)) return;
   Storage<float>* dx = &gradient(step->x);
   if (!net_->bottom_needs_backward_[step->layers[0]][0]) dx = nullptr;

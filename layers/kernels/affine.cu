@@ -7,13 +7,15 @@ namespace p3d {
 namespace cuda {
 namespace {
 
-template <typename Dtype>
+template <typename Value>
 struct ScaleShiftKernel {
-  const Dtype *center, *scale, *shift, *x;
-  Dtype* y;
+  using Real = RealOf<Value>;
+  const Real *center, *scale, *shift;
+  const Value* x;
+  Value* y;
 
   P3D_HOST_DEVICE void operator()(int64_t i, int64_t d) const {
-    Dtype value = x[i];
+    Real value = x[i];
     if (center) value -= center[d];
     if (scale) value *= scale[d];
     if (shift) value += shift[d];
@@ -22,11 +24,12 @@ struct ScaleShiftKernel {
 };
 
 // Row d: the sums of dy x and of dy.
-template <typename Dtype>
+template <typename Value>
 struct GradientRows {
+  using Real = RealOf<Value>;
   Broadcast shape;
-  const Dtype *x, *dy;
-  Dtype *dscale, *dshift;
+  const Value *x, *dy;
+  Real *dscale, *dshift;
 
   P3D_HOST_DEVICE Pair Sum(int64_t d, int64_t lane) const {
     const int64_t end = shape.outer * shape.inner;
@@ -41,37 +44,40 @@ struct GradientRows {
     return sum;
   }
   P3D_HOST_DEVICE void Store(int64_t d, const Pair& sum) const {
-    if (dscale) dscale[d] += static_cast<Dtype>(sum.first);
-    if (dshift) dshift[d] += static_cast<Dtype>(sum.second);
+    if (dscale) dscale[d] += static_cast<Real>(sum.first);
+    if (dshift) dshift[d] += static_cast<Real>(sum.second);
   }
 };
 
 }  // namespace
 
-template <typename Dtype>
+template <typename Value>
 void ScaleShift(CUstream_st* stream, const Broadcast& shape,
-                const Dtype* center, const Dtype* scale, const Dtype* shift,
-                const Dtype* x, Dtype* y) {
+                const RealOf<Value>* center, const RealOf<Value>* scale,
+                const RealOf<Value>* shift, const Value* x, Value* y) {
   ForEachValue(stream, "ScaleShift", shape,
-               ScaleShiftKernel<Dtype>{center, scale, shift, x, y});
+               ScaleShiftKernel<Value>{center, scale, shift, x, y});
 }
 
-template <typename Dtype>
+template <typename Value>
 void ScaleShiftGradients(CUstream_st* stream, const Broadcast& shape,
-                         const Dtype* x, const Dtype* dy, Dtype* dscale,
-                         Dtype* dshift) {
+                         const Value* x, const Value* dy, RealOf<Value>* dscale,
+                         RealOf<Value>* dshift) {
   SumRows(stream, "ScaleShiftGradients", shape.dim,
-          GradientRows<Dtype>{shape, x, dy, dscale, dshift});
+          GradientRows<Value>{shape, x, dy, dscale, dshift});
 }
 
-#define P3D_INSTANTIATE(Dtype)                                                \
-  template void ScaleShift(CUstream_st*, const Broadcast&, const Dtype*,      \
-                           const Dtype*, const Dtype*, const Dtype*, Dtype*); \
-  template void ScaleShiftGradients(CUstream_st*, const Broadcast&,           \
-                                    const Dtype*, const Dtype*, Dtype*,       \
-                                    Dtype*)
+#define P3D_INSTANTIATE(Value)                                          \
+  template void ScaleShift(CUstream_st*, const Broadcast&,              \
+                           const RealOf<Value>*, const RealOf<Value>*,  \
+                           const RealOf<Value>*, const Value*, Value*); \
+  template void ScaleShiftGradients(CUstream_st*, const Broadcast&,     \
+                                    const Value*, const Value*,         \
+                                    RealOf<Value>*, RealOf<Value>*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
+P3D_INSTANTIATE(Bf16);
+P3D_INSTANTIATE(Fp16);
 #undef P3D_INSTANTIATE
 
 }  // namespace cuda

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/affine.hpp"
+#include "kernels/narrow.hpp"
 
 struct CUstream_st;  // a cudaStream_t is a pointer to it
 
@@ -14,15 +15,15 @@ namespace cuda {
 // one order always. Arrays lie in device memory. Each call is put into the
 // stream and not waited for; what cannot be launched throws Error.
 
-template <typename Dtype>
+template <typename Value>
 void ScaleShift(CUstream_st* stream, const Broadcast& shape,
-                const Dtype* center, const Dtype* scale, const Dtype* shift,
-                const Dtype* x, Dtype* y);
+                const RealOf<Value>* center, const RealOf<Value>* scale,
+                const RealOf<Value>* shift, const Value* x, Value* y);
 
-template <typename Dtype>
+template <typename Value>
 void ScaleShiftGradients(CUstream_st* stream, const Broadcast& shape,
-                         const Dtype* x, const Dtype* dy, Dtype* dscale,
-                         Dtype* dshift);
+                         const Value* x, const Value* dy, RealOf<Value>* dscale,
+                         RealOf<Value>* dshift);
 
 }  // namespace cuda
 }  // namespace p3d

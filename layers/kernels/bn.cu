@@ -12,9 +12,9 @@ namespace cuda {
 namespace {
 
 // Distances from the channel's first value and their squares.
-template <typename Dtype>
+template <typename Value>
 struct DistanceTerm {
-  const Dtype* x;
+  const Value* x;
   int64_t inner;
   P3D_HOST_DEVICE Pair operator()(int64_t c, int64_t i) const {
     const double d = static_cast<double>(x[i]) - x[c * inner];
@@ -22,9 +22,9 @@ struct DistanceTerm {
   }
 };
 
-template <typename Dtype>
+template <typename Value>
 struct FinishStatistics {
-  const Dtype* x;
+  const Value* x;
   int64_t inner;
   double m;
   double *mean, *variance;
@@ -64,21 +64,21 @@ struct SetCoefficients {
   }
 };
 
-template <typename Dtype>
+template <typename Value>
 struct NormalizeKernel {
-  Coefficients<Dtype> by;
-  const Dtype* x;
-  Dtype* y;
+  Coefficients<RealOf<Value>> by;
+  const Value* x;
+  Value* y;
   P3D_HOST_DEVICE void operator()(int64_t i, int64_t c) const {
     y[i] = (x[i] - by.center[c]) * by.scale[c] + by.shift[c];
   }
 };
 
 // dy and dy (x - mean).
-template <typename Dtype>
+template <typename Value>
 struct GradientTerm {
   const double* mean;
-  const Dtype *x, *dy;
+  const Value *x, *dy;
   P3D_HOST_DEVICE Pair operator()(int64_t c, int64_t i) const {
     const double d = dy[i];
     return {d, d * (x[i] - mean[c])};
@@ -108,11 +108,11 @@ struct FinishGradient {
   }
 };
 
-template <typename Dtype>
+template <typename Value>
 struct BackwardKernel {
-  Coefficients<Dtype> by;
-  const Dtype *x, *dy;
-  Dtype* dx;
+  Coefficients<RealOf<Value>> by;
+  const Value *x, *dy;
+  Value* dx;
   P3D_HOST_DEVICE void operator()(int64_t i, int64_t c) const {
     dx[i] = (dy[i] - by.average[c]) * by.scale[c] +
             ((x[i] - by.center[c]) * by.tilt[c] + by.shift[c]);
@@ -129,10 +129,11 @@ struct SetGain {
   }
 };
 
-template <typename Dtype>
+template <typename Value>
 struct FrozenBackwardKernel {
-  const Dtype *gain, *dy;
-  Dtype* dx;
+  const RealOf<Value>* gain;
+  const Value* dy;
+  Value* dx;
   P3D_HOST_DEVICE void operator()(int64_t i, int64_t c) const {
     dx[i] = gain[c] * dy[i];
   }
@@ -166,56 +167,58 @@ int64_t BnScratchSize(const Geometry& g, Order order) {
          ChannelSumsSize(Broadcast::Channels(g, order));
 }
 
-template <typename Dtype>
+template <typename Value>
 void ChannelStatistics(CUstream_st* stream, const Geometry& g, Order order,
-                       const Dtype* x, double* scratch, double* mean,
+                       const Value* x, double* scratch, double* mean,
                        double* variance) {
   const Broadcast channels = Broadcast::Channels(g, order);
   const double m = static_cast<double>(g.num * g.pixels);
   SumChannels(stream, "ChannelStatistics", channels,
-              DistanceTerm<Dtype>{x, channels.inner}, scratch,
-              FinishStatistics<Dtype>{x, channels.inner, m, mean, variance});
+              DistanceTerm<Value>{x, channels.inner}, scratch,
+              FinishStatistics<Value>{x, channels.inner, m, mean, variance});
 }
 
-template <typename Dtype>
+template <typename Value>
 void Normalize(CUstream_st* stream, const Geometry& g, Order order,
-               const double* mean, const double* deviation, const Dtype* slope,
-               const Dtype* bias, const Dtype* x, double* scratch, Dtype* y) {
-  const Coefficients<Dtype> by(scratch, g.channels);
+               const double* mean, const double* deviation,
+               const RealOf<Value>* slope, const RealOf<Value>* bias,
+               const Value* x, double* scratch, Value* y) {
+  const Coefficients<RealOf<Value>> by(scratch, g.channels);
   ForEach(stream, "NormalizeCoefficients", g.channels,
-          SetCoefficients<Dtype>{mean, deviation, slope, bias, by});
+          SetCoefficients<RealOf<Value>>{mean, deviation, slope, bias, by});
   ForEachValue(stream, "Normalize", Broadcast::Channels(g, order),
-               NormalizeKernel<Dtype>{by, x, y});
+               NormalizeKernel<Value>{by, x, y});
 }
 
-template <typename Dtype>
+template <typename Value>
 void NormalizeBackward(CUstream_st* stream, const Geometry& g, Order order,
                        const double* mean, const double* deviation,
-                       const Dtype* slope, const Dtype* x, const Dtype* dy,
-                       double* scratch, Dtype* dslope, Dtype* dbias,
-                       Dtype* dx) {
-  const Coefficients<Dtype> by(scratch, g.channels);
+                       const RealOf<Value>* slope, const Value* x,
+                       const Value* dy, double* scratch, RealOf<Value>* dslope,
+                       RealOf<Value>* dbias, Value* dx) {
+  const Coefficients<RealOf<Value>> by(scratch, g.channels);
   const Broadcast channels = Broadcast::Channels(g, order);
   const double m = static_cast<double>(g.num * g.pixels);
-  SumChannels(
-      stream, "NormalizeBackward sums", channels,
-      GradientTerm<Dtype>{mean, x, dy}, scratch + kCoefficients * g.channels,
-      FinishGradient<Dtype>{mean, deviation, slope, m, dslope, dbias, by});
+  SumChannels(stream, "NormalizeBackward sums", channels,
+              GradientTerm<Value>{mean, x, dy},
+              scratch + kCoefficients * g.channels,
+              FinishGradient<RealOf<Value>>{mean, deviation, slope, m, dslope,
+                                            dbias, by});
   if (!dx) return;
   ForEachValue(stream, "NormalizeBackward", channels,
-               BackwardKernel<Dtype>{by, x, dy, dx});
+               BackwardKernel<Value>{by, x, dy, dx});
 }
 
-template <typename Dtype>
+template <typename Value>
 void NormalizeBackwardFrozen(CUstream_st* stream, const Geometry& g,
                              Order order, const double* deviation,
-                             const Dtype* slope, const Dtype* dy,
-                             double* scratch, Dtype* dx) {
-  Dtype* gain = reinterpret_cast<Dtype*>(scratch);
+                             const RealOf<Value>* slope, const Value* dy,
+                             double* scratch, Value* dx) {
+  RealOf<Value>* gain = reinterpret_cast<RealOf<Value>*>(scratch);
   ForEach(stream, "NormalizeBackwardFrozen gain", g.channels,
-          SetGain<Dtype>{deviation, slope, gain});
+          SetGain<RealOf<Value>>{deviation, slope, gain});
   ForEachValue(stream, "NormalizeBackwardFrozen", Broadcast::Channels(g, order),
-               FrozenBackwardKernel<Dtype>{gain, dy, dx});
+               FrozenBackwardKernel<Value>{gain, dy, dx});
 }
 
 template <typename Dtype>
@@ -232,22 +235,30 @@ void Moments(CUstream_st* stream, int64_t count, double eps, const Dtype* mean,
           MomentsKernel<Dtype>{eps, mean, variance, center, deviation});
 }
 
-#define P3D_INSTANTIATE(Dtype)                                                 \
+#define P3D_INSTANTIATE(Value)                                                 \
   template void ChannelStatistics(CUstream_st*, const Geometry&, Order,        \
-                                  const Dtype*, double*, double*, double*);    \
+                                  const Value*, double*, double*, double*);    \
   template void Normalize(CUstream_st*, const Geometry&, Order, const double*, \
-                          const double*, const Dtype*, const Dtype*,           \
-                          const Dtype*, double*, Dtype*);                      \
-  template void NormalizeBackward(CUstream_st*, const Geometry&, Order,        \
-                                  const double*, const double*, const Dtype*,  \
-                                  const Dtype*, const Dtype*, double*, Dtype*, \
-                                  Dtype*, Dtype*);                             \
+                          const double*, const RealOf<Value>*,                 \
+                          const RealOf<Value>*, const Value*, double*,         \
+                          Value*);                                             \
+  template void NormalizeBackward(                                             \
+      CUstream_st*, const Geometry&, Order, const double*, const double*,      \
+      const RealOf<Value>*, const Value*, const Value*, double*,               \
+      RealOf<Value>*, RealOf<Value>*, Value*);                                 \
   template void NormalizeBackwardFrozen(CUstream_st*, const Geometry&, Order,  \
-                                        const double*, const Dtype*,           \
-                                        const Dtype*, double*, Dtype*);        \
-  template void UpdateRunning(CUstream_st*, int64_t, double, double,           \
-                              const double*, Dtype*);                          \
-  template void Moments(CUstream_st*, int64_t, double, const Dtype*,           \
+                                        const double*, const RealOf<Value>*,   \
+                                        const Value*, double*, Value*)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+P3D_INSTANTIATE(Bf16);
+P3D_INSTANTIATE(Fp16);
+#undef P3D_INSTANTIATE
+
+#define P3D_INSTANTIATE(Dtype)                                       \
+  template void UpdateRunning(CUstream_st*, int64_t, double, double, \
+                              const double*, Dtype*);                \
+  template void Moments(CUstream_st*, int64_t, double, const Dtype*, \
                         const Dtype*, double*, double*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "kernels/narrow.hpp"
 #include "kernels/order.hpp"
 
 struct CUstream_st;  // a cudaStream_t is a pointer to it
@@ -18,27 +19,29 @@ namespace cuda {
 // `scratch` is memory for the length of a call: BnScratchSize doubles.
 int64_t BnScratchSize(const Geometry& geometry, Order order);
 
-template <typename Dtype>
+template <typename Value>
 void ChannelStatistics(CUstream_st* stream, const Geometry& geometry,
-                       Order order, const Dtype* x, double* scratch,
+                       Order order, const Value* x, double* scratch,
                        double* mean, double* variance);
 
-template <typename Dtype>
+template <typename Value>
 void Normalize(CUstream_st* stream, const Geometry& geometry, Order order,
-               const double* mean, const double* deviation, const Dtype* slope,
-               const Dtype* bias, const Dtype* x, double* scratch, Dtype* y);
+               const double* mean, const double* deviation,
+               const RealOf<Value>* slope, const RealOf<Value>* bias,
+               const Value* x, double* scratch, Value* y);
 
-template <typename Dtype>
+template <typename Value>
 void NormalizeBackward(CUstream_st* stream, const Geometry& geometry,
                        Order order, const double* mean, const double* deviation,
-                       const Dtype* slope, const Dtype* x, const Dtype* dy,
-                       double* scratch, Dtype* dslope, Dtype* dbias, Dtype* dx);
+                       const RealOf<Value>* slope, const Value* x,
+                       const Value* dy, double* scratch, RealOf<Value>* dslope,
+                       RealOf<Value>* dbias, Value* dx);
 
-template <typename Dtype>
+template <typename Value>
 void NormalizeBackwardFrozen(CUstream_st* stream, const Geometry& geometry,
                              Order order, const double* deviation,
-                             const Dtype* slope, const Dtype* dy,
-                             double* scratch, Dtype* dx);
+                             const RealOf<Value>* slope, const Value* dy,
+                             double* scratch, Value* dx);
 
 template <typename Dtype>
 void UpdateRunning(CUstream_st* stream, int64_t count, double momentum,

@@ -10,12 +10,12 @@ namespace p3d {
 namespace cuda {
 namespace {
 
-template <typename Dtype>
+template <typename Value>
 struct ForwardCall {
   const ConvShape& shape;
-  const Dtype *x, *weights;
-  Epilogue<Dtype> epilogue;
-  Dtype* y;
+  const Value *x, *weights;
+  Epilogue<Value> epilogue;
+  Value* y;
 };
 
 // Output pixels times outputs; k goes through the taps and their inputs.
@@ -136,21 +136,21 @@ struct ForwardTiles {
   }
 };
 
-template <typename Dtype>
+template <typename Value>
 struct ForwardLoops {
   Problem<int64_t> at;
-  const Dtype *x, *weights;
-  Epilogue<Dtype> epilogue;
-  Dtype* y;
+  const Value *x, *weights;
+  Epilogue<Value> epilogue;
+  Value* y;
 
   P3D_HOST_DEVICE void operator()(int64_t place) const {
     const int64_t row = Quotient(place, at.num_output);
     const int64_t o = place - row * at.num_output;
     const Pixel<int64_t> p(row, at.l.out, at.h.out, at.w.out);
     const int64_t first = Quotient(o, at.outputs) * at.inputs;
-    const Dtype* image = x + p.n * at.in_pixels() * at.channels + first;
-    const Dtype* tap = weights + o * at.taps() * at.inputs;
-    Dtype sum = 0;
+    const Value* image = x + p.n * at.in_pixels() * at.channels + first;
+    const Value* tap = weights + o * at.taps() * at.inputs;
+    RealOf<Value> sum = 0;
     for (int64_t k = 0; k < at.l.kernel; ++k) {
       const int64_t l = at.l.At(p.l, k);
       for (int64_t j = 0; j < at.h.kernel; ++j) {
@@ -166,18 +166,19 @@ struct ForwardLoops {
     y[place] = epilogue(sum, o, place);
   }
 
-  P3D_HOST_DEVICE Dtype Products(const Dtype* values, const Dtype* tap) const {
-    Dtype sum = 0;
+  P3D_HOST_DEVICE RealOf<Value> Products(const Value* values,
+                                         const Value* tap) const {
+    RealOf<Value> sum = 0;
     for (int64_t i = 0; i < at.inputs; ++i) sum += values[i] * tap[i];
     return sum;
   }
 };
 
-template <typename Dtype>
-void LaunchForwardLoops(CUstream_st* stream, const ForwardCall<Dtype>& call) {
+template <typename Value>
+void LaunchForwardLoops(CUstream_st* stream, const ForwardCall<Value>& call) {
   const auto at = ThreeAxes<int64_t>(call.shape);
   ForEach(stream, "Convolve", at.num * at.out_pixels() * at.num_output,
-          ForwardLoops<Dtype>{at, call.x, call.weights, call.epilogue, call.y});
+          ForwardLoops<Value>{at, call.x, call.weights, call.epilogue, call.y});
 }
 
 }  // namespace
@@ -195,18 +196,41 @@ const Candidates<ForwardCall<double>>& All() {
   return table;
 }
 
-template <typename Dtype>
-void Convolve(CUstream_st* stream, const ConvShape& shape, const Dtype* x,
-              const Dtype* weights, const Epilogue<Dtype>& epilogue, Dtype* y) {
+template <>
+const Candidates<ForwardCall<Bf16>>& All() {
+  static const auto table = NarrowTable(LaunchForwardLoops<Bf16>);
+  return table;
+}
+
+template <>
+const Candidates<ForwardCall<Fp16>>& All() {
+  static const auto table = NarrowTable(LaunchForwardLoops<Fp16>);
+  return table;
+}
+
+template <>
+const Candidates<ForwardCall<Tf32>>& All() {
+  static const auto table = NarrowTable(LaunchForwardLoops<Tf32>);
+  return table;
+}
+
+template <typename Value>
+void Convolve(CUstream_st* stream, const ConvShape& shape, const Value* x,
+              const Value* weights, const Epilogue<Value>& epilogue, Value* y) {
   ThreeAxes<int64_t>(shape);  // or throws
-  const ForwardCall<Dtype> call = {shape, x, weights, epilogue, y};
+  const ForwardCall<Value> call = {shape, x, weights, epilogue, y};
   Chosen(call).launch(stream, call);
 }
 
-template void Convolve(CUstream_st*, const ConvShape&, const float*,
-                       const float*, const Epilogue<float>&, float*);
-template void Convolve(CUstream_st*, const ConvShape&, const double*,
-                       const double*, const Epilogue<double>&, double*);
+#define P3D_INSTANTIATE(Value)                                         \
+  template void Convolve(CUstream_st*, const ConvShape&, const Value*, \
+                         const Value*, const Epilogue<Value>&, Value*)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+P3D_INSTANTIATE(Bf16);
+P3D_INSTANTIATE(Fp16);
+P3D_INSTANTIATE(Tf32);
+#undef P3D_INSTANTIATE
 
 }  // namespace cuda
 }  // namespace p3d

@@ -7,6 +7,7 @@
 
 #include "kernels/host_device.hpp"
 #include "kernels/isa.hpp"
+#include "kernels/narrow.hpp"
 
 namespace p3d {
 
@@ -68,23 +69,24 @@ void CheckConvShape(const ConvShape& shape);
 //   if (outer_relu) v = max(v, 0)
 //
 // residual has y's shape and order and may be y itself.
-template <typename Dtype>
+template <typename Value>
 struct Epilogue {
-  const Dtype* scale = nullptr;
-  const Dtype* shift = nullptr;
+  using Real = RealOf<Value>;
+  const Real* scale = nullptr;
+  const Real* shift = nullptr;
   bool inner_relu = false;
-  const Dtype* residual = nullptr;
+  const Value* residual = nullptr;
   float alpha = 1.f;
   float beta = 1.f;
   bool outer_relu = false;
 
   // What becomes of the sum v of channel o, to be stored at y[place].
-  P3D_HOST_DEVICE Dtype operator()(Dtype v, int64_t o, int64_t place) const {
+  P3D_HOST_DEVICE Real operator()(Real v, int64_t o, int64_t place) const {
     if (scale) v *= scale[o];
     if (shift) v += shift[o];
     if (inner_relu && v < 0) v = 0;
     if (residual) v = alpha * v + beta * residual[place];
-    return outer_relu && v < 0 ? Dtype(0) : v;
+    return outer_relu && v < 0 ? Real(0) : v;
   }
 };
 using ConvEpilogue = Epilogue<float>;

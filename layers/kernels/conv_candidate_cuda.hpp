@@ -60,6 +60,11 @@ Candidates<Call> DoubleTable(void (*loops)(CUstream_st*, const Call&)) {
   return {Entry<Tiles<double, 32, false>>("tiles_32"),
           {"loops", Always<Call>, Always<Call>, loops}};
 }
+// That of an operation on values of fewer digits (see narrow.hpp).
+template <typename Call>
+Candidates<Call> NarrowTable(void (*loops)(CUstream_st*, const Call&)) {
+  return {{"loops", Always<Call>, Always<Call>, loops}};
+}
 
 }  // namespace cuda
 }  // namespace p3d

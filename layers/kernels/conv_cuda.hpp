@@ -17,26 +17,27 @@ namespace cuda {
 // waited for; what cannot be computed or launched throws Error. The bits of a
 // result depend on the shape and the values alone.
 //
-// Sums are taken in Dtype; float ones of more than about 8000 terms in parts
-// that are joined in double.
+// Values are float, double, or of one of the kinds of narrow.hpp. Sums are
+// taken in RealOf<Value>; those of floats with more than about 8000 terms in
+// parts that are joined in double.
 
 // y = what the epilogue makes of the convolution of x.
-template <typename Dtype>
-void Convolve(CUstream_st* stream, const ConvShape& shape, const Dtype* x,
-              const Dtype* weights, const Epilogue<Dtype>& epilogue, Dtype* y);
+template <typename Value>
+void Convolve(CUstream_st* stream, const ConvShape& shape, const Value* x,
+              const Value* weights, const Epilogue<Value>& epilogue, Value* y);
 
 // dx = the gradient; with `add` += instead of =.
-template <typename Dtype>
+template <typename Value>
 void ConvDataGradient(CUstream_st* stream, const ConvShape& shape,
-                      const Dtype* dy, const Dtype* weights, bool add,
-                      Dtype* dx);
+                      const Value* dy, const Value* weights, bool add,
+                      Value* dx);
 
 // dw = the gradient; with `add` += instead of =. `scratch` is memory for the
 // length of a call, ConvWeightGradientScratch(shape) values (which may be 0).
-template <typename Dtype>
+template <typename Value>
 void ConvWeightGradient(CUstream_st* stream, const ConvShape& shape,
-                        const Dtype* dy, const Dtype* x, Dtype* scratch,
-                        bool add, Dtype* dw);
+                        const Value* dy, const Value* x, RealOf<Value>* scratch,
+                        bool add, RealOf<Value>* dw);
 int64_t ConvWeightGradientScratch(const ConvShape& shape);
 
 }  // namespace cuda

@@ -10,12 +10,12 @@ namespace p3d {
 namespace cuda {
 namespace {
 
-template <typename Dtype>
+template <typename Value>
 struct DataGradientCall {
   const ConvShape& shape;
-  const Dtype *dy, *weights;
+  const Value *dy, *weights;
   bool add;
-  Dtype* dx;
+  Value* dx;
 };
 
 // Input pixels times inputs; k goes through the taps and their outputs.
@@ -146,12 +146,12 @@ P3D_HOST_DEVICE inline Outputs Seers(const Axis<int64_t>& axis, int64_t q,
   return {begin, Smaller(end, axis.out)};
 }
 
-template <typename Dtype>
+template <typename Value>
 struct DataGradientLoops {
   Problem<int64_t> at;
-  const Dtype *dy, *weights;
+  const Value *dy, *weights;
   bool add;
-  Dtype* dx;
+  Value* dx;
 
   P3D_HOST_DEVICE void operator()(int64_t place) const {
     const int64_t row = Quotient(place, at.channels);
@@ -159,10 +159,10 @@ struct DataGradientLoops {
     const Pixel<int64_t> q(row, at.l.in, at.h.in, at.w.in);
     const int64_t group = Quotient(c, at.inputs);
     const int64_t first = group * at.outputs;
-    const Dtype* image = dy + q.n * at.out_pixels() * at.num_output + first;
-    const Dtype* tap =
+    const Value* image = dy + q.n * at.out_pixels() * at.num_output + first;
+    const Value* tap =
         weights + first * at.taps() * at.inputs + c - group * at.inputs;
-    Dtype sum = 0;
+    RealOf<Value> sum = 0;
     for (int64_t k = 0; k < at.l.kernel; ++k) {
       const Outputs l = Seers(at.l, q.l, k);
       for (int64_t j = 0; j < at.h.kernel; ++j) {
@@ -176,16 +176,16 @@ struct DataGradientLoops {
   }
 
   // The sum over a box of output pixels and the outputs of the group.
-  P3D_HOST_DEVICE Dtype Box(const Outputs& l, const Outputs& h,
-                            const Outputs& w, const Dtype* image,
-                            const Dtype* tap) const {
+  P3D_HOST_DEVICE RealOf<Value> Box(const Outputs& l, const Outputs& h,
+                                    const Outputs& w, const Value* image,
+                                    const Value* tap) const {
     const int64_t step = at.inputs * at.taps();
-    Dtype sum = 0;
+    RealOf<Value> sum = 0;
     for (int64_t a = l.begin; a < l.end; ++a) {
       for (int64_t b = h.begin; b < h.end; ++b) {
         for (int64_t c = w.begin; c < w.end; ++c) {
           const int64_t pixel = (a * at.h.out + b) * at.w.out + c;
-          const Dtype* from = image + pixel * at.num_output;
+          const Value* from = image + pixel * at.num_output;
           for (int64_t o = 0; o < at.outputs; ++o) {
             sum += from[o] * tap[o * step];
           }
@@ -196,13 +196,13 @@ struct DataGradientLoops {
   }
 };
 
-template <typename Dtype>
+template <typename Value>
 void LaunchDataGradientLoops(CUstream_st* stream,
-                             const DataGradientCall<Dtype>& call) {
+                             const DataGradientCall<Value>& call) {
   const auto at = ThreeAxes<int64_t>(call.shape);
   ForEach(
       stream, "ConvDataGradient", at.num * at.in_pixels() * at.channels,
-      DataGradientLoops<Dtype>{at, call.dy, call.weights, call.add, call.dx});
+      DataGradientLoops<Value>{at, call.dy, call.weights, call.add, call.dx});
 }
 
 }  // namespace
@@ -221,19 +221,42 @@ const Candidates<DataGradientCall<double>>& All() {
   return table;
 }
 
-template <typename Dtype>
+template <>
+const Candidates<DataGradientCall<Bf16>>& All() {
+  static const auto table = NarrowTable(LaunchDataGradientLoops<Bf16>);
+  return table;
+}
+
+template <>
+const Candidates<DataGradientCall<Fp16>>& All() {
+  static const auto table = NarrowTable(LaunchDataGradientLoops<Fp16>);
+  return table;
+}
+
+template <>
+const Candidates<DataGradientCall<Tf32>>& All() {
+  static const auto table = NarrowTable(LaunchDataGradientLoops<Tf32>);
+  return table;
+}
+
+template <typename Value>
 void ConvDataGradient(CUstream_st* stream, const ConvShape& shape,
-                      const Dtype* dy, const Dtype* weights, bool add,
-                      Dtype* dx) {
+                      const Value* dy, const Value* weights, bool add,
+                      Value* dx) {
   ThreeAxes<int64_t>(shape);  // or throws
-  const DataGradientCall<Dtype> call = {shape, dy, weights, add, dx};
+  const DataGradientCall<Value> call = {shape, dy, weights, add, dx};
   Chosen(call).launch(stream, call);
 }
 
-template void ConvDataGradient(CUstream_st*, const ConvShape&, const float*,
-                               const float*, bool, float*);
-template void ConvDataGradient(CUstream_st*, const ConvShape&, const double*,
-                               const double*, bool, double*);
+#define P3D_INSTANTIATE(Value)                                                 \
+  template void ConvDataGradient(CUstream_st*, const ConvShape&, const Value*, \
+                                 const Value*, bool, Value*)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+P3D_INSTANTIATE(Bf16);
+P3D_INSTANTIATE(Fp16);
+P3D_INSTANTIATE(Tf32);
+#undef P3D_INSTANTIATE
 
 }  // namespace cuda
 }  // namespace p3d

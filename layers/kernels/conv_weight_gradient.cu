@@ -15,13 +15,13 @@ namespace {
 // Terms of a slice's sums: enough that its own pass over memory does not show.
 constexpr int64_t kLeastSlice = 256;
 
-template <typename Dtype>
+template <typename Value>
 struct WeightGradientCall {
   const ConvShape& shape;
-  const Dtype *dy, *x;
-  Dtype* scratch;
+  const Value *dy, *x;
+  RealOf<Value>* scratch;
   bool add;
-  Dtype* dw;
+  RealOf<Value>* dw;
 };
 
 // The output pixels of all images, cut into slices whose sums are taken side by
@@ -195,12 +195,12 @@ struct WeightGradientTiles {
 };
 
 // Row (o * taps + k) * inputs + i: one weight, summed over all output pixels.
-template <typename Dtype>
+template <typename Value>
 struct WeightGradientRows {
   Problem<int64_t> at;
-  const Dtype *dy, *x;
+  const Value *dy, *x;
   bool add;
-  Dtype* dw;
+  RealOf<Value>* dw;
 
   P3D_HOST_DEVICE Pair Sum(int64_t row, int64_t lane) const {
     const int64_t column = Quotient(row, at.inputs);
@@ -227,16 +227,16 @@ struct WeightGradientRows {
     return sum;
   }
   P3D_HOST_DEVICE void Store(int64_t row, const Pair& sum) const {
-    dw[row] = (add ? dw[row] : 0) + static_cast<Dtype>(sum.first);
+    dw[row] = (add ? dw[row] : 0) + static_cast<RealOf<Value>>(sum.first);
   }
 };
 
-template <typename Dtype>
+template <typename Value>
 void LaunchWeightGradientLoops(CUstream_st* stream,
-                               const WeightGradientCall<Dtype>& call) {
+                               const WeightGradientCall<Value>& call) {
   const auto at = ThreeAxes<int64_t>(call.shape);
   SumRows(stream, "ConvWeightGradient", call.shape.weight_count(),
-          WeightGradientRows<Dtype>{at, call.dy, call.x, call.add, call.dw});
+          WeightGradientRows<Value>{at, call.dy, call.x, call.add, call.dw});
 }
 
 }  // namespace
@@ -255,25 +255,49 @@ const Candidates<WeightGradientCall<double>>& All() {
   return table;
 }
 
+template <>
+const Candidates<WeightGradientCall<Bf16>>& All() {
+  static const auto table = NarrowTable(LaunchWeightGradientLoops<Bf16>);
+  return table;
+}
+
+template <>
+const Candidates<WeightGradientCall<Fp16>>& All() {
+  static const auto table = NarrowTable(LaunchWeightGradientLoops<Fp16>);
+  return table;
+}
+
+template <>
+const Candidates<WeightGradientCall<Tf32>>& All() {
+  static const auto table = NarrowTable(LaunchWeightGradientLoops<Tf32>);
+  return table;
+}
+
 int64_t ConvWeightGradientScratch(const ConvShape& shape) {
   ThreeAxes<int64_t>(shape);  // or throws
   const int64_t slices = Slices(shape).count;
   return slices == 1 ? 0 : slices * shape.weight_count();
 }
 
-template <typename Dtype>
+template <typename Value>
 void ConvWeightGradient(CUstream_st* stream, const ConvShape& shape,
-                        const Dtype* dy, const Dtype* x, Dtype* scratch,
-                        bool add, Dtype* dw) {
+                        const Value* dy, const Value* x, RealOf<Value>* scratch,
+                        bool add, RealOf<Value>* dw) {
   ThreeAxes<int64_t>(shape);  // or throws
-  const WeightGradientCall<Dtype> call = {shape, dy, x, scratch, add, dw};
+  const WeightGradientCall<Value> call = {shape, dy, x, scratch, add, dw};
   Chosen(call).launch(stream, call);
 }
 
-template void ConvWeightGradient(CUstream_st*, const ConvShape&, const float*,
-                                 const float*, float*, bool, float*);
-template void ConvWeightGradient(CUstream_st*, const ConvShape&, const double*,
-                                 const double*, double*, bool, double*);
+#define P3D_INSTANTIATE(Value)                                                 \
+  template void ConvWeightGradient(CUstream_st*, const ConvShape&,             \
+                                   const Value*, const Value*, RealOf<Value>*, \
+                                   bool, RealOf<Value>*)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+P3D_INSTANTIATE(Bf16);
+P3D_INSTANTIATE(Fp16);
+P3D_INSTANTIATE(Tf32);
+#undef P3D_INSTANTIATE
 
 }  // namespace cuda
 }  // namespace p3d

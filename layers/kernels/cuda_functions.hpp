@@ -14,6 +14,7 @@
 #include "kernels/eltwise_cuda.hpp"
 #include "kernels/epilogue_backward_cuda.hpp"
 #include "kernels/losses_cuda.hpp"
+#include "kernels/narrow_cuda.hpp"
 #include "kernels/order_cuda.hpp"
 #include "kernels/pointwise_cuda.hpp"
 #include "kernels/pool_cuda.hpp"
@@ -21,45 +22,54 @@
 #include "kernels/softmax_cuda.hpp"
 #include "kernels/update_cuda.hpp"
 
-// All that differ for float and double...
-#define P3D_CUDA_KERNELS(X)  \
-  X(ScaleShift)              \
-  X(ScaleShiftGradients)     \
-  X(ChannelStatistics)       \
-  X(Normalize)               \
-  X(NormalizeBackward)       \
-  X(NormalizeBackwardFrozen) \
-  X(UpdateRunning)           \
-  X(Moments)                 \
+// Those of every kind of values...
+#define P3D_CUDA_PRODUCTS(X) \
   X(Convolve)                \
   X(ConvDataGradient)        \
-  X(ConvWeightGradient)      \
-  X(EltwiseSum)              \
-  X(EltwiseProd)             \
-  X(EltwiseProdBackward)     \
-  X(EltwiseMax)              \
-  X(EltwiseMaxBackward)      \
-  X(LogLoss)                 \
-  X(SoftmaxLossBackward)     \
-  X(ToChannelsLast)          \
-  X(ToCaffeOrder)            \
-  X(Relu)                    \
-  X(ReluBackward)            \
-  X(Sigmoid)                 \
-  X(SigmoidBackward)         \
-  X(Tanh)                    \
-  X(TanhBackward)            \
-  X(MaxPool)                 \
-  X(AveragePool)             \
-  X(StochasticPool)          \
-  X(StochasticPoolMean)      \
-  X(MaskedPoolBackward)      \
-  X(AveragePoolBackward)     \
-  X(KeepRandomly)            \
-  X(Softmax)                 \
-  X(SoftmaxBackward)         \
-  X(Update)                  \
+  X(ConvWeightGradient)
+// ... of all but Tf32, which are floats but to those above,
+#define P3D_CUDA_VALUE_KERNELS(X) \
+  X(ScaleShift)                   \
+  X(ScaleShiftGradients)          \
+  X(ChannelStatistics)            \
+  X(Normalize)                    \
+  X(NormalizeBackward)            \
+  X(NormalizeBackwardFrozen)      \
+  X(EltwiseSum)                   \
+  X(EltwiseProd)                  \
+  X(EltwiseProdBackward)          \
+  X(EltwiseMax)                   \
+  X(EltwiseMaxBackward)           \
+  X(EpilogueBackward)             \
+  X(Relu)                         \
+  X(ReluBackward)                 \
+  X(MaxPool)                      \
+  X(AveragePool)                  \
+  X(MaskedPoolBackward)           \
+  X(AveragePoolBackward)          \
+  X(KeepRandomly)
+// ... of float and double alone,
+#define P3D_CUDA_KERNELS(X) \
+  X(UpdateRunning)          \
+  X(Moments)                \
+  X(LogLoss)                \
+  X(SoftmaxLossBackward)    \
+  X(ToChannelsLast)         \
+  X(ToCaffeOrder)           \
+  X(Sigmoid)                \
+  X(SigmoidBackward)        \
+  X(Tanh)                   \
+  X(TanhBackward)           \
+  X(StochasticPool)         \
+  X(StochasticPoolMean)     \
+  X(Softmax)                \
+  X(SoftmaxBackward)        \
+  X(Update)                 \
   X(SumOfSquares)
+// ... of 16 bits alone,
+#define P3D_CUDA_NARROW_KERNELS(X) \
+  X(Narrow)                        \
+  X(Widen)
 // ... and all that do not.
 #define P3D_CUDA_FUNCTIONS(X)  \
   X(DeviceCount)               \
@@ -80,16 +90,36 @@
   X(ReleaseGraph)              \
   X(BnScratchSize)             \
   X(ConvWeightGradientScratch) \
-  X(EpilogueBackward)          \
   X(SumOfSquaresScratchSize)
 
 namespace p3d {
 namespace cuda {
 
-#define P3D_MEMBER(name) decltype(&cuda::name<Dtype>) name;
-template <typename Dtype>
+#define P3D_MEMBER(name) decltype(&cuda::name<Value>) name;
+template <typename Value>
 struct Kernels {
+  P3D_CUDA_PRODUCTS(P3D_MEMBER)
+  P3D_CUDA_VALUE_KERNELS(P3D_MEMBER)
   P3D_CUDA_KERNELS(P3D_MEMBER)
+};
+template <>
+struct Kernels<Tf32> {
+  using Value = Tf32;
+  P3D_CUDA_PRODUCTS(P3D_MEMBER)
+};
+template <>
+struct Kernels<Bf16> {
+  using Value = Bf16;
+  P3D_CUDA_PRODUCTS(P3D_MEMBER)
+  P3D_CUDA_VALUE_KERNELS(P3D_MEMBER)
+  P3D_CUDA_NARROW_KERNELS(P3D_MEMBER)
+};
+template <>
+struct Kernels<Fp16> {
+  using Value = Fp16;
+  P3D_CUDA_PRODUCTS(P3D_MEMBER)
+  P3D_CUDA_VALUE_KERNELS(P3D_MEMBER)
+  P3D_CUDA_NARROW_KERNELS(P3D_MEMBER)
 };
 #undef P3D_MEMBER
 
@@ -102,10 +132,13 @@ struct Functions {
   P3D_CUDA_FUNCTIONS(P3D_MEMBER)
   Kernels<float> of_float;
   Kernels<double> of_double;
+  Kernels<Tf32> of_tf32;
+  Kernels<Bf16> of_bf16;
+  Kernels<Fp16> of_fp16;
 };
 #undef P3D_MEMBER
 
-constexpr int kFunctionsVersion = 2;
+constexpr int kFunctionsVersion = 3;
 
 }  // namespace cuda
 }  // namespace p3d
@@ -115,6 +148,30 @@ constexpr int kFunctionsVersion = 2;
 #else
 #define P3D_EXPORT
 #endif
+
+// The table's contents, where P3D_ENTRY(function) says what stands for each.
+#define P3D_CUDA_TABLE                                                    \
+  {                                                                       \
+    p3d::cuda::kFunctionsVersion, sizeof(p3d::cuda::Functions),           \
+        P3D_CUDA_FUNCTIONS(P3D_ANY){P3D_CUDA_PRODUCTS(P3D_FLOAT)          \
+                                        P3D_CUDA_VALUE_KERNELS(P3D_FLOAT) \
+                                            P3D_CUDA_KERNELS(P3D_FLOAT)}, \
+        {P3D_CUDA_PRODUCTS(P3D_DOUBLE) P3D_CUDA_VALUE_KERNELS(P3D_DOUBLE) \
+             P3D_CUDA_KERNELS(P3D_DOUBLE)},                               \
+        {P3D_CUDA_PRODUCTS(P3D_TF32)},                                    \
+        {P3D_CUDA_PRODUCTS(P3D_BF16) P3D_CUDA_VALUE_KERNELS(P3D_BF16)     \
+             P3D_CUDA_NARROW_KERNELS(P3D_BF16)},                          \
+    {                                                                     \
+      P3D_CUDA_PRODUCTS(P3D_FP16)                                         \
+      P3D_CUDA_VALUE_KERNELS(P3D_FP16) P3D_CUDA_NARROW_KERNELS(P3D_FP16)  \
+    }                                                                     \
+  }
+#define P3D_ANY(name) P3D_ENTRY(p3d::cuda::name)
+#define P3D_FLOAT(name) P3D_ENTRY(p3d::cuda::name<float>)
+#define P3D_DOUBLE(name) P3D_ENTRY(p3d::cuda::name<double>)
+#define P3D_TF32(name) P3D_ENTRY(p3d::cuda::name<p3d::Tf32>)
+#define P3D_BF16(name) P3D_ENTRY(p3d::cuda::name<p3d::Bf16>)
+#define P3D_FP16(name) P3D_ENTRY(p3d::cuda::name<p3d::Fp16>)
 
 // What the library exports.
 extern "C" P3D_EXPORT const p3d::cuda::Functions* p3d_cuda_functions();

@@ -13,26 +13,26 @@ namespace {
 constexpr size_t kMost = 16;
 
 // What a kernel can be given of a vector.
-template <typename Dtype>
+template <typename Value>
 struct Bottoms {
-  explicit Bottoms(const std::vector<const Dtype*>& bottoms)
+  explicit Bottoms(const std::vector<const Value*>& bottoms)
       : count(static_cast<int>(bottoms.size())) {
     Check(bottoms.size() <= kMost, "an Eltwise on a GPU takes up to ", kMost,
           " bottoms, not ", bottoms.size());
     std::copy(bottoms.begin(), bottoms.end(), x);
   }
   int count;
-  const Dtype* x[kMost] = {};
+  const Value* x[kMost] = {};
 };
 
-template <typename Dtype>
+template <typename Value>
 struct SumKernel {
-  Bottoms<Dtype> bottoms;
-  Dtype* top;
-  Dtype coefficients[kMost];
+  Bottoms<Value> bottoms;
+  Value* top;
+  RealOf<Value> coefficients[kMost];
 
   P3D_HOST_DEVICE void operator()(int64_t i) const {
-    Dtype sum = coefficients[0] * bottoms.x[0][i];
+    RealOf<Value> sum = coefficients[0] * bottoms.x[0][i];
     for (int b = 1; b < bottoms.count; ++b) {
       sum += coefficients[b] * bottoms.x[b][i];
     }
@@ -40,22 +40,22 @@ struct SumKernel {
   }
 };
 
-template <typename Dtype>
+template <typename Value>
 struct ProdKernel {
-  Bottoms<Dtype> bottoms;
-  Dtype* top;
+  Bottoms<Value> bottoms;
+  Value* top;
 
   P3D_HOST_DEVICE void operator()(int64_t i) const {
-    Dtype product = bottoms.x[0][i];
+    RealOf<Value> product = bottoms.x[0][i];
     for (int b = 1; b < bottoms.count; ++b) product *= bottoms.x[b][i];
     top[i] = product;
   }
 };
 
 // The bottom whose value EltwiseMax takes.
-template <typename Dtype>
-P3D_HOST_DEVICE int Winner(const Bottoms<Dtype>& bottoms, int64_t i) {
-  const Dtype* const* x = bottoms.x;
+template <typename Value>
+P3D_HOST_DEVICE int Winner(const Bottoms<Value>& bottoms, int64_t i) {
+  const Value* const* x = bottoms.x;
   int winner = bottoms.count > 1 && !(x[0][i] > x[1][i]);
   for (int b = 2; b < bottoms.count; ++b) {
     if (x[b][i] > x[winner][i]) winner = b;
@@ -63,87 +63,89 @@ P3D_HOST_DEVICE int Winner(const Bottoms<Dtype>& bottoms, int64_t i) {
   return winner;
 }
 
-template <typename Dtype>
+template <typename Value>
 struct MaxKernel {
-  Bottoms<Dtype> bottoms;
-  Dtype* top;
+  Bottoms<Value> bottoms;
+  Value* top;
 
   P3D_HOST_DEVICE void operator()(int64_t i) const {
     top[i] = bottoms.x[Winner(bottoms, i)][i];
   }
 };
 
-template <typename Dtype>
+template <typename Value>
 struct MaxBackwardKernel {
-  Bottoms<Dtype> bottoms;
+  Bottoms<Value> bottoms;
   int bottom;
-  const Dtype* dy;
-  Dtype* dx;
+  const Value* dy;
+  Value* dx;
 
   P3D_HOST_DEVICE void operator()(int64_t i) const {
-    dx[i] = Winner(bottoms, i) == bottom ? dy[i] : Dtype(0);
+    dx[i] = Winner(bottoms, i) == bottom ? dy[i] : Value(0);
   }
 };
 
 }  // namespace
 
-template <typename Dtype>
-void EltwiseSum(CUstream_st* stream, const std::vector<const Dtype*>& bottoms,
+template <typename Value>
+void EltwiseSum(CUstream_st* stream, const std::vector<const Value*>& bottoms,
                 const std::vector<float>& coefficients, int64_t count,
-                Dtype* top) {
-  SumKernel<Dtype> kernel = {Bottoms<Dtype>(bottoms), top, {}};
+                Value* top) {
+  SumKernel<Value> kernel = {Bottoms<Value>(bottoms), top, {}};
   std::copy(coefficients.begin(), coefficients.end(), kernel.coefficients);
   ForEach(stream, "EltwiseSum", count, kernel);
 }
 
-template <typename Dtype>
-void EltwiseProd(CUstream_st* stream, const std::vector<const Dtype*>& bottoms,
-                 int64_t count, Dtype* top) {
+template <typename Value>
+void EltwiseProd(CUstream_st* stream, const std::vector<const Value*>& bottoms,
+                 int64_t count, Value* top) {
   ForEach(stream, "EltwiseProd", count,
-          ProdKernel<Dtype>{Bottoms<Dtype>(bottoms), top});
+          ProdKernel<Value>{Bottoms<Value>(bottoms), top});
 }
 
-template <typename Dtype>
-void EltwiseMax(CUstream_st* stream, const std::vector<const Dtype*>& bottoms,
-                int64_t count, Dtype* top) {
+template <typename Value>
+void EltwiseMax(CUstream_st* stream, const std::vector<const Value*>& bottoms,
+                int64_t count, Value* top) {
   ForEach(stream, "EltwiseMax", count,
-          MaxKernel<Dtype>{Bottoms<Dtype>(bottoms), top});
+          MaxKernel<Value>{Bottoms<Value>(bottoms), top});
 }
 
-template <typename Dtype>
+template <typename Value>
 void EltwiseProdBackward(CUstream_st* stream,
-                         const std::vector<const Dtype*>& bottoms,
-                         size_t bottom, const Dtype* dy, int64_t count,
-                         Dtype* dx) {
-  std::vector<const Dtype*> factors = bottoms;
+                         const std::vector<const Value*>& bottoms,
+                         size_t bottom, const Value* dy, int64_t count,
+                         Value* dx) {
+  std::vector<const Value*> factors = bottoms;
   factors[bottom] = dy;
   EltwiseProd(stream, factors, count, dx);
 }
 
-template <typename Dtype>
+template <typename Value>
 void EltwiseMaxBackward(CUstream_st* stream,
-                        const std::vector<const Dtype*>& bottoms, size_t bottom,
-                        const Dtype* dy, int64_t count, Dtype* dx) {
+                        const std::vector<const Value*>& bottoms, size_t bottom,
+                        const Value* dy, int64_t count, Value* dx) {
   ForEach(stream, "EltwiseMaxBackward", count,
-          MaxBackwardKernel<Dtype>{Bottoms<Dtype>(bottoms),
+          MaxBackwardKernel<Value>{Bottoms<Value>(bottoms),
                                    static_cast<int>(bottom), dy, dx});
 }
 
-#define P3D_INSTANTIATE(Dtype)                                                \
-  template void EltwiseSum(CUstream_st*, const std::vector<const Dtype*>&,    \
-                           const std::vector<float>&, int64_t, Dtype*);       \
-  template void EltwiseProd(CUstream_st*, const std::vector<const Dtype*>&,   \
-                            int64_t, Dtype*);                                 \
-  template void EltwiseMax(CUstream_st*, const std::vector<const Dtype*>&,    \
-                           int64_t, Dtype*);                                  \
+#define P3D_INSTANTIATE(Value)                                                \
+  template void EltwiseSum(CUstream_st*, const std::vector<const Value*>&,    \
+                           const std::vector<float>&, int64_t, Value*);       \
+  template void EltwiseProd(CUstream_st*, const std::vector<const Value*>&,   \
+                            int64_t, Value*);                                 \
+  template void EltwiseMax(CUstream_st*, const std::vector<const Value*>&,    \
+                           int64_t, Value*);                                  \
   template void EltwiseProdBackward(CUstream_st*,                             \
-                                    const std::vector<const Dtype*>&, size_t, \
-                                    const Dtype*, int64_t, Dtype*);           \
+                                    const std::vector<const Value*>&, size_t, \
+                                    const Value*, int64_t, Value*);           \
   template void EltwiseMaxBackward(CUstream_st*,                              \
-                                   const std::vector<const Dtype*>&, size_t,  \
-                                   const Dtype*, int64_t, Dtype*)
+                                   const std::vector<const Value*>&, size_t,  \
+                                   const Value*, int64_t, Value*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
+P3D_INSTANTIATE(Bf16);
+P3D_INSTANTIATE(Fp16);
 #undef P3D_INSTANTIATE
 
 }  // namespace cuda

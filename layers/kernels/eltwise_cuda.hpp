@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/narrow.hpp"
+
 struct CUstream_st;  // a cudaStream_t is a pointer to it
 
 namespace p3d {
@@ -14,29 +16,29 @@ namespace cuda {
 // Arrays lie in device memory. Each call is put into the stream and not waited
 // for; what cannot be launched throws Error.
 
-template <typename Dtype>
-void EltwiseSum(CUstream_st* stream, const std::vector<const Dtype*>& bottoms,
+template <typename Value>
+void EltwiseSum(CUstream_st* stream, const std::vector<const Value*>& bottoms,
                 const std::vector<float>& coefficients, int64_t count,
-                Dtype* top);
+                Value* top);
 
-template <typename Dtype>
-void EltwiseProd(CUstream_st* stream, const std::vector<const Dtype*>& bottoms,
-                 int64_t count, Dtype* top);
+template <typename Value>
+void EltwiseProd(CUstream_st* stream, const std::vector<const Value*>& bottoms,
+                 int64_t count, Value* top);
 
-template <typename Dtype>
-void EltwiseMax(CUstream_st* stream, const std::vector<const Dtype*>& bottoms,
-                int64_t count, Dtype* top);
+template <typename Value>
+void EltwiseMax(CUstream_st* stream, const std::vector<const Value*>& bottoms,
+                int64_t count, Value* top);
 
-template <typename Dtype>
+template <typename Value>
 void EltwiseProdBackward(CUstream_st* stream,
-                         const std::vector<const Dtype*>& bottoms,
-                         size_t bottom, const Dtype* dy, int64_t count,
-                         Dtype* dx);
+                         const std::vector<const Value*>& bottoms,
+                         size_t bottom, const Value* dy, int64_t count,
+                         Value* dx);
 
-template <typename Dtype>
+template <typename Value>
 void EltwiseMaxBackward(CUstream_st* stream,
-                        const std::vector<const Dtype*>& bottoms, size_t bottom,
-                        const Dtype* dy, int64_t count, Dtype* dx);
+                        const std::vector<const Value*>& bottoms, size_t bottom,
+                        const Value* dy, int64_t count, Value* dx);
 
 }  // namespace cuda
 }  // namespace p3d

@@ -8,25 +8,29 @@ namespace p3d {
 namespace cuda {
 namespace {
 
+template <typename Value>
 struct EpilogueBackwardKernel {
+  using Real = RealOf<Value>;
   bool relu, add;
-  float alpha, beta;
-  const float *scale, *y;
-  float *dy, *dresidual;
+  Real alpha, beta;
+  const Real* scale;
+  const Value* y;
+  Value *dy, *dresidual;
 
   P3D_HOST_DEVICE void operator()(int64_t i, int64_t c) const {
-    const float d = !relu || y[i] > 0 ? dy[i] : 0.f;
-    if (dresidual) dresidual[i] = (add ? dresidual[i] : 0.f) + beta * d;
+    const Real d = !relu || y[i] > 0 ? Real(dy[i]) : 0;
+    if (dresidual) dresidual[i] = (add ? Real(dresidual[i]) : 0) + beta * d;
     dy[i] = d * (scale ? alpha * scale[c] : alpha);
   }
 };
 
 }  // namespace
 
-void EpilogueBackward(CUstream_st* stream, const ConvEpilogue& epilogue,
-                      int64_t rows, int64_t channels, const float* y, float* dy,
-                      float* dresidual, bool add) {
-  EpilogueBackwardKernel kernel = {};
+template <typename Value>
+void EpilogueBackward(CUstream_st* stream, const Epilogue<Value>& epilogue,
+                      int64_t rows, int64_t channels, const Value* y, Value* dy,
+                      Value* dresidual, bool add) {
+  EpilogueBackwardKernel<Value> kernel = {};
   kernel.relu = epilogue.inner_relu || epilogue.outer_relu;
   kernel.add = add;
   kernel.alpha = epilogue.residual ? epilogue.alpha : 1.f;
@@ -37,6 +41,16 @@ void EpilogueBackward(CUstream_st* stream, const ConvEpilogue& epilogue,
   kernel.dresidual = dresidual;
   ForEachValue(stream, "EpilogueBackward", {rows, channels, 1}, kernel);
 }
+
+#define P3D_INSTANTIATE(Value)                                           \
+  template void EpilogueBackward(CUstream_st*, const Epilogue<Value>&,   \
+                                 int64_t, int64_t, const Value*, Value*, \
+                                 Value*, bool)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+P3D_INSTANTIATE(Bf16);
+P3D_INSTANTIATE(Fp16);
+#undef P3D_INSTANTIATE
 
 }  // namespace cuda
 }  // namespace p3d

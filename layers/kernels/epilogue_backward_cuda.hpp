@@ -14,9 +14,10 @@ namespace cuda {
 // value read and written once. Arrays lie in device memory, the epilogue's too.
 // The call is put into the stream and not waited for; what cannot be launched
 // throws Error.
-void EpilogueBackward(CUstream_st* stream, const ConvEpilogue& epilogue,
-                      int64_t rows, int64_t channels, const float* y, float* dy,
-                      float* dresidual, bool add);
+template <typename Value>
+void EpilogueBackward(CUstream_st* stream, const Epilogue<Value>& epilogue,
+                      int64_t rows, int64_t channels, const Value* y, Value* dy,
+                      Value* dresidual, bool add);
 
 }  // namespace cuda
 }  // namespace p3d

@@ -16,30 +16,33 @@ P3D_HOST_DEVICE Dtype Rectify(Dtype v, Dtype slope) {
   return (v < 0 ? Dtype(0) : v) + slope * (v > 0 ? Dtype(0) : v);
 }
 
-template <typename Dtype>
+template <typename Value>
 struct ReluKernel {
-  Dtype slope;
-  const Dtype* x;
-  Dtype* y;
+  using Real = RealOf<Value>;
+  Real slope;
+  const Value* x;
+  Value* y;
 
   P3D_HOST_DEVICE void operator()(int64_t i) const {
-    const Dtype v = x[i];
+    const Real v = x[i];
     if (slope == 0) {
-      y[i] = v < 0 ? Dtype(0) : v;
+      y[i] = v < 0 ? Real(0) : v;
     } else {
       y[i] = Rectify(v, slope);
     }
   }
 };
 
-template <typename Dtype>
+template <typename Value>
 struct ReluBackwardKernel {
-  Dtype slope;
-  const Dtype *x, *dy;
-  Dtype* dx;
+  using Real = RealOf<Value>;
+  Real slope;
+  const Value *x, *dy;
+  Value* dx;
 
   P3D_HOST_DEVICE void operator()(int64_t i) const {
-    dx[i] = x[i] > 0 ? dy[i] : slope * dy[i];
+    const Real d = dy[i];
+    dx[i] = x[i] > 0 ? d : slope * d;
   }
 };
 
@@ -119,17 +122,17 @@ struct FinishSlope {
 
 }  // namespace
 
-template <typename Dtype>
-void Relu(CUstream_st* stream, const Dtype* x, int64_t count, Dtype slope,
-          Dtype* y) {
-  ForEach(stream, "Relu", count, ReluKernel<Dtype>{slope, x, y});
+template <typename Value>
+void Relu(CUstream_st* stream, const Value* x, int64_t count,
+          RealOf<Value> slope, Value* y) {
+  ForEach(stream, "Relu", count, ReluKernel<Value>{slope, x, y});
 }
 
-template <typename Dtype>
-void ReluBackward(CUstream_st* stream, const Dtype* x, const Dtype* dy,
-                  int64_t count, Dtype slope, Dtype* dx) {
+template <typename Value>
+void ReluBackward(CUstream_st* stream, const Value* x, const Value* dy,
+                  int64_t count, RealOf<Value> slope, Value* dx) {
   ForEach(stream, "ReluBackward", count,
-          ReluBackwardKernel<Dtype>{slope, x, dy, dx});
+          ReluBackwardKernel<Value>{slope, x, dy, dx});
 }
 
 template <typename Dtype>
@@ -180,10 +183,18 @@ void PreluBackward(CUstream_st* stream, const Geometry& g, Order order,
                PreluBackwardKernel<Dtype>{slope, x, dy, dx});
 }
 
+#define P3D_INSTANTIATE(Value)                                           \
+  template void Relu(CUstream_st*, const Value*, int64_t, RealOf<Value>, \
+                     Value*);                                            \
+  template void ReluBackward(CUstream_st*, const Value*, const Value*,   \
+                             int64_t, RealOf<Value>, Value*)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+P3D_INSTANTIATE(Bf16);
+P3D_INSTANTIATE(Fp16);
+#undef P3D_INSTANTIATE
+
 #define P3D_INSTANTIATE(Dtype)                                            \
-  template void Relu(CUstream_st*, const Dtype*, int64_t, Dtype, Dtype*); \
-  template void ReluBackward(CUstream_st*, const Dtype*, const Dtype*,    \
-                             int64_t, Dtype, Dtype*);                     \
   template void Sigmoid(CUstream_st*, const Dtype*, int64_t, Dtype*);     \
   template void SigmoidBackward(CUstream_st*, const Dtype*, const Dtype*, \
                                 int64_t, Dtype*);                         \

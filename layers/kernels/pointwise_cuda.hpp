@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "kernels/narrow.hpp"
 #include "kernels/order.hpp"
 
 struct CUstream_st;  // a cudaStream_t is a pointer to it
@@ -14,13 +15,13 @@ namespace cuda {
 // Arrays lie in device memory. Each call is put into the stream and not waited
 // for; what cannot be launched throws Error.
 
-template <typename Dtype>
-void Relu(CUstream_st* stream, const Dtype* x, int64_t count,
-          Dtype negative_slope, Dtype* y);
+template <typename Value>
+void Relu(CUstream_st* stream, const Value* x, int64_t count,
+          RealOf<Value> negative_slope, Value* y);
 
-template <typename Dtype>
-void ReluBackward(CUstream_st* stream, const Dtype* x, const Dtype* dy,
-                  int64_t count, Dtype negative_slope, Dtype* dx);
+template <typename Value>
+void ReluBackward(CUstream_st* stream, const Value* x, const Value* dy,
+                  int64_t count, RealOf<Value> negative_slope, Value* dx);
 
 template <typename Dtype>
 void Sigmoid(CUstream_st* stream, const Dtype* x, int64_t count, Dtype* y);

@@ -103,41 +103,41 @@ struct Window {
   int64_t height, width, image, step;
 };
 
-template <typename Dtype>
+template <typename Value>
 struct MaxKernel {
   Shape shape;
-  const Dtype* x;
-  Dtype* y;
-  Dtype* mask;
+  const Value* x;
+  Value* y;
+  RealOf<Value>* mask;
 
   P3D_HOST_DEVICE void operator()(int64_t i) const {
     const Window window(shape, i);
-    Dtype best = static_cast<Dtype>(-FLT_MAX);
+    RealOf<Value> best = -FLT_MAX;
     int64_t place = -1;
     window.ForEachPixel([&](int64_t pixel) {
-      const Dtype value = x[window.image + pixel * window.step];
+      const RealOf<Value> value = x[window.image + pixel * window.step];
       if (value > best) {
         best = value;
         place = pixel;
       }
     });
     y[i] = best;
-    if (mask) mask[i] = static_cast<Dtype>(place);
+    if (mask) mask[i] = static_cast<RealOf<Value>>(place);
   }
 };
 
-template <typename Dtype>
+template <typename Value>
 struct AverageKernel {
   Shape shape;
-  const Dtype* x;
-  Dtype* y;
+  const Value* x;
+  Value* y;
 
   P3D_HOST_DEVICE void operator()(int64_t i) const {
     const Window window(shape, i);
     double sum = 0;
     window.ForEachPixel(
         [&](int64_t pixel) { sum += x[window.image + pixel * window.step]; });
-    y[i] = static_cast<Dtype>(window.empty() ? 0 : sum / window.size());
+    y[i] = static_cast<RealOf<Value>>(window.empty() ? 0 : sum / window.size());
   }
 };
 
@@ -213,17 +213,17 @@ P3D_HOST_DEVICE inline Place InputPlace(const Shape& shape, int64_t i) {
   return Place(i, shape.channels, shape.in_pixels(), shape.h.in, shape.w.in);
 }
 
-template <typename Dtype>
+template <typename Value>
 struct MaskedBackwardKernel {
   Shape shape;
-  const Dtype* mask;
-  const Dtype* dy;
-  Dtype* dx;
+  const RealOf<Value>* mask;
+  const Value* dy;
+  Value* dx;
 
   P3D_HOST_DEVICE void operator()(int64_t i) const {
     const Place in = InputPlace(shape, i);
-    const Dtype pixel = static_cast<Dtype>(in.pixel);
-    Dtype sum = 0;
+    const auto pixel = static_cast<RealOf<Value>>(in.pixel);
+    RealOf<Value> sum = 0;
     ForEachCover(shape, in, [&](int64_t o, int64_t, int64_t, int64_t) {
       if (mask[o] == pixel) sum += dy[o];
     });
@@ -231,20 +231,20 @@ struct MaskedBackwardKernel {
   }
 };
 
-template <typename Dtype>
+template <typename Value>
 struct AverageBackwardKernel {
   Shape shape;
-  const Dtype* dy;
-  Dtype* dx;
+  const Value* dy;
+  Value* dx;
 
   P3D_HOST_DEVICE void operator()(int64_t i) const {
-    Dtype sum = 0;
+    RealOf<Value> sum = 0;
     ForEachCover(shape, InputPlace(shape, i),
                  [&](int64_t o, int64_t l, int64_t h, int64_t w) {
                    const double size = PoolRange(shape.l, l).padded *
                                        PoolRange(shape.h, h).padded *
                                        PoolRange(shape.w, w).padded;
-                   sum += static_cast<Dtype>(dy[o] / size);
+                   sum += static_cast<RealOf<Value>>(dy[o] / size);
                  });
     dx[i] = sum;
   }
@@ -252,20 +252,20 @@ struct AverageBackwardKernel {
 
 }  // namespace
 
-template <typename Dtype>
+template <typename Value>
 void MaxPool(CUstream_st* stream, const PoolShape& any, Order order,
-             const Dtype* x, Dtype* y, Dtype* mask) {
+             const Value* x, Value* y, RealOf<Value>* mask) {
   const Shape shape = ThreeAxes(any, order);
   ForEach(stream, "MaxPool", shape.out_count(),
-          MaxKernel<Dtype>{shape, x, y, mask});
+          MaxKernel<Value>{shape, x, y, mask});
 }
 
-template <typename Dtype>
+template <typename Value>
 void AveragePool(CUstream_st* stream, const PoolShape& any, Order order,
-                 const Dtype* x, Dtype* y) {
+                 const Value* x, Value* y) {
   const Shape shape = ThreeAxes(any, order);
   ForEach(stream, "AveragePool", shape.out_count(),
-          AverageKernel<Dtype>{shape, x, y});
+          AverageKernel<Value>{shape, x, y});
 }
 
 template <typename Dtype>
@@ -284,36 +284,44 @@ void StochasticPoolMean(CUstream_st* stream, const PoolShape& any, Order order,
           StochasticMeanKernel<Dtype>{shape, x, y});
 }
 
-template <typename Dtype>
+template <typename Value>
 void MaskedPoolBackward(CUstream_st* stream, const PoolShape& any, Order order,
-                        const Dtype* mask, const Dtype* dy, Dtype* dx) {
+                        const RealOf<Value>* mask, const Value* dy, Value* dx) {
   const Shape shape = ThreeAxes(any, order);
-  CheckPoolMask<Dtype>(any);
+  CheckPoolMask<RealOf<Value>>(any);
   ForEach(stream, "MaskedPoolBackward", shape.in_count(),
-          MaskedBackwardKernel<Dtype>{shape, mask, dy, dx});
+          MaskedBackwardKernel<Value>{shape, mask, dy, dx});
 }
 
-template <typename Dtype>
+template <typename Value>
 void AveragePoolBackward(CUstream_st* stream, const PoolShape& any, Order order,
-                         const Dtype* dy, Dtype* dx) {
+                         const Value* dy, Value* dx) {
   const Shape shape = ThreeAxes(any, order);
   ForEach(stream, "AveragePoolBackward", shape.in_count(),
-          AverageBackwardKernel<Dtype>{shape, dy, dx});
+          AverageBackwardKernel<Value>{shape, dy, dx});
 }
 
-#define P3D_INSTANTIATE(Dtype)                                               \
-  template void MaxPool(CUstream_st*, const PoolShape&, Order, const Dtype*, \
-                        Dtype*, Dtype*);                                     \
+#define P3D_INSTANTIATE(Value)                                               \
+  template void MaxPool(CUstream_st*, const PoolShape&, Order, const Value*, \
+                        Value*, RealOf<Value>*);                             \
   template void AveragePool(CUstream_st*, const PoolShape&, Order,           \
-                            const Dtype*, Dtype*);                           \
-  template void StochasticPool(CUstream_st*, const PoolShape&, Order,        \
-                               uint64_t, const Dtype*, Dtype*, Dtype*);      \
-  template void StochasticPoolMean(CUstream_st*, const PoolShape&, Order,    \
-                                   const Dtype*, Dtype*);                    \
+                            const Value*, Value*);                           \
   template void MaskedPoolBackward(CUstream_st*, const PoolShape&, Order,    \
-                                   const Dtype*, const Dtype*, Dtype*);      \
+                                   const RealOf<Value>*, const Value*,       \
+                                   Value*);                                  \
   template void AveragePoolBackward(CUstream_st*, const PoolShape&, Order,   \
-                                    const Dtype*, Dtype*)
+                                    const Value*, Value*)
+P3D_INSTANTIATE(float);
+P3D_INSTANTIATE(double);
+P3D_INSTANTIATE(Bf16);
+P3D_INSTANTIATE(Fp16);
+#undef P3D_INSTANTIATE
+
+#define P3D_INSTANTIATE(Dtype)                                            \
+  template void StochasticPool(CUstream_st*, const PoolShape&, Order,     \
+                               uint64_t, const Dtype*, Dtype*, Dtype*);   \
+  template void StochasticPoolMean(CUstream_st*, const PoolShape&, Order, \
+                                   const Dtype*, Dtype*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
 #undef P3D_INSTANTIATE

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "kernels/narrow.hpp"
 #include "kernels/pool.hpp"
 
 struct CUstream_st;  // a cudaStream_t is a pointer to it
@@ -14,13 +15,13 @@ namespace cuda {
 // draws, of up to three spatial axes. Arrays lie in device memory. Each call is
 // put into the stream and not waited for; what cannot be launched throws Error.
 
-template <typename Dtype>
+template <typename Value>
 void MaxPool(CUstream_st* stream, const PoolShape& shape, Order order,
-             const Dtype* x, Dtype* y, Dtype* mask);
+             const Value* x, Value* y, RealOf<Value>* mask);
 
-template <typename Dtype>
+template <typename Value>
 void AveragePool(CUstream_st* stream, const PoolShape& shape, Order order,
-                 const Dtype* x, Dtype* y);
+                 const Value* x, Value* y);
 
 template <typename Dtype>
 void StochasticPool(CUstream_st* stream, const PoolShape& shape, Order order,
@@ -33,14 +34,14 @@ void StochasticPoolMean(CUstream_st* stream, const PoolShape& shape,
 // Backward, every input gathers from the windows that cover it, in the order
 // l, h, w: the result is the CPU's and never varies.
 
-template <typename Dtype>
+template <typename Value>
 void MaskedPoolBackward(CUstream_st* stream, const PoolShape& shape,
-                        Order order, const Dtype* mask, const Dtype* dy,
-                        Dtype* dx);
+                        Order order, const RealOf<Value>* mask, const Value* dy,
+                        Value* dx);
 
-template <typename Dtype>
+template <typename Value>
 void AveragePoolBackward(CUstream_st* stream, const PoolShape& shape,
-                         Order order, const Dtype* dy, Dtype* dx);
+                         Order order, const Value* dy, Value* dx);
 
 }  // namespace cuda
 }  // namespace p3d

@@ -9,13 +9,13 @@ namespace p3d {
 namespace cuda {
 namespace {
 
-template <typename Dtype>
+template <typename Value>
 struct KeepKernel {
   uint64_t seed;
   double keep;
-  Dtype scale;
-  const Dtype* x;
-  Dtype* y;
+  RealOf<Value> scale;
+  const Value* x;
+  Value* y;
 
   // Value i is draw number i % kRange of its part's generator.
   P3D_HOST_DEVICE void operator()(int64_t i) const {
@@ -23,24 +23,27 @@ struct KeepKernel {
     const uint64_t state = PartSeed(seed, static_cast<uint64_t>(begin));
     const uint64_t draws = static_cast<uint64_t>(i - begin + 1);
     const double drawn = UniformFromBits(MixBits(state + draws * kRandomStep));
-    y[i] = drawn < keep ? scale * x[i] : Dtype(0);
+    y[i] = drawn < keep ? scale * x[i] : RealOf<Value>(0);
   }
 };
 
 }  // namespace
 
-template <typename Dtype>
+template <typename Value>
 void KeepRandomly(CUstream_st* stream, uint64_t seed, double keep, double scale,
-                  int64_t count, const Dtype* x, Dtype* y) {
-  ForEach(stream, "KeepRandomly", count,
-          KeepKernel<Dtype>{seed, keep, static_cast<Dtype>(scale), x, y});
+                  int64_t count, const Value* x, Value* y) {
+  ForEach(
+      stream, "KeepRandomly", count,
+      KeepKernel<Value>{seed, keep, static_cast<RealOf<Value>>(scale), x, y});
 }
 
-#define P3D_INSTANTIATE(Dtype)                                                \
+#define P3D_INSTANTIATE(Value)                                                \
   template void KeepRandomly(CUstream_st*, uint64_t, double, double, int64_t, \
-                             const Dtype*, Dtype*)
+                             const Value*, Value*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
+P3D_INSTANTIATE(Bf16);
+P3D_INSTANTIATE(Fp16);
 #undef P3D_INSTANTIATE
 
 }  // namespace cuda

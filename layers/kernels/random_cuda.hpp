@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "kernels/narrow.hpp"
+
 struct CUstream_st;  // a cudaStream_t is a pointer to it
 
 namespace p3d {
@@ -12,9 +14,9 @@ namespace cuda {
 // Arrays lie in device memory. Each call is put into the stream and not waited
 // for; what cannot be launched throws Error.
 
-template <typename Dtype>
+template <typename Value>
 void KeepRandomly(CUstream_st* stream, uint64_t seed, double keep, double scale,
-                  int64_t count, const Dtype* x, Dtype* y);
+                  int64_t count, const Value* x, Value* y);
 
 }  // namespace cuda
 }  // namespace p3d

@@ -296,17 +296,9 @@ void ReleaseGraph(CUgraphExec_st* graph) noexcept {
 }  // namespace p3d
 
 extern "C" const p3d::cuda::Functions* p3d_cuda_functions() {
-  using namespace p3d;
-#define P3D_GUARDED(function)                                   \
-  cuda::Guarded<std::remove_pointer<decltype(&function)>::type, \
-                &function>::Call,
-#define P3D_FUNCTION(name) P3D_GUARDED(cuda::name)
-#define P3D_FLOAT(name) P3D_GUARDED(cuda::name<float>)
-#define P3D_DOUBLE(name) P3D_GUARDED(cuda::name<double>)
-  static const cuda::Functions functions = {
-      cuda::kFunctionsVersion,
-      sizeof(cuda::Functions),
-      P3D_CUDA_FUNCTIONS(P3D_FUNCTION){P3D_CUDA_KERNELS(P3D_FLOAT)},
-      {P3D_CUDA_KERNELS(P3D_DOUBLE)}};
+#define P3D_ENTRY(function)                                          \
+  p3d::cuda::Guarded<std::remove_pointer<decltype(&function)>::type, \
+                     &function>::Call,
+  static const p3d::cuda::Functions functions = P3D_CUDA_TABLE;
   return &functions;
 }

@@ -1,0 +1,129 @@
+#ifndef P3D_KERNELS_NARROW_HPP_
+#define P3D_KERNELS_NARROW_HPP_
+
+// Values of fewer digits than a float's, for GPUs. They are stored and
+// multiplied as such; every sum is a float. Each converts from and to float by
+// itself, so that a kernel which is written for float serves them too, if it
+// names its sums and its parameters RealOf<Value>.
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/host_device.hpp"
+
+#ifdef __CUDACC__
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#endif
+
+namespace p3d {
+namespace detail {
+
+inline P3D_HOST_DEVICE uint32_t BitsOf(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+inline P3D_HOST_DEVICE float FloatOf(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// To the nearest, of two as near to the even one; a NaN stays one.
+inline P3D_HOST_DEVICE uint16_t ToBf16(float value) {
+#ifdef __CUDA_ARCH__
+  return __bfloat16_as_ushort(__float2bfloat16_rn(value));
+#else
+  const uint32_t bits = BitsOf(value);
+  if (value != value) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+#endif
+}
+
+inline P3D_HOST_DEVICE uint16_t ToFp16(float value) {
+#ifdef __CUDA_ARCH__
+  return __half_as_ushort(__float2half_rn(value));
+#else
+  const uint32_t bits = BitsOf(value);
+  const uint32_t sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
+  uint32_t rounded;
+  if (size > 0x7f800000) {
+    rounded = 0x7e00;
+  } else if (size >= 0x47800000) {
+    rounded = 0x7c00;  // 2^16 and more are infinite
+  } else if (size >= 0x38800000) {
+    rounded = (size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13;
+  } else {
+    // Below 2^-14 the last digit is 2^-24 always: adding 1/2 rounds to it.
+    rounded = BitsOf(FloatOf(size) + 0.5f) - BitsOf(0.5f);
+  }
+  return static_cast<uint16_t>(sign | rounded);
+#endif
+}
+
+inline P3D_HOST_DEVICE float FromFp16(uint16_t bits) {
+#ifdef __CUDA_ARCH__
+  return __half2float(__ushort_as_half(bits));
+#else
+  const uint32_t sign = (bits & 0x8000u) << 16, size = bits & 0x7fffu;
+  if (size >= 0x7c00) return FloatOf(sign | 0x7f800000 | size << 13);
+  // Subnormal ones as well: the exponent is mended by a product.
+  const float value = FloatOf(size << 13) * FloatOf(0x77800000);  // 2^112
+  return FloatOf(sign | BitsOf(value));
+#endif
+}
+
+}  // namespace detail
+
+// bfloat16: a float's exponent and 8 binary digits.
+struct Bf16 {
+  Bf16() = default;
+  P3D_HOST_DEVICE Bf16(float value) : bits(detail::ToBf16(value)) {}
+  P3D_HOST_DEVICE operator float() const {
+    return detail::FloatOf(static_cast<uint32_t>(bits) << 16);
+  }
+  uint16_t bits;
+};
+
+// IEEE's binary16: up to 65504, 11 binary digits.
+struct Fp16 {
+  Fp16() = default;
+  P3D_HOST_DEVICE Fp16(float value) : bits(detail::ToFp16(value)) {}
+  P3D_HOST_DEVICE operator float() const { return detail::FromFp16(bits); }
+  uint16_t bits;
+};
+
+// A float of which products take 11 binary digits alone (TensorFloat-32).
+struct Tf32 {
+  Tf32() = default;
+  P3D_HOST_DEVICE Tf32(float value) : value(value) {}
+  P3D_HOST_DEVICE operator float() const { return value; }
+  float value;
+};
+
+// What sums of values, and parameters, are kept as.
+namespace detail {
+template <typename Value>
+struct RealOf {
+  using type = Value;
+};
+template <>
+struct RealOf<Bf16> {
+  using type = float;
+};
+template <>
+struct RealOf<Fp16> {
+  using type = float;
+};
+template <>
+struct RealOf<Tf32> {
+  using type = float;
+};
+}  // namespace detail
+template <typename Value>
+using RealOf = typename detail::RealOf<Value>::type;
+
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_NARROW_HPP_
