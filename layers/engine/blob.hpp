@@ -76,6 +76,24 @@ class Blob {
     return diff_->write_data(order, geometry(), side);
   }
 
+  // The same for values of another kind (see Storage).
+  template <typename Value>
+  const Value* data_of(Order order, Side side) const {
+    return data_->template data_of<Value>(order, geometry(), side);
+  }
+  template <typename Value>
+  Value* write_data_of(Order order, Side side) {
+    return data_->template write_data_of<Value>(order, geometry(), side);
+  }
+  template <typename Value>
+  const Value* diff_of(Order order, Side side) const {
+    return diff_->template data_of<Value>(order, geometry(), side);
+  }
+  template <typename Value>
+  Value* write_diff_of(Order order, Side side) {
+    return diff_->template write_data_of<Value>(order, geometry(), side);
+  }
+
   // Overwrites the values with those of a blob of the same shape, in `order` on
   // `side`.
   void CopyFrom(const Blob& other, Order order, Side side);

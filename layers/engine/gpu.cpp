@@ -11,10 +11,12 @@ namespace p3d {
 namespace {
 
 std::atomic<Side> the_mode{Side::kHost};
+std::atomic<Precision> the_precision{Precision::kFloat32};
 std::atomic<const cuda::Functions*> the_functions{nullptr};
 
 // What SteadyMode keeps, and how many of them live.
 thread_local Side steady_mode = Side::kHost;
+thread_local Precision steady_precision = Precision::kFloat32;
 thread_local int steady_modes = 0;
 
 const char* Reason() {
@@ -32,8 +34,15 @@ void set_mode(Side side) {
   the_mode = side;
 }
 
+Precision precision() {
+  return steady_modes > 0 ? steady_precision : the_precision.load();
+}
+
+void set_precision(Precision precision) { the_precision = precision; }
+
 SteadyMode::SteadyMode() {
   steady_mode = mode();
+  steady_precision = precision();
   ++steady_modes;
 }
 SteadyMode::~SteadyMode() { --steady_modes; }
@@ -73,6 +82,18 @@ GpuKernels<float> GpuOf<float>() {
 template <>
 GpuKernels<double> GpuOf<double>() {
   return {Gpu().of_double, Gpu().DeviceStream()};
+}
+template <>
+GpuKernels<Tf32> GpuOf<Tf32>() {
+  return {Gpu().of_tf32, Gpu().DeviceStream()};
+}
+template <>
+GpuKernels<Bf16> GpuOf<Bf16>() {
+  return {Gpu().of_bf16, Gpu().DeviceStream()};
+}
+template <>
+GpuKernels<Fp16> GpuOf<Fp16>() {
+  return {Gpu().of_fp16, Gpu().DeviceStream()};
 }
 
 }  // namespace p3d

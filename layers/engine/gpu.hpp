@@ -19,8 +19,16 @@ Side mode();
 // Throws Error for kGpu where no device is in use.
 void set_mode(Side side);
 
-// While it lives, mode() does not change for this thread, whoever sets it: what
-// has begun on one side ends there.
+// What values between layers are on the GPU, and what products take of them
+// (see narrow.hpp). Sums, parameters and their gradients are floats always, and
+// so are the values of layers that have no kernels for fewer digits.
+enum class Precision { kFloat32, kTf32, kBf16, kFp16 };
+Precision precision();
+// From now on. Nothing changes on the host, nor for nets of doubles.
+void set_precision(Precision precision);
+
+// While it lives, mode() and precision() do not change for this thread, whoever
+// sets them: what has begun in one way ends so.
 class SteadyMode {
  public:
   SteadyMode();
@@ -38,26 +46,16 @@ void LoadGpu(const std::string& path);
 // The functions of that library; throws Error where none is loaded.
 const cuda::Functions& Gpu();
 
-// The kernels of one type, and the stream of the device in use to give them.
-template <typename Dtype>
-struct GpuKernels : cuda::Kernels<Dtype> {
-  GpuKernels(const cuda::Kernels<Dtype>& kernels, CUstream_st* stream)
-      : cuda::Kernels<Dtype>(kernels), stream(stream) {}
+// The kernels of one kind of values, and the stream of the device in use to
+// give them.
+template <typename Value>
+struct GpuKernels : cuda::Kernels<Value> {
+  GpuKernels(const cuda::Kernels<Value>& kernels, CUstream_st* stream)
+      : cuda::Kernels<Value>(kernels), stream(stream) {}
   CUstream_st* const stream;
 };
-template <typename Dtype>
-GpuKernels<Dtype> GpuOf();
-
-// Runs a kernel that both sides have under one name:
-//
-//   RunOn<Dtype>(side, Relu<Dtype>, &cuda::Kernels<Dtype>::Relu, x, ...);
-template <typename Dtype, typename Host, typename Device, typename... Args>
-void RunOn(Side side, Host host, Device cuda::Kernels<Dtype>::* device,
-           const Args&... args) {
-  if (side == Side::kHost) return host(args...);
-  const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-  (gpu.*device)(gpu.stream, args...);
-}
+template <typename Value>
+GpuKernels<Value> GpuOf();
 
 // Memory on the device in use, undefined at first, that its owner can neither
 // copy nor grow.

@@ -9,6 +9,7 @@
 
 #include "engine/blob.hpp"
 #include "engine/fields.hpp"
+#include "engine/values.hpp"
 #include "kernels/error.hpp"
 
 namespace p3d {

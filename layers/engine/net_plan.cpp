@@ -26,7 +26,7 @@ Plan* Net<double>::PlanTo(int) {
 
 template <>
 Plan* Net<float>::PlanTo(int last) {
-  if (!plan_ || plan_->last() != last || plan_->side() != mode()) {
+  if (!plan_ || plan_->last() != last || !plan_->current()) {
     plan_.reset();
     // Not the sources: they have run, and may give the next data's shape.
     for (size_t i = 0; i < layers_.size(); ++i) {

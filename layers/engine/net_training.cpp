@@ -47,7 +47,7 @@ void Net<double>::RunTrainingPlan(const Poll&, double*) {}
 
 template <>
 void Net<float>::RunTrainingPlan(const Poll& poll, float* loss) {
-  if (training_plan_ && training_plan_->side() != mode()) {
+  if (training_plan_ && !training_plan_->current()) {
     training_plan_.reset();
   }
   if (!training_plan_) {

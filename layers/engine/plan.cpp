@@ -6,7 +6,6 @@
 #include <set>
 
 #include "engine/layers/convolution_layer.hpp"
-#include "engine/plan_arena.hpp"
 #include "kernels/error.hpp"
 
 namespace p3d {
@@ -36,6 +35,7 @@ void Plan::PlaceInArena(const std::vector<bool>& keep) {
     if (keep[id]) {
       stay.insert(storage);
       for (Side side : {Side::kHost, Side::kGpu}) storage->Bind(nullptr, side);
+      storage->BindNarrow(nullptr);
     }
   }
   for (int id : made) {
@@ -62,15 +62,14 @@ void Plan::PlaceInArena(const std::vector<bool>& keep) {
       for (Blob<float>* blob : net_->top(step.layers[0])) use(blob);
     }
   }
-  arena_.reset(new SideBuffer(mode(), layout.Solve() * sizeof(float)));
-  places_ = layout.places();
+  arena_.reset(new PlanArena(&layout));
 }
 
 // The weights of the first convolution behind `step`, packed. Not where both
 // share theirs: packing them for the next would free what this one is about to
 // read. Nor on the GPU, where packed ones would take the place of its own.
 NextWeights Plan::WeightsBehind(const PlanStep* step) const {
-  if (side() == Side::kGpu) return NextWeights();
+  if (arena_->side() == Side::kGpu) return NextWeights();
   const PlanStep* const end = steps_.data() + steps_.size();
   const Storage<float>* own = &step->convolution->blobs()[0]->storage();
   do {
@@ -87,10 +86,7 @@ float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {
     ~Ending() { plan->LoseOthers(); }
     Plan* plan;
   } ending{this};
-  float* arena = static_cast<float*>(arena_->data());
-  for (const auto& place : places_) {
-    place.first->Bind(arena + place.second, arena_->side());
-  }
+  arena_->Bind();
   if (!graph_ || times) return RunSteps(poll, times);
   if (poll) poll();
   // Not in the middle: whatever a poll did on the GPU would be captured.
@@ -123,9 +119,7 @@ float Plan::RunSteps(const Poll& poll, std::vector<StepTime>* times) {
 }
 
 void Plan::LoseOthers() {
-  for (const auto& place : places_) {
-    place.first->Bind(nullptr, arena_->side());
-  }
+  arena_->Unbind();
   Net<float>* net = net_;
   for (int id : lost_) {
     net->blobs()[id]->storage().SetSource([net, id] { net->Recompute(id); });

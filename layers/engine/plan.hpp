@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "engine/gpu.hpp"
 #include "engine/net.hpp"
+#include "engine/plan_arena.hpp"
 #include "engine/plan_graph.hpp"
 #include "engine/plan_step.hpp"
 #include "kernels/buffer.hpp"
@@ -34,8 +34,8 @@ class Plan {
   float Run(const Poll& poll, std::vector<StepTime>* times);
 
   int last() const { return last_; }
-  // What the plan was made for.
-  Side side() const { return arena_->side(); }
+  // Whether it was made for the present mode and precision.
+  bool current() const { return arena_->current(); }
 
  private:
   explicit Plan(Net<float>* net, int last) : net_(net), last_(last) {}
@@ -47,10 +47,8 @@ class Plan {
   Net<float>* net_;
   int last_;
   std::vector<PlanStep> steps_;
-  std::unique_ptr<SideBuffer> arena_;
+  std::unique_ptr<PlanArena> arena_;
   std::unique_ptr<Buffer> workspace_;
-  // Storages in the arena with their place, in floats.
-  std::vector<std::pair<Storage<float>*, int64_t>> places_;
   std::vector<int> lost_;  // blobs without values after a run
   std::unique_ptr<PlanGraph> graph_;
 };

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/gpu.hpp"
 #include "engine/storage.hpp"
 
 namespace p3d {
@@ -109,6 +110,58 @@ class ArenaLayout {
   std::vector<Item> items_;
   std::vector<Will> wills_;  // by step
   std::map<Storage<float>*, size_t> index_;
+};
+
+// The memory of a layout, at the present mode and precision: what layers write
+// there are floats, or values of 16 bits.
+class PlanArena {
+ public:
+  explicit PlanArena(ArenaLayout* layout)
+      : precision_(precision()),
+        width_(narrow() ? 2 : sizeof(float)),
+        buffer_(mode(), static_cast<size_t>(layout->Solve()) * width_),
+        places_(layout->places()) {}
+
+  // Whether it is what a plan that is made now would have.
+  bool current() const {
+    return side() == mode() &&
+           (side() == Side::kHost || precision_ == precision());
+  }
+  Side side() const { return buffer_.side(); }
+  const std::vector<std::pair<Storage<float>*, int64_t>>& places() const {
+    return places_;
+  }
+
+  // The storages' values lie in the arena from now on...
+  void Bind() {
+    for (const auto& place : places_) {
+      Bind(place.first, static_cast<char*>(buffer_.data()) +
+                            static_cast<size_t>(place.second) * width_);
+    }
+  }
+  // ... and no longer.
+  void Unbind() {
+    for (const auto& place : places_) Bind(place.first, nullptr);
+  }
+
+ private:
+  bool narrow() const {
+    return mode() == Side::kGpu &&
+           (precision_ == Precision::kBf16 || precision_ == Precision::kFp16);
+  }
+  void Bind(Storage<float>* storage, char* memory) {
+    if (width_ == sizeof(float)) {
+      storage->Bind(reinterpret_cast<float*>(memory), side());
+    } else {
+      storage->BindNarrow(memory);
+    }
+  }
+
+  const Precision precision_;
+  const size_t width_;  // bytes of a value
+  SideBuffer buffer_;
+  // With their place, in values.
+  std::vector<std::pair<Storage<float>*, int64_t>> places_;
 };
 
 }  // namespace p3d

@@ -260,12 +260,13 @@ void PlanStep::PlaceAffine() {
 void PlanStep::Convolve(const Net<float>& net, float* workspace,
                         const NextWeights& next) {
   FoldAffine(net);
+  if (convolution->side() == Side::kGpu) {
+    return convolution->RunOnGpu(*x, epilogue, residual, y);
+  }
   const Order order = Order::kChannelsLast;
-  const Side side = convolution->side();
-  const float* from = x->data(order, side);
-  epilogue.residual = residual ? residual->data(order, side) : nullptr;
-  float* to = y->write_data(order, side);
-  if (side == Side::kGpu) return convolution->RunOnGpu(from, epilogue, to);
+  const float* from = x->data(order);
+  epilogue.residual = residual ? residual->data(order) : nullptr;
+  float* to = y->write_data(order);
   convolution->conv().Run(from, convolution->packed_weights(), epilogue, to,
                           workspace, next);
 }

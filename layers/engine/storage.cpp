@@ -23,6 +23,32 @@ void* Enough(Pointer* memory, size_t bytes) {
   return (*memory)->data();
 }
 
+// Between Dtypes and values of 16 bits, on the GPU.
+void ToNarrow(Precision kind, const float* from, int64_t count, void* to) {
+  if (kind == Precision::kBf16) {
+    const auto gpu = GpuOf<Bf16>();
+    gpu.Narrow(gpu.stream, from, count, static_cast<Bf16*>(to));
+  } else {
+    const auto gpu = GpuOf<Fp16>();
+    gpu.Narrow(gpu.stream, from, count, static_cast<Fp16*>(to));
+  }
+}
+void ToWide(Precision kind, const void* from, int64_t count, float* to) {
+  if (kind == Precision::kBf16) {
+    const auto gpu = GpuOf<Bf16>();
+    gpu.Widen(gpu.stream, static_cast<const Bf16*>(from), count, to);
+  } else {
+    const auto gpu = GpuOf<Fp16>();
+    gpu.Widen(gpu.stream, static_cast<const Fp16*>(from), count, to);
+  }
+}
+void ToNarrow(Precision, const double*, int64_t, void*) {
+  Fail("doubles are not rounded to 16 bits");
+}
+void ToWide(Precision, const void*, int64_t, double*) {
+  Fail("doubles are not rounded to 16 bits");
+}
+
 }  // namespace
 
 template <typename Dtype>
@@ -38,7 +64,9 @@ void Storage<Dtype>::Resize(int64_t count) {
   last_.reset();
   gpu_caffe_.reset();
   gpu_last_.reset();
+  gpu_narrow_.reset();
   bound_ = gpu_bound_ = nullptr;
+  narrow_bound_ = nullptr;
   packed_.reset();
   source_ = nullptr;
   count_ = count;
@@ -118,10 +146,18 @@ void Storage<Dtype>::Materialise(Side side) {
 }
 
 template <typename Dtype>
+bool Storage<Dtype>::LiesLast(Side side) const {
+  if (side == Side::kHost) return host_.last;
+  const bool narrow =
+      gpu_.narrow && narrow_place_.order == Order::kChannelsLast;
+  return gpu_.last || narrow;
+}
+
+template <typename Dtype>
 Order Storage<Dtype>::held_order(const Geometry& geometry, Side side) const {
   const Valid& here = side == Side::kHost ? host_ : gpu_;
-  const Valid& there = side == Side::kHost ? gpu_ : host_;
-  const bool last = here.last || (there.last && !here.caffe);
+  const Side other = side == Side::kHost ? Side::kGpu : Side::kHost;
+  const bool last = LiesLast(side) || (LiesLast(other) && !here.caffe);
   return last && last_geometry_ == geometry ? Order::kChannelsLast
                                             : Order::kCaffe;
 }
@@ -138,9 +174,11 @@ const Dtype* Storage<Dtype>::data(Order order, const Geometry& geometry,
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   if (there()) return at(side, order);
   Materialise(side);
+  if (!host_.wide() && !gpu_.wide()) Widen();
   if (order == Order::kChannelsLast && !(last_geometry_ == geometry)) {
     if (host_.last || gpu_.last) Bring(side, Order::kCaffe);
     host_.last = gpu_.last = false;
+    if (narrow_place_.order == Order::kChannelsLast) gpu_.narrow = false;
     last_geometry_ = geometry;
   }
   Bring(side, order);
@@ -165,6 +203,53 @@ Dtype* Storage<Dtype>::write_data(Order order, const Geometry& geometry,
   host_ = gpu_ = Valid();
   valid(side).at(place) = true;
   if (place == Order::kChannelsLast) last_geometry_ = geometry;
+  return memory;
+}
+
+template <typename Dtype>
+void Storage<Dtype>::Widen() {
+  const Order order = narrow_place_.order;
+  ToWide(narrow_place_.kind, NarrowMemory(), count_, at(Side::kGpu, order));
+  gpu_.at(order) = true;
+}
+
+template <typename Dtype>
+void* Storage<Dtype>::NarrowMemory() {
+  constexpr size_t kBytes = 2;
+  return narrow_bound_
+             ? narrow_bound_
+             : Enough(&gpu_narrow_, static_cast<size_t>(count_) * kBytes);
+}
+
+template <typename Dtype>
+const void* Storage<Dtype>::Narrow(NarrowPlace place,
+                                   const Geometry& geometry) {
+  if (geometry.trivial()) place.order = Order::kCaffe;
+  const auto there = [&] {
+    return gpu_.narrow && narrow_place_ == place &&
+           (place.order == Order::kCaffe || last_geometry_ == geometry);
+  };
+  if (there()) return NarrowMemory();
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  if (there()) return NarrowMemory();
+  const Dtype* from = data(place.order, geometry, Side::kGpu);
+  void* const to = NarrowMemory();
+  ToNarrow(place.kind, from, count_, to);
+  narrow_place_ = place;
+  gpu_.narrow = true;
+  return to;
+}
+
+template <typename Dtype>
+void* Storage<Dtype>::WriteNarrow(NarrowPlace place, const Geometry& geometry) {
+  if (geometry.trivial()) place.order = Order::kCaffe;
+  void* const memory = NarrowMemory();
+  ++version_;
+  source_ = nullptr;
+  host_ = gpu_ = Valid();
+  gpu_.narrow = true;
+  narrow_place_ = place;
+  if (place.order == Order::kChannelsLast) last_geometry_ = geometry;
   return memory;
 }
 
@@ -211,14 +296,26 @@ void Storage<Dtype>::Bind(Dtype* memory, Side side) {
 }
 
 template <typename Dtype>
+void Storage<Dtype>::BindNarrow(void* memory) {
+  if (memory == narrow_bound_) return;
+  if (memory) gpu_narrow_.reset();
+  narrow_bound_ = memory;
+  gpu_.narrow = false;
+}
+
+template <typename Dtype>
 typename Storage<Dtype>::OnGpu Storage<Dtype>::on_gpu() const {
   OnGpu now;
   now.caffe = gpu_.caffe;
   now.last = gpu_.last;
+  now.narrow = gpu_.narrow;
+  now.narrow_place = narrow_place_;
   now.geometry = last_geometry_;
   if (gpu_caffe_) now.caffe_memory = gpu_caffe_->data();
   if (gpu_last_) now.last_memory = gpu_last_->data();
   if (gpu_bound_) now.last_memory = gpu_bound_;
+  if (gpu_narrow_) now.narrow_memory = gpu_narrow_->data();
+  if (narrow_bound_) now.narrow_memory = narrow_bound_;
   return now;
 }
 
@@ -226,6 +323,7 @@ template <typename Dtype>
 void Storage<Dtype>::BringToGpu(const OnGpu& then) {
   if (then.caffe) data(Order::kCaffe, Geometry(), Side::kGpu);
   if (then.last) data(Order::kChannelsLast, then.geometry, Side::kGpu);
+  if (then.narrow) Narrow(then.narrow_place, then.geometry);
 }
 
 template <typename Dtype>
@@ -235,7 +333,9 @@ void Storage<Dtype>::WroteOnGpu(const OnGpu& then) {
   host_ = Valid();
   gpu_.caffe = then.caffe;
   gpu_.last = then.last;
-  if (then.last) last_geometry_ = then.geometry;
+  gpu_.narrow = then.narrow;
+  narrow_place_ = then.narrow_place;
+  if (then.last || then.narrow) last_geometry_ = then.geometry;
 }
 
 template <typename Dtype>
@@ -261,6 +361,7 @@ void Storage<Dtype>::Take(Storage* other) {
 template <typename Dtype>
 std::shared_ptr<Storage<Dtype>> Storage<Dtype>::CopyOfEngineSide() {
   if (!has_values()) return nullptr;
+  if (!host_.wide() && !gpu_.wide()) Widen();
   const bool last = host_.last || gpu_.last;
   // Not the mirror that views show, if there is anything else.
   const Side side =

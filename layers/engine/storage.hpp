@@ -6,25 +6,34 @@
 #include <memory>
 #include <mutex>
 
-#include "engine/gpu.hpp"
+#include "engine/values.hpp"
 #include "kernels/buffer.hpp"
 #include "kernels/order.hpp"
 
 namespace p3d {
 
 // The values of a blob, wherever they are: on the host or on the GPU, in
-// Caffe's order or channels last, in several of these places, packed for a
-// kernel, or nowhere yet. Whoever asks for a place gets it; copies and
-// conversions happen then and only then (as Caffe's SyncedMemory does for CPU
-// and GPU). Where nothing is valid, a source makes the values when they are
-// first asked for: a filler, the inverse of packing, or a net that runs again
-// for a blob that its plan had fused away; without a source they are 0.
+// Caffe's order or channels last, there rounded to 16 bits too, in several of
+// these places, packed for a kernel, or nowhere yet. Whoever asks for a place
+// gets it; copies and conversions happen then and only then (as Caffe's
+// SyncedMemory does for CPU and GPU). Where nothing is valid, a source makes
+// the values when they are first asked for: a filler, the inverse of packing,
+// or a net that runs again for a blob that its plan had fused away; without a
+// source they are 0.
 //
 // Where the channels-last geometry is trivial both orders share one memory.
 template <typename Dtype>
 class Storage {
  public:
   using Source = std::function<void()>;
+  // How values of 16 bits lie on the GPU.
+  struct NarrowPlace {
+    Precision kind = Precision::kBf16;
+    Order order = Order::kCaffe;
+    bool operator==(const NarrowPlace& other) const {
+      return kind == other.kind && order == other.order;
+    }
+  };
 
   int64_t count() const { return count_; }
   // Changes the number of values. Fewer keep the first ones, as in Caffe;
@@ -40,6 +49,13 @@ class Storage {
   // Writing only: what was there is lost, nothing is converted.
   Dtype* write_data(Order order, const Geometry& geometry,
                     Side side = Side::kHost);
+  // The same for values of another kind than Dtype, which float has on the GPU.
+  template <typename Value>
+  const Value* data_of(Order order, const Geometry& geometry, Side side);
+  template <typename Value>
+  Value* mutable_data_of(Order order, const Geometry& geometry, Side side);
+  template <typename Value>
+  Value* write_data_of(Order order, const Geometry& geometry, Side side);
 
   // Counts the times that the values may have changed.
   uint64_t version() const { return version_; }
@@ -74,21 +90,26 @@ class Storage {
   // --- memory that is somebody else's (the plan's arena)
 
   // The channels-last values on `side` will lie at `memory` from now on, or in
-  // memory of the storage's own again where it is null.
+  // memory of the storage's own again where it is null...
   void Bind(Dtype* memory, Side side = Side::kHost);
+  // ... and those of 16 bits on the GPU.
+  void BindNarrow(void* memory);
 
   // --- for a graph of kernels, which knows nothing but addresses
 
   // Which values on the GPU are true, and where there is memory for them (null:
   // nowhere).
   struct OnGpu {
-    bool caffe = false, last = false;
+    bool caffe = false, last = false, narrow = false;
+    NarrowPlace narrow_place;
     Geometry geometry;  // of what lies channels last
     const void* caffe_memory = nullptr;
     const void* last_memory = nullptr;
+    const void* narrow_memory = nullptr;
     bool SameMemory(const OnGpu& other) const {
       return caffe_memory == other.caffe_memory &&
-             last_memory == other.last_memory;
+             last_memory == other.last_memory &&
+             narrow_memory == other.narrow_memory;
     }
   };
   OnGpu on_gpu() const;
@@ -111,13 +132,21 @@ class Storage {
   struct Valid {
     bool caffe = false;
     bool last = false;
+    bool narrow = false;  // in narrow_place_, on the GPU alone
+    bool wide() const { return caffe || last; }
     bool& at(Order order) { return order == Order::kCaffe ? caffe : last; }
   };
   Valid& valid(Side side) { return side == Side::kHost ? host_ : gpu_; }
   bool on(Side side) const {
     const Valid& valid = side == Side::kHost ? host_ : gpu_;
-    return valid.caffe || valid.last;
+    return valid.wide() || valid.narrow;
   }
+  bool LiesLast(Side side) const;
+  const void* Narrow(NarrowPlace place, const Geometry& geometry);
+  void* WriteNarrow(NarrowPlace place, const Geometry& geometry);
+  void* NarrowMemory();
+  // Makes Dtypes of values that are there in 16 bits alone.
+  void Widen();
   void Materialise(Side side);
   // Makes a place true by one copy and one conversion at most.
   void Bring(Side side, Order order);
@@ -135,9 +164,11 @@ class Storage {
   Geometry last_geometry_;  // of what lies channels last, on both sides
   std::shared_ptr<Buffer> caffe_;
   std::unique_ptr<Buffer> last_;
-  std::unique_ptr<GpuBuffer> gpu_caffe_, gpu_last_;
+  std::unique_ptr<GpuBuffer> gpu_caffe_, gpu_last_, gpu_narrow_;
+  NarrowPlace narrow_place_;
   Dtype* bound_ = nullptr;
   Dtype* gpu_bound_ = nullptr;
+  void* narrow_bound_ = nullptr;
 
   std::unique_ptr<Buffer> packed_;
   uint64_t packed_key_ = 0;
@@ -147,6 +178,34 @@ class Storage {
   // Nets that share parameters may run in different threads.
   std::recursive_mutex mutex_;
 };
+
+template <typename Dtype>
+template <typename Value>
+const Value* Storage<Dtype>::data_of(Order order, const Geometry& geometry,
+                                     Side side) {
+  const void* const values = kNarrow<Value>
+                                 ? Narrow({KindOf<Value>(), order}, geometry)
+                                 : data(order, geometry, side);
+  return static_cast<const Value*>(values);
+}
+
+template <typename Dtype>
+template <typename Value>
+Value* Storage<Dtype>::mutable_data_of(Order order, const Geometry& geometry,
+                                       Side side) {
+  data_of<Value>(order, geometry, side);
+  return write_data_of<Value>(order, geometry, side);
+}
+
+template <typename Dtype>
+template <typename Value>
+Value* Storage<Dtype>::write_data_of(Order order, const Geometry& geometry,
+                                     Side side) {
+  void* const values = kNarrow<Value>
+                           ? WriteNarrow({KindOf<Value>(), order}, geometry)
+                           : write_data(order, geometry, side);
+  return static_cast<Value*>(values);
+}
 
 }  // namespace p3d
 

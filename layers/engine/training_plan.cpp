@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "engine/layers/convolution_layer.hpp"
-#include "engine/plan_arena.hpp"
 #include "kernels/eltwise.hpp"
 #include "kernels/epilogue_backward.hpp"
 
@@ -91,9 +90,8 @@ void TrainingPlan::PlaceInArena() {
       use(bottom, &bottom->diff_storage());
     }
   }
-  arena_.reset(new SideBuffer(mode(), layout.Solve() * sizeof(float)));
-  places_ = layout.places();
-  for (const auto& place : places_) gradients_.insert(place.first);
+  arena_.reset(new PlanArena(&layout));
+  for (const auto& place : arena_->places()) gradients_.insert(place.first);
   for (size_t i = 0; i < net_->layers().size(); ++i) {
     const std::vector<bool>& wanted = net_->bottom_needs_backward_[i];
     for (size_t b = 0; b < wanted.size(); ++b) {
@@ -151,26 +149,39 @@ void TrainingPlan::Backward(const Poll& poll) {
 }
 
 void TrainingPlan::BackwardConvolution(PlanStep* step) {
-  const Order order = Order::kChannelsLast;
-  const Side side = step->convolution->side();
-  const Geometry out = step->y->geometry();
-  float* dy = gradient(step->y).mutable_data(order, out, side);
-  float* dresidual = nullptr;
-  bool add = false;
-  if (residual_back(*step)) {
-    Storage<float>& storage = gradient(step->residual);
-    add = storage.has_values();
-    dresidual = add ? storage.mutable_data(order, out, side)
-                    : storage.write_data(order, out, side);
-  }
-  const int64_t rows = out.num * out.pixels;
-  const float* y = step->y->data(order, side);
-  RunOn<float>(side, EpilogueBackward, &cuda::Kernels<float>::EpilogueBackward,
-               step->epilogue, rows, out.channels, y, dy, dresidual, add);
+  BackwardEpilogue(*step);
   if (!convolves_back(*step)) return;
   Storage<float>* dx = &gradient(step->x);
   if (!net_->bottom_needs_backward_[step->layers[0]][0]) dx = nullptr;
-  step->convolution->MakeGradients(dy, *step->x, dx, dx && dx->has_values());
+  step->convolution->MakeGradients(gradient(step->y), *step->y, *step->x, dx,
+                                   dx && dx->has_values());
+}
+
+void TrainingPlan::BackwardEpilogue(const PlanStep& step) {
+  const Order order = Order::kChannelsLast;
+  const Side side = step.convolution->side();
+  const Geometry out = step.y->geometry();
+  const bool residual = residual_back(step);
+  Storage<float>* other = residual ? &gradient(step.residual) : nullptr;
+  const bool add = other && other->has_values();
+  WithValues<float>(side, [&](auto kind) {
+    using Value = decltype(kind);
+    Value* dy =
+        gradient(step.y).template mutable_data_of<Value>(order, out, side);
+    Value* dresidual = nullptr;
+    if (add) {
+      dresidual = other->template mutable_data_of<Value>(order, out, side);
+    } else if (other) {
+      dresidual = other->template write_data_of<Value>(order, out, side);
+    }
+    const Value* y = step.y->template data_of<Value>(order, side);
+    // Any: that there is one says that alpha and beta count.
+    const Value* summand = step.residual ? y : nullptr;
+    RunOn<Value>(side, EpilogueBackward,
+                 &cuda::Kernels<Value>::EpilogueBackward,
+                 step.epilogue.As<Value>(summand), out.num * out.pixels,
+                 out.channels, y, dy, dresidual, add);
+  });
 }
 
 // A layer overwrites the gradients of its bottoms. Where others read the same
@@ -183,30 +194,37 @@ void TrainingPlan::BackwardLayer(int layer) {
     const Blob<float>* bottom = net_->bottom(layer)[b];
     Storage<float>& sum = gradient(bottom);
     if (!wanted[b] || &sum == &bottom->diff_storage()) continue;
-    const Side side = arena_->side();
-    const Order order = bottom->diff_order(side);
-    const Geometry geometry = bottom->geometry();
-    std::vector<const float*> parts = {bottom->diff(order, side)};
-    if (sum.has_values()) parts.push_back(sum.data(order, geometry, side));
-    RunOn<float>(side, EltwiseSum<float>, &cuda::Kernels<float>::EltwiseSum,
-                 parts, std::vector<float>(parts.size(), 1.f), bottom->count(),
-                 sum.write_data(order, geometry, side));
+    Add(*bottom, &sum);
   }
 }
 
+// sum += the blob's gradient.
+void TrainingPlan::Add(const Blob<float>& blob, Storage<float>* sum) {
+  const Side side = arena_->side();
+  WithValues<float>(side, [&](auto kind) {
+    using Value = decltype(kind);
+    const Order order =
+        kNarrow<Value> ? Order::kChannelsLast : blob.diff_order(side);
+    const Geometry geometry = blob.geometry();
+    std::vector<const Value*> parts = {
+        blob.template diff_of<Value>(order, side)};
+    if (sum->has_values()) {
+      parts.push_back(sum->template data_of<Value>(order, geometry, side));
+    }
+    RunOn<Value>(side, EltwiseSum<float>, &cuda::Kernels<Value>::EltwiseSum,
+                 parts, std::vector<float>(parts.size(), 1.f), blob.count(),
+                 sum->template write_data_of<Value>(order, geometry, side));
+  });
+}
+
 void TrainingPlan::Bind() {
-  float* arena = static_cast<float*>(arena_->data());
-  for (const auto& place : places_) {
-    place.first->SetSource(nullptr);
-    place.first->Bind(arena + place.second, arena_->side());
-  }
+  for (const auto& place : arena_->places()) place.first->SetSource(nullptr);
+  arena_->Bind();
 }
 
 void TrainingPlan::LoseGradients() {
   Net<float>* net = net_;
-  for (const auto& place : places_) {
-    place.first->Bind(nullptr, arena_->side());
-  }
+  arena_->Unbind();
   for (Storage<float>* gradient : gradients_) {
     gradient->SetSource([net] { net->RecomputeDiffs(); });
   }

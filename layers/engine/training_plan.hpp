@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/gpu.hpp"
 #include "engine/net.hpp"
+#include "engine/plan_arena.hpp"
 #include "engine/plan_step.hpp"
 #include "kernels/buffer.hpp"
 
@@ -38,8 +38,8 @@ class TrainingPlan {
   // Adds to the gradients of the parameters; follows a Forward.
   void Backward(const Poll& poll);
 
-  // What the plan was made for.
-  Side side() const { return arena_->side(); }
+  // Whether it was made for the present mode and precision.
+  bool current() const { return arena_->current(); }
 
  private:
   explicit TrainingPlan(Net<float>* net) : net_(net) {}
@@ -51,22 +51,22 @@ class TrainingPlan {
   bool residual_back(const PlanStep& step) const;
   Storage<float>& gradient(const Blob<float>* blob) const;
   void BackwardConvolution(PlanStep* step);
+  void BackwardEpilogue(const PlanStep& step);
   void BackwardLayer(int layer);
+  void Add(const Blob<float>& blob, Storage<float>* sum);
   void Bind();
   void LoseGradients();
 
   Net<float>* net_;
   std::vector<PlanStep> steps_;
-  std::unique_ptr<SideBuffer> arena_;
+  std::unique_ptr<PlanArena> arena_;
   std::unique_ptr<Buffer> workspace_;
   // Blob -> the one whose gradient it shares: splits have none of their own.
   std::map<const Blob<float>*, Blob<float>*> roots_;
   // Blobs without values after a run, and their steps.
   std::vector<std::pair<int, size_t>> lost_;
-  // All gradients that a Backward of the net makes, ...
+  // All gradients that a Backward of the net makes.
   std::set<Storage<float>*> gradients_;
-  // ... and those in the arena with their place, in floats.
-  std::vector<std::pair<Storage<float>*, int64_t>> places_;
 };
 
 }  // namespace p3d

@@ -88,6 +88,12 @@ struct Epilogue {
     if (residual) v = alpha * v + beta * residual[place];
     return outer_relu && v < 0 ? Real(0) : v;
   }
+
+  // The same for values of another kind, with the same parameters.
+  template <typename Other>
+  Epilogue<Other> As(const Other* residual) const {
+    return {scale, shift, inner_relu, residual, alpha, beta, outer_relu};
+  }
 };
 using ConvEpilogue = Epilogue<float>;
 

@@ -2,10 +2,30 @@
 
 #include <pybind11/pybind11.h>
 
+#include <string>
+
 #include "_core/bind.hpp"
 #include "engine/plan_graph.hpp"
+#include "kernels/error.hpp"
 
 namespace py = pybind11;
+
+namespace {
+
+// By value.
+constexpr const char* kPrecisions[] = {"float32", "tf32", "bf16", "fp16"};
+
+void SetPrecision(const std::string& name) {
+  for (int i = 0; i < 4; ++i) {
+    if (name == kPrecisions[i]) {
+      return p3d::set_precision(static_cast<p3d::Precision>(i));
+    }
+  }
+  p3d::Fail("there is no precision '", name,
+            "'; there are float32, tf32, bf16 and fp16");
+}
+
+}  // namespace
 
 void BindGpu(py::module_& m) {
   using p3d::Gpu;
@@ -44,4 +64,10 @@ void BindGpu(py::module_& m) {
   m.def(
       "gpu_mode", [] { return p3d::mode() == p3d::Side::kGpu; },
       "Whether nets run on a GPU.");
+  m.def("set_precision", &SetPrecision, py::arg("name"),
+        "Nets on a GPU take float32, tf32, bf16 or fp16 from now on.");
+  m.def(
+      "precision",
+      [] { return kPrecisions[static_cast<int>(p3d::precision())]; },
+      "What nets on a GPU take.");
 }

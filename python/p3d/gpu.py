@@ -18,6 +18,7 @@ from p3d import _core
 from p3d.error import Error
 
 VARIABLE = "P3D_CUDA_LIBRARY"
+PRECISIONS = ("float32", "tf32", "bf16", "fp16")
 NAME = "libp3d_cuda.so"
 
 # The one in use: one entry at most.
@@ -78,6 +79,25 @@ def run(on: bool) -> None:
     _core.set_gpu_mode(on)
 
 
+def set_precision(name: str) -> None:
+    """How nets compute on a GPU from now on; on the processor it is float32 whatever is said here.
+
+    float32   without shortcuts, the processor's results up to rounding
+    tf32      convolutions and inner products take 11 binary digits of floats (TensorFloat-32)
+    bf16      values between layers have 16 bits, 8 binary digits (bfloat16)
+    fp16      values between layers have 16 bits, 11 binary digits, and end at 65504
+
+    Sums, weights, their gradients and what solvers do with them are float32 always. Raises Error
+    for another name.
+    """
+    _core.set_precision(name)
+
+
+def precision() -> str:
+    """What set_precision said last, "float32" at first."""
+    return _core.precision()
+
+
 def parse(device: str) -> int | None:
     """The index in "cuda:0" or "cuda" (the first); None for "cpu". Raises Error for other text."""
     match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
@@ -94,7 +114,7 @@ def current() -> Gpu:
 def describe() -> str:
     """The GPU in use in words."""
     gpu = current()
-    return f"GPU {gpu.index} ({gpu.name}), {software()}"
+    return f"GPU {gpu.index} ({gpu.name}), {precision()}, {software()}"
 
 
 def _describe(index: int) -> Gpu:

@@ -64,10 +64,12 @@ class BNLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     side_ = this->side();
-    if (!frozen_ && this->needs_backward()) {
-      input_.Save(*bottom[0], *top[0], side_);
+    if (side_ == Side::kGpu) {
+      return WithValues<Dtype>(side_, [&](auto kind) {
+        ForwardGpu<decltype(kind)>(bottom[0], top[0]);
+      });
     }
-    if (side_ == Side::kGpu) return ForwardGpu(bottom[0], top[0]);
+    if (!frozen_ && this->needs_backward()) input_.Save(*bottom[0], *top[0]);
     moments_ = learning() ? BatchMoments(*bottom[0]) : RunningMoments();
     if (learning()) {
       Move(moments_.mean, this->blobs_[2].get());
@@ -80,7 +82,11 @@ class BNLayer : public Layer<Dtype> {
                 const Blobs& bottom) override {
     Blob<Dtype>* below = propagate_down[0] ? bottom[0] : nullptr;
     if (frozen_) side_ = this->side();
-    if (side_ == Side::kGpu) return BackwardGpu(*top[0], *bottom[0], below);
+    if (side_ == Side::kGpu) {
+      return WithValues<Dtype>(side_, [&](auto kind) {
+        BackwardGpu<decltype(kind)>(*top[0], *bottom[0], below);
+      });
+    }
     if (!frozen_) {
       NormalizeChannelsBackward(moments_, eps_, blob(0), input_.of(*bottom[0]),
                                 *top[0], gradient(0), gradient(1), below);
@@ -104,11 +110,16 @@ class BNLayer : public Layer<Dtype> {
     return this->blobs_[i]->mutable_diff(Order::kCaffe, side_);
   }
 
+  template <typename Value>
   void ForwardGpu(Blob<Dtype>* bottom, Blob<Dtype>* top) {
-    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    if (!frozen_ && this->needs_backward()) {
+      input_.template SaveAs<Value>(*bottom, *top);
+    }
+    const GpuKernels<Value> gpu = GpuOf<Value>();
     const Geometry g = bottom->geometry();
-    const Order order = bottom->order(side_);
-    const Dtype* x = bottom->data(order, side_);
+    const Order order =
+        kNarrow<Value> ? Order::kChannelsLast : bottom->order(side_);
+    const Value* x = bottom->template data_of<Value>(order, side_);
     const GpuScratch<double> scratch(Gpu().BnScratchSize(g, order));
     gpu_moments_.reset(new GpuScratch<double>(2 * g.channels));
     double* mean = gpu_moments_->data();
@@ -126,33 +137,36 @@ class BNLayer : public Layer<Dtype> {
     }
     gpu.Normalize(gpu.stream, g, order, mean, deviation, blob(0, side_),
                   blob(1, side_), x, scratch.data(),
-                  top->write_data(order, side_));
+                  top->template write_data_of<Value>(order, side_));
   }
 
+  template <typename Value>
   void BackwardGpu(const Blob<Dtype>& top, const Blob<Dtype>& bottom,
                    Blob<Dtype>* below) {
     if (frozen_ && !below) return;
-    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    const GpuKernels<Value> gpu = GpuOf<Value>();
     const Geometry g = top.geometry();
-    const Order order =
+    Order order =
         frozen_ ? top.diff_order(side_) : input_.of(bottom).order(side_);
-    const Dtype* dy = top.diff(order, side_);
+    if (kNarrow<Value>) order = Order::kChannelsLast;
+    const Value* dy = top.template diff_of<Value>(order, side_);
     const GpuScratch<double> scratch(Gpu().BnScratchSize(g, order));
     if (frozen_) {
       const GpuScratch<double> moments(2 * g.channels);
       double* deviation = moments.data() + g.channels;
       RunningMomentsGpu(moments.data(), deviation);
-      gpu.NormalizeBackwardFrozen(gpu.stream, g, order, deviation,
-                                  blob(0, side_), dy, scratch.data(),
-                                  below->write_diff(order, side_));
+      gpu.NormalizeBackwardFrozen(
+          gpu.stream, g, order, deviation, blob(0, side_), dy, scratch.data(),
+          below->template write_diff_of<Value>(order, side_));
       return;
     }
     const double* mean = gpu_moments_->data();
     const double* deviation = mean + g.channels;
+    const Value* x = input_.of(bottom).template data_of<Value>(order, side_);
+    Value* dx = nullptr;
+    if (below) dx = below->template write_diff_of<Value>(order, side_);
     gpu.NormalizeBackward(gpu.stream, g, order, mean, deviation, blob(0, side_),
-                          input_.of(bottom).data(order, side_), dy,
-                          scratch.data(), gradient(0), gradient(1),
-                          below ? below->write_diff(order, side_) : nullptr);
+                          x, dy, scratch.data(), gradient(0), gradient(1), dx);
   }
 
   Moments RunningMoments() const {

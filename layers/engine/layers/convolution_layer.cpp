@@ -50,13 +50,28 @@ const Dtype* ConvolutionLayer<Dtype>::bias_or_null(Side side) const {
 }
 
 template <typename Dtype>
-void ConvolutionLayer<Dtype>::RunOnGpu(const Dtype* x,
+void ConvolutionLayer<Dtype>::RunOnGpu(const Blob<Dtype>& x,
                                        const Epilogue<Dtype>& epilogue,
-                                       Dtype* y) {
-  const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-  gpu.Convolve(gpu.stream, shape_, x,
-               this->blobs_[0]->data(Order::kChannelsLast, Side::kGpu),
-               epilogue, y);
+                                       const Blob<Dtype>* residual,
+                                       Blob<Dtype>* y) {
+  const Side side = Side::kGpu;
+  const Order order = Order::kChannelsLast;
+  const Geometry in = params_.GeometryOf(x.shape());
+  const Geometry out = params_.GeometryOf(y->shape());
+  WithProducts<Dtype>(side, [&](auto kind) {
+    using Value = decltype(kind);
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    const Value* from = x.storage().template data_of<Value>(order, in, side);
+    const Value* weights =
+        this->blobs_[0]->template data_of<Value>(order, side);
+    const Value* other = nullptr;
+    if (residual) {
+      other = residual->storage().template data_of<Value>(order, out, side);
+    }
+    gpu.Convolve(gpu.stream, shape_, from, weights,
+                 epilogue.template As<Value>(other),
+                 y->storage().template write_data_of<Value>(order, out, side));
+  });
 }
 
 template <>
@@ -150,19 +165,19 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void ConvolutionLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
   const Side side = this->side();
+  const Order order = Order::kChannelsLast;
   const Geometry in = params_.GeometryOf(bottom[0]->shape());
   const Geometry out = params_.GeometryOf(top[0]->shape());
   for (size_t i = 0; i < bottom.size(); ++i) {
-    const Dtype* x = bottom[i]->storage().data(Order::kChannelsLast, in, side);
-    Dtype* y = top[i]->storage().write_data(Order::kChannelsLast, out, side);
-    if (shape_.num == 0) continue;
-    if (side == Side::kHost) {
-      Run(x, y);
-    } else {
+    if (side == Side::kGpu && shape_.num > 0) {
       Epilogue<Dtype> epilogue;
       epilogue.shift = bias_or_null(side);
-      RunOnGpu(x, epilogue, y);
+      RunOnGpu(*bottom[i], epilogue, nullptr, top[i]);
+      continue;
     }
+    const Dtype* x = bottom[i]->storage().data(order, in, side);
+    Dtype* y = top[i]->storage().write_data(order, out, side);
+    if (shape_.num > 0) Run(x, y);
   }
 }
 
@@ -170,66 +185,89 @@ template <typename Dtype>
 void ConvolutionLayer<Dtype>::Backward(const Blobs& top,
                                        const std::vector<bool>& propagate_down,
                                        const Blobs& bottom) {
-  const Geometry out = params_.GeometryOf(top[0]->shape());
   for (size_t i = 0; i < bottom.size(); ++i) {
-    MakeGradients(
-        top[i]->diff_storage().data(Order::kChannelsLast, out, this->side()),
-        *bottom[i], propagate_down[i] ? &bottom[i]->diff_storage() : nullptr,
-        false);
+    MakeGradients(top[i]->diff_storage(), *top[i], *bottom[i],
+                  propagate_down[i] ? &bottom[i]->diff_storage() : nullptr,
+                  false);
   }
 }
 
 template <typename Dtype>
-void ConvolutionLayer<Dtype>::MakeGradients(const Dtype* dy,
+void ConvolutionLayer<Dtype>::MakeGradients(Storage<Dtype>& dy,
+                                            const Blob<Dtype>& y,
                                             const Blob<Dtype>& x,
                                             Storage<Dtype>* dx, bool add) {
   if (shape_.num == 0) return;
-  const Side side = this->side();
-  const Order order = Order::kChannelsLast;
   const Geometry in = params_.GeometryOf(x.shape());
-  auto& blobs = this->blobs_;
-  if (blobs.size() > 1 && this->learns(1)) {
-    const Broadcast channels = {shape_.num * shape_.out_pixels(),
-                                shape_.num_output, 1};
-    RunOn<Dtype>(side, ScaleShiftGradients<Dtype>,
-                 &cuda::Kernels<Dtype>::ScaleShiftGradients, channels, nullptr,
-                 dy, nullptr, blobs[1]->mutable_diff(Order::kCaffe, side));
-  }
-  if (this->learns(0)) AddWeightGradient(dy, x.storage().data(order, in, side));
-  if (!dx) return;
-  MakeDataGradient(dy, add,
-                   add ? dx->mutable_data(order, in, side)
-                       : dx->write_data(order, in, side));
+  const Geometry out = params_.GeometryOf(y.shape());
+  if (this->blobs_.size() > 1 && this->learns(1)) AddBiasGradient(dy, out);
+  if (this->learns(0)) AddWeightGradient(dy, out, x.storage(), in);
+  if (dx) MakeDataGradient(dy, out, add, dx, in);
 }
 
 template <typename Dtype>
-void ConvolutionLayer<Dtype>::AddWeightGradient(const Dtype* dy,
-                                                const Dtype* x) {
+void ConvolutionLayer<Dtype>::AddBiasGradient(Storage<Dtype>& dy,
+                                              const Geometry& out) {
   const Side side = this->side();
-  const Order order =
-      side == Side::kHost ? Order::kCaffe : Order::kChannelsLast;
+  const Broadcast channels = {shape_.num * shape_.out_pixels(),
+                              shape_.num_output, 1};
+  Dtype* db = this->blobs_[1]->mutable_diff(Order::kCaffe, side);
+  WithValues<Dtype>(side, [&](auto kind) {
+    using Value = decltype(kind);
+    const Value* from =
+        dy.template data_of<Value>(Order::kChannelsLast, out, side);
+    RunOn<Value>(side, ScaleShiftGradients<Dtype>,
+                 &cuda::Kernels<Value>::ScaleShiftGradients, channels, nullptr,
+                 from, nullptr, db);
+  });
+}
+
+template <typename Dtype>
+void ConvolutionLayer<Dtype>::AddWeightGradient(Storage<Dtype>& dy,
+                                                const Geometry& out,
+                                                Storage<Dtype>& x,
+                                                const Geometry& in) {
+  const Side side = this->side();
+  const Order last = Order::kChannelsLast;
+  const Order order = side == Side::kHost ? Order::kCaffe : last;
   Blob<Dtype>* blob = this->blobs_[0].get();
   const bool more = blob->diff_storage().has_values();
   Dtype* dw =
       more ? blob->mutable_diff(order, side) : blob->write_diff(order, side);
   if (side == Side::kHost) {
-    return gradients().Weights(dy, x, dw, more);
+    return gradients().Weights(dy.data(last, out), x.data(last, in), dw, more);
   }
-  const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
   const GpuScratch<Dtype> scratch(Gpu().ConvWeightGradientScratch(shape_));
-  gpu.ConvWeightGradient(gpu.stream, shape_, dy, x, scratch.data(), more, dw);
+  WithProducts<Dtype>(side, [&](auto kind) {
+    using Value = decltype(kind);
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    gpu.ConvWeightGradient(
+        gpu.stream, shape_, dy.template data_of<Value>(last, out, side),
+        x.template data_of<Value>(last, in, side), scratch.data(), more, dw);
+  });
 }
 
 template <typename Dtype>
-void ConvolutionLayer<Dtype>::MakeDataGradient(const Dtype* dy, bool add,
-                                               Dtype* dx) {
+void ConvolutionLayer<Dtype>::MakeDataGradient(Storage<Dtype>& dy,
+                                               const Geometry& out, bool add,
+                                               Storage<Dtype>* dx,
+                                               const Geometry& in) {
+  const Side side = this->side();
+  const Order order = Order::kChannelsLast;
   const Blob<Dtype>& weights = *this->blobs_[0];
-  if (this->side() == Side::kHost) {
-    return gradients().Data(dy, weights.data(), dx, add);
+  if (side == Side::kHost) {
+    Dtype* to = add ? dx->mutable_data(order, in) : dx->write_data(order, in);
+    return gradients().Data(dy.data(order, out), weights.data(), to, add);
   }
-  const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-  gpu.ConvDataGradient(gpu.stream, shape_, dy,
-                       weights.data(Order::kChannelsLast, Side::kGpu), add, dx);
+  WithProducts<Dtype>(side, [&](auto kind) {
+    using Value = decltype(kind);
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    Value* to = add ? dx->template mutable_data_of<Value>(order, in, side)
+                    : dx->template write_data_of<Value>(order, in, side);
+    gpu.ConvDataGradient(gpu.stream, shape_,
+                         dy.template data_of<Value>(order, out, side),
+                         weights.template data_of<Value>(order, side), add, to);
+  });
 }
 
 template class ConvolutionLayer<float>;

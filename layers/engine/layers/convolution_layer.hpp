@@ -47,18 +47,23 @@ class ConvolutionLayer : public Layer<Dtype> {
   const float* packed_weights();
   // One bias per output channel, or null.
   const Dtype* bias_or_null(Side side = Side::kHost) const;
-  // y = the convolution of x, with the epilogue; all on the GPU.
-  void RunOnGpu(const Dtype* x, const Epilogue<Dtype>& epilogue, Dtype* y);
+  // y = the convolution of x, with the epilogue, all on the GPU; the values of
+  // `residual`, if given, stand for the epilogue's.
+  void RunOnGpu(const Blob<Dtype>& x, const Epilogue<Dtype>& epilogue,
+                const Blob<Dtype>* residual, Blob<Dtype>* y);
   // Adds to the gradients of weights and biases, where they learn, and makes
-  // that of x in `dx`, if given (`add`: adds to it). dy lies channels last on
-  // side(), where the others are made.
-  void MakeGradients(const Dtype* dy, const Blob<Dtype>& x, Storage<Dtype>* dx,
-                     bool add);
+  // that of x in `dx`, if given (`add`: adds to it), from that of y, of which
+  // `y` is the shape. All on side().
+  void MakeGradients(Storage<Dtype>& dy, const Blob<Dtype>& y,
+                     const Blob<Dtype>& x, Storage<Dtype>* dx, bool add);
 
  private:
   void Run(const Dtype* x, Dtype* y);
-  void AddWeightGradient(const Dtype* dy, const Dtype* x);
-  void MakeDataGradient(const Dtype* dy, bool add, Dtype* dx);
+  void AddBiasGradient(Storage<Dtype>& dy, const Geometry& out);
+  void AddWeightGradient(Storage<Dtype>& dy, const Geometry& out,
+                         Storage<Dtype>& x, const Geometry& in);
+  void MakeDataGradient(Storage<Dtype>& dy, const Geometry& out, bool add,
+                        Storage<Dtype>* dx, const Geometry& in);
   const ConvGradients<Dtype>& gradients() {
     if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
     return *gradients_;

@@ -38,8 +38,12 @@ class DropoutLayer : public Layer<Dtype> {
     seed_ = NextSeed();
     const Side side = this->side();
     order_ = bottom[0]->order(side);
-    const Dtype* x = bottom[0]->data(order_, side);
-    Drop(x, bottom[0]->count(), top[0]->write_data(order_, side));
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Value* x = bottom[0]->template data_of<Value>(order_, side);
+      Drop(x, bottom[0]->count(),
+           top[0]->template write_data_of<Value>(order_, side));
+    });
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
@@ -47,14 +51,19 @@ class DropoutLayer : public Layer<Dtype> {
     if (!propagate_down[0]) return;
     if (this->phase() == Phase::kTest) return;
     const Side side = this->side();
-    const Dtype* dy = top[0]->diff(order_, side);
-    Drop(dy, top[0]->count(), bottom[0]->write_diff(order_, side));
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Value* dy = top[0]->template diff_of<Value>(order_, side);
+      Drop(dy, top[0]->count(),
+           bottom[0]->template write_diff_of<Value>(order_, side));
+    });
   }
 
  private:
-  void Drop(const Dtype* from, int64_t count, Dtype* to) const {
-    RunOn<Dtype>(this->side(), KeepRandomly<Dtype>,
-                 &cuda::Kernels<Dtype>::KeepRandomly, seed_, 1 - ratio_,
+  template <typename Value>
+  void Drop(const Value* from, int64_t count, Value* to) const {
+    RunOn<Value>(this->side(), KeepRandomly<Dtype>,
+                 &cuda::Kernels<Value>::KeepRandomly, seed_, 1 - ratio_,
                  1 / (1 - ratio_), count, from, to);
   }
 

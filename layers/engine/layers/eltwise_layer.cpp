@@ -46,54 +46,72 @@ class EltwiseLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Side side = this->side();
-    const Order order = bottom[0]->order(side);
-    std::vector<const Dtype*> values;
-    for (Blob<Dtype>* blob : bottom) values.push_back(blob->data(order, side));
-    Dtype* y = top[0]->write_data(order, side);
-    const int64_t count = top[0]->count();
-    if (operation_ == "SUM") {
-      Sum(values, coefficients_, count, y);
-    } else if (operation_ == "PROD") {
-      RunOn<Dtype>(side, EltwiseProd<Dtype>, &Kernels::EltwiseProd, values,
-                   count, y);
-    } else {
-      RunOn<Dtype>(side, EltwiseMax<Dtype>, &Kernels::EltwiseMax, values, count,
-                   y);
-    }
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      using Kernels = cuda::Kernels<Value>;
+      const Order order =
+          kNarrow<Value> ? Order::kChannelsLast : bottom[0]->order(side);
+      std::vector<const Value*> values;
+      for (Blob<Dtype>* blob : bottom) {
+        values.push_back(blob->template data_of<Value>(order, side));
+      }
+      Value* y = top[0]->template write_data_of<Value>(order, side);
+      const int64_t count = top[0]->count();
+      if (operation_ == "SUM") {
+        Sum(values, coefficients_, count, y);
+      } else if (operation_ == "PROD") {
+        RunOn<Value>(side, EltwiseProd<Dtype>, &Kernels::EltwiseProd, values,
+                     count, y);
+      } else {
+        RunOn<Value>(side, EltwiseMax<Dtype>, &Kernels::EltwiseMax, values,
+                     count, y);
+      }
+    });
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
+    WithValues<Dtype>(this->side(), [&](auto kind) {
+      BackwardAs(kind, top, propagate_down, bottom);
+    });
+  }
+
+ private:
+  template <typename Value>
+  void BackwardAs(Value, const Blobs& top,
+                  const std::vector<bool>& propagate_down,
+                  const Blobs& bottom) {
+    using Kernels = cuda::Kernels<Value>;
     const Side side = this->side();
-    const Order order = top[0]->diff_order(side);
-    const Dtype* dy = top[0]->diff(order, side);
+    const Order order =
+        kNarrow<Value> ? Order::kChannelsLast : top[0]->diff_order(side);
+    const Value* dy = top[0]->template diff_of<Value>(order, side);
     const int64_t count = top[0]->count();
-    std::vector<const Dtype*> values;
+    std::vector<const Value*> values;
     for (size_t i = 0; i < bottom.size() && operation_ != "SUM"; ++i) {
-      values.push_back(bottom[i]->data(order, side));
+      values.push_back(bottom[i]->template data_of<Value>(order, side));
     }
     for (size_t i = 0; i < bottom.size(); ++i) {
       if (!propagate_down[i]) continue;
-      Dtype* dx = bottom[i]->write_diff(order, side);
+      Value* dx = bottom[i]->template write_diff_of<Value>(order, side);
       if (operation_ == "SUM") {
-        Sum({dy}, {coefficients_[i]}, count, dx);
+        Sum<Value>({dy}, {coefficients_[i]}, count, dx);
       } else if (operation_ == "PROD") {
-        RunOn<Dtype>(side, EltwiseProdBackward<Dtype>,
+        RunOn<Value>(side, EltwiseProdBackward<Dtype>,
                      &Kernels::EltwiseProdBackward, values, i, dy, count, dx);
       } else {
-        RunOn<Dtype>(side, EltwiseMaxBackward<Dtype>,
+        RunOn<Value>(side, EltwiseMaxBackward<Dtype>,
                      &Kernels::EltwiseMaxBackward, values, i, dy, count, dx);
       }
     }
   }
 
- private:
-  using Kernels = cuda::Kernels<Dtype>;
-
-  void Sum(const std::vector<const Dtype*>& values,
-           const std::vector<float>& coefficients, int64_t count, Dtype* y) {
-    RunOn<Dtype>(this->side(), EltwiseSum<Dtype>, &Kernels::EltwiseSum, values,
-                 coefficients, count, y);
+  template <typename Value>
+  void Sum(const std::vector<const Value*>& values,
+           const std::vector<float>& coefficients, int64_t count, Value* y) {
+    RunOn<Value>(this->side(), EltwiseSum<Dtype>,
+                 &cuda::Kernels<Value>::EltwiseSum, values, coefficients, count,
+                 y);
   }
 
   std::string operation_;

@@ -72,46 +72,80 @@ class InnerProductLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Side side = this->side();
+    if (side == Side::kGpu && rows_ > 0) return RunOnGpu(*bottom[0], top[0]);
     const Dtype* x = bottom[0]->data(Order::kCaffe, side);
     Dtype* y = top[0]->write_data(Order::kCaffe, side);
-    if (rows_ == 0) return;
-    if (side == Side::kHost) return Run(x, y);
-    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-    Epilogue<Dtype> epilogue;
-    epilogue.shift = bias_or_null(side);
-    gpu.Convolve(gpu.stream, shape_, x, weights(side), epilogue, y);
+    if (rows_ > 0) Run(x, y);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (rows_ == 0) return;
-    const Side side = this->side();
-    auto& blobs = this->blobs_;
-    const Dtype* dy = top[0]->diff(Order::kCaffe, side);
-    if (blobs.size() > 1 && this->learns(1)) {
-      const Broadcast outputs = {rows_, shape_.num_output, 1};
-      RunOn<Dtype>(side, ScaleShiftGradients<Dtype>,
-                   &cuda::Kernels<Dtype>::ScaleShiftGradients, outputs, nullptr,
-                   dy, nullptr, blobs[1]->mutable_diff(Order::kCaffe, side));
+    if (this->blobs_.size() > 1 && this->learns(1)) AddBiasGradient(*top[0]);
+    Blob<Dtype>* below = propagate_down[0] ? bottom[0] : nullptr;
+    if (this->side() == Side::kGpu) {
+      return BackwardOnGpu(*top[0], *bottom[0], below);
     }
-    if (this->learns(0)) {
-      AddWeightGradient(dy, bottom[0]->data(Order::kCaffe, side));
-    }
-    if (!propagate_down[0]) return;
-    MakeDataGradient(dy, bottom[0]->write_diff(Order::kCaffe, side));
+    const Dtype* dy = top[0]->diff();
+    if (this->learns(0)) AddWeightGradient(dy, bottom[0]->data());
+    if (below) MakeDataGradient(dy, below->write_diff());
   }
 
  private:
-  void AddWeightGradient(const Dtype* dy, const Dtype* x) {
+  void RunOnGpu(const Blob<Dtype>& bottom, Blob<Dtype>* top) {
+    const Side side = Side::kGpu;
+    const Order order = Order::kCaffe;
+    Epilogue<Dtype> epilogue;
+    epilogue.shift = bias_or_null(side);
+    WithProducts<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const GpuKernels<Value> gpu = GpuOf<Value>();
+      const Value* x = bottom.template data_of<Value>(order, side);
+      gpu.Convolve(gpu.stream, shape_, x,
+                   this->blobs_[0]->template data_of<Value>(order, side),
+                   epilogue.template As<Value>(nullptr),
+                   top->template write_data_of<Value>(order, side));
+    });
+  }
+
+  void BackwardOnGpu(const Blob<Dtype>& top, const Blob<Dtype>& bottom,
+                     Blob<Dtype>* below) {
+    const Side side = Side::kGpu;
+    const Order order = Order::kCaffe;
+    const Blob<Dtype>& weights = *this->blobs_[0];
+    WithProducts<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const GpuKernels<Value> gpu = GpuOf<Value>();
+      const Value* dy = top.template diff_of<Value>(order, side);
+      if (this->learns(0)) {
+        const GpuScratch<Dtype> scratch(
+            Gpu().ConvWeightGradientScratch(shape_));
+        gpu.ConvWeightGradient(
+            gpu.stream, shape_, dy, bottom.template data_of<Value>(order, side),
+            scratch.data(), true, this->blobs_[0]->mutable_diff(order, side));
+      }
+      if (!below) return;
+      gpu.ConvDataGradient(gpu.stream, shape_, dy,
+                           weights.template data_of<Value>(order, side), false,
+                           below->template write_diff_of<Value>(order, side));
+    });
+  }
+
+  void AddBiasGradient(const Blob<Dtype>& top) {
     const Side side = this->side();
-    Dtype* gradient = this->blobs_[0]->mutable_diff(Order::kCaffe, side);
-    if (side == Side::kGpu) {
-      const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-      const GpuScratch<Dtype> scratch(Gpu().ConvWeightGradientScratch(shape_));
-      gpu.ConvWeightGradient(gpu.stream, shape_, dy, x, scratch.data(), true,
-                             gradient);
-      return;
-    }
+    const Broadcast outputs = {rows_, shape_.num_output, 1};
+    Dtype* db = this->blobs_[1]->mutable_diff(Order::kCaffe, side);
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Value* dy = top.template diff_of<Value>(Order::kCaffe, side);
+      RunOn<Value>(side, ScaleShiftGradients<Dtype>,
+                   &cuda::Kernels<Value>::ScaleShiftGradients, outputs, nullptr,
+                   dy, nullptr, db);
+    });
+  }
+
+  void AddWeightGradient(const Dtype* dy, const Dtype* x) {
+    Dtype* gradient = this->blobs_[0]->mutable_diff();
     if (!transpose_) return gradients().Weights(dy, x, gradient);
     // Turned, added to and turned back.
     const Scratch<Dtype> rows(transposition().count());
@@ -121,24 +155,16 @@ class InnerProductLayer : public Layer<Dtype> {
   }
 
   void MakeDataGradient(const Dtype* dy, Dtype* dx) {
-    const Side side = this->side();
-    if (side == Side::kGpu) {
-      const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-      gpu.ConvDataGradient(gpu.stream, shape_, dy, weights(side), false, dx);
-      return;
-    }
-    if (!transpose_) return gradients().Data(dy, weights(side), dx);
+    const Dtype* weights = this->blobs_[0]->data();
+    if (!transpose_) return gradients().Data(dy, weights, dx);
     const Scratch<Dtype> rows(transposition().count());
-    ToChannelsLast(transposition(), weights(side), rows.data());
+    ToChannelsLast(transposition(), weights, rows.data());
     gradients().Data(dy, rows.data(), dx);
   }
 
   const ConvGradients<Dtype>& gradients() {
     if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
     return *gradients_;
-  }
-  const Dtype* weights(Side side) const {
-    return this->blobs_[0]->data(Order::kCaffe, side);
   }
 
   void Make();

@@ -101,33 +101,50 @@ void PoolLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 
 template <typename Dtype>
 void PoolLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
+  const Side side = this->side();
+  if (this->needs_backward() && method_ != "AVE") mask_.ReshapeLike(*top[0]);
+  if (method_ == "STOCHASTIC") return ForwardStochastic(bottom[0], top[0]);
+  const Order order = Order::kChannelsLast;
+  Dtype* mask = nullptr;
+  if (method_ == "MAX" && top.size() > 1) {
+    mask = top[1]->write_data(order, side);
+  } else if (method_ == "MAX" && this->needs_backward()) {
+    mask = mask_.write_data(order, side);
+  }
+  WithValues<Dtype>(side, [&](auto kind) {
+    using Value = decltype(kind);
+    using Kernels = cuda::Kernels<Value>;
+    const Value* x = bottom[0]->template data_of<Value>(order, side);
+    Value* y = top[0]->template write_data_of<Value>(order, side);
+    if (method_ == "MAX") {
+      RunOn<Value>(side, MaxPool<Dtype>, &Kernels::MaxPool, shape_, order, x, y,
+                   mask);
+    } else {
+      RunOn<Value>(side, AveragePool<Dtype>, &Kernels::AveragePool, shape_,
+                   order, x, y);
+    }
+  });
+  if (mask && top.size() > 1 && this->needs_backward()) {
+    mask_.CopyFrom(*top[1], order, side);
+  }
+}
+
+template <typename Dtype>
+void PoolLayer<Dtype>::ForwardStochastic(Blob<Dtype>* bottom,
+                                         Blob<Dtype>* top) {
   using Kernels = cuda::Kernels<Dtype>;
   const Side side = this->side();
   const Order order = Order::kChannelsLast;
-  const Dtype* x = bottom[0]->data(order, side);
-  Dtype* y = top[0]->write_data(order, side);
-  Dtype* mask = nullptr;
-  if (this->needs_backward() && method_ != "AVE") {
-    mask_.ReshapeLike(*top[0]);
-    mask = mask_.write_data(order, side);
+  const Dtype* x = bottom->data(order, side);
+  Dtype* y = top->write_data(order, side);
+  if (this->phase() == Phase::kTest) {
+    return RunOn<Dtype>(side, StochasticPoolMean<Dtype>,
+                        &Kernels::StochasticPoolMean, shape_, order, x, y);
   }
-  if (method_ == "MAX") {
-    if (top.size() > 1) mask = top[1]->write_data(order, side);
-    RunOn<Dtype>(side, MaxPool<Dtype>, &Kernels::MaxPool, shape_, order, x, y,
-                 mask);
-    if (top.size() > 1 && this->needs_backward()) {
-      mask_.CopyFrom(*top[1], order, side);
-    }
-  } else if (method_ == "AVE") {
-    RunOn<Dtype>(side, AveragePool<Dtype>, &Kernels::AveragePool, shape_, order,
-                 x, y);
-  } else if (this->phase() == Phase::kTest) {
-    RunOn<Dtype>(side, StochasticPoolMean<Dtype>, &Kernels::StochasticPoolMean,
-                 shape_, order, x, y);
-  } else {
-    RunOn<Dtype>(side, StochasticPool<Dtype>, &Kernels::StochasticPool, shape_,
-                 order, NextSeed(), x, y, mask);
-  }
+  Dtype* mask =
+      this->needs_backward() ? mask_.write_data(order, side) : nullptr;
+  RunOn<Dtype>(side, StochasticPool<Dtype>, &Kernels::StochasticPool, shape_,
+               order, NextSeed(), x, y, mask);
 }
 
 template <typename Dtype>
@@ -135,18 +152,22 @@ void PoolLayer<Dtype>::Backward(const Blobs& top,
                                 const std::vector<bool>& propagate_down,
                                 const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  using Kernels = cuda::Kernels<Dtype>;
   const Side side = this->side();
   const Order order = Order::kChannelsLast;
-  const Dtype* dy = top[0]->diff(order, side);
-  Dtype* dx = bottom[0]->write_diff(order, side);
-  if (method_ == "AVE") {
-    RunOn<Dtype>(side, AveragePoolBackward<Dtype>,
-                 &Kernels::AveragePoolBackward, shape_, order, dy, dx);
-  } else {
-    RunOn<Dtype>(side, MaskedPoolBackward<Dtype>, &Kernels::MaskedPoolBackward,
-                 shape_, order, mask_.data(order, side), dy, dx);
-  }
+  WithValues<Dtype>(side, [&](auto kind) {
+    using Value = decltype(kind);
+    using Kernels = cuda::Kernels<Value>;
+    const Value* dy = top[0]->template diff_of<Value>(order, side);
+    Value* dx = bottom[0]->template write_diff_of<Value>(order, side);
+    if (method_ == "AVE") {
+      RunOn<Value>(side, AveragePoolBackward<Dtype>,
+                   &Kernels::AveragePoolBackward, shape_, order, dy, dx);
+    } else {
+      RunOn<Value>(side, MaskedPoolBackward<Dtype>,
+                   &Kernels::MaskedPoolBackward, shape_, order,
+                   mask_.data(order, side), dy, dx);
+    }
+  });
 }
 
 template class PoolLayer<float>;

@@ -49,6 +49,8 @@ class PoolLayer : public Layer<Dtype> {
   virtual std::vector<PoolAxis> Windows(size_t count) const = 0;
 
  private:
+  void ForwardStochastic(Blob<Dtype>* bottom, Blob<Dtype>* top);
+
   std::string method_;
   bool global_ = false;
   std::vector<PoolAxis> windows_;

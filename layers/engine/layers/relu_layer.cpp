@@ -18,6 +18,20 @@ class ReLULayer : public NeuronLayer<Dtype> {
   // Others may copy their input.
   bool Replayable() const override { return !SlopeNeedsInput(); }
 
+  void Forward(const Blobs& bottom, const Blobs& top) override {
+    if (SlopeNeedsInput()) return NeuronLayer<Dtype>::Forward(bottom, top);
+    WithValues<Dtype>(this->side(),
+                      [&](auto kind) { ForwardAs(kind, bottom, top); });
+  }
+  void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
+                const Blobs& bottom) override {
+    if (SlopeNeedsInput() || !propagate_down[0]) {
+      return NeuronLayer<Dtype>::Backward(top, propagate_down, bottom);
+    }
+    WithValues<Dtype>(this->side(),
+                      [&](auto kind) { BackwardAs(kind, top, bottom); });
+  }
+
   void LayerSetUp(const Blobs&, const Blobs&) override {
     negative_slope_ = this->Number("relu_param", "negative_slope");
   }
@@ -36,6 +50,33 @@ class ReLULayer : public NeuronLayer<Dtype> {
   bool SlopeNeedsInput() const override { return negative_slope_ < 0; }
 
  private:
+  void ForwardAs(Dtype, const Blobs& bottom, const Blobs& top) {
+    NeuronLayer<Dtype>::Forward(bottom, top);
+  }
+  void BackwardAs(Dtype, const Blobs& top, const Blobs& bottom) {
+    NeuronLayer<Dtype>::Backward(top, {true}, bottom);
+  }
+  // Of 16 bits, on the GPU.
+  template <typename Value>
+  void ForwardAs(Value, const Blobs& bottom, const Blobs& top) {
+    const Side side = Side::kGpu;
+    const Order order = Order::kChannelsLast;
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    const Value* x = bottom[0]->template data_of<Value>(order, side);
+    gpu.Relu(gpu.stream, x, top[0]->count(), negative_slope_,
+             top[0]->template write_data_of<Value>(order, side));
+  }
+  template <typename Value>
+  void BackwardAs(Value, const Blobs& top, const Blobs& bottom) {
+    const Side side = Side::kGpu;
+    const Order order = Order::kChannelsLast;
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    const Value* y = top[0]->template data_of<Value>(order, side);
+    const Value* dy = top[0]->template diff_of<Value>(order, side);
+    gpu.ReluBackward(gpu.stream, y, dy, top[0]->count(), negative_slope_,
+                     bottom[0]->template write_diff_of<Value>(order, side));
+  }
+
   Dtype negative_slope_ = 0;
 };
 

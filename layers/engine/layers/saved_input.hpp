@@ -18,6 +18,19 @@ class SavedInput {
     copy_.ReshapeLike(bottom);
     copy_.CopyFrom(bottom, bottom.order(side), side);
   }
+  // The same for a layer that takes Values, on the GPU.
+  template <typename Value>
+  void SaveAs(const Blob<Dtype>& bottom, const Blob<Dtype>& top) {
+    if (!kNarrow<Value>) return Save(bottom, top, Side::kGpu);
+    saved_ = &bottom == &top;
+    if (!saved_) return;
+    copy_.ReshapeLike(bottom);
+    const Order order = Order::kChannelsLast;
+    const Value* from = bottom.template data_of<Value>(order, Side::kGpu);
+    Gpu().CopyOnDevice(copy_.template write_data_of<Value>(order, Side::kGpu),
+                       from,
+                       static_cast<size_t>(bottom.count()) * sizeof(Value));
+  }
 
   // The bottom, or the copy.
   const Blob<Dtype>& of(const Blob<Dtype>& bottom) const {

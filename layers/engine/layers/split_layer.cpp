@@ -31,18 +31,24 @@ class SplitLayer : public Layer<Dtype> {
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
-    std::vector<const Dtype*> diffs;
     const Side side = this->side();
-    const Order order = top[0]->diff_order(side);
-    for (const Blob<Dtype>* blob : top) {
-      if (!blob->diff_storage().has_values()) continue;
-      diffs.push_back(blob->diff(order, side));
-    }
-    if (diffs.empty()) diffs.push_back(top[0]->diff(order, side));
-    const std::vector<float> ones(diffs.size(), 1.f);
-    RunOn<Dtype>(side, EltwiseSum<Dtype>, &cuda::Kernels<Dtype>::EltwiseSum,
-                 diffs, ones, bottom[0]->count(),
-                 bottom[0]->write_diff(order, side));
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Order order =
+          kNarrow<Value> ? Order::kChannelsLast : top[0]->diff_order(side);
+      std::vector<const Value*> diffs;
+      for (const Blob<Dtype>* blob : top) {
+        if (!blob->diff_storage().has_values()) continue;
+        diffs.push_back(blob->template diff_of<Value>(order, side));
+      }
+      if (diffs.empty()) {
+        diffs.push_back(top[0]->template diff_of<Value>(order, side));
+      }
+      const std::vector<float> ones(diffs.size(), 1.f);
+      RunOn<Value>(side, EltwiseSum<Dtype>, &cuda::Kernels<Value>::EltwiseSum,
+                   diffs, ones, bottom[0]->count(),
+                   bottom[0]->template write_diff_of<Value>(order, side));
+    });
   }
 };
 

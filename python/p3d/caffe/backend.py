@@ -74,12 +74,14 @@ def interface() -> ModuleType:
     if not _settled:
         name = current()
         _settled.append((name, importlib.import_module(_MODULES[name])))
-        if device := os.environ.get("P3D_DEVICE"):
-            try:
+        try:
+            if device := os.environ.get("P3D_DEVICE"):
                 set_device(device)
-            except Error:
-                _settled.clear()
-                raise
+            if precision := os.environ.get("P3D_PRECISION"):
+                set_precision(precision)
+        except Error:
+            _settled.clear()
+            raise
     return _settled[0][1]
 
 
@@ -115,6 +117,17 @@ def set_device(name: str) -> None:
     else:
         interface().set_device(index)
         interface().set_mode_gpu()
+
+
+def set_precision(name: str) -> None:
+    """How nets compute on a GPU (see p3d.gpu.set_precision). Settles the backend.
+
+    Raises Error for a precision that does not exist or that the backend does not have.
+    """
+    if hasattr(interface(), "set_precision"):
+        interface().set_precision(name)
+    elif name != "float32":
+        raise Error(f"a real Caffe computes in float32, not in {name}; take the backend 'embedded'")
 
 
 def _check(name: str) -> None:

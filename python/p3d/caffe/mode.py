@@ -27,6 +27,14 @@ def set_mode_gpu() -> None:
         gpu.run(True)
 
 
+def set_precision(name: str) -> None:
+    """Choose how nets compute on a GPU: "float32", "tf32", "bf16" or "fp16" (not in pycaffe).
+
+    See p3d.gpu.set_precision. Raises Error for another name.
+    """
+    gpu.set_precision(name)
+
+
 def set_device(device: int) -> None:
     """Choose a GPU for set_mode_gpu; as there, only a warning where there are no kernels.
 

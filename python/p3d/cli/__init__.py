@@ -79,6 +79,11 @@ def _run(verb: str, arguments: list[str]) -> int:
 
         backend.set_device(args.device)
         os.environ["P3D_DEVICE"] = args.device  # for processes that this one starts
+    if args.precision is not None:
+        from p3d.caffe import backend
+
+        backend.set_precision(args.precision)
+        os.environ["P3D_PRECISION"] = args.precision
     return module.run(args) or 0
 
 
@@ -105,6 +110,11 @@ def _parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--device", metavar="D", help="where nets run: cpu (default), cuda or cuda:N, the N-th GPU"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "tf32", "bf16", "fp16"),
+        help="how nets compute on a GPU (default: float32)",
     )
     return parser
 

@@ -1,0 +1,92 @@
+#ifndef P3D_ENGINE_VALUES_HPP_
+#define P3D_ENGINE_VALUES_HPP_
+
+#include <type_traits>
+
+#include "engine/gpu.hpp"
+#include "kernels/error.hpp"
+#include "kernels/narrow.hpp"
+
+namespace p3d {
+
+// Whether values of this kind take 16 bits. Such are on the GPU only.
+template <typename Value>
+constexpr bool kNarrow = sizeof(Value) == 2;
+
+// Which of the two they are.
+template <typename Value>
+constexpr Precision KindOf() {
+  return std::is_same<Value, Bf16>::value ? Precision::kBf16 : Precision::kFp16;
+}
+
+namespace detail {
+
+template <typename Body>
+void WithValues(double, Side, const Body& body) {
+  body(double());
+}
+template <typename Body>
+void WithValues(float, Side side, const Body& body) {
+  const Precision kind = side == Side::kGpu ? precision() : Precision::kFloat32;
+  if (kind == Precision::kBf16) return body(Bf16());
+  if (kind == Precision::kFp16) return body(Fp16());
+  body(float());
+}
+
+template <typename Body>
+void WithProducts(double, Side, const Body& body) {
+  body(double());
+}
+template <typename Body>
+void WithProducts(float, Side side, const Body& body) {
+  if (side == Side::kGpu && precision() == Precision::kTf32) {
+    return body(Tf32());
+  }
+  WithValues(float(), side, body);
+}
+
+template <bool narrow>
+struct HostCall {
+  template <typename Host, typename... Args>
+  static void Run(Host host, const Args&... args) {
+    host(args...);
+  }
+};
+template <>
+struct HostCall<true> {
+  template <typename Host, typename... Args>
+  static void Run(Host, const Args&...) {
+    Fail("the host has no kernels for values of 16 bits");
+  }
+};
+
+}  // namespace detail
+
+// Calls body(Value()) for the kind of values that a layer of Dtype reads and
+// writes on `side` at the present precision: Dtype, Bf16 or Fp16...
+template <typename Dtype, typename Body>
+void WithValues(Side side, const Body& body) {
+  detail::WithValues(Dtype(), side, body);
+}
+// ... and for that which its products take: Tf32 as well.
+template <typename Dtype, typename Body>
+void WithProducts(Side side, const Body& body) {
+  detail::WithProducts(Dtype(), side, body);
+}
+
+// Runs a kernel that both sides have under one name:
+//
+//   RunOn<Value>(side, Relu<Dtype>, &cuda::Kernels<Value>::Relu, x, ...);
+template <typename Value, typename Host, typename Device, typename... Args>
+void RunOn(Side side, Host host, Device cuda::Kernels<Value>::* device,
+           const Args&... args) {
+  if (side == Side::kHost) {
+    return detail::HostCall<kNarrow<Value>>::Run(host, args...);
+  }
+  const GpuKernels<Value> gpu = GpuOf<Value>();
+  (gpu.*device)(gpu.stream, args...);
+}
+
+}  // namespace p3d
+
+#endif  // P3D_ENGINE_VALUES_HPP_
