@@ -69,6 +69,9 @@ class Net {
   Dtype ForwardBackward(const Poll& poll = Poll());
   // Sets the diffs of all parameters to 0.
   void ClearParamDiffs();
+  // From now on all gradients are `scale` times what they are.
+  void ScaleLoss(float scale);
+  float loss_scale() const { return loss_scale_; }
   // Whether a layer's parameter blob is its own, not that of an earlier layer
   // which shares it by name.
   bool owns_param(int layer, int blob) const;
@@ -235,6 +238,7 @@ class Net {
   bool planning_ = true;
   bool layerwise_ = false;
   std::unique_ptr<Plan> plan_;
+  float loss_scale_ = 1;
   bool lean_ = true;
   std::unique_ptr<TrainingPlan> training_plan_;
   // The last planned forward: its last layer, and copies of those tops of

@@ -135,7 +135,20 @@ void Net<Dtype>::FillLossDiffs(int index) {
     Blob<Dtype>& blob = *blobs_[id];
     if (loss_weights_[id] == 0 || blob.diff_storage().has_values()) continue;
     std::fill_n(blob.write_diff(), blob.count(),
-                static_cast<Dtype>(loss_weights_[id]));
+                static_cast<Dtype>(loss_scale_ * loss_weights_[id]));
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::ScaleLoss(float scale) {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  if (scale == loss_scale_) return;
+  loss_scale_ = scale;
+  for (size_t id = 0; id < blobs_.size(); ++id) {
+    if (loss_weights_[id] != 0) blobs_[id]->diff_storage().SetSource(nullptr);
+  }
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    FillLossDiffs(static_cast<int>(i));
   }
 }
 
@@ -278,6 +291,7 @@ void Net<Dtype>::SyncDiffs() {
 #define P3D_INSTANTIATE(Dtype)                               \
   template void Net<Dtype>::FindGradients(bool);             \
   template void Net<Dtype>::FillLossDiffs(int);              \
+  template void Net<Dtype>::ScaleLoss(float);                \
   template void Net<Dtype>::RememberShapes(int);             \
   template void Net<Dtype>::BackwardLayer(int);              \
   template void Net<Dtype>::TouchDiffs();                    \

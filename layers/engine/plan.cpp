@@ -33,6 +33,7 @@ void Plan::PlaceInArena(const std::vector<bool>& keep) {
   for (int id : made) {
     Storage<float>* storage = &net_->blobs()[id]->storage();
     if (keep[id]) {
+      kept_.push_back(id);
       stay.insert(storage);
       for (Side side : {Side::kHost, Side::kGpu}) storage->Bind(nullptr, side);
       storage->BindNarrow(nullptr);
@@ -115,7 +116,19 @@ float Plan::RunSteps(const Poll& poll, std::vector<StepTime>* times) {
     times->back().milliseconds =
         std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   }
+  WidenKept();
   return loss;
+}
+
+// Whoever asks for them wants floats: made here, it is part of a graph.
+void Plan::WidenKept() {
+  if (arena_->side() == Side::kHost) return;
+  for (int id : kept_) {
+    const Blob<float>& blob = *net_->blobs()[id];
+    if (blob.storage().on_gpu().narrow) {
+      blob.data(blob.order(Side::kGpu), Side::kGpu);
+    }
+  }
 }
 
 void Plan::LoseOthers() {

@@ -42,6 +42,7 @@ class Plan {
   float RunSteps(const Poll& poll, std::vector<StepTime>* times);
   void PlaceInArena(const std::vector<bool>& keep);
   NextWeights WeightsBehind(const PlanStep* step) const;
+  void WidenKept();
   void LoseOthers();
 
   Net<float>* net_;
@@ -50,6 +51,7 @@ class Plan {
   std::unique_ptr<PlanArena> arena_;
   std::unique_ptr<Buffer> workspace_;
   std::vector<int> lost_;  // blobs without values after a run
+  std::vector<int> kept_;  // and those with
   std::unique_ptr<PlanGraph> graph_;
 };
 

@@ -304,6 +304,15 @@ void Storage<Dtype>::BindNarrow(void* memory) {
 }
 
 template <typename Dtype>
+void Storage<Dtype>::DropWide() {
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  if (!gpu_.narrow || !host_.wide()) return;
+  gpu_.caffe = gpu_.last = false;
+  gpu_caffe_.reset();
+  gpu_last_.reset();
+}
+
+template <typename Dtype>
 typename Storage<Dtype>::OnGpu Storage<Dtype>::on_gpu() const {
   OnGpu now;
   now.caffe = gpu_.caffe;

@@ -94,6 +94,9 @@ class Storage {
   void Bind(Dtype* memory, Side side = Side::kHost);
   // ... and those of 16 bits on the GPU.
   void BindNarrow(void* memory);
+  // Frees the memory of Dtypes on the GPU where it can be done without: 16 bits
+  // are there as well, and the host has the values.
+  void DropWide();
 
   // --- for a graph of kernels, which knows nothing but addresses
 

@@ -199,6 +199,10 @@ void BindNetClass(py::module_& m, const std::string& suffix) {
           "until they are asked for.")
       .def("clear_param_diffs", &N::ClearParamDiffs,
            py::call_guard<py::gil_scoped_release>())
+      .def("scale_loss", &N::ScaleLoss, py::arg("scale"),
+           py::call_guard<py::gil_scoped_release>(),
+           "From now on all gradients are so many times what they are.")
+      .def_property_readonly("loss_scale", &N::loss_scale)
       .def("profile", &Profile<Dtype>,
            "One whole forward; a dict per step with its milliseconds.")
       .def("reshape", &N::Reshape, py::call_guard<py::gil_scoped_release>())

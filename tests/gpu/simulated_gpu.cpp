@@ -140,11 +140,13 @@ class Memory {
    private:
     void Protect(int protection) {
       constexpr size_t kFew = 16 << 20;
-      if (memory_->top_ > 0 && (memory_->top_ < kFew || !memory_->readable_)) {
-        memory_->readable_ = protection != PROT_NONE;
-        mprotect(memory_->base_, (memory_->top_ + 4095) / 4096 * 4096,
-                 protection);
+      const bool open = protection != PROT_NONE;
+      if (open ? memory_->readable_ >= memory_->top_ : memory_->top_ >= kFew) {
+        return;
       }
+      memory_->readable_ = open ? memory_->top_ : 0;
+      mprotect(memory_->base_, (memory_->top_ + 4095) / 4096 * 4096,
+               protection);
     }
     Memory* memory_;
     std::lock_guard<std::recursive_mutex> lock_;
@@ -156,7 +158,7 @@ class Memory {
   size_t in_use_ = 0;
   size_t top_ = 0;
   int open_ = 0;
-  bool readable_ = false;
+  size_t readable_ = 0;            // bytes from base_ whose pages are open
   std::map<size_t, size_t> used_;  // place -> size
   std::recursive_mutex mutex_;
 };

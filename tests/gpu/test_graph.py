@@ -17,6 +17,14 @@ def test_values_are_those_of_the_processor(scenario: str, run) -> None:
     assert done.returncode == 0, f"{FILE.name} {scenario}:\n{done.stdout}{done.stderr}"
 
 
+@pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
+@pytest.mark.parametrize("scenario", [found.__name__ for found in graph_scenarios.LAUNCHES])
+def test_values_of_fewer_digits_are_near(scenario: str, precision: str, run) -> None:
+    done = run(FILE, scenario, P3D_PRECISION=precision)
+    where = f"P3D_PRECISION={precision} {FILE.name} {scenario}"
+    assert done.returncode == 0, f"{where}:\n{done.stdout}{done.stderr}"
+
+
 @pytest.mark.skipif("P3D_CUDA_LIBRARY" in os.environ, reason="a real GPU captures")
 @pytest.mark.parametrize("scenario", ["changing_inputs", "weights_written"])
 def test_without_graphs_it_goes_step_by_step(scenario: str, run) -> None:

@@ -101,8 +101,10 @@ class InnerProductLayer : public Layer<Dtype> {
       using Value = decltype(kind);
       const GpuKernels<Value> gpu = GpuOf<Value>();
       const Value* x = bottom.template data_of<Value>(order, side);
-      gpu.Convolve(gpu.stream, shape_, x,
-                   this->blobs_[0]->template data_of<Value>(order, side),
+      const Value* weights =
+          this->blobs_[0]->template data_of<Value>(order, side);
+      if (this->phase() == Phase::kTest) this->blobs_[0]->storage().DropWide();
+      gpu.Convolve(gpu.stream, shape_, x, weights,
                    epilogue.template As<Value>(nullptr),
                    top->template write_data_of<Value>(order, side));
     });

@@ -24,6 +24,7 @@ from p3d.caffe import (
     weight_writer,
 )
 from p3d.caffe.learning_rate import LearningRate
+from p3d.caffe.loss_scale import LossScale
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.pycaffe import Net
 from p3d.caffe.wording import did_you_mean
@@ -69,6 +70,7 @@ class Solver:
         self.requested_action: Callable[[], str | None] = lambda: None
         self._callbacks: list[tuple[Callable[[], object], Callable[[], object]]] = []
         self._losses: dict[int, float] = {}  # by iteration: the last ones, for average_loss
+        self._loss_scale = LossScale()
         self._stopped = False
         self._saved: int | None = None  # the iteration of the last snapshot
         # Where the iteration began that runs now; None while weights are being changed.
@@ -160,19 +162,24 @@ class Solver:
         if self._display_due():
             log.info("Iteration %d, lr = %g", self.iter, rate)
         squares = self._updater.gradient_squares()
+        scale = self.net._net.loss_scale
         if not all(map(math.isfinite, squares)):
+            if self._loss_scale.refuse():
+                self.iter += 1
+                return
             where = finite.first_in_backward(self.net, self._updater.params, squares)
             raise Error(self._not_finite(where))
         self._place = None
         broken = self._updater.apply(
             **update_rules.numbers(self.type, self.param, rate, self.iter),
             l1=self.param.regularization_type == "L1",
-            gradient_scale=self._clipping(sum(squares)) / self.param.iter_size,
+            gradient_scale=self._clipping(sum(squares) / scale**2) / self.param.iter_size / scale,
         )
         if broken >= 0:
             layer, blob, *_ = self._updater.params[broken]
             name = self.net._layer_names[layer]
             raise Error(self._not_finite(f"in the updated weights of layer '{name}', blob {blob}"))
+        self._loss_scale.accept()
         self.iter += 1
 
     # --- one iteration
@@ -183,6 +190,7 @@ class Solver:
 
     def _iterate(self) -> None:
         self.net.clear_param_diffs()
+        self.net._net.scale_loss(self._loss_scale.value)
         for on_start, _ in self._callbacks:
             on_start()
         loss = float(np.mean([self._forward_backward() for _ in range(self.param.iter_size)]))

@@ -1,0 +1,45 @@
+"""The factor on a loss that keeps gradients within the range of fp16."""
+
+from __future__ import annotations
+
+import logging
+
+from p3d import _core
+
+_FIRST, _PATIENCE = 2.0**13, 1000
+log = logging.getLogger("p3d")
+
+
+class LossScale:
+    """Grows while all gradients are finite and shrinks when one is not (dynamic loss scaling,
+    Micikevicius et al., Mixed Precision Training, ICLR 2018).
+
+    Powers of two, so that it shows in gradients only where they would get lost without it. Stays 1
+    unless nets run on a GPU in fp16.
+    """
+
+    def __init__(self) -> None:
+        self._scale = _FIRST
+        self._steps = 0  # since it changed
+
+    @property
+    def value(self) -> float:
+        """What the loss is multiplied by before the next backward."""
+        return self._scale if _core.gpu_mode() and _core.precision() == "fp16" else 1.0
+
+    def accept(self) -> None:
+        """A step's gradients were finite."""
+        self._steps += 1
+        if self._steps == _PATIENCE:
+            self._set(2 * self._scale)
+
+    def refuse(self) -> bool:
+        """They were not. False where the scale is not the reason."""
+        if self.value == 1:
+            return False
+        self._set(self._scale / 2)
+        log.info("Gradients beyond fp16: no update, the loss is scaled by %g now", self._scale)
+        return True
+
+    def _set(self, scale: float) -> None:
+        self._scale, self._steps = scale, 0

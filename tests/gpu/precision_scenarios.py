@@ -1,0 +1,126 @@
+"""Trainings on a GPU in fewer digits than float32: python precision_scenarios.py NAME"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import training_nets
+
+import p3d.caffe as caffe
+from p3d import _core
+from p3d.caffe import loss_scale
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+from test_training_plan import CASES, make
+
+# How far all gradients of a net together may be off, as a part of their length: the nets have BN
+# over few values, which makes more of an error.
+BOUNDS = {"tf32": 5e-3, "bf16": 0.1, "fp16": 0.02}
+PRECISION = os.environ.get("P3D_PRECISION", "float32")
+
+
+def gradients_of(text: str) -> list[dict[str, np.ndarray]]:
+    """Of the parameters: of a planned net, and of one that runs layer by layer."""
+    nets = make(text)
+    result = []
+    for net in nets:
+        net._forward_backward()
+        result.append(
+            {f"{name} {i}": blob.diff.copy() for name, blobs in net.params.items()
+             for i, blob in enumerate(blobs)}
+        )  # fmt: skip
+    return result
+
+
+def length(arrays: dict[str, np.ndarray]) -> float:
+    return float(np.sqrt(sum(np.square(a, dtype=np.float64).sum() for a in arrays.values())))
+
+
+def gradients() -> None:
+    """Those of every net are near those of the processor."""
+    exact = 0
+    for name, text in CASES.items():
+        caffe.set_mode_cpu()
+        want = gradients_of(text)[1]
+        caffe.set_mode_gpu()
+        for got, how in zip(gradients_of(text), ("planned", "layer by layer"), strict=True):
+            off = length({key: got[key] - want[key] for key in want})
+            assert off <= BOUNDS[PRECISION] * length(want), f"{name}, {how}: {off / length(want)}"
+            exact += off == 0
+    assert exact < len(CASES) or PRECISION == "tf32", "nothing was rounded to 16 bits"
+
+
+def solver(folder: str) -> Any:
+    return caffe.get_solver(str(training_nets.solver_file(Path(folder))))
+
+
+def training() -> None:
+    """A solver comes to the same weights, as near as its gradients are."""
+    with tempfile.TemporaryDirectory() as folder:
+        caffe.set_mode_cpu()
+        want, got = solver(folder), None
+        start = training_nets.weights(want)
+        want.step(8)
+        caffe.set_mode_gpu()
+        got = solver(folder)
+        got.step(8)
+    learned, reached = training_nets.weights(want), training_nets.weights(got)
+    way = {key: learned[key] - start[key] for key in start}
+    off = {key: learned[key] - reached[key] for key in start}
+    assert length(off) <= BOUNDS[PRECISION] * length(way), length(off) / length(way)
+
+
+def learned(made: Any) -> dict[str, np.ndarray]:
+    """What updates change: BN's running statistics are a forward's."""
+    weights = training_nets.weights(made)
+    return {key: value for key, value in weights.items() if key not in ("bn/2", "bn/3")}
+
+
+def too_large_a_scale() -> None:
+    """Gradients beyond fp16 leave the weights as they are and halve the factor on the loss."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = solver(folder)
+    scale = made._loss_scale
+    scale._scale = 2.0**30
+    before = learned(made)
+    made.step(1)
+    assert made.iter == 1
+    assert scale.value == 2.0**29
+    training_nets.same(learned(made), before)
+    made.step(29)
+    assert scale.value < 2.0**29
+    assert np.abs(made.net.params["fc1"][0].data - before["fc1/0"]).max() > 0.001
+    made.net._forward_backward()  # a person's own step with gradients of any size
+    made.apply_update()
+
+
+def growing_scale() -> None:
+    """The factor on the loss doubles after so many good steps, and shows in no weight."""
+    loss_scale._PATIENCE = 3
+    with tempfile.TemporaryDirectory() as folder:
+        one, other = solver(folder), solver(folder)
+    other._loss_scale._scale *= 2
+    start = one.net.params["fc1"][0].data.copy()
+    np.testing.assert_array_equal(other.net.params["fc1"][0].data, start)
+    for made in (one, other):
+        caffe.set_random_seed(1)
+        made.step(4)
+    assert one._loss_scale.value == 2 * 2.0**13
+    assert np.abs(one.net.params["fc1"][0].data - start).max() > 0.001
+    for key, value in training_nets.weights(one).items():
+        np.testing.assert_allclose(training_nets.weights(other)[key], value, rtol=0, atol=1e-5)
+
+
+def main(name: str) -> None:
+    caffe.set_mode_gpu()
+    assert _core.precision() == PRECISION
+    globals()[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
