@@ -23,7 +23,7 @@ void* Enough(Pointer* memory, size_t bytes) {
   return (*memory)->data();
 }
 
-// Between Dtypes and values of 16 bits, on the GPU.
+// Between Dtypes and values of 16 bits, on the GPU; from Caffe's order too.
 void ToNarrow(Precision kind, const float* from, int64_t count, void* to) {
   if (kind == Precision::kBf16) {
     const auto gpu = GpuOf<Bf16>();
@@ -31,6 +31,16 @@ void ToNarrow(Precision kind, const float* from, int64_t count, void* to) {
   } else {
     const auto gpu = GpuOf<Fp16>();
     gpu.Narrow(gpu.stream, from, count, static_cast<Fp16*>(to));
+  }
+}
+void ToNarrowLast(Precision kind, const Geometry& geometry, const float* from,
+                  void* to) {
+  if (kind == Precision::kBf16) {
+    const auto gpu = GpuOf<Bf16>();
+    gpu.ToChannelsLast(gpu.stream, geometry, from, static_cast<Bf16*>(to));
+  } else {
+    const auto gpu = GpuOf<Fp16>();
+    gpu.ToChannelsLast(gpu.stream, geometry, from, static_cast<Fp16*>(to));
   }
 }
 void ToWide(Precision kind, const void* from, int64_t count, float* to) {
@@ -43,6 +53,9 @@ void ToWide(Precision kind, const void* from, int64_t count, float* to) {
   }
 }
 void ToNarrow(Precision, const double*, int64_t, void*) {
+  Fail("doubles are not rounded to 16 bits");
+}
+void ToNarrowLast(Precision, const Geometry&, const double*, void*) {
   Fail("doubles are not rounded to 16 bits");
 }
 void ToWide(Precision, const void*, int64_t, double*) {
@@ -232,9 +245,18 @@ const void* Storage<Dtype>::Narrow(NarrowPlace place,
   if (there()) return NarrowMemory();
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   if (there()) return NarrowMemory();
-  const Dtype* from = data(place.order, geometry, Side::kGpu);
+  // In one go where nothing lies channels last yet.
+  const bool turned = place.order == Order::kChannelsLast &&
+                      !LiesLast(Side::kHost) && !LiesLast(Side::kGpu);
+  const Order order = turned ? Order::kCaffe : place.order;
+  const Dtype* from = data(order, geometry, Side::kGpu);
   void* const to = NarrowMemory();
-  ToNarrow(place.kind, from, count_, to);
+  if (turned) {
+    ToNarrowLast(place.kind, geometry, from, to);
+    last_geometry_ = geometry;
+  } else {
+    ToNarrow(place.kind, from, count_, to);
+  }
   narrow_place_ = place;
   gpu_.narrow = true;
   return to;

@@ -41,6 +41,7 @@
   X(EltwiseMax)                   \
   X(EltwiseMaxBackward)           \
   X(EpilogueBackward)             \
+  X(ToChannelsLast)               \
   X(Relu)                         \
   X(ReluBackward)                 \
   X(MaxPool)                      \
@@ -54,7 +55,6 @@
   X(Moments)                \
   X(LogLoss)                \
   X(SoftmaxLossBackward)    \
-  X(ToChannelsLast)         \
   X(ToCaffeOrder)           \
   X(Sigmoid)                \
   X(SigmoidBackward)        \

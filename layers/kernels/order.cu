@@ -8,11 +8,11 @@ namespace cuda {
 namespace {
 
 // to[n, b, a] = from[n, a, b], read out of order and written in order.
-template <typename Dtype>
+template <typename From, typename To>
 struct TransposeKernel {
   int64_t rows, columns;  // a < rows, b < columns
-  const Dtype* from;
-  Dtype* to;
+  const From* from;
+  To* to;
 
   P3D_HOST_DEVICE void operator()(int64_t place) const {
     const int64_t line = Quotient(place, rows);
@@ -25,28 +25,33 @@ struct TransposeKernel {
 
 }  // namespace
 
-template <typename Dtype>
-void ToChannelsLast(CUstream_st* stream, const Geometry& g, const Dtype* from,
-                    Dtype* to) {
-  ForEach(stream, "ToChannelsLast", g.count(),
-          TransposeKernel<Dtype>{g.channels, g.pixels, from, to});
+template <typename Value>
+void ToChannelsLast(CUstream_st* stream, const Geometry& g,
+                    const RealOf<Value>* from, Value* to) {
+  ForEach(
+      stream, "ToChannelsLast", g.count(),
+      TransposeKernel<RealOf<Value>, Value>{g.channels, g.pixels, from, to});
 }
 
 template <typename Dtype>
 void ToCaffeOrder(CUstream_st* stream, const Geometry& g, const Dtype* from,
                   Dtype* to) {
   ForEach(stream, "ToCaffeOrder", g.count(),
-          TransposeKernel<Dtype>{g.pixels, g.channels, from, to});
+          TransposeKernel<Dtype, Dtype>{g.pixels, g.channels, from, to});
 }
 
-#define P3D_INSTANTIATE(Dtype)                                              \
-  template void ToChannelsLast(CUstream_st*, const Geometry&, const Dtype*, \
-                               Dtype*);                                     \
-  template void ToCaffeOrder(CUstream_st*, const Geometry&, const Dtype*,   \
-                             Dtype*)
+#define P3D_INSTANTIATE(Value)                                \
+  template void ToChannelsLast(CUstream_st*, const Geometry&, \
+                               const RealOf<Value>*, Value*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
+P3D_INSTANTIATE(Bf16);
+P3D_INSTANTIATE(Fp16);
 #undef P3D_INSTANTIATE
+
+template void ToCaffeOrder(CUstream_st*, const Geometry&, const float*, float*);
+template void ToCaffeOrder(CUstream_st*, const Geometry&, const double*,
+                           double*);
 
 }  // namespace cuda
 }  // namespace p3d

@@ -63,6 +63,7 @@ def use(index: int) -> None:
     on another one already.
     """
     _load()
+    _check_precision(precision(), index)
     _core.use_gpu(index)
     _used[:] = [index]
 
@@ -88,8 +89,10 @@ def set_precision(name: str) -> None:
     fp16      values between layers have 16 bits, 11 binary digits, and end at 65504
 
     Sums, weights, their gradients and what solvers do with them are float32 always. Raises Error
-    for another name.
+    for another name, and for bf16 where the GPU in use has no units for it.
     """
+    if _used:
+        _check_precision(name, _used[0])
     _core.set_precision(name)
 
 
@@ -115,6 +118,18 @@ def describe() -> str:
     """The GPU in use in words."""
     gpu = current()
     return f"GPU {gpu.index} ({gpu.name}), {precision()}, {software()}"
+
+
+def _check_precision(name: str, index: int) -> None:
+    if name != "bf16":
+        return
+    gpu = _describe(index)
+    if gpu.capability < (8, 0):
+        has = ".".join(map(str, gpu.capability))
+        raise Error(
+            f"bf16 needs a GPU of compute capability 8.0 or newer, GPU {index} ({gpu.name}) has "
+            f"{has}; take fp16 or float32"
+        )
 
 
 def _describe(index: int) -> Gpu:

@@ -10,7 +10,8 @@
 //   - while a graph is captured, kernels are noted down instead of run, and
 //     anything else throws Error; with $P3D_SIMULATED_CAPTURE=0 all captures
 //     do;
-//   - it is full at $P3D_SIMULATED_MIB (default 2048).
+//   - it is full at $P3D_SIMULATED_MIB (default 2048), and its compute
+//     capability is $P3D_SIMULATED_CAPABILITY.0 (default 9).
 //
 // With $P3D_SIMULATED_FAULT=N its Nth kernel fails, counted from 1, and so does
 // whatever is asked of it from then on, as of a GPU that met a wrong address;
@@ -233,6 +234,8 @@ DeviceInfo DescribeDevice(int device) {
         "; this machine has 1, counted from 0");
   DeviceInfo info;
   info.name = "simulated GPU";
+  const char* major = std::getenv("P3D_SIMULATED_CAPABILITY");
+  info.major = major ? std::atoi(major) : 9;
   info.memory = TheMemory().size();
   info.free = info.memory - TheMemory().in_use();
   info.gflops = 1;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,11 +37,25 @@ def test_the_command_line_says_how(run) -> None:
     assert "'float32', 'tf32', 'bf16', 'fp16'" in done.stderr
 
 
+@pytest.mark.skipif("P3D_CUDA_LIBRARY" in os.environ, reason="a real GPU is what it is")
+def test_an_old_gpu_has_no_bf16(run) -> None:
+    message = "bf16 needs a GPU of compute capability 8.0 or newer, GPU 0 (simulated GPU) has 7.0"
+    command = ["-m", "p3d", "info", TINY, "--device", "cuda:0", "--precision"]
+    done = run(*command, "bf16", P3D_SIMULATED_CAPABILITY="7")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert run(*command, "fp16", P3D_SIMULATED_CAPABILITY="7").returncode == 0
+    done = run("-m", "p3d", "info", TINY, P3D_PRECISION="bf16", P3D_SIMULATED_CAPABILITY="7")
+    assert done.returncode == 0, "nothing runs on the GPU"
+    code = "import p3d.caffe as c; c.set_precision('bf16'); c.set_device(0)"
+    assert message in run("-c", code, P3D_SIMULATED_CAPABILITY="7").stderr
+
+
 def test_an_unknown_precision_is_refused(run) -> None:
     done = run("-c", "import p3d.caffe as c; c.set_precision('half')")
     assert "there is no precision 'half'; there are float32, tf32, bf16 and fp16" in done.stderr
-    done = run("-m", "p3d", "info", TINY, P3D_PRECISION="half")
-    assert done.returncode in (0, 1)
+    done = run("-m", "p3d", "time", TINY, P3D_PRECISION="half")
+    assert "there is no precision 'half'" in done.stderr
 
 
 def test_nothing_changes_on_the_processor() -> None:
