@@ -3,10 +3,12 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "engine/gpu.hpp"
 #include "engine/net.hpp"
+#include "engine/plan_arena.hpp"
 #include "engine/plan_graph.hpp"
 #include "engine/plan_step.hpp"
 #include "kernels/buffer.hpp"
@@ -36,10 +38,19 @@ class Plan {
   int last() const { return last_; }
   // What the plan was made for.
   Side side() const { return arena_->side(); }
+  // The arena's size, and that of a plan that is not made.
+  size_t arena_bytes() const { return arena_->bytes(); }
+  static size_t ArenaBytes(Net<float>* net, int last,
+                           const std::vector<bool>& keep);
+  // Null where the plan's steps cannot be a graph.
+  const PlanGraph* graph() const { return graph_.get(); }
 
  private:
   explicit Plan(Net<float>* net, int last) : net_(net), last_(last) {}
   float RunSteps(const Poll& poll, std::vector<StepTime>* times);
+  // What has memory of its own, and how all else lies.
+  std::set<const Storage<float>*> Staying(const std::vector<bool>& keep) const;
+  ArenaLayout Layout(const std::vector<bool>& keep) const;
   void PlaceInArena(const std::vector<bool>& keep);
   NextWeights WeightsBehind(const PlanStep* step) const;
   void LoseOthers();

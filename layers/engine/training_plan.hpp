@@ -10,6 +10,7 @@
 
 #include "engine/gpu.hpp"
 #include "engine/net.hpp"
+#include "engine/plan_arena.hpp"
 #include "engine/plan_step.hpp"
 #include "kernels/buffer.hpp"
 
@@ -40,11 +41,16 @@ class TrainingPlan {
 
   // What the plan was made for.
   Side side() const { return arena_->side(); }
+  // The arena's size, and what a plan that is not made needs for its arena and
+  // for the values that it keeps; 0 where none can be made.
+  size_t arena_bytes() const { return arena_->bytes(); }
+  static size_t Bytes(Net<float>* net, const std::vector<bool>& keep);
 
  private:
   explicit TrainingPlan(Net<float>* net) : net_(net) {}
   bool FindRoots();
   void FindLost(const std::vector<bool>& keep);
+  ArenaLayout Layout() const;
   void PlaceInArena();
   bool active(const PlanStep& step) const;
   bool convolves_back(const PlanStep& step) const;
