@@ -70,6 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         rows = _check(Path(work), args.num)
         if rows[0].passed:
             library = Path(work) / "libp3d_cuda.so"
+            figures["device_query"] = _query(library)
             rows.append(check_end_to_end(library, NET, figures, began + SECONDS))
             rows += check_targets(library, NET, gpu_targets.TARGETS, figures, began + SECONDS)
     rows.append(_check_caffe(args.caffe) if args.caffe else NO_CAFFE)
@@ -245,6 +246,15 @@ def _floor(
     passes = 3 if target.train else 1
     macs = run["gmac"] * 1e9
     return gpu_targets.floor_ms(run["device"], target.precision, macs, values, passes)
+
+
+def _query(library: Path) -> dict[str, Any] | None:
+    """What `p3d device_query` says of GPUs and versions."""
+    environment = {**os.environ, "P3D_CUDA_LIBRARY": str(library)}
+    command = [sys.executable, "-m", "p3d", "device_query", "--json"]
+    error, output = _output(command, environment)
+    found: dict[str, Any] | None = None if error else json.loads(output)
+    return found
 
 
 def write_figures(path: Path, figures: dict[str, Any], rows: Sequence[Row]) -> None:

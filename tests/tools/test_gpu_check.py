@@ -81,6 +81,9 @@ def test_targets_are_measured_with_the_library(tmp_path: Path) -> None:
     assert "no torch to compare with (torch-last: " in rows[0].result
     assert "ms per clip" in rows[2].result or "has no precision bf16" in rows[2].result
     assert len(figures["comparisons"][0]["profile"]["steps"]) > 3
+    query = gpu_check._query(library)
+    assert query is not None
+    assert query["gpus"][0]["name"] == "simulated GPU"
     late = gpu_check.check_targets(library, str(TINY), targets[3:], figures, time.monotonic())
     assert late == [gpu_check.Row("inference float32, batch 1", True, "not run: no time was left")]
     gpu_check.write_figures(tmp_path / "figures.json", figures, rows)

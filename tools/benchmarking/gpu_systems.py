@@ -58,8 +58,9 @@ class OnGpu:
         return self._run(clip, other)
 
 
-def _use(device: str, precision: str) -> Any:
-    from p3d import _core, caffe, gpu
+def _use(device: str, precision: str) -> tuple[Any, Callable[[], float]]:
+    """p3d.caffe, set to compute there in that precision, and the memory that it took at most."""
+    from p3d import caffe, gpu
 
     gpu.use(gpu.parse(device) or 0)
     gpu.run(True)
@@ -67,7 +68,9 @@ def _use(device: str, precision: str) -> Any:
         caffe.set_precision(precision)
     elif precision != "float32":
         raise RuntimeError(f"this version of caffe-p3d has no precision {precision}")
-    return caffe, lambda: _core.gpu_bytes_in_use() / (1 << 20)
+    before = gpu.current().free
+    # What was ever needed stays with the process.
+    return caffe, lambda: (before - gpu.current().free) / (1 << 20)
 
 
 def load_p3d(job: Job, device: str, precision: str) -> OnGpu:
@@ -115,7 +118,7 @@ def _torch(precision: str, device: str) -> tuple[Any, Any, Callable[[], float]]:
     def mib() -> float:
         if where.type != "cuda":
             return 0.0
-        return float(torch.cuda.max_memory_allocated(where)) / (1 << 20)
+        return float(torch.cuda.max_memory_reserved(where)) / (1 << 20)
 
     return torch, cast, mib
 
