@@ -92,6 +92,47 @@ def test_targets_are_measured_with_the_library(tmp_path: Path) -> None:
     assert written["rows"][0]["result"] == rows[0].result
 
 
+@pytest.mark.parametrize(
+    ("said", "rows", "runs"),
+    [
+        ("it was ended after 150 s", ["open", "open"], [0, 1, 1]),
+        ("benchmark\n REFUSED: prob differs\n}", ["not run: REFUSED", "not run: REFUSED"], [0, 0]),
+        ("RuntimeError: has no precision bf16", ["not run: RuntimeError"] * 2, [0, 0]),
+    ],
+)
+def test_what_torch_cannot_do_in_time_is_left_out(said, rows, runs, monkeypatch) -> None:
+    """Its compiler is not tried a second time."""
+    ours = {**_row("caffe-p3d", 1, 10), "peak_mib": 10}
+    run = {"device": "none", "gmac": 1, "rows": [ours, _row("torch-last", 2, 20)]}
+    tried = []
+
+    def output(command, environment=None, seconds=None) -> tuple[str, str]:
+        if "time" in command:
+            return "", json.dumps({"steps": []})
+        quick = command[-2:] == gpu_check.QUICK
+        tried.append(int(quick))
+        return ("", json.dumps({"runs": [run]})) if quick else (said, "")
+
+    monkeypatch.setattr(gpu_check, "_output", output)
+    targets = [Target(1, "bf16"), Target(2, "bf16")]
+    figures: dict[str, Any] = {"comparisons": []}
+    deadline = time.monotonic() + 3600
+    found = gpu_check.check_targets(Path("x"), "net", targets, figures, deadline)
+    assert tried == runs
+    for row, start in zip(found, rows, strict=True):
+        assert row.result.startswith(start), row
+        assert row.passed == ("REFUSED" not in said)
+        assert ("torch.compile was left out" in row.result) == (start == "open")
+
+
+def test_nothing_goes_on_behind_its_time(tmp_path: Path) -> None:
+    """Nor does what it has started, which would hold its output open."""
+    child = "import time; time.sleep(600)"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    error, _ = gpu_check._output([gpu_check.sys.executable, "-c", program], None, 1)
+    assert error.endswith("it was ended after 1 s")
+
+
 def test_an_extraction_end_to_end() -> None:
     library = cpp.build("gpu") / "simulated_gpu.so"
     figures: dict[str, Any] = {}
@@ -109,23 +150,26 @@ def _row(system: str, ms: float, mib: float, fault: str = "") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("rows", "floor", "met", "parts"),
+    ("rows", "floor", "verdict", "parts"),
     [
-        ([(0.1, 900), (0.16, 1000)], 0.047, True, ["47% of it", "1.60 x ours", "10000 clips/s"]),
-        ([(0.1, 900), (0.14, 1000)], 0.047, False, ["1.40 x ours (asked 1.50)"]),
-        ([(0.1, 900), (0.16, 1000)], 0.03, False, ["30% of it (asked 40%)"]),
-        ([(0.1, 1100), (0.16, 1000)], 0.047, False, ["1100 MiB", "(asked more than ours)"]),
-        ([(0.1, 900), (0.3, 800), (0.16, 1000)], 0.047, False, ["1.60 x ours"]),
-        ([(0.1, 900)], None, True, ["floor unknown", "no torch to compare with"]),
+        ([(0.1, 900), (0.16, 1000)], 0.047, "met", ["47% of it", "1.60 x ours", "10000 clips/s"]),
+        ([(0.1, 900), (0.14, 1000)], 0.047, "missed", ["1.40 x ours (asked 1.50)"]),
+        ([(0.1, 900), (0.16, 1000)], 0.03, "missed", ["30% of it (asked 40%)"]),
+        ([(0.1, 1100), (0.16, 1000)], 0.047, "missed", ["1100 MiB", "(asked more than ours)"]),
+        ([(0.1, 900), (0.3, 800), (0.16, 1000)], 0.047, "missed", ["1.60 x ours"]),
+        ([(0.1, 900)], None, "open", ["floor unknown", "no torch to compare with"]),
     ],
 )
-def test_what_was_asked_stands_beside_the_figures(rows, floor, met, parts) -> None:
+def test_what_was_asked_stands_beside_the_figures(rows, floor, verdict, parts) -> None:
     run = {"rows": [_row(f"system{i}", *figures) for i, figures in enumerate(rows)]}
     run["rows"].append(_row("torch-broken", 0, 0, "fails: no such thing"))
     target = Target(64, "bf16", times_torch=1.5, floor=0.4)
     found = gpu_targets.outcome(target, run, floor)
     assert found.what == "inference bf16, batch 64"
-    assert found.met is met, found
+    assert found.verdict == verdict, found
+    if verdict == "met":
+        assert gpu_targets.outcome(target, run, floor, whole=False).verdict == "open"
+        assert gpu_targets.outcome(target, run, None).verdict == "open"
     for part in parts:
         assert part in found.result
 

@@ -180,12 +180,16 @@ def train_torch(job: Training, device: str, precision: str, compiled: bool) -> O
 
 def systems(device: str, precision: str, training: bool) -> dict[str, System]:
     """The engine first; torch without and with its compiler, CUDA graphs and channels last."""
-    ours, torch = (train_p3d, train_torch) if training else (load_p3d, load_torch)
-    options = {"device": device, "precision": precision}
     tolerance = TOLERANCES[precision] * (10 if training else 1)
-    common = {"precision": precision, "tolerance": tolerance}
-    found = [OURS._replace(load=partial(ours, **options), **common)]
-    for name, compiled in (("torch-last", False), ("torch-compile-last", True)):
-        load = partial(torch, compiled=compiled, **options)
-        found.append(System(name, "torch", load, **common))
+
+    def system(name: str, package: str, imports: str, load: Callable[..., OnGpu]) -> System:
+        bound = partial(load, device=device, precision=precision)
+        return System(name, package, bound, precision, imports=imports, tolerance=tolerance)
+
+    torch: Callable[..., OnGpu] = train_torch if training else load_torch
+    found = [
+        system(OURS.name, OURS.package, OURS.imports, train_p3d if training else load_p3d),
+        system("torch-last", "torch", "", partial(torch, compiled=False)),
+        system("torch-compile-last", "torch", "", partial(torch, compiled=True)),
+    ]
     return {system.name: system for system in found}
