@@ -228,7 +228,7 @@ def check_end_to_end(
     if left <= 0:
         return Row(END_TO_END, True, "not run: no time was left")
     program = ROOT / "tools" / "benchmarking" / "end_to_end.py"
-    command = [sys.executable, program, net, "cuda:0", str(videos)]
+    command: list[str | Path] = [sys.executable, program, net, "cuda:0", str(videos)]
     environment = {**os.environ, "P3D_CUDA_LIBRARY": str(library)}
     error, output = _output(command, environment, left)
     if error:
