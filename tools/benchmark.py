@@ -6,6 +6,7 @@
     python tools/benchmark.py --train                      steps of SGD: P3D-199, batch 1 and 4,
                                                            and P3D-63 with BN training, batch 4
     python tools/benchmark.py --train --net p3d131-kinetics --bn training
+    python tools/benchmark.py --device cuda:0 --precision bf16 --batch 64
     PYTHONPATH=caffe/python python tools/benchmark.py --train --upstream python3
 
 Every system's results are compared with this engine's first; one that differs is not timed. Then
@@ -16,6 +17,9 @@ rounds of a system's time over this engine's.
 A step of training goes forward and backward and updates the weights, from clips in memory to the
 loss; nothing is dropped. What is compared is the loss of a second step and its update, with
 momentum and decay, of every blob of weights.
+
+--device cuda:0 compares with torch on a GPU, the net alone: clips lie there already, and MiB are
+the GPU's. Both compute in --precision.
 
 Systems that are not installed are left out; `pip install onnx onnxruntime openvino torch` has all.
 --upstream trains in a real Caffe with our layers plugged in: a Python 3.10 or newer that can
@@ -32,7 +36,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from benchmarking import machine
+from benchmarking import gpu_systems, machine
 from benchmarking.systems import OURS, SYSTEMS, System
 from benchmarking.training_systems import NUDGED, TRAINING, upstream
 
@@ -79,6 +83,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--train", action="store_true", help="time a training step")
     parser.add_argument("--bn", choices=[FROZEN, LEARNING], help=f"with --train (default {FROZEN})")
+    parser.add_argument("--device", metavar="cuda:N", help="run on this GPU (default: the cores)")
+    parser.add_argument("--precision", choices=gpu_systems.PRECISIONS, help="on a GPU (float32)")
     parser.add_argument("--upstream", metavar="PYTHON", help="with --train: one with Caffe")
     parser.add_argument(
         "--systems",
@@ -93,10 +99,14 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error(f"--rounds {args.rounds}: fewer than {LEAST_ROUNDS} tell nothing")
     if min([args.forwards, args.threads or 1, *(args.batch or [1])]) < 1:
         parser.error("--forwards, --threads and --batch are counts, 1 and more")
-    known = TRAINING if args.train else SYSTEMS
+    if args.precision and not args.device:
+        parser.error("--precision goes with --device")
+    known = _known(args)
     for name in args.systems or ():
         if name not in known and name != "all":
             parser.error(f"--systems {name}: there are {', '.join(known)}")
+    if args.device and args.upstream:
+        parser.error("--upstream trains on the cores, without --device")
     if not args.train and (args.bn or args.upstream):
         parser.error("--bn and --upstream go with --train")
     if args.upstream and not shutil.which(args.upstream):
@@ -113,9 +123,15 @@ def _cases(args: argparse.Namespace) -> list[Case]:
     return TRAINING_CASES
 
 
+def _known(args: argparse.Namespace) -> dict[str, System]:
+    if args.device:
+        return gpu_systems.systems(args.device, args.precision or "float32", args.train)
+    return TRAINING if args.train else SYSTEMS
+
+
 def _systems(args: argparse.Namespace) -> list[System]:
     """The engine first."""
-    known = TRAINING if args.train else SYSTEMS
+    known = _known(args)
     names = args.systems or [name for name, system in known.items() if system.usual]
     if "all" in names:
         names = list(known)
@@ -134,23 +150,26 @@ def _run(args: argparse.Namespace, case: Case) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="p3d-benchmark-") as folder:
         _say(f"{case.net}, batch {case.batch}: files")
         job, work = _prepare(case, args.weights, threads=threads, folder=folder)
-        peak = _core.fma_peak(0.5)
+        peak = _peak(args)
         rows = race(
             _systems(args),
             job,
             batch=case.batch,
             rounds=args.rounds,
             forwards=args.forwards,
-            nudged=NUDGED if args.train else None,
+            nudged=NUDGED if args.train and not args.device else None,
             say=_say,
         )
-        peak = max(peak, _core.fma_peak(0.5))
-    floor = _passes(case.bn) * 2e-6 / peak
+        if peak and not args.device:
+            peak = max(peak, _peak(args) or 0)
+    floor = _passes(case.bn) * 2e-6 / peak if peak else 0
     return {
         **case._asdict(),
         "weights": args.weights or "random",
         "threads": threads,
         "isa": _core.isa(),
+        "device": _gpu_name(args.device) if args.device else "cpu",
+        "precision": args.precision or "float32",
         "rounds": args.rounds,
         "forwards": args.forwards,
         "gmac": work.macs / 1e9,
@@ -159,6 +178,22 @@ def _run(args: argparse.Namespace, case: Case) -> dict[str, Any]:
         "floor_without_padding_ms": floor * work.macs_without_padding,
         "rows": [row._asdict() for row in rows],
     }
+
+
+def _gpu_name(device: str) -> str:
+    from p3d import gpu
+
+    return gpu.gpus()[gpu.parse(device) or 0].name
+
+
+def _peak(args: argparse.Namespace) -> float | None:
+    """GFLOP/s of what the net runs on, None where nobody knows them."""
+    from p3d import _core
+
+    if not args.device:
+        return _core.fma_peak(0.5)
+    known = gpu_systems.peaks(_gpu_name(args.device), args.precision or "float32")
+    return known[0] / 1e9 if known else None
 
 
 def _prepare(case: Case, weights: str | None, *, threads: int, folder: str) -> Any:
@@ -199,8 +234,14 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
             f"{training if run['bn'] else 'forwards'}"
         )
         times = f"{_passes(run['bn'])} x " if run["bn"] else ""
+        if not run["peak_gflops"]:
+            yield f"{run['gmac']:.3g} GMAC per clip; {run['device']} has no known peak"
+            yield ""
+            yield from _table(run["rows"])
+            continue
+        unit = run["isa"] if run["device"] == "cpu" else f"{run['device']} {run['precision']}"
         yield (
-            f"{run['gmac']:.3g} GMAC per clip, {run['isa']} peak {run['peak_gflops']:.0f} GFLOP/s: "
+            f"{run['gmac']:.3g} GMAC per clip, {unit} peak {run['peak_gflops']:.0f} GFLOP/s: "
             f"{times}direct convolution takes {run['floor_ms']:.3g} ms at least, "
             f"{run['floor_without_padding_ms']:.3g} ms without products with padding"
         )

@@ -1,9 +1,14 @@
 """Verifies the CUDA kernels on the GPU of this machine: one command, one table.
 
     python tools/gpu_check.py                    builds, tests against the CPU, measures
+    python tools/gpu_check.py --json FILE        and writes all figures, with what they are of
     python tools/gpu_check.py --caffe BUILD      and runs the layers' tests of a Caffe with CUDA
 
 Kernels are compared with the CPU's and timed, then the engine's tests run on the GPU, then nets.
+P3D-199 then takes turns with torch, where that can be imported with CUDA; what is asked of it
+stands beside each figure, as "met", "missed" or, where not all could be compared, "open", and a
+profile below those that were missed. A target that was missed is no failure. What does not fit in
+ten minutes is left out, and says so.
 
 Needs an NVIDIA GPU with its driver, nvcc 12.8 or newer, a C++ compiler and caffe-p3d with what its
 tests need (`pip install '.[test]'`) in the Python that runs this; says what is missing otherwise.
@@ -21,18 +26,25 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from benchmarking import gpu_targets
 
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests" / "kernels"
 INCLUDES = [f"-I{ROOT / 'layers'}", f"-I{TESTS}"]
 NET_TESTS = tuple(ROOT / "tests" / "gpu" / f"test_{name}.py" for name in ("nets", "graph"))
 NETS = (("p3d63-kinetics", 8), ("p3d199-kinetics", 1), ("p3d199-kinetics", 8))
+SECONDS = 540  # for all, of which one comparison may take COMPARISON
+COMPARISON = 150
+QUICK = ["--systems", "torch-last"]
 CAFFE_TESTS = "BN*:Pooling3D*:Convolution3D*"
 
 
@@ -48,15 +60,25 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--caffe", type=Path, metavar="BUILD")
     parser.add_argument("--num", type=int, default=8, metavar="N", help="clips to measure with (8)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     args = parser.parse_args(argv)
+    began = time.monotonic()
     missing = _missing()
     if missing:
         print(f"gpu_check: nothing was verified: {'; '.join(missing)}", file=sys.stderr)
         return 2
-    print(_gpu())
+    figures: dict[str, Any] = {"gpu": _gpu(), "commit": _commit(), "comparisons": []}
+    print(figures["gpu"])
     with tempfile.TemporaryDirectory() as work:
         rows = _check(Path(work), args.num)
+        if rows[0].passed:
+            library = Path(work) / "libp3d_cuda.so"
+            figures["device_query"] = _query(library)
+            rows.append(check_end_to_end(library, NET, figures, began + SECONDS))
+            rows += check_targets(library, NET, gpu_targets.TARGETS, figures, began + SECONDS)
     rows.append(_check_caffe(args.caffe) if args.caffe else NO_CAFFE)
+    if args.json:
+        write_figures(args.json, figures, rows)
     width = max(len(row.what) for row in rows)
     for row in rows:
         print(f"{row.what:{width}}  {'ok    ' if row.passed else 'FAILED'}  {row.result}")
@@ -128,6 +150,145 @@ def check_nets(
     return rows
 
 
+NET = "p3d199-kinetics"
+END_TO_END = "extraction, end to end"
+
+
+def check_targets(
+    library: Path,
+    net: str,
+    targets: Sequence[gpu_targets.Target],
+    figures: dict[str, Any],
+    deadline: float,
+    options: Sequence[str] = (),
+) -> list[Row]:
+    """A row for each target, with a profile where it was missed, until time.monotonic() is
+    `deadline`. What was measured is added to `figures`.
+
+    options: more of benchmark.py's
+    """
+    environment = {**os.environ, "P3D_CUDA_LIBRARY": str(library)}
+    rows = []
+    quick: list[str] = []  # what leaves the compiler of torch out, once it took too long
+    for target in targets:
+        what = gpu_targets.name_of(target)
+        command: list[str | Path] = [sys.executable, ROOT / "tools" / "benchmark.py", "--json"]
+        command += ["--net", net, "--device", "cuda:0", "--precision", target.precision, *options]
+        command += ["--batch", str(target.batch), *(["--train"] if target.train else [])]
+        for more in ([*quick], QUICK):
+            left = min(deadline - time.monotonic(), COMPARISON)
+            if left <= 0:
+                error = "no time was left"
+                break
+            error, output = _output([*command, *more], environment, left)
+            if "was ended after" not in error or more:
+                break
+            quick = QUICK
+        if error:
+            reason, left_out = _reason(error)
+            rows.append(Row(what, left_out, f"not run: {reason}"))
+            continue
+        run = json.loads(output)["runs"][0]
+        steps = _steps(environment, net, target, deadline - time.monotonic())
+        floor = _floor(run, target, steps)
+        found = gpu_targets.outcome(target, run, floor, whole=not quick)
+        text = f"{found.verdict}: {found.result}"
+        if quick:
+            text += f"; torch.compile was left out, it takes more than {COMPARISON} s"
+        if found.verdict == "missed" and steps:
+            lines = gpu_targets.profile(run["device"], target.precision, steps)
+            text = "\n    ".join([text, *lines])
+        rows.append(Row(what, True, text))
+        figures["comparisons"].append(
+            {
+                **target._asdict(),
+                "verdict": found.verdict,
+                "floor_ms": floor,
+                "run": run,
+                "profile": steps,
+            }
+        )
+    return rows
+
+
+def _reason(error: str) -> tuple[str, bool]:
+    """Why a comparison was not made, and whether that is no failure."""
+    lines = error.strip().splitlines()
+    refused = [line.strip() for line in lines if "REFUSED" in line]
+    reason = (refused or lines)[-1]
+    left_out = ("has no precision", "was ended after", "no time was left")
+    return reason, any(words in reason for words in left_out)
+
+
+def check_end_to_end(
+    library: Path, net: str, figures: dict[str, Any], deadline: float, videos: int = 16
+) -> Row:
+    """The row of an extraction from video files to features; "not run" behind the deadline."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        return Row(END_TO_END, True, "not run: no time was left")
+    program = ROOT / "tools" / "benchmarking" / "end_to_end.py"
+    command: list[str | Path] = [sys.executable, program, net, "cuda:0", str(videos)]
+    environment = {**os.environ, "P3D_CUDA_LIBRARY": str(library)}
+    error, output = _output(command, environment, left)
+    if error:
+        reason, left_out = _reason(error)
+        return Row(END_TO_END, left_out, f"not run: {reason}")
+    found = figures["end_to_end"] = json.loads(output)
+    return Row(
+        END_TO_END,
+        found["on_gpu"],
+        f"{found['clips_per_second']:.1f} clips/s in batches of {found['batch']}; "
+        f"{found['waiting']:.0%} of the time the net waited for frames",
+    )
+
+
+def _steps(
+    environment: dict[str, str], net: str, target: gpu_targets.Target, left: float
+) -> dict[str, Any] | None:
+    """What `p3d time` says of the net in inference, None where it says nothing."""
+    command = [sys.executable, "-m", "p3d", "time", net, "--json", "--iterations", "5"]
+    command += ["--device", "cuda:0", "--batch", str(target.batch)]
+    if target.precision != "float32":
+        command += ["--precision", target.precision]
+    error, output = _output(command, environment, max(left, 1))
+    found: dict[str, Any] | None = None if error else json.loads(output)
+    return found
+
+
+def _floor(
+    run: dict[str, Any], target: gpu_targets.Target, steps: dict[str, Any] | None
+) -> float | None:
+    """Milliseconds per clip; of the products alone where the steps are not known."""
+    values = sum(step["values"] for step in steps["steps"]) / target.batch if steps else 0
+    passes = 3 if target.train else 1
+    macs = run["gmac"] * 1e9
+    return gpu_targets.floor_ms(run["device"], target.precision, macs, values, passes)
+
+
+def _query(library: Path) -> dict[str, Any] | None:
+    """What `p3d device_query` says of GPUs and versions."""
+    environment = {**os.environ, "P3D_CUDA_LIBRARY": str(library)}
+    command = [sys.executable, "-m", "p3d", "device_query", "--json"]
+    error, output = _output(command, environment)
+    found: dict[str, Any] | None = None if error else json.loads(output)
+    return found
+
+
+def write_figures(path: Path, figures: dict[str, Any], rows: Sequence[Row]) -> None:
+    """All that was measured, with all rows."""
+    data = {**figures, "rows": [row._asdict() for row in rows]}
+    path.write_text(json.dumps(data, indent=1) + "\n")
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
 def _build_and_run(work: Path, source: Path, kernels: list[Path], arguments: list[str]) -> Row:
     """A program's row: the last line of its output, or all of it if there are more."""
     compiler = ["nvcc", "-std=c++14", "-O2", "-arch=native", *INCLUDES]
@@ -164,13 +325,31 @@ def _run(command: list[str | Path]) -> str:
 
 
 def _output(
-    command: list[str | Path], environment: dict[str, str] | None = None
+    command: Sequence[str | Path],
+    environment: dict[str, str] | None = None,
+    seconds: float | None = None,
 ) -> tuple[str, str]:
     """(what a command that fails prints, or nothing; what it prints on stdout)"""
     words = list(map(str, command))
-    done = subprocess.run(words, capture_output=True, text=True, env=environment)
-    text = f"{' '.join(words)}\n{(done.stdout + done.stderr)[-4000:]}" if done.returncode else ""
-    return text, done.stdout
+    # A group of its own, so that nothing which it started goes on computing.
+    done = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        out, said = done.communicate(timeout=seconds)
+    except BaseException as error:
+        os.killpg(done.pid, signal.SIGKILL)
+        done.communicate()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
+        return f"{' '.join(words)}\nit was ended after {seconds:.0f} s", ""
+    text = f"{' '.join(words)}\n{(out + said)[-4000:]}" if done.returncode else ""
+    return text, out
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class GpuBuffer {
 // Memory on `side`, zeroed or undefined, for a plan.
 class SideBuffer {
  public:
-  SideBuffer(Side side, size_t bytes) : side_(side) {
+  SideBuffer(Side side, size_t bytes) : side_(side), bytes_(bytes) {
     if (side == Side::kHost) {
       host_.reset(new Buffer(bytes));
     } else {
@@ -86,10 +86,12 @@ class SideBuffer {
     }
   }
   Side side() const { return side_; }
+  size_t bytes() const { return bytes_; }
   void* data() const { return host_ ? host_->data() : gpu_->data(); }
 
  private:
   Side side_;
+  size_t bytes_;
   std::unique_ptr<Buffer> host_;
   std::unique_ptr<GpuBuffer> gpu_;
 };

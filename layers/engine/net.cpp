@@ -192,8 +192,15 @@ Dtype Net<Dtype>::TimeLayer(int index, std::vector<StepTime>* times) {
   Finish();
   const std::chrono::duration<double, std::milli> spent = Clock::now() - start;
   const Layer<Dtype>& layer = *layers_[index];
-  times->push_back({layer.name(), layer.type(), layer.kernel(), layer.macs(),
+  times->push_back({layer.name(), layer.type(), layer.kernel(), layer.macs(), 0,
                     spent.count()});
+  for (const auto& blob : layer.blobs()) times->back().values += blob->count();
+  for (const Blob<Dtype>* blob : bottoms_[index]) {
+    times->back().values += blob->count();
+  }
+  for (const Blob<Dtype>* blob : tops_[index]) {
+    times->back().values += blob->count();
+  }
   return loss;
 }
 
@@ -263,6 +270,11 @@ void Net<Dtype>::set_planning(bool on) {
 template <typename Dtype>
 bool Net<Dtype>::planned() const {
   return plan_ != nullptr || training_plan_ != nullptr;
+}
+
+template <typename Dtype>
+const PlanGraph* Net<Dtype>::graph() const {
+  return plan_ ? plan_->graph() : nullptr;
 }
 
 template <typename Dtype>

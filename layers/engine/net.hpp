@@ -14,6 +14,7 @@
 namespace p3d {
 
 class Plan;
+class PlanGraph;
 class TrainingPlan;
 
 // Where the time of one forward went.
@@ -22,7 +23,17 @@ struct StepTime {
   std::string type;    // type of the first
   std::string kernel;  // "" where there is no choice
   int64_t macs = 0;
+  int64_t values = 0;  // that have to be read or written: blobs and weights
   double milliseconds = 0;
+};
+
+// Bytes of a GPU's memory that runs of a net take, about: whatever the batch
+// is, and for each of its items.
+struct GpuNeeds {
+  size_t fixed = 0;
+  size_t per_item = 0;
+  int64_t items = 1;  // of the batch at present
+  size_t all() const { return fixed + per_item * items; }
 };
 
 // A net of layers, with the semantics of Caffe's Net. Layers come filtered and
@@ -87,6 +98,25 @@ class Net {
   // To be called when a blob got another shape: the plan was made for the old.
   void ForgetPlan();
 
+  // --- memory of the GPU in use
+
+  // With the inputs' present shapes; in phase TRAIN those of training.
+  GpuNeeds gpu_needs();
+  // Bytes there that this net has, or may have.
+  size_t GpuRoom() const;
+  // The largest batch for which there is room, by these; 0: there is none.
+  int64_t GpuBatch();
+  // Runs `body` of this net's; an OutOfMemory from there says in addition how
+  // much the net needs and which batch fits.
+  template <typename Body>
+  auto TellingNeeds(const Body& body) -> decltype(body()) {
+    try {
+      return body();
+    } catch (const cuda::OutOfMemory& error) {
+      throw cuda::OutOfMemory(error.what() + NeedsInWords());
+    }
+  }
+
   // Uses the other net's parameters for layers of the same name, as test nets
   // do. Throws Error where shapes differ.
   void ShareTrainedLayersWith(Net* other);
@@ -99,6 +129,8 @@ class Net {
   // made (default: yes).
   void set_planning(bool on);
   bool planned() const;
+  // The graph of the plan, null where there is none: see PlanGraph.
+  const PlanGraph* graph() const;
 
   // Called with the layer's index around each layer; a hooked net runs layer by
   // layer.
@@ -194,6 +226,11 @@ class Net {
   // on the inputs of the last forward. Every other blob stays as it is.
   void Recompute(int blob);
   void RememberInputs(int last);
+  // What a plan, if one can be made, takes for all blobs but the inputs.
+  size_t PlannedBytes();
+  size_t TurnedBytes() const;
+  size_t HeldOnGpu() const;
+  std::string NeedsInWords();
   // Whether ForwardBackward may leave blobs and gradients without values.
   bool Lean() const;
   // As ForwardBackward, after the sources; adds to the loss.
@@ -253,6 +290,14 @@ template <>
 Plan* Net<float>::PlanTo(int last);
 template <>
 Plan* Net<double>::PlanTo(int last);
+template <>
+bool Net<float>::Planning() const;
+template <>
+bool Net<double>::Planning() const;
+template <>
+size_t Net<float>::PlannedBytes();
+template <>
+size_t Net<double>::PlannedBytes();
 template <>
 void Net<float>::Recompute(int blob);
 template <>

@@ -100,6 +100,7 @@ void Net<Dtype>::RecomputeDiffs() {
   prepare(true);
 }
 
+template bool Net<float>::Lean() const;
 template float Net<float>::ForwardBackward(const Poll&);
 template double Net<double>::ForwardBackward(const Poll&);
 template void Net<float>::RecomputeDiffs();

@@ -21,27 +21,27 @@ std::unique_ptr<Plan> Plan::Make(Net<float>* net, int last,
   return plan;
 }
 
-void Plan::PlaceInArena(const std::vector<bool>& keep) {
+size_t Plan::ArenaBytes(Net<float>* net, int last,
+                        const std::vector<bool>& keep) {
+  Plan plan(net, last);
+  plan.steps_ = MakePlanSteps(net, last, keep, false);
+  return plan.Layout(keep).Solve() * ValueBytes();
+}
+
+std::set<const Storage<float>*> Plan::Staying(
+    const std::vector<bool>& keep) const {
   std::set<const Storage<float>*> stay;
-  std::set<int> made;
-  for (int i = 0; i <= last_; ++i) {
-    for (int id : net_->top_ids(i)) made.insert(id);
+  for (size_t id = 0; id < keep.size(); ++id) {
+    if (keep[id]) stay.insert(&net_->blobs()[id]->storage());
   }
   for (int id : net_->source_tops()) {
     stay.insert(&net_->blobs()[id]->storage());
   }
-  for (int id : made) {
-    Storage<float>* storage = &net_->blobs()[id]->storage();
-    if (keep[id]) {
-      kept_.push_back(id);
-      stay.insert(storage);
-      for (Side side : {Side::kHost, Side::kGpu}) storage->Bind(nullptr, side);
-      storage->BindNarrow(nullptr);
-    }
-  }
-  for (int id : made) {
-    if (!stay.count(&net_->blobs()[id]->storage())) lost_.push_back(id);
-  }
+  return stay;
+}
+
+ArenaLayout Plan::Layout(const std::vector<bool>& keep) const {
+  const std::set<const Storage<float>*> stay = Staying(keep);
   ArenaLayout layout;
   for (size_t s = 0; s < steps_.size(); ++s) {
     const PlanStep& step = steps_[s];
@@ -63,6 +63,25 @@ void Plan::PlaceInArena(const std::vector<bool>& keep) {
       for (Blob<float>* blob : net_->top(step.layers[0])) use(blob);
     }
   }
+  return layout;
+}
+
+void Plan::PlaceInArena(const std::vector<bool>& keep) {
+  const std::set<const Storage<float>*> stay = Staying(keep);
+  std::set<int> made;
+  for (int i = 0; i <= last_; ++i) {
+    for (int id : net_->top_ids(i)) made.insert(id);
+  }
+  for (int id : made) {
+    Storage<float>* storage = &net_->blobs()[id]->storage();
+    if (keep[id]) {
+      kept_.push_back(id);
+      for (Side side : {Side::kHost, Side::kGpu}) storage->Bind(nullptr, side);
+      storage->BindNarrow(nullptr);
+    }
+    if (!stay.count(storage)) lost_.push_back(id);
+  }
+  ArenaLayout layout = Layout(keep);
   arena_.reset(new PlanArena(&layout));
 }
 

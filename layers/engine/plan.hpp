@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "engine/net.hpp"
@@ -36,10 +37,19 @@ class Plan {
   int last() const { return last_; }
   // Whether it was made for the present mode and precision.
   bool current() const { return arena_->current(); }
+  // Its memory, and how much that of a plan is that is not made.
+  const PlanArena& arena() const { return *arena_; }
+  static size_t ArenaBytes(Net<float>* net, int last,
+                           const std::vector<bool>& keep);
+  // Null where the plan's steps cannot be a graph.
+  const PlanGraph* graph() const { return graph_.get(); }
 
  private:
   explicit Plan(Net<float>* net, int last) : net_(net), last_(last) {}
   float RunSteps(const Poll& poll, std::vector<StepTime>* times);
+  // What has memory of its own, and how all else lies.
+  std::set<const Storage<float>*> Staying(const std::vector<bool>& keep) const;
+  ArenaLayout Layout(const std::vector<bool>& keep) const;
   void PlaceInArena(const std::vector<bool>& keep);
   NextWeights WeightsBehind(const PlanStep* step) const;
   void WidenKept();

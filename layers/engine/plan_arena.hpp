@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/gpu.hpp"
 #include "engine/storage.hpp"
+#include "engine/values.hpp"
 
 namespace p3d {
 
@@ -118,8 +118,9 @@ class PlanArena {
  public:
   explicit PlanArena(ArenaLayout* layout)
       : precision_(precision()),
-        width_(narrow() ? 2 : sizeof(float)),
-        buffer_(mode(), static_cast<size_t>(layout->Solve()) * width_),
+        width_(ValueBytes()),
+        bytes_(static_cast<size_t>(layout->Solve()) * width_),
+        buffer_(mode(), bytes_),
         places_(layout->places()) {}
 
   // Whether it is what a plan that is made now would have.
@@ -128,6 +129,7 @@ class PlanArena {
            (side() == Side::kHost || precision_ == precision());
   }
   Side side() const { return buffer_.side(); }
+  size_t bytes() const { return bytes_; }
   const std::vector<std::pair<Storage<float>*, int64_t>>& places() const {
     return places_;
   }
@@ -145,10 +147,6 @@ class PlanArena {
   }
 
  private:
-  bool narrow() const {
-    return mode() == Side::kGpu &&
-           (precision_ == Precision::kBf16 || precision_ == Precision::kFp16);
-  }
   void Bind(Storage<float>* storage, char* memory) {
     if (width_ == sizeof(float)) {
       storage->Bind(reinterpret_cast<float*>(memory), side());
@@ -159,6 +157,7 @@ class PlanArena {
 
   const Precision precision_;
   const size_t width_;  // bytes of a value
+  const size_t bytes_;
   SideBuffer buffer_;
   // With their place, in values.
   std::vector<std::pair<Storage<float>*, int64_t>> places_;

@@ -74,7 +74,7 @@ PlanGraph::PlanGraph(const Net<float>& net,
 int64_t PlanGraph::launches() { return the_launches; }
 
 void PlanGraph::Run(const std::function<void()>& steps) {
-  if (refused_ || !Ready()) return RunSteps(steps);
+  if (!refusal_.empty() || !Ready()) return RunSteps(steps);
   if (!graph_ && !Capture(steps)) return RunSteps(steps);
   Gpu().LaunchGraph(graph_.get());
   ++the_launches;
@@ -119,8 +119,8 @@ bool PlanGraph::Capture(const std::function<void()>& steps) {
   for (auto* all : {&inputs_, &params_}) Look(all);
   try {
     graph_.reset(Gpu().CaptureGraph(steps));
-  } catch (const Error&) {
-    refused_ = true;
+  } catch (const Error& error) {
+    refusal_ = error.what();
     return false;
   }
   Look(&tops_);

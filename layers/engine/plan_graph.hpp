@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/gpu.hpp"
@@ -25,6 +26,11 @@ class PlanGraph {
 
   // Does what `steps` does, which runs all steps.
   void Run(const std::function<void()>& steps);
+
+  // Whether the next run can be one launch.
+  bool captured() const { return graph_ != nullptr; }
+  // Why no graph can be captured, "" where one can or nobody tried.
+  const std::string& refusal() const { return refusal_; }
 
   // Of all graphs so far.
   static int64_t launches();
@@ -49,8 +55,8 @@ class PlanGraph {
 
   // As they were after the last run step by step, or around the capture.
   std::vector<Values> inputs_, params_, tops_;
-  bool known_ = false;    // they are
-  bool refused_ = false;  // no graph can be captured
+  bool known_ = false;  // they are
+  std::string refusal_;
   std::unique_ptr<CUgraphExec_st, Release> graph_;
 };
 

@@ -271,6 +271,20 @@ void PlanStep::Convolve(const Net<float>& net, float* workspace,
                           workspace, next);
 }
 
+int64_t PlanStep::Values(const Net<float>& net) const {
+  int64_t values = 0;
+  for (const auto& blob : net.layers()[layers[0]]->blobs()) {
+    values += blob->count();
+  }
+  if (convolution) {
+    const int64_t added = residual ? residual->count() : 0;
+    return values + x->count() + added + y->count();
+  }
+  for (const Blob<float>* blob : net.bottom(layers[0])) values += blob->count();
+  for (const Blob<float>* blob : net.top(layers[0])) values += blob->count();
+  return values;
+}
+
 StepTime PlanStep::Describe(const Net<float>& net) const {
   StepTime time;
   for (int i : layers) {
@@ -281,6 +295,7 @@ StepTime PlanStep::Describe(const Net<float>& net) const {
   time.type = first.type();
   time.kernel = first.kernel();
   time.macs = first.macs();
+  time.values = Values(net);
   return time;
 }
 

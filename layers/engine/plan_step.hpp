@@ -37,6 +37,7 @@ struct PlanStep {
   StepTime Describe(const Net<float>& net) const;
 
  private:
+  int64_t Values(const Net<float>& net) const;
   uint64_t AffineVersion(const Net<float>& net) const;
   void FoldAffine(const Net<float>& net);
   void PlaceAffine();

@@ -351,6 +351,13 @@ typename Storage<Dtype>::OnGpu Storage<Dtype>::on_gpu() const {
 }
 
 template <typename Dtype>
+size_t Storage<Dtype>::gpu_bytes() const {
+  return (gpu_caffe_ ? gpu_caffe_->bytes() : 0) +
+         (gpu_last_ ? gpu_last_->bytes() : 0) +
+         (gpu_narrow_ ? gpu_narrow_->bytes() : 0);
+}
+
+template <typename Dtype>
 void Storage<Dtype>::BringToGpu(const OnGpu& then) {
   if (then.caffe) data(Order::kCaffe, Geometry(), Side::kGpu);
   if (then.last) data(Order::kChannelsLast, then.geometry, Side::kGpu);

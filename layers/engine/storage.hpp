@@ -116,6 +116,8 @@ class Storage {
     }
   };
   OnGpu on_gpu() const;
+  // Of the memory of its own there, whether its values are true or not.
+  size_t gpu_bytes() const;
   // Makes the values true that were true by then.
   void BringToGpu(const OnGpu& then);
   // As write_data: kernels have made those values anew.

@@ -63,7 +63,27 @@ Storage<float>& TrainingPlan::gradient(const Blob<float>* blob) const {
   return roots_.at(blob)->diff_storage();
 }
 
-void TrainingPlan::PlaceInArena() {
+size_t TrainingPlan::Bytes(Net<float>* net, const std::vector<bool>& keep) {
+  TrainingPlan plan(net);
+  if (!plan.FindRoots()) return 0;
+  const int last = static_cast<int>(net->layers().size()) - 1;
+  plan.steps_ = MakePlanSteps(net, last, keep, true);
+  std::map<const Storage<float>*, int64_t> kept;
+  for (const PlanStep& step : plan.steps_) {
+    if (step.convolution) {
+      kept[&step.y->storage()] = step.y->count();
+      continue;
+    }
+    for (const Blob<float>* top : net->top(step.layers[0])) {
+      kept[&top->storage()] = top->count();
+    }
+  }
+  int64_t count = plan.Layout().Solve();
+  for (const auto& values : kept) count += values.second;
+  return count * ValueBytes();
+}
+
+ArenaLayout TrainingPlan::Layout() const {
   ArenaLayout layout;
   int time = 0;
   const auto use = [&](const Blob<float>* blob, Storage<float>* storage) {
@@ -90,6 +110,11 @@ void TrainingPlan::PlaceInArena() {
       use(bottom, &bottom->diff_storage());
     }
   }
+  return layout;
+}
+
+void TrainingPlan::PlaceInArena() {
+  ArenaLayout layout = Layout();
   arena_.reset(new PlanArena(&layout));
   for (const auto& place : arena_->places()) gradients_.insert(place.first);
   for (size_t i = 0; i < net_->layers().size(); ++i) {

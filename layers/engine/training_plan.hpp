@@ -40,11 +40,16 @@ class TrainingPlan {
 
   // Whether it was made for the present mode and precision.
   bool current() const { return arena_->current(); }
+  // Its memory, and what a plan that is not made needs for it and for the
+  // values that it keeps; 0 where none can be made.
+  const PlanArena& arena() const { return *arena_; }
+  static size_t Bytes(Net<float>* net, const std::vector<bool>& keep);
 
  private:
   explicit TrainingPlan(Net<float>* net) : net_(net) {}
   bool FindRoots();
   void FindLost(const std::vector<bool>& keep);
+  ArenaLayout Layout() const;
   void PlaceInArena();
   bool active(const PlanStep& step) const;
   bool convolves_back(const PlanStep& step) const;

@@ -1,6 +1,8 @@
 #ifndef P3D_ENGINE_VALUES_HPP_
 #define P3D_ENGINE_VALUES_HPP_
 
+#include <cstddef>
+#include <string>
 #include <type_traits>
 
 #include "engine/gpu.hpp"
@@ -17,6 +19,13 @@ constexpr bool kNarrow = sizeof(Value) == 2;
 template <typename Value>
 constexpr Precision KindOf() {
   return std::is_same<Value, Bf16>::value ? Precision::kBf16 : Precision::kFp16;
+}
+
+// Bytes of a value between layers of float, where nets run now.
+inline size_t ValueBytes() {
+  const Precision kind = precision();
+  const bool narrow = kind == Precision::kBf16 || kind == Precision::kFp16;
+  return mode() == Side::kGpu && narrow ? 2 : sizeof(float);
 }
 
 namespace detail {
@@ -85,6 +94,16 @@ void RunOn(Side side, Host host, Device cuda::Kernels<Value>::* device,
   }
   const GpuKernels<Value> gpu = GpuOf<Value>();
   (gpu.*device)(gpu.stream, args...);
+}
+
+// The kernel that a convolution takes on the GPU now.
+template <typename Dtype>
+std::string NameOnGpu(const ConvShape& shape) {
+  std::string name;
+  WithProducts<Dtype>(Side::kGpu, [&](auto kind) {
+    name = GpuOf<decltype(kind)>().ConvolveName(shape);
+  });
+  return name;
 }
 
 }  // namespace p3d

@@ -181,6 +181,12 @@ void LaunchForwardLoops(CUstream_st* stream, const ForwardCall<Value>& call) {
           ForwardLoops<Value>{at, call.x, call.weights, call.epilogue, call.y});
 }
 
+const char* NameOf(float) { return "f32"; }
+const char* NameOf(double) { return "f64"; }
+const char* NameOf(Tf32) { return "tf32"; }
+const char* NameOf(Bf16) { return "bf16"; }
+const char* NameOf(Fp16) { return "fp16"; }
+
 }  // namespace
 
 template <>
@@ -222,9 +228,17 @@ void Convolve(CUstream_st* stream, const ConvShape& shape, const Value* x,
   Chosen(call).launch(stream, call);
 }
 
-#define P3D_INSTANTIATE(Value)                                         \
-  template void Convolve(CUstream_st*, const ConvShape&, const Value*, \
-                         const Value*, const Epilogue<Value>&, Value*)
+template <typename Value>
+std::string ConvolveName(const ConvShape& shape) {
+  ThreeAxes<int64_t>(shape);  // or throws
+  const ForwardCall<Value> call = {shape, nullptr, nullptr, {}, nullptr};
+  return std::string("conv_") + NameOf(Value()) + "_cuda_" + Chosen(call).name;
+}
+
+#define P3D_INSTANTIATE(Value)                                          \
+  template void Convolve(CUstream_st*, const ConvShape&, const Value*,  \
+                         const Value*, const Epilogue<Value>&, Value*); \
+  template std::string ConvolveName<Value>(const ConvShape&)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
 P3D_INSTANTIATE(Bf16);

@@ -2,6 +2,7 @@
 #define P3D_KERNELS_CONV_CUDA_HPP_
 
 #include <cstdint>
+#include <string>
 
 #include "kernels/conv.hpp"
 
@@ -25,6 +26,10 @@ namespace cuda {
 template <typename Value>
 void Convolve(CUstream_st* stream, const ConvShape& shape, const Value* x,
               const Value* weights, const Epilogue<Value>& epilogue, Value* y);
+// The kernel that it takes, "conv_f32_cuda_tiles_128_fours", for arrays that
+// are aligned as DeviceAllocate's are.
+template <typename Value>
+std::string ConvolveName(const ConvShape& shape);
 
 // dx = the gradient; with `add` += instead of =.
 template <typename Value>

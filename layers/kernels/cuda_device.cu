@@ -56,9 +56,13 @@ class Current {
     if (!stream) {
       CheckCuda(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking),
                 "cudaStreamCreate");
+      CheckCuda(
+          cudaStreamCreateWithFlags(&copies_[device], cudaStreamNonBlocking),
+          "cudaStreamCreate");
       KeepPool(device);
     }
     stream_ = stream;
+    copy_stream_ = copies_[device];
     device_ = device;
   }
 
@@ -69,6 +73,12 @@ class Current {
     if (device_ < 0) return nullptr;
     CheckCuda(cudaSetDevice(device_), "cudaSetDevice");
     return stream_;
+  }
+
+  // The stream of copies beside the kernels.
+  cudaStream_t EnterCopies() const {
+    Enter();
+    return copy_stream_;
   }
 
   void Add(void* memory, size_t bytes) {
@@ -92,6 +102,12 @@ class Current {
     cudaGraphExecDestroy(graph);
   }
 
+  void Release(cudaEvent_t event) noexcept {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    cudaSetDevice(device_);
+    cudaEventDestroy(event);
+  }
+
   int device() const { return device_; }
   size_t in_use() const {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -111,11 +127,11 @@ class Current {
   }
 
   mutable std::mutex mutex_;
-  std::map<int, cudaStream_t> streams_;
+  std::map<int, cudaStream_t> streams_, copies_;
   std::map<void*, size_t> sizes_;  // of allocations, in bytes
   size_t in_use_ = 0;              // their sum
   std::atomic<int> device_{-1};
-  cudaStream_t stream_ = nullptr;
+  cudaStream_t stream_ = nullptr, copy_stream_ = nullptr;
 };
 
 // Never destroyed: CUDA is gone before static objects are.
@@ -278,6 +294,23 @@ void DeviceRelease(void* memory) noexcept {
 
 size_t DeviceBytesInUse() { return TheCurrent().in_use(); }
 
+// What the pool keeps for later allocations is free as well.
+size_t DeviceFree() {
+  TheCurrent().Enter();
+  size_t free = 0, all = 0;
+  CheckCuda(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
+  cudaMemPool_t pool;
+  CheckCuda(cudaDeviceGetDefaultMemPool(&pool, TheCurrent().device()),
+            "cudaDeviceGetDefaultMemPool");
+  uint64_t reserved = 0, used = 0;
+  CheckCuda(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent,
+                                    &reserved),
+            "cudaMemPoolGetAttribute");
+  CheckCuda(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &used),
+            "cudaMemPoolGetAttribute");
+  return free + static_cast<size_t>(reserved - used);
+}
+
 void CopyToDevice(void* to, const void* from, size_t bytes) {
   const cudaStream_t stream = TheCurrent().Enter();
   CheckCuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream),
@@ -307,6 +340,67 @@ void ZeroOnDevice(void* memory, size_t bytes) {
 void DeviceSynchronize() {
   CheckCuda(cudaStreamSynchronize(TheCurrent().Enter()),
             "cudaStreamSynchronize");
+}
+
+void* HostAllocate(size_t bytes) {
+  TheCurrent().Enter();
+  void* memory = nullptr;
+  const cudaError_t error =
+      cudaHostAlloc(&memory, bytes > 0 ? bytes : 1, cudaHostAllocDefault);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    throw OutOfMemory("no " + GiB(bytes) +
+                      " of the host's memory can be page-locked; a smaller "
+                      "batch needs less");
+  }
+  CheckCuda(error, "cudaHostAlloc");
+  return memory;
+}
+
+// An error here is that of earlier work; whoever waits next learns of it.
+void HostRelease(void* memory) noexcept {
+  if (memory) cudaFreeHost(memory);
+}
+
+CUevent_st* CreateEvent() {
+  TheCurrent().Enter();
+  cudaEvent_t event = nullptr;
+  CheckCuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming),
+            "cudaEventCreate");
+  return event;
+}
+
+void ReleaseEvent(CUevent_st* event) noexcept {
+  if (event) TheCurrent().Release(event);
+}
+
+void RecordEvent(CUevent_st* event) {
+  CheckCuda(cudaEventRecord(event, TheCurrent().Enter()), "cudaEventRecord");
+}
+
+void DeviceWait(CUevent_st* event) {
+  CheckCuda(cudaStreamWaitEvent(TheCurrent().Enter(), event, 0),
+            "cudaStreamWaitEvent");
+}
+
+void HostWait(CUevent_st* event) {
+  TheCurrent().Enter();
+  CheckCuda(cudaEventSynchronize(event), "cudaEventSynchronize");
+}
+
+void CopyAhead(void* to, const void* from, size_t bytes, CUevent_st* after,
+               CUevent_st* done) {
+  const cudaStream_t stream = TheCurrent().EnterCopies();
+  CheckCuda(cudaStreamWaitEvent(stream, after, 0), "cudaStreamWaitEvent");
+  CheckCuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream),
+            "cudaMemcpyAsync");
+  CheckCuda(cudaEventRecord(done, stream), "cudaEventRecord");
+}
+
+void CopyBack(void* to, const void* from, size_t bytes) {
+  CheckCuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost,
+                            TheCurrent().Enter()),
+            "cudaMemcpyAsync");
 }
 
 CUgraphExec_st* CaptureGraph(const std::function<void()>& launch) {

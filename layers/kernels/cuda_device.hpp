@@ -7,7 +7,8 @@
 
 #include "kernels/error.hpp"
 
-struct CUstream_st;     // a cudaStream_t is a pointer to it
+struct CUstream_st;     // a cudaStream_t is a pointer to it,
+struct CUevent_st;      // a cudaEvent_t to this
 struct CUgraphExec_st;  // and a cudaGraphExec_t to this
 
 namespace p3d {
@@ -16,7 +17,7 @@ namespace cuda {
 // The GPUs of this machine, and memory on the one in use. All functions may
 // throw Error and may be called from any thread. What they and the kernels do
 // happens in the order of the calls, in one stream per GPU; copies to the host
-// wait for it.
+// wait for it. CopyAhead alone happens beside it.
 
 // A GPU has no room for what was asked for: less of it may fit.
 class OutOfMemory : public Error {
@@ -55,6 +56,8 @@ void* DeviceAllocate(size_t bytes);
 void DeviceRelease(void* memory) noexcept;
 // Of allocations and in bytes, at this moment.
 size_t DeviceBytesInUse();
+// Bytes that DeviceAllocate may still give, on the device in use.
+size_t DeviceFree();
 
 void CopyToDevice(void* to, const void* from, size_t bytes);
 void CopyToHost(void* to, const void* from, size_t bytes);
@@ -62,6 +65,32 @@ void CopyOnDevice(void* to, const void* from, size_t bytes);
 void ZeroOnDevice(void* memory, size_t bytes);
 // Waits until all is done; throws what went wrong since the last wait.
 void DeviceSynchronize();
+
+// Copies that the host does not wait for, from and to page-locked memory of its
+// own, and events to wait for them by. Throws OutOfMemory where no more of its
+// memory can be locked.
+void* HostAllocate(size_t bytes);
+// Nothing may be copied from it or to it any more. Null is fine.
+void HostRelease(void* memory) noexcept;
+CUevent_st* CreateEvent();
+// Null is fine.
+void ReleaseEvent(CUevent_st* event) noexcept;
+// The event will have happened when all that was asked for so far is done.
+void RecordEvent(CUevent_st* event);
+// What is asked for from now on begins after the event, as it was recorded
+// last.
+void DeviceWait(CUevent_st* event);
+// The host waits for it; at once if it was never recorded. Throws what went
+// wrong since the last wait.
+void HostWait(CUevent_st* event);
+// Copies page-locked memory to the device beside what it does, once `after` has
+// happened, and records `done` behind. `from` must not change before that, nor
+// be read or written on the device: see DeviceWait.
+void CopyAhead(void* to, const void* from, size_t bytes, CUevent_st* after,
+               CUevent_st* done);
+// As CopyToHost, not waited for: record an event behind it. `to` is
+// page-locked.
+void CopyBack(void* to, const void* from, size_t bytes);
 
 // The kernels that `launch` launches in this thread, with their arguments, as a
 // graph: they are not run now. Whatever else is asked of the device there

@@ -25,6 +25,7 @@
 // Those of every kind of values...
 #define P3D_CUDA_PRODUCTS(X) \
   X(Convolve)                \
+  X(ConvolveName)            \
   X(ConvDataGradient)        \
   X(ConvWeightGradient)
 // ... of all but Tf32, which are floats but to those above,
@@ -80,11 +81,21 @@
   X(DeviceAllocate)            \
   X(DeviceRelease)             \
   X(DeviceBytesInUse)          \
+  X(DeviceFree)                \
   X(CopyToDevice)              \
   X(CopyToHost)                \
   X(CopyOnDevice)              \
   X(ZeroOnDevice)              \
   X(DeviceSynchronize)         \
+  X(HostAllocate)              \
+  X(HostRelease)               \
+  X(CreateEvent)               \
+  X(ReleaseEvent)              \
+  X(RecordEvent)               \
+  X(DeviceWait)                \
+  X(HostWait)                  \
+  X(CopyAhead)                 \
+  X(CopyBack)                  \
   X(CaptureGraph)              \
   X(LaunchGraph)               \
   X(ReleaseGraph)              \

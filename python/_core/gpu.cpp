@@ -1,10 +1,13 @@
 #include "engine/gpu.hpp"
 
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include <string>
 
 #include "_core/bind.hpp"
+#include "_core/blob.hpp"
+#include "engine/gpu_copies.hpp"
 #include "engine/plan_graph.hpp"
 #include "kernels/error.hpp"
 
@@ -23,6 +26,82 @@ void SetPrecision(const std::string& name) {
   }
   p3d::Fail("there is no precision '", name,
             "'; there are float32, tf32, bf16 and fp16");
+}
+
+using Handle = BlobHandle<float>;
+
+std::vector<py::ssize_t> ShapeOf(const Handle& handle) {
+  const p3d::Shape& shape = handle.blob->shape();
+  return {shape.begin(), shape.end()};
+}
+
+// A GpuFeed and the blob that it feeds.
+struct Feed {
+  explicit Feed(const Handle& handle)
+      : handle(handle), feed(handle.blob.get()) {}
+  Handle handle;
+  p3d::GpuFeed feed;
+};
+
+struct Fetch {
+  p3d::GpuFetch fetch;
+  std::vector<py::ssize_t> shape;
+};
+
+// The array lives in the feed's memory, which it keeps alive.
+py::array NextArray(const py::object& self) {
+  const Feed& feed = self.cast<const Feed&>();
+  float* data = nullptr;
+  {
+    py::gil_scoped_release release;
+    data = feed.feed.Next();
+  }
+  return py::array(py::dtype::of<float>(), ShapeOf(feed.handle), data, self);
+}
+
+void BindCopies(py::module_& m) {
+  py::class_<Feed>(
+      m, "GpuFeed",
+      "Brings values to a blob on the GPU while its net still runs "
+      "on the last ones; for the blob's present shape.")
+      .def(py::init([](const Handle& handle) {
+             const auto lock = Lock(handle.net.get());
+             return handle.net->TellingNeeds(
+                 [&] { return std::unique_ptr<Feed>(new Feed(handle)); });
+           }),
+           py::arg("blob"))
+      .def("next", &NextArray,
+           "The array to fill before the next send; not to be touched after.")
+      .def(
+          "send",
+          [](Feed& feed) {
+            const auto lock = Lock(feed.handle.net.get());
+            feed.handle.net->TellingNeeds([&] { feed.feed.Send(); });
+          },
+          "The blob has the array's values from now on.");
+  py::class_<Fetch>(m, "GpuFetch",
+                    "Takes a blob's values back from the GPU while its net "
+                    "goes on.")
+      .def(py::init<>())
+      .def(
+          "begin",
+          [](Fetch& fetch, const Handle& handle) {
+            const auto lock = Lock(handle.net.get());
+            fetch.shape = ShapeOf(handle);
+            fetch.fetch.Begin(*handle.blob);
+          },
+          py::arg("blob"), "The values that the blob has now.")
+      .def(
+          "values",
+          [](const Fetch& fetch) {
+            const float* values = nullptr;
+            {
+              py::gil_scoped_release release;
+              values = fetch.fetch.Values();
+            }
+            return py::array_t<float>(fetch.shape, values);
+          },
+          "Waits for them; a copy.");
 }
 
 }  // namespace
@@ -55,6 +134,9 @@ void BindGpu(py::module_& m) {
   m.def(
       "gpu_bytes_in_use", [] { return Gpu().DeviceBytesInUse(); },
       "Memory that nets hold on the GPU in use.");
+  m.def(
+      "gpu_bytes_free", [] { return Gpu().DeviceFree(); },
+      "Memory that nets may still have there.");
   m.def("gpu_graph_launches", &p3d::PlanGraph::launches,
         "Forwards of nets so far that were one launch on the GPU.");
   m.def(
@@ -70,4 +152,5 @@ void BindGpu(py::module_& m) {
       "precision",
       [] { return kPrecisions[static_cast<int>(p3d::precision())]; },
       "What nets on a GPU take.");
+  BindCopies(m);
 }

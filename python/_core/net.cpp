@@ -7,6 +7,7 @@
 
 #include "_core/bind.hpp"
 #include "_core/blob.hpp"
+#include "engine/plan_graph.hpp"
 
 namespace py = pybind11;
 
@@ -77,7 +78,7 @@ py::list Profile(Net<Dtype>& net) {
   std::vector<p3d::StepTime> steps;
   {
     py::gil_scoped_release release;
-    steps = net.Profile();
+    steps = net.TellingNeeds([&] { return net.Profile(); });
   }
   py::list list;
   for (const p3d::StepTime& step : steps) {
@@ -86,6 +87,7 @@ py::list Profile(Net<Dtype>& net) {
     row["type"] = step.type;
     row["kernel"] = step.kernel;
     row["macs"] = step.macs;
+    row["values"] = step.values;
     row["ms"] = step.milliseconds;
     list.append(row);
   }
@@ -95,19 +97,19 @@ py::list Profile(Net<Dtype>& net) {
 template <typename Dtype>
 Dtype Forward(Net<Dtype>& net, int from, int to) {
   py::gil_scoped_release release;
-  return net.Forward(from, to, Interrupt());
+  return net.TellingNeeds([&] { return net.Forward(from, to, Interrupt()); });
 }
 
 template <typename Dtype>
 void Backward(Net<Dtype>& net, int from, int to) {
   py::gil_scoped_release release;
-  net.Backward(from, to, Interrupt());
+  net.TellingNeeds([&] { net.Backward(from, to, Interrupt()); });
 }
 
 template <typename Dtype>
 Dtype ForwardBackward(Net<Dtype>& net) {
   py::gil_scoped_release release;
-  return net.ForwardBackward(Interrupt());
+  return net.TellingNeeds([&] { return net.ForwardBackward(Interrupt()); });
 }
 
 // Hooks run with the interpreter's lock; their exceptions end the run.
@@ -213,6 +215,27 @@ void BindNetClass(py::module_& m, const std::string& suffix) {
            "This blob keeps its values after every forward from now on.")
       .def("set_planning", &N::set_planning, py::arg("on"))
       .def_property_readonly("planned", &N::planned)
+      .def_property_readonly(
+          "graph",
+          [](const N& net) { return net.graph() && net.graph()->captured(); },
+          "Whether the next forward can be one launch on the GPU.")
+      .def_property_readonly(
+          "graph_refusal",
+          [](const N& net) {
+            return net.graph() ? net.graph()->refusal() : std::string();
+          },
+          "Why forwards on the GPU cannot be, '' where they can.")
+      .def(
+          "gpu_needs",
+          [](N& net) {
+            const p3d::GpuNeeds needs = net.gpu_needs();
+            return py::make_tuple(needs.fixed, needs.per_item);
+          },
+          "Bytes on the GPU with the inputs' present shapes, about: (for "
+          "weights, for each item).")
+      .def("gpu_batch", &N::GpuBatch,
+           "The largest batch for which the GPU in use has room, about; 0: "
+           "none.")
       .def_property_readonly("held_params", &N::held_params)
       .def(
           "set_debug_log",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from p3d.error import Error
+from p3d.gpu_runs import GpuRuns
 from p3d.video.preprocess import minus_mean
+
+Row = dict[str, np.ndarray]
 
 
 class ClipNet:
@@ -17,7 +20,7 @@ class ClipNet:
 
     modality  "frame" or "flow", by the channels of the input
     length, side  frames of a clip and pixels (of the shorter side) that it was written for
-    blobs     those that `forward` gives
+    blobs     those that a run gives
     """
 
     def __init__(self, net: Any, blobs: Sequence[str]) -> None:
@@ -25,30 +28,51 @@ class ClipNet:
         self._net = net
         self._input, self.channels, self.length, self.side = _clip_input(net)
         self.modality = {2: "flow", 3: "frame"}[self.channels]
+        self._runs = GpuRuns(net, self._input, self.blobs)
 
-    def forward(self, clips: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
-        """Runs the net once; per clip, blob name -> a copy of its row.
+    def start(self, clips: Sequence[np.ndarray]) -> Callable[[], list[Row]]:
+        """Runs the net once; what is returned gives, per clip, blob name -> a copy of its row. On a
+        GPU it waits for them, and further runs may be started before it is called.
 
         Clips (c, l, h, w) are all of one shape: uint8, from which the mean is subtracted, or
         float32, which are taken as they are.
         """
+        self._reshape((len(clips), *clips[0].shape))
+        if self._runs.possible():
+            values_of = self._runs.start(lambda array: self._fill(array, clips))
+            return lambda: self._rows(values_of(), len(clips))
+        self._fill(self._net.blobs[self._input].data, clips)
+        rows = self._rows(self._net.forward(blobs=list(self.blobs)), len(clips))
+        return lambda: rows
+
+    def gpu_batch(self, shape: tuple[int, ...]) -> int | None:
+        """How many clips of this shape a GPU has room for, about; None where the net does not run
+        on one."""
+        if not self._runs.possible():
+            return None
+        self._reshape((1, *shape))
+        return self._runs.batch()
+
+    def _reshape(self, shape: tuple[int, ...]) -> None:
         data = self._net.blobs[self._input]
-        shape = (len(clips), *clips[0].shape)
         if tuple(data.shape) != shape:
             data.reshape(*shape)
             self._net.reshape()
-        for row, clip in zip(data.data, clips, strict=True):
+
+    def _fill(self, array: np.ndarray, clips: Sequence[np.ndarray]) -> None:
+        for row, clip in zip(array, clips, strict=True):
             if clip.dtype == np.uint8:
                 minus_mean(clip, self.modality, out=row)
             else:
                 row[...] = clip
-        tops = self._net.forward(blobs=list(self.blobs))
+
+    def _rows(self, tops: Mapping[str, np.ndarray], count: int) -> list[Row]:
         for name in self.blobs:
-            if tops[name].shape[:1] != (len(clips),):
+            if tops[name].shape[:1] != (count,):
                 raise Error(f"blob '{name}' is {tops[name].shape}: its first axis is not the clips")
         return [
             {name: without_trailing_ones(tops[name][i].copy()) for name in self.blobs}
-            for i in range(len(clips))
+            for i in range(count)
         ]
 
     def classes(self) -> int | None:

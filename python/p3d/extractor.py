@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 import p3d
+from p3d import _core
 from p3d.clip_net import ClipNet
 from p3d.error import Error
 from p3d.gpu_batches import GpuBatches
@@ -24,6 +27,10 @@ from p3d.video.reading import Clip, End, Reading
 from p3d.video.recipe import Recipe, recipe_named
 
 Video = str | os.PathLike[str] | np.ndarray
+
+#: Clips per forward where nobody says how many. A GPU's arithmetic is busy with the largest; more
+#: would make people wait, and take their memory.
+USUAL_BATCH, LARGEST_BATCH = 4, 64
 
 
 class Features(dict[str, np.ndarray]):
@@ -51,6 +58,18 @@ class Done(NamedTuple):
     result: dict[str, Any] | Exception
 
 
+@dataclass
+class _Batch:
+    """Clips that the net runs on at once, of videos by number, and the ends of some of these."""
+
+    clips: list[tuple[int, Clip]] = field(default_factory=list)
+    ended: list[Done] = field(default_factory=list)
+    rows: Callable[[], list[dict[str, np.ndarray]]] = list
+
+    def has(self, video: int) -> bool:
+        return any(number == video for number, _ in self.clips)
+
+
 class Extractor:
     """Runs one net over videos.
 
@@ -65,7 +84,8 @@ class Extractor:
     recipe   "author20", "squash", or a Recipe of your own
     stride, clips, fps, length, crops, short  change the recipe, see p3d.video.Recipe: `stride`
              makes a clip every so many frames, `clips` so many of every video
-    batch    clips per forward; fewer where a GPU has no room for them
+    batch    clips per forward, fewer where a GPU has no room for them; by default 4, on a GPU as
+             many as it has room for, up to 64
     crop     pixels on a side; by default what the net was written for
     size     short edge, or (h, w), to which frames are resized before they are cropped
     labels   class names: a file, or a list of the package; by default those of the weights
@@ -89,7 +109,7 @@ class Extractor:
         length: int | None = None,
         crops: str | None = None,
         short: str | None = None,
-        batch: int = 4,
+        batch: int | None = None,
         crop: int | None = None,
         size: int | tuple[int, int] | None = None,
         labels: str | os.PathLike[str] | None = None,
@@ -97,7 +117,7 @@ class Extractor:
         decoders: int = 1,
         timeout: float = TIMEOUT,
     ) -> None:
-        if batch < 1:
+        if batch is not None and batch < 1:
             raise Error(f"a batch of {batch} clips is not possible: take 1 or more")
         chosen = recipe_named(
             recipe, stride=stride, clips=clips, fps=fps, crops=crops, short=short, length=length
@@ -105,8 +125,8 @@ class Extractor:
         loaded = load_net(weights, net, labels=labels, relax_reshape=relax_reshape, length=length)
         self.net, self.labels, self.about = loaded.net, loaded.labels, loaded.about
         self.batch = batch
-        net_of_clips = ClipNet(self.net, blobs)
-        self._rows_of = GpuBatches(net_of_clips.forward)
+        net_of_clips = self._clip_net = ClipNet(self.net, blobs)
+        self._batches = GpuBatches(net_of_clips.start)
         self.blobs, self.modality = net_of_clips.blobs, net_of_clips.modality
         check_filled(loaded, self.blobs)
         if labels is not None and self.labels is not None:
@@ -137,7 +157,8 @@ class Extractor:
         """
         rows: dict[int, list[dict[str, np.ndarray]]] = {}
         ready: dict[int, Features | Exception] = {}
-        gate = Gate(videos, self.batch + 2 * self._decoders.count)
+        in_hand = self.clips_at_once() * (2 if _core.gpu_mode() else 1)
+        gate = Gate(videos, in_hand + 2 * self._decoders.count)
         stream = self.stream(gate, on_clips)
         with contextlib.closing(stream), contextlib.closing(gate):
             for event in stream:
@@ -159,67 +180,88 @@ class Extractor:
         Rows of one video come in order, its end after them; those of several videos may mix.
         Memory does not grow with the length of videos or with their number.
         """
-        waiting: list[tuple[int, Clip]] = []  # for the next forward
-        ended: list[Done] = []  # but with clips among those that wait
+        waiting = _Batch()  # for the next forward
+        running: deque[_Batch] = deque()  # begun; on a GPU one runs while the next is made ready
         refused: set[int] = set()  # videos whose frames the net cannot take
         names: dict[int, str] = {}  # of the videos that are being read
+        most = self.clips_at_once()
 
         def run() -> Iterator[Row | Done]:
+            nonlocal waiting
+            if waiting.clips:
+                waiting.rows = self._start([clip.values for _, clip in waiting.clips])
+                running.append(waiting)
+                waiting = _Batch()
+            yield from finish(1 if _core.gpu_mode() else 0)
+
+        def finish(left: int) -> Iterator[Row | Done]:
+            while len(running) > left:
+                batch = running.popleft()
+                yield from results(batch)
+                yield from (done for done in batch.ended if done.video not in refused)
+                refused.difference_update(done.video for done in batch.ended)
+                for done in batch.ended:
+                    del names[done.video]
+
+        def results(batch: _Batch) -> Iterator[Row | Done]:
             start = time.perf_counter()
             try:
-                results = self._forward([clip.values for _, clip in waiting])
+                rows = batch.rows()
             except _Refused as reason:
-                for video in dict.fromkeys(number for number, _ in waiting):
-                    refused.add(video)
-                    yield Done(video, Error(f"{names[video]}: {reason}"))
-            else:
-                on_clips(len(waiting))
-                for (video, clip), values in zip(waiting, results, strict=True):
+                for video in dict.fromkeys(number for number, _ in batch.clips):
+                    if video not in refused:
+                        refused.add(video)
+                        yield Done(video, Error(f"{names[video]}: {reason}"))
+                return
+            finally:
+                self.seconds["net"] += time.perf_counter() - start
+            on_clips(len(batch.clips))
+            for (video, clip), values in zip(batch.clips, rows, strict=True):
+                if video not in refused:
                     yield Row(video, clip.number, values)
-            self.seconds["net"] += time.perf_counter() - start
-            waiting.clear()
-            yield from (done for done in ended if done.video not in refused)
-            refused.difference_update(done.video for done in ended)
-            for done in ended:
-                del names[done.video]
-            ended.clear()
+
+        def end(done: Done) -> Iterator[Done]:
+            for batch in (waiting, *reversed(running)):
+                if batch.has(done.video):
+                    batch.ended.append(done)
+                    return
+            del names[done.video]
+            if done.video in refused:
+                refused.remove(done.video)
+            else:
+                yield done
 
         def readings() -> Iterator[Reading]:
             for number, video in enumerate(videos):
                 names[number] = "array" if isinstance(video, np.ndarray) else os.fspath(video)
                 yield self._reading(video)
 
-        events = self._decoders.events(readings(), self.batch)
+        events = self._decoders.events(readings(), most)
         with contextlib.closing(events):
             for video, event in self._timed(events):
                 if event is None:  # nothing comes: those who wait for the rest get it
-                    if ended:
+                    if waiting.ended:
                         yield from run()
-                elif video in refused:
-                    if isinstance(event, End):
-                        refused.remove(video)
-                        del names[video]
-                elif isinstance(event, Clip):
-                    if waiting and waiting[0][1].values.shape != event.values.shape:
+                    yield from finish(0)
+                elif isinstance(event, End):
+                    yield from end(Done(video, self._meta(event.result)))
+                elif video not in refused:
+                    if waiting.clips and waiting.clips[0][1].values.shape != event.values.shape:
                         yield from run()
                     if video not in refused:
-                        waiting.append((video, event))
-                    if len(waiting) == self.batch:
+                        waiting.clips.append((video, event))
+                    if len(waiting.clips) == most:
                         yield from run()
-                else:
-                    done = Done(video, self._meta(event.result))
-                    if any(number == video for number, _ in waiting):
-                        ended.append(done)
-                    else:
-                        del names[video]
-                        yield done
         yield from run()
+        yield from finish(0)
 
     def check(self, videos: Iterable[Video]) -> Generator[Done, None, None]:
         """Decodes every frame and runs no net: the record of each video, or what is wrong."""
         one = Recipe("check", size=16, crop=16, length=1, clips=1, sampling="even")
         readings = (self._reading(video)._replace(recipe=one) for video in videos)
-        with contextlib.closing(self._decoders.events(readings, self.batch)) as events:
+        with contextlib.closing(
+            self._decoders.events(readings, self.batch or USUAL_BATCH)
+        ) as events:
             for video, event in self._timed(events):
                 if isinstance(event, End):
                     yield Done(video, event.result)
@@ -231,16 +273,43 @@ class Extractor:
         prob = features["prob"]
         return best(prob.reshape(-1, prob.shape[-1]).mean(axis=0), self.labels, k)
 
-    def _forward(self, clips: list[np.ndarray]) -> list[dict[str, np.ndarray]]:
-        """One run of the net. Where the size of clips is the video's, so is what the net has
-        against it; else it would have it against all videos."""
+    def clips_at_once(self) -> int:
+        """`batch`, or the one that is chosen where nobody named one."""
+        if self.batch is not None:
+            return self.batch
+        fits = self._clip_net.gpu_batch(self._shape)
+        return USUAL_BATCH if fits is None else max(1, min(fits, LARGEST_BATCH))
+
+    def _start(self, clips: list[np.ndarray]) -> Callable[[], list[dict[str, np.ndarray]]]:
+        """Begins a run of the net, whose rows the function returned gives. Where the size of clips
+        is the video's, so is what the net has against it, which is told then; else it would have it
+        against all videos."""
+        start = time.perf_counter()
         try:
-            return self._rows_of(clips)
+            rows = self._batches.start(clips)
         except RuntimeError as error:
-            if self.recipe.crops != "full":
-                raise
-            h, w = clips[0].shape[2:]
-            raise _Refused(f"the net takes no frames of {w}x{h}: {error}") from error
+            failure = self._failure(clips, error)
+
+            def fail() -> list[dict[str, np.ndarray]]:
+                raise failure
+
+            return fail
+        finally:
+            self.seconds["net"] += time.perf_counter() - start
+
+        def wait() -> list[dict[str, np.ndarray]]:
+            try:
+                return rows()
+            except RuntimeError as error:
+                raise self._failure(clips, error) from error
+
+        return wait
+
+    def _failure(self, clips: list[np.ndarray], error: RuntimeError) -> Exception:
+        if self.recipe.crops != "full":
+            return error
+        h, w = clips[0].shape[2:]
+        return _Refused(f"the net takes no frames of {w}x{h}: {error}")
 
     @property
     def decoding_seconds(self) -> float:

@@ -16,7 +16,7 @@ _logger = logging.getLogger("p3d")
 
 
 class GpuBatches(Generic[Clip, Row]):
-    """Runs `forward`, which makes a row of every clip, by a net that may be on a GPU.
+    """Runs of a net that may be on a GPU, begun by `start`, whose result gives a row of every clip.
 
     A batch for which the GPU has no room is halved until it has, and so are all later ones. Where
     it has no room for one clip, or fails in another way, the processor does that batch and, since
@@ -24,9 +24,37 @@ class GpuBatches(Generic[Clip, Row]):
     so. What the net refuses on the processor too is raised, and no matter of the GPU.
     """
 
-    def __init__(self, forward: Callable[[Sequence[Clip]], list[Row]]) -> None:
-        self._forward = forward
+    def __init__(self, start: Callable[[Sequence[Clip]], Callable[[], list[Row]]]) -> None:
+        self._start = start
         self._most: int | None = None  # clips in a batch; None: all there are
+
+    def start(self, clips: Sequence[Clip]) -> Callable[[], list[Row]]:
+        """Begins with the clips; what is returned waits for their rows. If they are more than one
+        batch, or something is in the way, they are done by then."""
+        if self._most is not None and len(clips) > self._most:
+            return _given(self(clips))
+        on_gpu = _core.gpu_mode()
+        try:
+            rows = self._start(clips)
+        except RuntimeError as error:
+            return _given(self._again(clips, error, on_gpu))
+
+        def wait() -> list[Row]:
+            try:
+                return rows()
+            except RuntimeError as error:
+                return self._again(clips, error, on_gpu)
+
+        return wait
+
+    def _again(self, clips: Sequence[Clip], error: RuntimeError, on_gpu: bool) -> list[Row]:
+        """The rows of clips that were begun and failed."""
+        if not on_gpu:
+            raise error
+        full = isinstance(error, OutOfMemory) and len(clips) > 1
+        if full or not _core.gpu_mode():  # since a batch before this one failed
+            return self(clips)
+        return self._on_processor(clips, error)
 
     def __call__(self, clips: Sequence[Clip]) -> list[Row]:
         """The rows of all clips, in one batch where nothing is in the way."""
@@ -40,7 +68,7 @@ class GpuBatches(Generic[Clip, Row]):
         full: OutOfMemory | None = None
         while True:
             try:
-                rows = self._forward(clips)
+                rows = self._start(clips)()
                 break
             except OutOfMemory as error:
                 if len(clips) == 1:
@@ -60,10 +88,14 @@ class GpuBatches(Generic[Clip, Row]):
             raise error
         gpu.run(False)
         try:
-            rows = self._forward(clips)
+            rows = self._start(clips)()
         except RuntimeError:
             gpu.run(True)
             raise
         self._most = None
         _logger.warning("%s; from now on the net runs on the CPU", error)
         return rows
+
+
+def _given(rows: list[Row]) -> Callable[[], list[Row]]:
+    return lambda: rows

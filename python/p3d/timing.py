@@ -28,6 +28,7 @@ class Step(NamedTuple):
     layers: int
     macs: int
     ms: float
+    values: int = 0  # that it has to read or write, of blobs and weights
 
     @property
     def gflops(self) -> float:
@@ -111,6 +112,7 @@ def _steps(net: Any, profiles: Sequence[list[dict[str, Any]]]) -> list[Step]:
                 layers=len(names),
                 macs=first["macs"],
                 ms=median(row["ms"] for row in rows),
+                values=first.get("values", 0),
             )
         )
     return steps
@@ -133,4 +135,5 @@ def total(steps: Sequence[Step], name: str = "total") -> Step:
         layers=len(steps),
         macs=sum(step.macs for step in steps),
         ms=sum(step.ms for step in steps),
+        values=sum(step.values for step in steps),
     )

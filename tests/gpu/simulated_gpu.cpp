@@ -10,8 +10,14 @@
 //   - while a graph is captured, kernels are noted down instead of run, and
 //     anything else throws Error; with $P3D_SIMULATED_CAPTURE=0 all captures
 //     do;
-//   - it is full at $P3D_SIMULATED_MIB (default 2048), and its compute
-//     capability is $P3D_SIMULATED_CAPABILITY.0 (default 9).
+//   - copies that the host does not wait for are as late as they may be: what
+//     CopyAhead brings is there after DeviceWait, what CopyBack brings after
+//     HostWait. It throws Error where page-locked memory is changed before its
+//     event was waited for, and where a copy ahead does not come behind all
+//     kernels that had its destination;
+//   - it is full at $P3D_SIMULATED_MIB (default 2048), wherever the gaps are: a
+//     GPU moves pages together; its compute capability is
+//     $P3D_SIMULATED_CAPABILITY.0 (default 9).
 //
 // With $P3D_SIMULATED_FAULT=N its Nth kernel fails, counted from 1, and so does
 // whatever is asked of it from then on, as of a GPU that met a wrong address;
@@ -76,7 +82,7 @@ class Memory {
   Memory() {
     const char* mib = std::getenv("P3D_SIMULATED_MIB");
     size_ = (mib ? std::strtoull(mib, nullptr, 10) : 2048) << 20;
-    void* base = mmap(nullptr, size_, PROT_NONE,
+    void* base = mmap(nullptr, kSpread * size_, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     Check(base != MAP_FAILED, "no room for a simulated GPU");
     base_ = static_cast<char*>(base);
@@ -91,7 +97,7 @@ class Memory {
       if (used.first >= place + size) break;
       place = used.first + used.second;
     }
-    if (place + size > size_) {
+    if (in_use_ + size > size_ || place + size > kSpread * size_) {
       throw OutOfMemory(
           "the simulated GPU has no room for " + std::to_string(bytes) +
           " bytes more: " + std::to_string(in_use_) + " of " +
@@ -117,7 +123,7 @@ class Memory {
   bool Holds(const void* address) {
     const std::lock_guard<std::recursive_mutex> lock(mutex_);
     const char* at = static_cast<const char*>(address);
-    if (at < base_ || at >= base_ + size_) return false;
+    if (at < base_ || at >= base_ + kSpread * size_) return false;
     const size_t place = static_cast<size_t>(at - base_);
     const auto behind = used_.upper_bound(place);
     if (behind == used_.begin()) return false;
@@ -154,6 +160,9 @@ class Memory {
   };
 
  private:
+  // Addresses by bytes of memory.
+  static constexpr size_t kSpread = 8;
+
   char* base_ = nullptr;
   size_t size_ = 0;
   size_t in_use_ = 0;
@@ -193,6 +202,77 @@ template <typename Other>
 typename std::enable_if<!std::is_pointer<Other>::value>::type CheckArgument(
     const Other&) {}
 
+// When kernels had an address for an argument, counted by kernels.
+class Uses {
+ public:
+  void Add(const void* pointer) { last_[pointer] = ++now_; }
+  template <typename Other>
+  typename std::enable_if<!std::is_pointer<Other>::value>::type Add(
+      const Other&) {}
+  int64_t now() const { return now_; }
+  int64_t last(const void* pointer) const {
+    const auto found = last_.find(pointer);
+    return found == last_.end() ? 0 : found->second;
+  }
+
+ private:
+  int64_t now_ = 0;
+  std::map<const void*, int64_t> last_;
+};
+
+// One lock is for it and all events.
+Uses& TheUses() {
+  static Uses* uses = new Uses;
+  return *uses;
+}
+std::recursive_mutex& TheLock() {
+  static auto* lock = new std::recursive_mutex;
+  return *lock;
+}
+
+// A copy between the device and page-locked memory that may not have happened.
+struct Copy {
+  char* to;
+  const char* from;  // null: they are the values
+  std::vector<char> values;
+  bool done = false;
+
+  void Do() {
+    if (done) return;
+    done = true;
+    const Memory::Open open(&TheMemory());
+    if (from) std::memcpy(values.data(), from, values.size());
+    std::memcpy(to, values.data(), values.size());
+  }
+  void CheckSource() const {
+    Check(!done || !from || !std::memcmp(from, values.data(), values.size()),
+          "page-locked memory was changed while it was copied");
+  }
+};
+
+struct Event {
+  int64_t recorded = 0;  // behind so many uses
+  std::vector<std::shared_ptr<Copy>> copies;
+
+  void Do() {
+    for (const auto& copy : copies) copy->Do();
+  }
+};
+
+Event& EventOf(CUevent_st* event) { return *reinterpret_cast<Event*>(event); }
+
+// Of CopyBack, those that may not have happened.
+std::vector<std::shared_ptr<Copy>>& TheCopies() {
+  static auto* copies = new std::vector<std::shared_ptr<Copy>>;
+  return *copies;
+}
+
+void FinishCopies() {
+  const std::lock_guard<std::recursive_mutex> lock(TheLock());
+  for (const auto& copy : TheCopies()) copy->Do();
+  TheCopies().clear();
+}
+
 using Graph = std::vector<std::function<void()>>;
 // What this thread captures.
 thread_local Graph* the_capture = nullptr;
@@ -214,6 +294,9 @@ struct Guarded<void(CUstream_st*, Args...), function> {
       const int checked[] = {0, (CheckArgument(args), 0)...};
       static_cast<void>(checked);
       TheFault().CountKernel();
+      const std::lock_guard<std::recursive_mutex> lock(TheLock());
+      const int used[] = {0, (TheUses().Add(args), 0)...};
+      static_cast<void>(used);
       const Memory::Open open(&TheMemory());
       function(stream, args...);
     };
@@ -253,16 +336,21 @@ void* DeviceAllocate(size_t bytes) {
 }
 void DeviceRelease(void* memory) noexcept { TheMemory().Release(memory); }
 size_t DeviceBytesInUse() { return TheMemory().in_use(); }
+size_t DeviceFree() { return TheMemory().size() - TheMemory().in_use(); }
 
 void CopyToDevice(void* to, const void* from, size_t bytes) {
   CopyOnDevice(to, from, bytes);
 }
 void CopyToHost(void* to, const void* from, size_t bytes) {
   CopyOnDevice(to, from, bytes);
+  FinishCopies();
 }
 void CopyOnDevice(void* to, const void* from, size_t bytes) {
   CheckNotCapturing();
   TheFault().Meet();
+  const std::lock_guard<std::recursive_mutex> lock(TheLock());
+  TheUses().Add(from);
+  TheUses().Add(to);
   const Memory::Open open(&TheMemory());
   std::memcpy(to, from, bytes);
 }
@@ -275,6 +363,75 @@ void ZeroOnDevice(void* memory, size_t bytes) {
 void DeviceSynchronize() {
   CheckNotCapturing();
   TheFault().Meet();
+  FinishCopies();
+}
+
+void* HostAllocate(size_t bytes) {
+  CheckNotCapturing();
+  TheFault().Meet();
+  return ::operator new(bytes);
+}
+void HostRelease(void* memory) noexcept { ::operator delete(memory); }
+CUevent_st* CreateEvent() {
+  CheckNotCapturing();
+  return reinterpret_cast<CUevent_st*>(new Event);
+}
+void ReleaseEvent(CUevent_st* event) noexcept {
+  delete reinterpret_cast<Event*>(event);
+}
+void RecordEvent(CUevent_st* event) {
+  CheckNotCapturing();
+  TheFault().Meet();
+  const std::lock_guard<std::recursive_mutex> lock(TheLock());
+  auto& copies = TheCopies();
+  copies.erase(std::remove_if(copies.begin(), copies.end(),
+                              [](const std::shared_ptr<Copy>& copy) {
+                                return copy->done;
+                              }),
+               copies.end());
+  EventOf(event) = {TheUses().now(), copies};
+}
+void DeviceWait(CUevent_st* event) {
+  CheckNotCapturing();
+  TheFault().Meet();
+  const std::lock_guard<std::recursive_mutex> lock(TheLock());
+  EventOf(event).Do();
+}
+void HostWait(CUevent_st* event) {
+  CheckNotCapturing();
+  TheFault().Meet();
+  const std::lock_guard<std::recursive_mutex> lock(TheLock());
+  EventOf(event).Do();
+  const auto copies = std::move(EventOf(event).copies);
+  for (const auto& copy : copies) copy->CheckSource();
+}
+void CopyAhead(void* to, const void* from, size_t bytes, CUevent_st* after,
+               CUevent_st* done) {
+  CheckNotCapturing();
+  TheFault().Meet();
+  const std::lock_guard<std::recursive_mutex> lock(TheLock());
+  Check(EventOf(after).recorded >= TheUses().last(to),
+        "a copy does not wait for a kernel that reads what it overwrites");
+  for (const auto& copy : EventOf(done).copies) copy->CheckSource();
+  auto copy = std::make_shared<Copy>();
+  copy->to = static_cast<char*>(to);
+  copy->from = static_cast<const char*>(from);
+  copy->values.resize(bytes);
+  EventOf(done) = {TheUses().now(), {copy}};
+}
+void CopyBack(void* to, const void* from, size_t bytes) {
+  CheckNotCapturing();
+  TheFault().Meet();
+  auto copy = std::make_shared<Copy>();
+  copy->to = static_cast<char*>(to);
+  copy->from = nullptr;
+  {
+    const Memory::Open open(&TheMemory());
+    const char* values = static_cast<const char*>(from);
+    copy->values.assign(values, values + bytes);
+  }
+  const std::lock_guard<std::recursive_mutex> lock(TheLock());
+  TheCopies().push_back(copy);
 }
 
 CUgraphExec_st* CaptureGraph(const std::function<void()>& launch) {

@@ -123,3 +123,36 @@ def test_features_are_those_of_the_processor(run, tmp_path, real_video) -> None:
         assert done.returncode == 0, done.stderr
     want, got = (np.load(tmp_path / name / "bikes.npy") for name in ("cpu", "gpu"))
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
+
+
+@pytest.mark.parametrize("captures", [True, False])
+def test_time_names_kernels_and_says_whether_the_net_is_a_graph(run, captures) -> None:
+    command = ["-m", "p3d", "time", NET, "--iterations", "2", "--device", "cuda:0"]
+    variables = {} if captures else {"P3D_SIMULATED_CAPTURE": "0"}
+    text = run(*command, **variables).stdout
+    assert ("inference plan, one CUDA graph," in text) == captures, text
+    assert ("inference plan, a launch per step," in text) != captures, text
+    kernels = {row["kernel"] for row in json.loads(run(*command, "--json").stdout)["steps"]}
+    assert any(kernel.startswith("conv_f32_cuda_tiles_") for kernel in kernels), kernels
+    assert "conv_cuda" not in kernels
+
+
+@pytest.mark.parametrize("captures", ["1", "0"])
+def test_a_graph_that_is_refused_is_told_once(run, captures) -> None:
+    said = script(
+        run,
+        """
+        import logging, sys
+        logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
+        caffe.set_mode_gpu()
+        net = make()
+        for _ in range(4):
+            net.forward()
+        """,
+        P3D_SIMULATED_CAPTURE=captures,
+    )
+    lines = [line for line in said.splitlines() if "no CUDA graph" in line]
+    assert len(lines) == (captures == "0"), said
+    assert not lines or lines[0].endswith(
+        "every step is a launch of its own: no graph can be captured here"
+    )

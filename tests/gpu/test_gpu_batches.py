@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import pytest
 
@@ -22,7 +23,7 @@ class Device:
         self.tries = 0
         self.done: list[tuple[str, int]] = []
 
-    def forward(self, clips: list[int]) -> list[int]:
+    def start(self, clips: list[int]) -> Callable[[], list[int]]:
         self.tries += 1
         if self.refuses:
             raise Error("no such shape")
@@ -31,13 +32,14 @@ class Device:
         if self.on and len(clips) > self.room:
             raise OutOfMemory(f"no room for {len(clips)}")
         self.done.append(("gpu" if self.on else "cpu", len(clips)))
-        return [10 * clip for clip in clips]
+        rows = [10 * clip for clip in clips]
+        return lambda: rows
 
 
 def batches(device: Device, monkeypatch: pytest.MonkeyPatch) -> gpu_batches.GpuBatches:
     monkeypatch.setattr(_core, "gpu_mode", lambda: device.on)
     monkeypatch.setattr(gpu, "run", lambda on: setattr(device, "on", on))
-    return gpu_batches.GpuBatches(device.forward)
+    return gpu_batches.GpuBatches(device.start)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
+from typing import Any
 
 import cpp
 import gpu_check
 import pytest
+from benchmarking import gpu_targets
+from benchmarking.gpu_systems import peaks
+from benchmarking.gpu_targets import Target
 
 TINY = Path(__file__).parents[1] / "golden" / "tiny" / "tiny.prototxt"
 
@@ -53,3 +59,154 @@ def test_nets_are_run_with_the_library(tmp_path: Path) -> None:
     assert rows[1].what == f"{TINY}, batch 2"
     assert rows[1].result.endswith("ms per clip, float32")
     assert "p3d7" in rows[2].result
+
+
+def test_targets_are_measured_with_the_library(tmp_path: Path) -> None:
+    """Where torch has no such GPU, and a precision may not be there yet."""
+    library = cpp.build("gpu") / "simulated_gpu.so"
+    targets = [
+        Target(2, "float32"),
+        Target(1, "float32", train=True),
+        Target(1, "bf16"),
+        Target(1, "float32", times_torch=2),
+    ]
+    figures: dict[str, Any] = {"comparisons": []}
+    deadline = time.monotonic() + 3600
+    options = ["--forwards", "1", "--systems", "torch-last"]
+    rows = gpu_check.check_targets(library, str(TINY), targets[:3], figures, deadline, options)
+    assert [row.what for row in rows] == [gpu_targets.name_of(target) for target in targets[:3]]
+    assert all(row.passed for row in rows), rows
+    assert all("ms per clip" in row.result for row in rows[:2]), rows
+    assert "floor unknown" in rows[0].result
+    assert "no torch to compare with (torch-last: " in rows[0].result
+    assert "ms per clip" in rows[2].result or "has no precision bf16" in rows[2].result
+    assert len(figures["comparisons"][0]["profile"]["steps"]) > 3
+    query = gpu_check._query(library)
+    assert query is not None
+    assert query["gpus"][0]["name"] == "simulated GPU"
+    late = gpu_check.check_targets(library, str(TINY), targets[3:], figures, time.monotonic())
+    assert late == [gpu_check.Row("inference float32, batch 1", True, "not run: no time was left")]
+    gpu_check.write_figures(tmp_path / "figures.json", figures, rows)
+    written = json.loads((tmp_path / "figures.json").read_text())
+    assert written["comparisons"][0]["run"]["device"] == "simulated GPU"
+    assert written["rows"][0]["result"] == rows[0].result
+
+
+@pytest.mark.parametrize(
+    ("said", "rows", "runs"),
+    [
+        ("it was ended after 150 s", ["open", "open"], [0, 1, 1]),
+        ("benchmark\n REFUSED: prob differs\n}", ["not run: REFUSED", "not run: REFUSED"], [0, 0]),
+        ("RuntimeError: has no precision bf16", ["not run: RuntimeError"] * 2, [0, 0]),
+    ],
+)
+def test_what_torch_cannot_do_in_time_is_left_out(said, rows, runs, monkeypatch) -> None:
+    """Its compiler is not tried a second time."""
+    ours = {**_row("caffe-p3d", 1, 10), "peak_mib": 10}
+    run = {"device": "none", "gmac": 1, "rows": [ours, _row("torch-last", 2, 20)]}
+    tried = []
+
+    def output(command, environment=None, seconds=None) -> tuple[str, str]:
+        if "time" in command:
+            return "", json.dumps({"steps": []})
+        quick = command[-2:] == gpu_check.QUICK
+        tried.append(int(quick))
+        return ("", json.dumps({"runs": [run]})) if quick else (said, "")
+
+    monkeypatch.setattr(gpu_check, "_output", output)
+    targets = [Target(1, "bf16"), Target(2, "bf16")]
+    figures: dict[str, Any] = {"comparisons": []}
+    deadline = time.monotonic() + 3600
+    found = gpu_check.check_targets(Path("x"), "net", targets, figures, deadline)
+    assert tried == runs
+    for row, start in zip(found, rows, strict=True):
+        assert row.result.startswith(start), row
+        assert row.passed == ("REFUSED" not in said)
+        assert ("torch.compile was left out" in row.result) == (start == "open")
+
+
+def test_nothing_goes_on_behind_its_time(tmp_path: Path) -> None:
+    """Nor does what it has started, which would hold its output open."""
+    child = "import time; time.sleep(600)"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    error, _ = gpu_check._output([gpu_check.sys.executable, "-c", program], None, 1)
+    assert error.endswith("it was ended after 1 s")
+
+
+def test_an_extraction_end_to_end() -> None:
+    library = cpp.build("gpu") / "simulated_gpu.so"
+    figures: dict[str, Any] = {}
+    row = gpu_check.check_end_to_end(library, str(TINY), figures, time.monotonic() + 3600, 1)
+    assert row.passed, row
+    assert figures["end_to_end"]["clips"] == 20
+    assert "clips/s in batches of 64" in row.result
+    late = gpu_check.check_end_to_end(library, str(TINY), figures, time.monotonic())
+    assert late.result == "not run: no time was left"
+
+
+def _row(system: str, ms: float, mib: float, fault: str = "") -> dict[str, Any]:
+    names = {"ms_per_clip": ms, "peak_mib": mib, "fault": fault, "difference": 1e-3}
+    return {"system": system, "version": "2", **names}
+
+
+@pytest.mark.parametrize(
+    ("rows", "floor", "verdict", "parts"),
+    [
+        ([(0.1, 900), (0.16, 1000)], 0.047, "met", ["47% of it", "1.60 x ours", "10000 clips/s"]),
+        ([(0.1, 900), (0.14, 1000)], 0.047, "missed", ["1.40 x ours (asked 1.50)"]),
+        ([(0.1, 900), (0.16, 1000)], 0.03, "missed", ["30% of it (asked 40%)"]),
+        ([(0.1, 1100), (0.16, 1000)], 0.047, "missed", ["1100 MiB", "(asked more than ours)"]),
+        ([(0.1, 900), (0.3, 800), (0.16, 1000)], 0.047, "missed", ["1.60 x ours"]),
+        ([(0.1, 900)], None, "open", ["floor unknown", "no torch to compare with"]),
+    ],
+)
+def test_what_was_asked_stands_beside_the_figures(rows, floor, verdict, parts) -> None:
+    run = {"rows": [_row(f"system{i}", *figures) for i, figures in enumerate(rows)]}
+    run["rows"].append(_row("torch-broken", 0, 0, "fails: no such thing"))
+    target = Target(64, "bf16", times_torch=1.5, floor=0.4)
+    found = gpu_targets.outcome(target, run, floor)
+    assert found.what == "inference bf16, batch 64"
+    assert found.verdict == verdict, found
+    if verdict == "met":
+        assert gpu_targets.outcome(target, run, floor, whole=False).verdict == "open"
+        assert gpu_targets.outcome(target, run, None).verdict == "open"
+    for part in parts:
+        assert part in found.result
+
+
+def test_floors_are_of_products_or_of_bytes() -> None:
+    gmac = 18.4e9
+    products = gpu_targets.floor_ms("NVIDIA H200", "bf16", gmac, 1e6, 1)
+    assert products == pytest.approx(2e3 * gmac / 989e12)
+    assert gpu_targets.floor_ms("NVIDIA H200", "bf16", gmac, 1e6, 3) == pytest.approx(3 * products)
+    lots = gpu_targets.floor_ms("NVIDIA H200", "bf16", 1, 4.8e9, 1)
+    assert lots == pytest.approx(2)
+    assert gpu_targets.floor_ms("NVIDIA H200", "float32", 1, 4.8e9, 1) == pytest.approx(4)
+    assert gpu_targets.floor_ms("simulated GPU", "bf16", gmac, 1, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "tera"),
+    [
+        ("NVIDIA A100-SXM4-80GB", 312),
+        ("NVIDIA H100 80GB HBM3", 989),
+        ("NVIDIA L4", 121),
+        ("NVIDIA GeForce RTX 4090", 165),
+        ("NVIDIA L40S", None),
+    ],
+)
+def test_peaks_by_name(name: str, tera: float | None) -> None:
+    found = peaks(name, "bf16")
+    assert (found and found[0]) == (tera and tera * 1e12)
+
+
+def test_a_profile_begins_with_what_lost_most() -> None:
+    step = {"macs": 0, "values": 1e9, "share": 0.5, "kernel": "k"}
+    ms = {"quick": 0.1, "slow": 9, "large": 5}
+    steps = [{**step, "name": name, "ms": value} for name, value in ms.items()]
+    steps[2]["values"] = 9e9
+    lines = gpu_targets.profile("NVIDIA H200", "float32", {"steps": steps}, 2)
+    assert len(lines) == 3
+    assert lines[1].startswith("slow")
+    assert "0.8333" in lines[1]
+    assert gpu_targets.profile("none", "float32", {"steps": steps}, 1)[1].split()[2] == "unknown"

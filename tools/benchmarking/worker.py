@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .files import Job
+from .gpu_systems import OnGpu
 from .systems import Forward, System
 from .training_files import Training
 
@@ -171,7 +172,10 @@ class _Server:
         return seconds
 
     def peak_memory(self) -> float:
-        """Not ru_maxrss alone: Linux starts that at the peak of the process that started us."""
+        """Of the GPU, where the system runs on one. Not ru_maxrss alone: Linux starts that at the
+        peak of the process that started us."""
+        if isinstance(self.forward, OnGpu):
+            return self.forward.gpu_mib()
         try:
             with open("/proc/self/status") as file:
                 for line in file:

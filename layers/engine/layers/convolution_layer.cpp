@@ -102,7 +102,7 @@ Role ConvolutionLayer<Dtype>::role() const {
 
 template <typename Dtype>
 std::string ConvolutionLayer<Dtype>::kernel() const {
-  if (this->side() == Side::kGpu) return "conv_cuda";
+  if (this->side() == Side::kGpu) return NameOnGpu<Dtype>(shape_);
   return conv_ ? conv_->name() : "conv_f64_reference";
 }
 

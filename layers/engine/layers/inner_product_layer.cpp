@@ -25,7 +25,7 @@ class InnerProductLayer : public Layer<Dtype> {
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
   std::string kernel() const override {
-    if (this->side() == Side::kGpu) return "conv_cuda";
+    if (this->side() == Side::kGpu) return NameOnGpu<Dtype>(shape_);
     return conv_ ? conv_->name() : "conv_f64_reference";
   }
   int64_t macs() const override { return shape_.macs(); }

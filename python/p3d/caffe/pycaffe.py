@@ -63,7 +63,7 @@ class Net:
             )
         if self.param.debug_info:
             self._net.set_debug_log(log.info)
-        self._warned_held = self._new_weights = False
+        self._warned_held = self._warned_graph = self._new_weights = False
         _log_engine()
         if weights is not None:
             self.copy_from(weights)
@@ -205,11 +205,26 @@ class Net:
         self._forward(first, last)
         return {name: self.blobs[name].data for name in names}
 
+    def launch(self, blobs: Iterable[str]) -> None:
+        """Run the whole net for the values of these blobs, which nobody looks at yet: on a GPU it
+        may still run when this returns."""
+        for name in blobs:
+            self._net.keep(self._blob_index(name))
+        self._forward(0, len(self._layer_names) - 1)
+
     def _forward(self, start: int, end: int) -> float:
         """Run layers by index, both included; returns the weighted loss."""
         self._before_forward()
         with _relax_hint(self._origin):
-            return self._net.forward(start, end)
+            loss = self._net.forward(start, end)
+        if not self._warned_graph and self._net.graph_refusal:
+            self._warned_graph = True
+            log.info(
+                "%s: no CUDA graph, every step is a launch of its own: %s",
+                self._origin,
+                self._net.graph_refusal,
+            )
+        return loss
 
     def _forward_backward(self) -> float:
         """Run all layers forward and, where the loss is finite, backward; returns the loss.
@@ -289,6 +304,18 @@ class Net:
     def planned(self) -> bool:
         """Whether several layers run as one step, as the last forward did."""
         return self._net.planned
+
+    @property
+    def graph(self) -> bool:
+        """Whether the whole net is one launch on the GPU, as from its second forward on."""
+        return self._net.graph
+
+    def gpu_batch(self, blobs: Iterable[str] = ()) -> int:
+        """The largest batch, about, for which the GPU in use has room: of items of the inputs'
+        present shapes, with these blobs kept. 0 where it has no room for one."""
+        for name in blobs:
+            self._net.keep(self._blob_index(name))
+        return self._net.gpu_batch()
 
     def run_by_layer(self) -> None:
         """From here on each layer runs on its own; nothing is fused."""

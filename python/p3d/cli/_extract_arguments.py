@@ -37,9 +37,9 @@ def _add_net_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--batch",
         type=int,
-        default=4,
         metavar="N",
-        help="clips at once (4), fewer where a GPU has no room for them",
+        help="clips at once, fewer where a GPU has no room for them (default: 4, on a GPU as many "
+        "as it has room for, up to 64)",
     )
     group.add_argument("--threads", type=int, metavar="N", help="of the net (default: all cores)")
     group.add_argument(

@@ -172,6 +172,8 @@ def _data(args: argparse.Namespace, name: str, net: Any, report: Any, peak: floa
         "backend": backend.current(),
         "runs_on": backend.interface().describe(),
         "planned": net.planned,
+        "graph": bool(getattr(net, "graph", False)),
+        "gpu": _core.gpu_mode(),
         "threads": _core.num_threads(),
         "isa": _core.isa(),
         "peak_gflops": peak,
@@ -191,6 +193,7 @@ def _lines(data: Any) -> Iterator[str]:
     yield (
         f"{data['runs_on']}, {data['peak_gflops']:.0f} GFLOP/s peak, "
         + ("inference plan" if data["planned"] else "layer by layer")
+        + (", one CUDA graph" if data["graph"] else ", a launch per step" if data["gpu"] else "")
         + f", {data['iterations']} iterations"
     )
     yield from _table("step", data["steps"], "kernel")
