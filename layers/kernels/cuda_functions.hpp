@@ -14,6 +14,7 @@
 #include "kernels/eltwise_cuda.hpp"
 #include "kernels/epilogue_backward_cuda.hpp"
 #include "kernels/losses_cuda.hpp"
+#include "kernels/nccl_cuda.hpp"
 #include "kernels/order_cuda.hpp"
 #include "kernels/pointwise_cuda.hpp"
 #include "kernels/pool_cuda.hpp"
@@ -31,6 +32,9 @@
   X(NormalizeBackwardFrozen) \
   X(UpdateRunning)           \
   X(Moments)                 \
+  X(RankStatistics)          \
+  X(NormalizeBackwardSums)   \
+  X(NormalizeBackwardJoint)  \
   X(Convolve)                \
   X(ConvDataGradient)        \
   X(ConvWeightGradient)      \
@@ -59,7 +63,8 @@
   X(Softmax)                 \
   X(SoftmaxBackward)         \
   X(Update)                  \
-  X(SumOfSquares)
+  X(SumOfSquares)            \
+  X(MeanOverRanks)
 // ... and all that do not.
 #define P3D_CUDA_FUNCTIONS(X)  \
   X(DeviceCount)               \
@@ -81,7 +86,18 @@
   X(BnScratchSize)             \
   X(ConvWeightGradientScratch) \
   X(EpilogueBackward)          \
-  X(SumOfSquaresScratchSize)
+  X(SumOfSquaresScratchSize)   \
+  X(JoinStatistics)            \
+  X(LoadNccl)                  \
+  X(NewRanksId)                \
+  X(JoinRanks)                 \
+  X(RanksJoined)               \
+  X(AbortRanks)                \
+  X(CheckRanks)                \
+  X(LeaveRanks)                \
+  X(SumOverRanks)              \
+  X(GatherFromRanks)           \
+  X(CopyFromRank0)
 
 namespace p3d {
 namespace cuda {

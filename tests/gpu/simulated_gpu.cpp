@@ -12,6 +12,8 @@
 //     do;
 //   - it is full at $P3D_SIMULATED_MIB (default 2048).
 //
+// There are $P3D_SIMULATED_GPUS (default 1), of which a process uses one.
+//
 // With $P3D_SIMULATED_FAULT=N its Nth kernel fails, counted from 1, and so does
 // whatever is asked of it from then on, as of a GPU that met a wrong address;
 // with "N once" only that kernel.
@@ -183,6 +185,10 @@ void CheckArgument(const Epilogue<Dtype>& epilogue) {
   CheckArgument(epilogue.residual);
 }
 template <typename Dtype>
+void CheckArgument(const std::vector<RankValues<Dtype>>& arrays) {
+  for (const RankValues<Dtype>& array : arrays) CheckArgument(array.values);
+}
+template <typename Dtype>
 void CheckArgument(const Labels<Dtype>& labels) {
   CheckArgument(labels.values);
 }
@@ -224,11 +230,14 @@ struct Guarded<void(CUstream_st*, Args...), function> {
 
 }  // namespace
 
-int DeviceCount() { return 1; }
+int DeviceCount() {
+  const char* count = std::getenv("P3D_SIMULATED_GPUS");
+  return count ? std::atoi(count) : 1;
+}
 
 DeviceInfo DescribeDevice(int device) {
-  Check(device == 0, "there is no GPU ", device,
-        "; this machine has 1, counted from 0");
+  Check(device >= 0 && device < DeviceCount(), "there is no GPU ", device,
+        "; this machine has ", DeviceCount(), ", counted from 0");
   DeviceInfo info;
   info.name = "simulated GPU";
   info.memory = TheMemory().size();
