@@ -43,15 +43,26 @@ def library() -> Path | None:
     return path if given or path.exists() else None
 
 
+def load() -> None:
+    """Loads that library. Raises Error, with the cure, where there is none."""
+    path = library()
+    if path is None:
+        raise Error(
+            "this installation of caffe-p3d has no kernels for GPUs: in its checkout, run "
+            "`pip install . -C cmake.define.P3D_CUDA=ON`"
+        )
+    _core.load_gpu(str(path))
+
+
 def gpus() -> list[Gpu]:
     """All GPUs of this machine. Raises Error, with the cure, where they cannot be asked."""
-    _load()
+    load()
     return [_describe(index) for index in range(_core.gpu_count())]
 
 
 def software() -> str:
     """What runs on the GPUs: versions of CUDA and of the driver."""
-    _load()
+    load()
     return _core.gpu_software()
 
 
@@ -61,7 +72,7 @@ def use(index: int) -> None:
     Raises Error where there is no such GPU or the kernels do not fit it, and when nets hold values
     on another one already.
     """
-    _load()
+    load()
     _core.use_gpu(index)
     _used[:] = [index]
 
@@ -100,13 +111,3 @@ def describe() -> str:
 def _describe(index: int) -> Gpu:
     name, major, minor, memory, free, gflops = _core.describe_gpu(index)
     return Gpu(index, name, (major, minor), memory, free, gflops)
-
-
-def _load() -> None:
-    path = library()
-    if path is None:
-        raise Error(
-            "this installation of caffe-p3d has no kernels for GPUs: in its checkout, run "
-            "`pip install . -C cmake.define.P3D_CUDA=ON`"
-        )
-    _core.load_gpu(str(path))

@@ -1,3 +1,4 @@
+#include "engine/alone.hpp"
 #include "engine/filler.hpp"
 #include "engine/layer.hpp"
 #include "engine/layers/normalize.hpp"
@@ -18,6 +19,10 @@ namespace p3d {
 // Unless frozen, gradients take the statistics for the batch's own, in TEST
 // too.
 //
+// With `sync: true` the batch is that of all ranks together, where a net is
+// trained on several GPUs (see kernels/nccl_cuda.hpp): every rank has the same
+// statistics, and gradients are those of the joint batch.
+//
 // Without a slope_filler the slope starts at 1 (the published layer: 0, which
 // makes a dead layer).
 template <typename Dtype>
@@ -36,6 +41,7 @@ class BNLayer : public Layer<Dtype> {
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("bn_param");
     frozen_ = param.Bool("frozen");
+    sync_ = param.Bool("sync");
     momentum_ = param.Float("momentum");
     eps_ = param.Float("eps");
     Check(bottom[0]->num_axes() >= 2, "needs a channel axis; the bottom's ",
@@ -110,15 +116,20 @@ class BNLayer : public Layer<Dtype> {
     const Order order = bottom->order(side_);
     const Dtype* x = bottom->data(order, side_);
     const GpuScratch<double> scratch(Gpu().BnScratchSize(g, order));
-    gpu_moments_.reset(new GpuScratch<double>(2 * g.channels));
+    gpu_moments_.reset(new GpuScratch<double>(2 * g.channels + 1));
+    joint_ = sync_ && learning() && Gpu().RanksJoined() > 1;
     double* mean = gpu_moments_->data();
     double* deviation = mean + g.channels;
     if (!learning()) {
       RunningMomentsGpu(mean, deviation);
     } else {
       CheckBatch(*bottom);
-      gpu.ChannelStatistics(gpu.stream, g, order, x, scratch.data(), mean,
-                            deviation);
+      if (joint_) {
+        JointStatistics(g, order, x, scratch.data(), mean);
+      } else {
+        gpu.ChannelStatistics(gpu.stream, g, order, x, scratch.data(), mean,
+                              deviation);
+      }
       MoveGpu(mean, this->blobs_[2].get());
       MoveGpu(deviation, this->blobs_[3].get());
       GpuOf<double>().Moments(gpu.stream, g.channels, eps_, mean, deviation,
@@ -149,10 +160,44 @@ class BNLayer : public Layer<Dtype> {
     }
     const double* mean = gpu_moments_->data();
     const double* deviation = mean + g.channels;
+    if (joint_) {
+      return BackwardJoint(g, order, input_.of(bottom).data(order, side_), dy,
+                           scratch.data(), below);
+    }
     gpu.NormalizeBackward(gpu.stream, g, order, mean, deviation, blob(0, side_),
                           input_.of(bottom).data(order, side_), dy,
                           scratch.data(), gradient(0), gradient(1),
                           below ? below->write_diff(order, side_) : nullptr);
+  }
+
+  // joined: of all ranks' batches, the means, then the variances, then how many
+  // values each channel has.
+  void JointStatistics(const Geometry& g, Order order, const Dtype* x,
+                       double* scratch, double* joined) const {
+    CheckNotAlone();
+    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    const int64_t ranks = Gpu().RanksJoined(), size = 2 * g.channels + 1;
+    const GpuScratch<double> own(size), all(ranks * size);
+    gpu.RankStatistics(gpu.stream, g, order, x, scratch, own.data());
+    Gpu().GatherFromRanks(gpu.stream, size, own.data(), all.data());
+    Gpu().JoinStatistics(gpu.stream, ranks, g.channels, all.data(), joined);
+  }
+
+  void BackwardJoint(const Geometry& g, Order order, const Dtype* x,
+                     const Dtype* dy, double* scratch,
+                     Blob<Dtype>* below) const {
+    CheckNotAlone();
+    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    const double* mean = gpu_moments_->data();
+    const double* deviation = mean + g.channels;
+    const GpuScratch<double> sums(2 * g.channels);
+    gpu.NormalizeBackwardSums(gpu.stream, g, order, mean, deviation, x, dy,
+                              scratch, gradient(0), gradient(1), sums.data());
+    if (!below) return;
+    Gpu().SumOverRanks(gpu.stream, 2 * g.channels, sums.data());
+    gpu.NormalizeBackwardJoint(
+        gpu.stream, g, order, mean, deviation, blob(0, side_), sums.data(),
+        mean + 2 * g.channels, x, dy, scratch, below->write_diff(order, side_));
   }
 
   Moments RunningMoments() const {
@@ -186,12 +231,14 @@ class BNLayer : public Layer<Dtype> {
     }
   }
 
-  bool frozen_ = false;
+  bool frozen_ = false, sync_ = false;
   double momentum_ = 0;
   double eps_ = 0;
-  // Of the last Forward: where it ran, and the moments there; on the GPU these
-  // are means and then deviations.
+  // Of the last Forward: where it ran, whether with all ranks, and the moments
+  // there; on the GPU these are means, then deviations, then what
+  // JointStatistics has besides.
   Side side_ = Side::kHost;
+  bool joint_ = false;
   Moments moments_;
   std::unique_ptr<GpuScratch<double>> gpu_moments_;
   SavedInput<Dtype> input_;
