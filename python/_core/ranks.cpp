@@ -47,6 +47,9 @@ void BindRanks(py::module_& m) {
       py::arg("reason"), py::call_guard<py::gil_scoped_release>(),
       "Ends what waits for other ranks, with this error.");
   m.def(
+      "check_ranks", [] { Gpu().CheckRanks(); },
+      "Raises the error of abort_ranks.");
+  m.def(
       "leave_ranks", [] { Gpu().LeaveRanks(); },
       py::call_guard<py::gil_scoped_release>(),
       "This process is on its own again.");

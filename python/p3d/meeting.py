@@ -41,9 +41,7 @@ class Meeting:
     Raises Error when one does not come, ends before all are there, or contradicts another.
     """
 
-    def __init__(
-        self, name: bytes, rank: int, count: int, device: int, patience: float = PATIENCE
-    ) -> None:
+    def __init__(self, name: bytes, rank: int, count: int, device: int) -> None:
         if not 0 <= rank < count:
             raise Error(f"rank {rank} of {count}: ranks count from 0; see set_solver_rank")
         base = Path(tempfile.gettempdir())
@@ -53,7 +51,7 @@ class Meeting:
         self._others: dict[int, tuple[Member, int]] = {}  # by rank, with a descriptor of its file
         self._file = self._come()
         try:
-            self._wait(time.monotonic() + patience)
+            self._wait(time.monotonic() + PATIENCE)
             self._check()
         except BaseException:
             self.leave()

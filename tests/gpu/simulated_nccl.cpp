@@ -69,6 +69,7 @@ struct ncclComm {
 
   // False where it was aborted before all had come.
   bool Wait() {
+    if (aborted) return false;
     const int turn = meeting->turn;
     if (++meeting->arrived == count) {
       meeting->arrived = 0;

@@ -76,6 +76,10 @@ class NCCL:
         """For add_callback: gradients become their mean over the ranks."""
         self._solver._updater.average_over_ranks()
 
+    def check(self) -> None:
+        """Raises Error where another rank has ended: what came of its values is worth nothing."""
+        _core.check_ranks()
+
     def leave(self) -> None:
         """Nothing more is exchanged; the other ranks learn that this one has ended."""
         if self._end.alive:

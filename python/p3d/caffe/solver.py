@@ -217,6 +217,8 @@ class Solver:
     def _forward_backward(self) -> float:
         loss = self.net._forward_backward()
         if not math.isfinite(loss):
+            if self._nccl is not None:
+                self._nccl.check()
             self._leave()  # the layers that run now run on this rank only
             raise Error(self._not_finite(finite.first_in_forward(self.net)))
         return loss
