@@ -54,6 +54,12 @@ def load() -> None:
     _core.load_gpu(str(path))
 
 
+def count() -> int:
+    """How many GPUs this machine has; asking takes no memory on them."""
+    load()
+    return _core.gpu_count()
+
+
 def gpus() -> list[Gpu]:
     """All GPUs of this machine. Raises Error, with the cure, where they cannot be asked."""
     load()
@@ -95,6 +101,19 @@ def parse(device: str) -> int | None:
     if match is None:
         raise Error(f"there is no device '{device}': it is cpu, cuda or cuda:N with N from 0")
     return None if device == "cpu" else int(match[1] or 0)
+
+
+def several(device: str) -> list[int]:
+    """The GPUs in "cuda:0,1" or "cuda:all", or the one of what `parse` takes; none for "cpu"."""
+    if device == "cuda:all":
+        return list(range(count()))
+    if re.fullmatch(r"cuda:\d+(,\d+)+", device) is None:
+        index = parse(device)
+        return [] if index is None else [index]
+    found = [int(number) for number in device[len("cuda:") :].split(",")]
+    if len(set(found)) < len(found):
+        raise Error(f"device {device} names a GPU twice")
+    return found
 
 
 def current() -> Gpu:

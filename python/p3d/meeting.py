@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class Member(NamedTuple):
     """A process: its rank, how many ranks it knows of, its GPU, and which of them it can see."""
 
     rank: int
-    count: int
+    ranks: int
     device: int
     visible: str
     process: int
@@ -38,10 +39,13 @@ class Member(NamedTuple):
 class Meeting:
     """Waits until all ranks have come, each of which makes a Meeting of the same name.
 
-    Raises Error when one does not come, ends before all are there, or contradicts another.
+    Raises Error when one does not come, ends before all are there, or contradicts another; and
+    what `check` raises, which is called while it waits.
     """
 
-    def __init__(self, name: bytes, rank: int, count: int, device: int) -> None:
+    def __init__(
+        self, name: bytes, rank: int, count: int, device: int, check: Callable[[], None]
+    ) -> None:
         if not 0 <= rank < count:
             raise Error(f"rank {rank} of {count}: ranks count from 0; see set_solver_rank")
         base = Path(tempfile.gettempdir())
@@ -51,7 +55,7 @@ class Meeting:
         self._others: dict[int, tuple[Member, int]] = {}  # by rank, with a descriptor of its file
         self._file = self._come()
         try:
-            self._wait(time.monotonic() + PATIENCE)
+            self._wait(time.monotonic() + PATIENCE, check)
             self._check()
         except BaseException:
             self.leave()
@@ -97,18 +101,21 @@ class Meeting:
             temporary.unlink()
         return file
 
-    def _wait(self, until: float) -> None:
-        while missing := set(range(self._own.count)) - {self._own.rank} - self._others.keys():
+    def _wait(self, until: float, check: Callable[[], None]) -> None:
+        while missing := set(range(self._own.ranks)) - {self._own.rank} - self._others.keys():
             for rank in missing:
                 self._meet(rank)
             if (gone := self.ended()) is not None:
+                time.sleep(1)  # until it is no process any more
+                check()
                 raise Error(f"{gone} has ended before all ranks were there; see its message")
             if time.monotonic() > until:
                 missed = ", ".join(map(str, sorted(missing)))
                 raise Error(
-                    f"rank {missed} of {self._own.count} has not come; start as many processes as "
+                    f"rank {missed} of {self._own.ranks} has not come; start as many processes as "
                     "set_solver_count says"
                 )
+            check()
             time.sleep(0.01)
 
     def _meet(self, rank: int) -> None:
@@ -119,9 +126,9 @@ class Meeting:
     def _check(self) -> None:
         places = {(self._own.device, self._own.visible): self._own}
         for member, _ in self._others.values():
-            if member.count != self._own.count:
+            if member.ranks != self._own.ranks:
                 raise Error(
-                    f"{member} is one of {member.count}, {self._own} one of {self._own.count}: "
+                    f"{member} is one of {member.ranks}, {self._own} one of {self._own.ranks}: "
                     "set_solver_count differs"
                 )
             other = places.setdefault((member.device, member.visible), member)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from p3d import _core, gpu, nccl
 from p3d.caffe import mode, place
 from p3d.caffe.proto import caffe_pb2
 from p3d.error import Error
-from p3d.meeting import Meeting
+from p3d.meeting import Meeting, Member
 
 GRACE = 1.0  # seconds for what is on its way, when another rank has ended
 
@@ -28,7 +29,8 @@ class NCCL:
     snapshots. When a rank ends early, the others get an Error that names it.
     """
 
-    def __init__(self, solver: Any, uid: bytes) -> None:
+    def __init__(self, solver: Any, uid: bytes, check: Callable[[], None] = lambda: None) -> None:
+        """Beyond pycaffe's: `check` is called while others are waited for, and may raise."""
         rank, count = mode.solver_rank(), mode.solver_count()
         device = gpu.used()
         if device is None or not _core.gpu_mode():
@@ -36,14 +38,16 @@ class NCCL:
         nccl.load()
         uid = bytes(uid)
         self._solver, self._rank = solver, rank
-        self._meeting = Meeting(uid, rank, count, device)
+        self._meeting = Meeting(uid, rank, count, device, check)
         self._over = threading.Event()
+        self._ended: list[Member] = []
         self._end = weakref.finalize(self, _leave, self._meeting, self._over)
         self._end.atexit = False
         _core.join_ranks(uid, rank, count)
         if rank == 0:
             self._meeting.close_door()
-        threading.Thread(target=_watch, args=(self._meeting, self._over), daemon=True).start()
+        watched = (self._meeting, self._over, self._ended)
+        threading.Thread(target=_watch, args=watched, daemon=True).start()
 
     @staticmethod
     def new_uid() -> bytes:
@@ -76,6 +80,11 @@ class NCCL:
         """For add_callback: gradients become their mean over the ranks."""
         self._solver._updater.average_over_ranks()
 
+    @property
+    def ended(self) -> int | None:
+        """The rank whose end has ended the training, None as long as all live."""
+        return self._ended[0].rank if self._ended else None
+
     def check(self) -> None:
         """Raises Error where another rank has ended: what came of its values is worth nothing."""
         _core.check_ranks()
@@ -87,11 +96,12 @@ class NCCL:
             self._end()
 
 
-def _watch(meeting: Meeting, over: threading.Event) -> None:
+def _watch(meeting: Meeting, over: threading.Event, ended: list[Member]) -> None:
     """Until it is over, or another rank is: then nobody waits for it any longer."""
     while not over.wait(0.1):
         if (gone := meeting.ended()) is not None:
             if not over.wait(GRACE):
+                ended.append(gone)
                 _core.abort_ranks(f"{gone} has ended, so the training cannot go on")
             return
 

@@ -99,7 +99,8 @@ class Solver:
         of an NCCL."""
         if isinstance(on_start, NCCL):
             self._nccl = on_start
-            on_start, on_gradients_ready = on_start.on_start, on_start.on_gradients_ready
+            on_gradients_ready = on_start.on_gradients_ready
+            on_start = on_start.on_start
         elif on_gradients_ready is None:
             raise TypeError("add_callback takes two functions or an NCCL")
         self._callbacks.append((on_start, on_gradients_ready))

@@ -41,7 +41,7 @@ class HDF5Data(DataLayer):
     def forward(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         views = [blob.data for blob in top]
         for place in range(self._batch):
-            for rank in range(self._share.count):
+            for rank in range(self._share.ranks):
                 self._next_row()
                 if rank == self._share.rank:
                     for view, values in zip(views, self._values, strict=True):

@@ -67,7 +67,7 @@ class ImageData(DataLayer):
                     f"batch {views[0].shape[1:]}: set new_height and new_width, or batch_size 1"
                 )
             views[0][place], views[1][place] = values, self._images[item].label
-            self._position += self._share.count
+            self._position += self._share.ranks
 
     def save_state(self) -> bytes:
         """Where the data goes on."""

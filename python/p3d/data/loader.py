@@ -75,7 +75,7 @@ class Loader:
         """The next clip that can be read."""
         while True:
             position = self.position + self._own.rank
-            self.position += self._own.count
+            self.position += self._own.ranks
             if self._is_bad(position):
                 continue
             result = self._reading.take(position, self._is_bad)

@@ -9,10 +9,10 @@ from p3d.caffe import backend
 
 
 class Share(NamedTuple):
-    """Of `count` items in a row, the one at place `rank`."""
+    """Of `ranks` items in a row, the one at place `rank`."""
 
     rank: int
-    count: int
+    ranks: int
 
 
 ALL = Share(0, 1)

@@ -51,7 +51,7 @@ class VideoBatches:
         self._finish = Finish(param, train)
         workers = param.workers if param.HasField("workers") else None
         own = of_this_process(train)
-        who = reading(self._clips, workers, param.prefetch * param.batch_size, own.count)
+        who = reading(self._clips, workers, param.prefetch * param.batch_size, own.ranks)
         self.loader = Loader(self._clips, who, param.max_bad_share, param.source, own)
         self.loader.position = skipped(param.rand_skip, seed, self._clips.order.count)
         self.spent = Spent()

@@ -29,8 +29,8 @@ _ATTEMPTS = 2  # a process that was killed, or a machine that stood still, prove
 
 def reading(clips: ListedClips, workers: int | None, places: int, step: int = 1) -> Reading:
     """Who reads: `workers` processes, by default half of the cores and at most 4, with room for so
-    many clips; or nobody but this process. Every `step`-th clip is wanted."""
-    count = max(1, min(4, cores() // 2)) if workers is None else workers
+    many clips; or nobody but this process. Every `step`-th clip is wanted: others read the rest."""
+    count = max(1, min(4, cores() // 2 // step)) if workers is None else workers
     return (
         Ahead(clips, count, max(places, count + 1), step=step)
         if count and sys.executable
