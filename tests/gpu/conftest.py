@@ -23,6 +23,15 @@ def library() -> Path:
     return Path(given) if given else cpp.build("gpu") / "simulated_gpu.so"
 
 
+@pytest.fixture(scope="session")
+def nccl(library: Path) -> str:
+    """The simulated NCCL, by which processes with that GPU reach each other."""
+    path = library.with_name("simulated_nccl.so")
+    if not path.exists():
+        pytest.skip("ranks are tested on simulated GPUs")
+    return str(path)
+
+
 @pytest.fixture
 def run(library: Path, tmp_path: Path) -> Run:
     """Runs Python with these arguments where that GPU is the only one.

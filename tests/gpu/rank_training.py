@@ -149,6 +149,37 @@ def diverging(caffe: Any, plan: Plan, rank: int, uid: bytes, told: Any) -> None:
     solver.step(plan.iterations)
 
 
+def passes(caffe: Any, plan: Plan, rank: int, uid: bytes, told: Any) -> None:
+    """One forward and backward, layer by layer."""
+    solver = made(caffe, plan)
+    if plan.ranks > 1:
+        nccl = caffe.NCCL(solver, uid)
+        nccl.bcast()
+    net = solver.net
+    net.run_by_layer()
+    net.forward()
+    net.clear_param_diffs()
+    net.backward()
+    values = {f"{name} data": net.blobs[name].data for name in ("bn", "fc")}
+    values |= {"conv diff": net.blobs["conv"].diff}
+    values |= {f"{name} gradient": net.params[name][0].diff for name in ("conv", "bn")}
+    values |= {"bias gradient": net.params["bn"][1].diff}
+    values |= {f"running {i}": net.params["bn"][i].data for i in (2, 3)}
+    np.savez(Path(plan.out, f"rank{rank}.npz"), **values)
+
+
+def first_alone(caffe: Any, plan: Plan, rank: int, uid: bytes, told: Any) -> None:
+    """Rank 0 runs its net while the other already waits for the next joint step."""
+    solver = made(caffe, plan)
+    nccl = caffe.NCCL(solver, uid)
+    for _ in range(3):
+        if rank == 0:
+            solver.net.forward()
+            solver.net.backward()
+    nccl.bcast()
+    keep(plan, rank, solver)
+
+
 def asking_alone(caffe: Any, plan: Plan, rank: int, uid: bytes, told: Any) -> None:
     """A rank wants a gradient that its plan did not keep, which all would have to make again."""
     solver = made(caffe, plan)

@@ -28,11 +28,6 @@ layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: 
 SOLVERS = {"SGD": "base_lr: 0.05 momentum: 0.9", "Adam": "base_lr: 0.01 momentum: 0.9"}
 
 
-@pytest.fixture(scope="session")
-def nccl(library: Path) -> str:
-    return str(library.with_name("simulated_nccl.so"))
-
-
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     """Two files of rows whose mean is far from 0."""
@@ -119,6 +114,32 @@ def test_ranks_train_as_one_with_the_joint_batch(kind, ranks, bn, rows, train) -
         close(got, want, f"{where}, rank {rank}")
     losses = np.mean([told["losses"] for _, told in results], axis=0)
     np.testing.assert_allclose(losses, told["losses"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_synchronised_bn_is_that_of_the_joint_batch(ranks, rows, train) -> None:
+    (want, _), *_ = train(solver_of(rows, 4 * ranks, bn="sync: true"), 1, scenario="passes")
+    parts = [got for got, _ in train(solver_of(rows, 4, bn="sync: true"), ranks, scenario="passes")]
+    for name, whole in want.items():
+        shares = [part[name] for part in parts]
+        if name.startswith("running"):
+            got = shares[0]
+            assert all(np.array_equal(share, got) for share in shares), name
+        elif name.endswith("gradient"):
+            got = np.mean(shares, axis=0)
+        else:  # row i of rank r is i * ranks + r; a rank's loss is not divided by the ranks
+            got = np.stack(shares, 1).reshape(whole.shape)
+            got = got / ranks if name.endswith("diff") else got
+        error = np.abs(got - whole).max() / np.abs(whole).max()
+        assert error < 1e-5, f"{ranks} ranks: {name} differs by {error}"
+
+
+def test_frozen_bn_asks_nobody(rows, train) -> None:
+    (one, told), (other, _) = train(
+        solver_of(rows, 4, bn="frozen: true sync: true"), 2, scenario="first_alone"
+    )
+    assert told["error"] is None
+    assert one.keys() == other.keys() != set()
 
 
 def test_iter_size_counts_on_top(rows, train) -> None:
