@@ -74,6 +74,8 @@ def taken(net: caffe.Net, batches: int) -> list[np.ndarray]:
     for _ in range(batches):
         net.forward()
         found.append([net.blobs[name].data.copy() for name in ("data", "label")])
+    if hasattr(data := net.layers[0].python_object, "close"):
+        data.close()
     return [np.stack(parts) for parts in zip(*found, strict=True)]
 
 
