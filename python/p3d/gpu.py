@@ -99,7 +99,10 @@ def parse(device: str) -> int | None:
     """The index in "cuda:0" or "cuda" (the first); None for "cpu". Raises Error for other text."""
     match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
     if match is None:
-        raise Error(f"there is no device '{device}': it is cpu, cuda or cuda:N with N from 0")
+        raise Error(
+            f"there is no device '{device}': it is cpu, cuda or cuda:N with N from 0; p3d train "
+            "takes several, cuda:0,1 or cuda:all"
+        )
     return None if device == "cpu" else int(match[1] or 0)
 
 

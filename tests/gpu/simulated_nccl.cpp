@@ -1,7 +1,7 @@
 // An NCCL that needs no GPU, for processes with a simulated one: what is loaded
-// in place of libnccl.so.2. Ranks meet in a file in /dev/shm and exchange
-// values there, a piece at a time. Each call is done when it returns, but for
-// that it keeps NCCL's manners:
+// in place of libnccl.so.2. Ranks meet in a file in $TMPDIR (default /dev/shm)
+// and exchange values there, a piece at a time. Each call is done when it
+// returns, but for that it keeps NCCL's manners:
 //
 //   - ranks that do not come are waited for, for ever, until ncclCommAbort;
 //   - a call that was aborted succeeds and leaves values that mean nothing
@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
@@ -46,13 +47,13 @@ struct Call {
 struct Meeting {
   std::atomic<int> arrived;
   std::atomic<int> turn;
-  std::atomic<int> ranks;
   Call calls[kRanks];
   alignas(64) char values[kRanks][kPiece];
 };
 
 std::string PathOf(const UniqueId& id) {
-  return "/dev/shm/" +
+  const char* folder = std::getenv("TMPDIR");
+  return std::string(folder ? folder : "/dev/shm") + "/" +
          std::string(id.internal, strnlen(id.internal, sizeof(id.internal)));
 }
 

@@ -70,7 +70,7 @@ def train(run, nccl: str, tmp_path: Path):
         out.mkdir()
         plan |= {"solver": str(solver), "ranks": ranks, "iterations": iterations, "out": str(out)}
         gpus = {"P3D_SIMULATED_GPUS": str(ranks), "P3D_NCCL_LIBRARY": nccl}
-        done = run(SCRIPT, json.dumps(plan), **gpus)
+        done = run(SCRIPT, json.dumps(plan), TMPDIR=str(out), **gpus)
         assert done.returncode == 0, f"{plan}\n{done.stdout}{done.stderr}"
         results = []
         for rank in range(ranks):

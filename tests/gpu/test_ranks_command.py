@@ -31,6 +31,7 @@ def train(run, nccl: str, tmp_path: Path):
             PYTHONPATH=os.pathsep.join(map(str, (TESTS, TESTS / "gpu"))),
             P3D_NCCL_LIBRARY=nccl,
             P3D_SIMULATED_GPUS="3",
+            TMPDIR=str(tmp_path),
         )
 
     return train
@@ -44,26 +45,36 @@ def model(folder: Path, iteration: int = 8) -> bytes:
     return (folder / f"s_iter_{iteration}.caffemodel").read_bytes()
 
 
+_whole: list[bytes] = []  # one, when it was made
+
+
 @pytest.fixture
-def whole(train, tmp_path: Path) -> Path:
-    """The folder of a training that nothing disturbed."""
+def whole(train, tmp_path: Path) -> bytes:
+    """What a training makes that nothing disturbs."""
+    if not _whole:
+        assert train("whole").returncode == 0
+        _whole.append(model(tmp_path / "whole"))
+    return _whole[0]
+
+
+def test_it_tells_what_one_process_tells(train, tmp_path: Path) -> None:
     done = train("whole")
     assert done.returncode == 0, done.stderr
+    _whole[:] = [model(tmp_path / "whole")]
     assert done.stderr.count("Iteration 4, lr") == done.stderr.count("Optimization Done.") == 1
     assert all(line.startswith("I") for line in done.stderr.splitlines()), done.stderr
     found = [e["iter"] for e in record.read(str(tmp_path / "whole" / "train.jsonl"))]
     assert found == [0, 0, 2, 3, 4, 6, 6]
-    return tmp_path / "whole"
 
 
-def test_ctrl_c_writes_one_snapshot_to_go_on_from(train, whole: Path, tmp_path: Path) -> None:
+def test_ctrl_c_writes_one_snapshot_to_go_on_from(train, whole: bytes, tmp_path: Path) -> None:
     done = train("stopped", acting="*:4:interrupt")
     assert done.returncode == 130, done.stderr
     assert "stopped at iteration 5; go on with --snapshot" in done.stdout
     assert snapshots(tmp_path / "stopped") == [3, 5]
     going_on = ["--snapshot", tmp_path / "stopped" / "s_iter_5.solverstate"]
     assert train("stopped", *going_on).returncode == 0
-    assert model(tmp_path / "stopped") == model(whole)
+    assert model(tmp_path / "stopped") == whole
 
 
 @pytest.mark.parametrize(
@@ -75,7 +86,7 @@ def test_ctrl_c_writes_one_snapshot_to_go_on_from(train, whole: Path, tmp_path: 
     ],
 )
 def test_what_ends_a_rank_is_told_and_nothing_is_lost(
-    acting, message, train, whole: Path, tmp_path: Path
+    acting, message, train, whole: bytes, tmp_path: Path
 ) -> None:
     done = train("failed", acting=acting)
     assert done.returncode == 1
@@ -85,7 +96,7 @@ def test_what_ends_a_rank_is_told_and_nothing_is_lost(
     assert snapshots(tmp_path / "failed") == [3, 4]
     going_on = ["--snapshot", tmp_path / "failed" / "s_iter_4.solverstate"]
     assert train("failed", *going_on).returncode == 0
-    assert model(tmp_path / "failed") == model(whole)
+    assert model(tmp_path / "failed") == whole
 
 
 def test_the_others_end_with_the_command(train, tmp_path: Path) -> None:

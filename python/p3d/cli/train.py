@@ -64,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
     device = args.device or os.environ.get("P3D_DEVICE")
     gpus = gpu.several(device) if device else []
+    if len(gpus) == 1:
+        os.environ["P3D_DEVICE"] = f"cuda:{gpus[0]}"
     threads = args.threads or (max(1, cores() // len(gpus)) if len(gpus) > 1 else None)
     if threads is not None:
         backend.set_num_threads(threads)
