@@ -99,7 +99,7 @@ def test_command(folder: Path, command: str) -> None:
 def test_gpu_commands_name_what_an_installation_lacks(folder: Path) -> None:
     """Nets on a GPU are tested in tests/gpu; here the first command has not been run."""
     install, *others = GPU_COMMANDS
-    assert len(others) == 3
+    assert len(others) == 4
     environment = {k: v for k, v in os.environ.items() if k != gpu.VARIABLE}
     if gpu.library() is not None:
         pytest.skip("this installation has kernels for GPUs")

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/alone.hpp"
 #include "engine/net.hpp"
 #include "engine/plan.hpp"
 #include "engine/training_plan.hpp"
@@ -74,6 +75,7 @@ template <typename Dtype>
 void Net<Dtype>::RecomputeDiffs() {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   const SteadyMode steady;
+  const Alone alone;
   lean_ = false;
   training_plan_.reset();
   for (const auto& blob : blobs_) {

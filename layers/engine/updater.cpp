@@ -4,6 +4,20 @@
 #include <memory>
 
 namespace p3d {
+namespace {
+
+void CheckGpu() {
+  Check(mode() == Side::kGpu,
+        "several ranks train on GPUs only; call set_mode_gpu in each process");
+}
+
+// What ranks exchanged is there then, or an Error says why it is not.
+void WaitForRanks() {
+  Gpu().DeviceSynchronize();
+  Gpu().CheckRanks();
+}
+
+}  // namespace
 
 template <typename Dtype>
 Updater<Dtype>::Updater(std::shared_ptr<Net<Dtype>> net, UpdateRule rule)
@@ -28,6 +42,37 @@ Updater<Dtype>::Updater(std::shared_ptr<Net<Dtype>> net, UpdateRule rule)
       history_.push_back(std::make_shared<Blob<Dtype>>(blob->shape()));
     }
   }
+}
+
+template <typename Dtype>
+void Updater<Dtype>::AverageOverRanks() {
+  std::lock_guard<std::recursive_mutex> lock(net_->mutex());
+  const SteadyMode steady;
+  CheckGpu();
+  std::vector<cuda::RankValues<Dtype>> gradients;
+  for (size_t i = 0; i < blobs_.size(); ++i) {
+    blobs_[i]->diff_storage().Touch();
+    if (params_[i].lr_mult == 0) continue;
+    gradients.push_back(
+        {blobs_[i]->mutable_diff(Order::kChannelsLast, Side::kGpu),
+         blobs_[i]->count()});
+  }
+  const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+  gpu.MeanOverRanks(gpu.stream, gradients);
+  WaitForRanks();
+}
+
+template <typename Dtype>
+void Updater<Dtype>::CopyFromRank0() {
+  std::lock_guard<std::recursive_mutex> lock(net_->mutex());
+  const SteadyMode steady;
+  CheckGpu();
+  for (const auto& blob : blobs_) {
+    blob->storage().Touch();
+    Gpu().CopyFromRank0(Gpu().DeviceStream(), blob->count() * sizeof(Dtype),
+                        blob->mutable_data(Order::kCaffe, Side::kGpu));
+  }
+  WaitForRanks();
 }
 
 template <typename Dtype>

@@ -32,6 +32,17 @@ class Updater {
     return history_;
   }
 
+  // With a GPU, where this process is one of several ranks (see
+  // kernels/nccl_cuda.hpp), of which all call these. All gradients go in one
+  // launch and from where they lie, which takes no second buffer of the size of
+  // all weights. Overlap with the backward, layer by layer, would only pay
+  // where links are slow; nobody has measured it.
+  //
+  // Gradients of what learns become their mean over the ranks,
+  void AverageOverRanks();
+  // and weights, of what does not learn too, those of rank 0.
+  void CopyFromRank0();
+
   // By parameter: the sum of the squares of its gradient; NaN or infinite where
   // the gradient is. 0 for those whose lr_mult is 0.
   std::vector<double> GradientSquares();

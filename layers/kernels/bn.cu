@@ -85,16 +85,13 @@ struct GradientTerm {
   }
 };
 
+// From a channel's sums over m values.
 template <typename Dtype>
-struct FinishGradient {
+struct SetGradient {
   const double *mean, *deviation;
   const Dtype* slope;
-  double m;
-  Dtype *dslope, *dbias;
   Coefficients<Dtype> by;
-  P3D_HOST_DEVICE void operator()(int64_t c, const Pair& sum) const {
-    if (dslope) dslope[c] += static_cast<Dtype>(sum.second / deviation[c]);
-    if (dbias) dbias[c] += static_cast<Dtype>(sum.first);
+  P3D_HOST_DEVICE void operator()(int64_t c, const Pair& sum, double m) const {
     const double gain = (slope ? slope[c] : 1.0) / deviation[c];
     const double tilt = -gain * sum.second / (m * deviation[c] * deviation[c]);
     const Dtype center = static_cast<Dtype>(mean[c]);
@@ -105,6 +102,49 @@ struct FinishGradient {
     by.tilt[c] = static_cast<Dtype>(tilt);
     by.shift[c] = static_cast<Dtype>(-gain * (sum.first / m - average) -
                                      tilt * (mean[c] - center));
+  }
+};
+
+template <typename Dtype>
+struct AddParamGradients {
+  const double* deviation;
+  Dtype *dslope, *dbias;
+  P3D_HOST_DEVICE void operator()(int64_t c, const Pair& sum) const {
+    if (dslope) dslope[c] += static_cast<Dtype>(sum.second / deviation[c]);
+    if (dbias) dbias[c] += static_cast<Dtype>(sum.first);
+  }
+};
+
+template <typename Dtype>
+struct FinishGradient {
+  AddParamGradients<Dtype> add;
+  SetGradient<Dtype> set;
+  double m;
+  P3D_HOST_DEVICE void operator()(int64_t c, const Pair& sum) const {
+    add(c, sum);
+    set(c, sum, m);
+  }
+};
+
+template <typename Dtype>
+struct StoreSums {
+  AddParamGradients<Dtype> add;
+  int64_t channels;
+  double* sums;
+  P3D_HOST_DEVICE void operator()(int64_t c, const Pair& sum) const {
+    add(c, sum);
+    sums[c] = sum.first;
+    sums[channels + c] = sum.second;
+  }
+};
+
+template <typename Dtype>
+struct SetJointGradient {
+  SetGradient<Dtype> set;
+  int64_t channels;
+  const double *sums, *m;
+  P3D_HOST_DEVICE void operator()(int64_t c) const {
+    set(c, Pair{sums[c], sums[channels + c]}, *m);
   }
 };
 
@@ -160,6 +200,42 @@ struct MomentsKernel {
   }
 };
 
+struct SetCount {
+  double m;
+  double* count;
+  P3D_HOST_DEVICE void operator()(int64_t) const { *count = m; }
+};
+
+struct JoinKernel {
+  int64_t ranks, channels;
+  const double* all;
+  double* joined;
+
+  // Item `channels` is the number of values.
+  P3D_HOST_DEVICE void operator()(int64_t c) const {
+    double m = 0, mean = 0, variance = 0;
+    for (int64_t r = 0; r < ranks; ++r) m += Of(r, 2 * channels);
+    if (c == channels) {
+      joined[2 * channels] = m;
+      return;
+    }
+    const double origin = Of(0, c);
+    for (int64_t r = 0; r < ranks; ++r) {
+      mean += Of(r, 2 * channels) * (Of(r, c) - origin);
+    }
+    mean = origin + mean / m;
+    for (int64_t r = 0; r < ranks; ++r) {
+      const double d = Of(r, c) - mean;
+      variance += Of(r, 2 * channels) * (Of(r, channels + c) + d * d);
+    }
+    joined[c] = mean;
+    joined[channels + c] = variance / m;
+  }
+  P3D_HOST_DEVICE double Of(int64_t rank, int64_t item) const {
+    return all[rank * (2 * channels + 1) + item];
+  }
+};
+
 }  // namespace
 
 int64_t BnScratchSize(const Geometry& g, Order order) {
@@ -202,8 +278,8 @@ void NormalizeBackward(CUstream_st* stream, const Geometry& g, Order order,
   SumChannels(stream, "NormalizeBackward sums", channels,
               GradientTerm<Value>{mean, x, dy},
               scratch + kCoefficients * g.channels,
-              FinishGradient<RealOf<Value>>{mean, deviation, slope, m, dslope,
-                                            dbias, by});
+              FinishGradient<RealOf<Value>>{
+                  {deviation, dslope, dbias}, {mean, deviation, slope, by}, m});
   if (!dx) return;
   ForEachValue(stream, "NormalizeBackward", channels,
                BackwardKernel<Value>{by, x, dy, dx});
@@ -235,6 +311,47 @@ void Moments(CUstream_st* stream, int64_t count, double eps, const Dtype* mean,
           MomentsKernel<Dtype>{eps, mean, variance, center, deviation});
 }
 
+template <typename Value>
+void RankStatistics(CUstream_st* stream, const Geometry& g, Order order,
+                    const Value* x, double* scratch, double* own) {
+  ChannelStatistics(stream, g, order, x, scratch, own, own + g.channels);
+  ForEach(
+      stream, "RankStatistics", 1,
+      SetCount{static_cast<double>(g.num * g.pixels), own + 2 * g.channels});
+}
+
+void JoinStatistics(CUstream_st* stream, int64_t ranks, int64_t channels,
+                    const double* all, double* joined) {
+  ForEach(stream, "JoinStatistics", channels + 1,
+          JoinKernel{ranks, channels, all, joined});
+}
+
+template <typename Value>
+void NormalizeBackwardSums(CUstream_st* stream, const Geometry& g, Order order,
+                           const double* mean, const double* deviation,
+                           const Value* x, const Value* dy, double* scratch,
+                           RealOf<Value>* dslope, RealOf<Value>* dbias,
+                           double* sums) {
+  SumChannels(
+      stream, "NormalizeBackwardSums", Broadcast::Channels(g, order),
+      GradientTerm<Value>{mean, x, dy}, scratch + kCoefficients * g.channels,
+      StoreSums<RealOf<Value>>{{deviation, dslope, dbias}, g.channels, sums});
+}
+
+template <typename Value>
+void NormalizeBackwardJoint(CUstream_st* stream, const Geometry& g, Order order,
+                            const double* mean, const double* deviation,
+                            const RealOf<Value>* slope, const double* sums,
+                            const double* m, const Value* x, const Value* dy,
+                            double* scratch, Value* dx) {
+  const Coefficients<RealOf<Value>> by(scratch, g.channels);
+  ForEach(stream, "NormalizeBackwardJoint", g.channels,
+          SetJointGradient<RealOf<Value>>{
+              {mean, deviation, slope, by}, g.channels, sums, m});
+  ForEachValue(stream, "NormalizeBackward", Broadcast::Channels(g, order),
+               BackwardKernel<Value>{by, x, dy, dx});
+}
+
 #define P3D_INSTANTIATE(Value)                                                 \
   template void ChannelStatistics(CUstream_st*, const Geometry&, Order,        \
                                   const Value*, double*, double*, double*);    \
@@ -248,7 +365,17 @@ void Moments(CUstream_st* stream, int64_t count, double eps, const Dtype* mean,
       RealOf<Value>*, RealOf<Value>*, Value*);                                 \
   template void NormalizeBackwardFrozen(CUstream_st*, const Geometry&, Order,  \
                                         const double*, const RealOf<Value>*,   \
-                                        const Value*, double*, Value*)
+                                        const Value*, double*, Value*);        \
+  template void RankStatistics(CUstream_st*, const Geometry&, Order,           \
+                               const Value*, double*, double*);                \
+  template void NormalizeBackwardSums(                                         \
+      CUstream_st*, const Geometry&, Order, const double*, const double*,      \
+      const Value*, const Value*, double*, RealOf<Value>*, RealOf<Value>*,     \
+      double*);                                                                \
+  template void NormalizeBackwardJoint(                                        \
+      CUstream_st*, const Geometry&, Order, const double*, const double*,      \
+      const RealOf<Value>*, const double*, const double*, const Value*,        \
+      const Value*, double*, Value*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
 P3D_INSTANTIATE(Bf16);

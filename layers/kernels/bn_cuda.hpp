@@ -56,6 +56,41 @@ template <typename Dtype>
 void Moments(CUstream_st* stream, int64_t count, double eps, const Dtype* mean,
              const Dtype* variance, double* center, double* deviation);
 
+// --- for ranks (see nccl_cuda.hpp) whose statistics are those of all their
+// batches. What is told of one is 2 channels + 1 doubles:
+//
+//   mean of each channel, variance of each, number of values per channel
+
+// ChannelStatistics of this rank.
+template <typename Value>
+void RankStatistics(CUstream_st* stream, const Geometry& geometry, Order order,
+                    const Value* x, double* scratch, double* own);
+
+// joined = the statistics of all values together, from those of each rank, one
+// behind the other. As exact as in one pass: means are not squared.
+void JoinStatistics(CUstream_st* stream, int64_t ranks, int64_t channels,
+                    const double* all, double* joined);
+
+// NormalizeBackward in two steps, so that ranks can add up their sums before
+// dx. dslope and dbias are of this rank's values alone.
+//
+//   sums[c] = sum dy, sums[channels + c] = sum dy (x - mean)
+template <typename Value>
+void NormalizeBackwardSums(CUstream_st* stream, const Geometry& geometry,
+                           Order order, const double* mean,
+                           const double* deviation, const Value* x,
+                           const Value* dy, double* scratch,
+                           RealOf<Value>* dslope, RealOf<Value>* dbias,
+                           double* sums);
+
+// dx from the sums over *m values; may be dy, but not x.
+template <typename Value>
+void NormalizeBackwardJoint(CUstream_st* stream, const Geometry& geometry,
+                            Order order, const double* mean,
+                            const double* deviation, const RealOf<Value>* slope,
+                            const double* sums, const double* m, const Value* x,
+                            const Value* dy, double* scratch, Value* dx);
+
 }  // namespace cuda
 }  // namespace p3d
 

@@ -15,6 +15,7 @@
 #include "kernels/epilogue_backward_cuda.hpp"
 #include "kernels/losses_cuda.hpp"
 #include "kernels/narrow_cuda.hpp"
+#include "kernels/nccl_cuda.hpp"
 #include "kernels/order_cuda.hpp"
 #include "kernels/pointwise_cuda.hpp"
 #include "kernels/pool_cuda.hpp"
@@ -36,6 +37,9 @@
   X(Normalize)                    \
   X(NormalizeBackward)            \
   X(NormalizeBackwardFrozen)      \
+  X(RankStatistics)               \
+  X(NormalizeBackwardSums)        \
+  X(NormalizeBackwardJoint)       \
   X(EltwiseSum)                   \
   X(EltwiseProd)                  \
   X(EltwiseProdBackward)          \
@@ -66,7 +70,8 @@
   X(Softmax)                \
   X(SoftmaxBackward)        \
   X(Update)                 \
-  X(SumOfSquares)
+  X(SumOfSquares)           \
+  X(MeanOverRanks)
 // ... of 16 bits alone,
 #define P3D_CUDA_NARROW_KERNELS(X) \
   X(Narrow)                        \
@@ -101,7 +106,18 @@
   X(ReleaseGraph)              \
   X(BnScratchSize)             \
   X(ConvWeightGradientScratch) \
-  X(SumOfSquaresScratchSize)
+  X(SumOfSquaresScratchSize)   \
+  X(JoinStatistics)            \
+  X(LoadNccl)                  \
+  X(NewRanksId)                \
+  X(JoinRanks)                 \
+  X(RanksJoined)               \
+  X(AbortRanks)                \
+  X(CheckRanks)                \
+  X(LeaveRanks)                \
+  X(SumOverRanks)              \
+  X(GatherFromRanks)           \
+  X(CopyFromRank0)
 
 namespace p3d {
 namespace cuda {

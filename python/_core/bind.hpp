@@ -7,6 +7,7 @@
 
 // One function per file of the binding; each adds its classes to the module.
 void BindGpu(pybind11::module_& m);
+void BindRanks(pybind11::module_& m);
 void BindCaffemodel(pybind11::module_& m);
 void BindBlobs(pybind11::module_& m);
 void BindNet(pybind11::module_& m);

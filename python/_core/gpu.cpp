@@ -143,6 +143,8 @@ void BindGpu(py::module_& m) {
       "set_gpu_mode",
       [](bool on) { p3d::set_mode(on ? p3d::Side::kGpu : p3d::Side::kHost); },
       py::arg("on"), "Nets run on the GPU in use from now on, or on the host.");
+  m.def("finish", &p3d::Finish, py::call_guard<py::gil_scoped_release>(),
+        "Waits for the GPU, where nets run on one.");
   m.def(
       "gpu_mode", [] { return p3d::mode() == p3d::Side::kGpu; },
       "Whether nets run on a GPU.");

@@ -67,6 +67,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("num_threads", &p3d::NumThreads);
   m.def("set_num_threads", &p3d::SetNumThreads, py::arg("threads"));
   BindGpu(m);
+  BindRanks(m);
   BindCaffemodel(m);
   m.def("set_random_seed", &p3d::SetRandomSeed, py::arg("seed"),
         "Makes everything random from now on a function of the seed.");

@@ -69,6 +69,12 @@ void BindUpdater(py::module_& m) {
       .def_property_readonly("params", &Params,
                              "(layer, blob, lr_mult, decay_mult) of each.")
       .def_property_readonly("history", &History)
+      .def("average_over_ranks", &Updater::AverageOverRanks,
+           py::call_guard<py::gil_scoped_release>(),
+           "Gradients become their mean over all ranks.")
+      .def("copy_from_rank0", &Updater::CopyFromRank0,
+           py::call_guard<py::gil_scoped_release>(),
+           "Weights become those of rank 0.")
       .def("gradient_squares", &Updater::GradientSquares,
            py::call_guard<py::gil_scoped_release>(),
            "By parameter, the sum of the squares of its gradient.")

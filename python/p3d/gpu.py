@@ -44,15 +44,32 @@ def library() -> Path | None:
     return path if given or path.exists() else None
 
 
+def load() -> None:
+    """Loads that library. Raises Error, with the cure, where there is none."""
+    path = library()
+    if path is None:
+        raise Error(
+            "this installation of caffe-p3d has no kernels for GPUs: in its checkout, run "
+            "`pip install . -C cmake.define.P3D_CUDA=ON`"
+        )
+    _core.load_gpu(str(path))
+
+
+def count() -> int:
+    """How many GPUs this machine has; asking takes no memory on them."""
+    load()
+    return _core.gpu_count()
+
+
 def gpus() -> list[Gpu]:
     """All GPUs of this machine. Raises Error, with the cure, where they cannot be asked."""
-    _load()
+    load()
     return [_describe(index) for index in range(_core.gpu_count())]
 
 
 def software() -> str:
     """What runs on the GPUs: versions of CUDA and of the driver."""
-    _load()
+    load()
     return _core.gpu_software()
 
 
@@ -62,7 +79,7 @@ def use(index: int) -> None:
     Raises Error where there is no such GPU or the kernels do not fit it, and when nets hold values
     on another one already.
     """
-    _load()
+    load()
     _check_precision(precision(), index)
     _core.use_gpu(index)
     _used[:] = [index]
@@ -105,8 +122,24 @@ def parse(device: str) -> int | None:
     """The index in "cuda:0" or "cuda" (the first); None for "cpu". Raises Error for other text."""
     match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
     if match is None:
-        raise Error(f"there is no device '{device}': it is cpu, cuda or cuda:N with N from 0")
+        raise Error(
+            f"there is no device '{device}': it is cpu, cuda or cuda:N with N from 0; p3d train "
+            "takes several, cuda:0,1 or cuda:all"
+        )
     return None if device == "cpu" else int(match[1] or 0)
+
+
+def several(device: str) -> list[int]:
+    """The GPUs in "cuda:0,1" or "cuda:all", or the one of what `parse` takes; none for "cpu"."""
+    if device == "cuda:all":
+        return list(range(count()))
+    if re.fullmatch(r"cuda:\d+(,\d+)+", device) is None:
+        index = parse(device)
+        return [] if index is None else [index]
+    found = [int(number) for number in device[len("cuda:") :].split(",")]
+    if len(set(found)) < len(found):
+        raise Error(f"device {device} names a GPU twice")
+    return found
 
 
 def current() -> Gpu:
@@ -135,13 +168,3 @@ def _check_precision(name: str, index: int) -> None:
 def _describe(index: int) -> Gpu:
     name, major, minor, memory, free, gflops = _core.describe_gpu(index)
     return Gpu(index, name, (major, minor), memory, free, gflops)
-
-
-def _load() -> None:
-    path = library()
-    if path is None:
-        raise Error(
-            "this installation of caffe-p3d has no kernels for GPUs: in its checkout, run "
-            "`pip install . -C cmake.define.P3D_CUDA=ON`"
-        )
-    _core.load_gpu(str(path))

@@ -71,6 +71,7 @@ def net() -> caffe.Net:
         "set_solver_rank",
         "set_multiprocess",
         "has_nccl",
+        "NCCL",
         "layer_type_list",
         "__version__",
     ],
@@ -120,7 +121,10 @@ def test_ranks() -> None:
     assert (caffe.solver_count(), caffe.solver_rank()) == (2, 1)
     caffe.set_solver_count(1)
     caffe.set_solver_rank(0)
-    assert caffe.has_nccl() is False
+    if gpu.library() is None:
+        assert caffe.has_nccl() is False
+        with pytest.raises(p3d.Error, match="no kernels for GPUs"):
+            caffe.NCCL.new_uid()
 
 
 def test_timer() -> None:

@@ -23,6 +23,17 @@ def library() -> Path:
     return Path(given) if given else cpp.build("gpu") / "simulated_gpu.so"
 
 
+@pytest.fixture(scope="session")
+def nccl(library: Path) -> str:
+    """The simulated NCCL, by which processes with that GPU reach each other, unless
+    P3D_NCCL_LIBRARY names a real one."""
+    given = os.environ.get("P3D_NCCL_LIBRARY")
+    path = Path(given) if given else library.with_name("simulated_nccl.so")
+    if not path.exists():
+        pytest.skip("for three real GPUs name libnccl.so.2 in P3D_NCCL_LIBRARY")
+    return str(path)
+
+
 @pytest.fixture
 def run(library: Path, tmp_path: Path) -> Run:
     """Runs Python with these arguments where that GPU is the only one.

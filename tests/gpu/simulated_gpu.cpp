@@ -19,6 +19,8 @@
 //     GPU moves pages together; its compute capability is
 //     $P3D_SIMULATED_CAPABILITY.0 (default 9).
 //
+// There are $P3D_SIMULATED_GPUS (default 1), of which a process uses one.
+//
 // With $P3D_SIMULATED_FAULT=N its Nth kernel fails, counted from 1, and so does
 // whatever is asked of it from then on, as of a GPU that met a wrong address;
 // with "N once" only that kernel.
@@ -195,6 +197,10 @@ void CheckArgument(const Epilogue<Dtype>& epilogue) {
   CheckArgument(epilogue.residual);
 }
 template <typename Dtype>
+void CheckArgument(const std::vector<RankValues<Dtype>>& arrays) {
+  for (const RankValues<Dtype>& array : arrays) CheckArgument(array.values);
+}
+template <typename Dtype>
 void CheckArgument(const Labels<Dtype>& labels) {
   CheckArgument(labels.values);
 }
@@ -310,11 +316,14 @@ struct Guarded<void(CUstream_st*, Args...), function> {
 
 }  // namespace
 
-int DeviceCount() { return 1; }
+int DeviceCount() {
+  const char* count = std::getenv("P3D_SIMULATED_GPUS");
+  return count ? std::atoi(count) : 1;
+}
 
 DeviceInfo DescribeDevice(int device) {
-  Check(device == 0, "there is no GPU ", device,
-        "; this machine has 1, counted from 0");
+  Check(device >= 0 && device < DeviceCount(), "there is no GPU ", device,
+        "; this machine has ", DeviceCount(), ", counted from 0");
   DeviceInfo info;
   info.name = "simulated GPU";
   const char* major = std::getenv("P3D_SIMULATED_CAPABILITY");

@@ -176,10 +176,78 @@ void TestOrder(const std::string& text, Order order) {
   ExpectNear(dx.values(), want.frozen_dx, tolerance, where + "frozen dx");
 }
 
+// Two ranks, one with the first half of the batch, together.
+template <typename Dtype>
+void TestRanks(const std::string& text, Order order) {
+  std::istringstream in(text);
+  Geometry g;
+  double at = 0;
+  in >> g.num >> g.channels >> g.pixels >> at;
+  if (g.num < 2) return;
+  const std::string where =
+      "test_cuda_bn \"" + text + "\" for two ranks" +
+      (order == Order::kCaffe ? " in Caffe's order" : " channels last") +
+      (sizeof(Dtype) == 4 ? ", float: " : ", double: ");
+  const double eps = 1e-5, tolerance = sizeof(Dtype) == 4 ? 2e-6 : 1e-9;
+  const Values<Dtype> x = Gaussian<Dtype>(1, at, g.count()),
+                      dy = Gaussian<Dtype>(2, 0.1, g.count()),
+                      slope = Gaussian<Dtype>(3, 1, g.channels);
+  const Wanted<Dtype> want(g, order, eps, x, dy, slope,
+                           Values<Dtype>(g.channels, 0));
+
+  Geometry parts[] = {g, g};
+  parts[0].num = g.num / 2;
+  parts[1].num = g.num - parts[0].num;
+  const int64_t begins[] = {0, parts[0].count()}, size = 2 * g.channels + 1;
+  const Device<double> scratch(p3d::cuda::BnScratchSize(g, order)),
+      all(2 * size), joined(size), deviation(g.channels);
+  const Device<Dtype> d_x(x), d_dy(dy), d_slope(slope), dx(g.count()),
+      dslope(Values<Dtype>(g.channels, 0)), dbias(Values<Dtype>(g.channels, 0));
+  for (int rank = 0; rank < 2; ++rank) {
+    p3d::cuda::RankStatistics(nullptr, parts[rank], order,
+                              d_x.get() + begins[rank], scratch.get(),
+                              all.get() + rank * size);
+  }
+  p3d::cuda::JoinStatistics(nullptr, 2, g.channels, all.get(), joined.get());
+  const Values<double> statistics = joined.values();
+  const double* mean = joined.get();
+  Expect(statistics.back() == g.num * g.pixels, where + "count");
+  ExpectNear(
+      Values<double>(statistics.begin(), statistics.begin() + g.channels),
+      want.mean, 1e-14, where + "mean");
+  ExpectNear(
+      Values<double>(statistics.begin() + g.channels, statistics.end() - 1),
+      want.variance, 1e-9, where + "variance");
+
+  p3d::cuda::Moments(nullptr, g.channels, eps, mean, mean + g.channels,
+                     joined.get(), deviation.get());
+  Values<double> sum(2 * g.channels, 0);
+  for (int rank = 0; rank < 2; ++rank) {
+    const Device<double> own(2 * g.channels);
+    p3d::cuda::NormalizeBackwardSums(nullptr, parts[rank], order, mean,
+                                     deviation.get(), d_x.get() + begins[rank],
+                                     d_dy.get() + begins[rank], scratch.get(),
+                                     dslope.get(), dbias.get(), own.get());
+    for (size_t i = 0; i < sum.size(); ++i) sum[i] += own.values()[i];
+  }
+  ExpectNear(dslope.values(), want.dslope, 1e2 * tolerance, where + "dslope");
+  ExpectNear(dbias.values(), want.dbias, 1e2 * tolerance, where + "dbias");
+  const Device<double> sums(sum);
+  for (int rank = 0; rank < 2; ++rank) {
+    p3d::cuda::NormalizeBackwardJoint(
+        nullptr, parts[rank], order, mean, deviation.get(), d_slope.get(),
+        sums.get(), mean + 2 * g.channels, d_x.get() + begins[rank],
+        d_dy.get() + begins[rank], scratch.get(), dx.get() + begins[rank]);
+  }
+  ExpectNear(dx.values(), want.dx, Largest(want.frozen_dx), tolerance,
+             where + "dx");
+}
+
 template <typename Dtype>
 void TestType(const std::string& text) {
   for (Order order : {Order::kCaffe, Order::kChannelsLast}) {
     TestOrder<Dtype>(text, order);
+    TestRanks<Dtype>(text, order);
   }
 }
 

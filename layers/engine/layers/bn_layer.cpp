@@ -1,3 +1,4 @@
+#include "engine/alone.hpp"
 #include "engine/filler.hpp"
 #include "engine/layer.hpp"
 #include "engine/layers/normalize.hpp"
@@ -18,6 +19,10 @@ namespace p3d {
 // Unless frozen, gradients take the statistics for the batch's own, in TEST
 // too.
 //
+// With `sync: true` the batch is that of all ranks together, where a net is
+// trained on several GPUs (see kernels/nccl_cuda.hpp): every rank has the same
+// statistics, and gradients are those of the joint batch.
+//
 // Without a slope_filler the slope starts at 1 (the published layer: 0, which
 // makes a dead layer).
 template <typename Dtype>
@@ -36,6 +41,7 @@ class BNLayer : public Layer<Dtype> {
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("bn_param");
     frozen_ = param.Bool("frozen");
+    sync_ = param.Bool("sync");
     momentum_ = param.Float("momentum");
     eps_ = param.Float("eps");
     Check(bottom[0]->num_axes() >= 2, "needs a channel axis; the bottom's ",
@@ -121,15 +127,20 @@ class BNLayer : public Layer<Dtype> {
         kNarrow<Value> ? Order::kChannelsLast : bottom->order(side_);
     const Value* x = bottom->template data_of<Value>(order, side_);
     const GpuScratch<double> scratch(Gpu().BnScratchSize(g, order));
-    gpu_moments_.reset(new GpuScratch<double>(2 * g.channels));
+    gpu_moments_.reset(new GpuScratch<double>(2 * g.channels + 1));
+    joint_ = sync_ && learning() && Gpu().RanksJoined() > 1;
     double* mean = gpu_moments_->data();
     double* deviation = mean + g.channels;
     if (!learning()) {
       RunningMomentsGpu(mean, deviation);
     } else {
       CheckBatch(*bottom);
-      gpu.ChannelStatistics(gpu.stream, g, order, x, scratch.data(), mean,
-                            deviation);
+      if (joint_) {
+        JointStatistics(g, order, x, scratch.data(), mean);
+      } else {
+        gpu.ChannelStatistics(gpu.stream, g, order, x, scratch.data(), mean,
+                              deviation);
+      }
       MoveGpu(mean, this->blobs_[2].get());
       MoveGpu(deviation, this->blobs_[3].get());
       GpuOf<double>().Moments(gpu.stream, g.channels, eps_, mean, deviation,
@@ -163,10 +174,44 @@ class BNLayer : public Layer<Dtype> {
     const double* mean = gpu_moments_->data();
     const double* deviation = mean + g.channels;
     const Value* x = input_.of(bottom).template data_of<Value>(order, side_);
+    if (joint_) return BackwardJoint(g, order, x, dy, scratch.data(), below);
     Value* dx = nullptr;
     if (below) dx = below->template write_diff_of<Value>(order, side_);
     gpu.NormalizeBackward(gpu.stream, g, order, mean, deviation, blob(0, side_),
                           x, dy, scratch.data(), gradient(0), gradient(1), dx);
+  }
+
+  // joined: of all ranks' batches, the means, then the variances, then how many
+  // values each channel has.
+  template <typename Value>
+  void JointStatistics(const Geometry& g, Order order, const Value* x,
+                       double* scratch, double* joined) const {
+    CheckNotAlone();
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    const int64_t ranks = Gpu().RanksJoined(), size = 2 * g.channels + 1;
+    const GpuScratch<double> own(size), all(ranks * size);
+    gpu.RankStatistics(gpu.stream, g, order, x, scratch, own.data());
+    Gpu().GatherFromRanks(gpu.stream, size, own.data(), all.data());
+    Gpu().JoinStatistics(gpu.stream, ranks, g.channels, all.data(), joined);
+  }
+
+  template <typename Value>
+  void BackwardJoint(const Geometry& g, Order order, const Value* x,
+                     const Value* dy, double* scratch,
+                     Blob<Dtype>* below) const {
+    CheckNotAlone();
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    const double* mean = gpu_moments_->data();
+    const double* deviation = mean + g.channels;
+    const GpuScratch<double> sums(2 * g.channels);
+    gpu.NormalizeBackwardSums(gpu.stream, g, order, mean, deviation, x, dy,
+                              scratch, gradient(0), gradient(1), sums.data());
+    if (!below) return;
+    Gpu().SumOverRanks(gpu.stream, 2 * g.channels, sums.data());
+    gpu.NormalizeBackwardJoint(
+        gpu.stream, g, order, mean, deviation, blob(0, side_), sums.data(),
+        mean + 2 * g.channels, x, dy, scratch,
+        below->template write_diff_of<Value>(order, side_));
   }
 
   Moments RunningMoments() const {
@@ -200,12 +245,14 @@ class BNLayer : public Layer<Dtype> {
     }
   }
 
-  bool frozen_ = false;
+  bool frozen_ = false, sync_ = false;
   double momentum_ = 0;
   double eps_ = 0;
-  // Of the last Forward: where it ran, and the moments there; on the GPU these
-  // are means and then deviations.
+  // Of the last Forward: where it ran, whether with all ranks, and the moments
+  // there; on the GPU these are means, then deviations, then what
+  // JointStatistics has besides.
   Side side_ = Side::kHost;
+  bool joint_ = false;
   Moments moments_;
   std::unique_ptr<GpuScratch<double>> gpu_moments_;
   SavedInput<Dtype> input_;

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from p3d.caffe.classifier import Classifier
     from p3d.caffe.detector import Detector
     from p3d.caffe.embedded import (
+        NCCL,
         AdaDeltaSolver,
         AdaGradSolver,
         AdamSolver,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "NCCL",
     "TEST",
     "TRAIN",
     "AdaDeltaSolver",

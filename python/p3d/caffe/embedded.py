@@ -20,6 +20,7 @@ from p3d.caffe.mode import (
     solver_count,
     solver_rank,
 )
+from p3d.caffe.nccl import NCCL
 from p3d.caffe.pycaffe import Net
 from p3d.caffe.python_layer import Layer
 from p3d.caffe.solver import (
@@ -34,6 +35,7 @@ from p3d.caffe.solver import (
 )
 
 __all__ = [
+    "NCCL",
     "AdaDeltaSolver",
     "AdaGradSolver",
     "AdamSolver",

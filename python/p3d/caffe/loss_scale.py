@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 from p3d import _core
 
 _FIRST, _PATIENCE = 2.0**13, 1000
-log = logging.getLogger("p3d")
 
 
 class LossScale:
@@ -38,7 +35,6 @@ class LossScale:
         if self.value == 1:
             return False
         self._set(self._scale / 2)
-        log.info("Gradients beyond fp16: no update, the loss is scaled by %g now", self._scale)
         return True
 
     def _set(self, scale: float) -> None:

@@ -6,7 +6,8 @@ import functools
 import logging
 import time
 
-from p3d import _core, gpu
+from p3d import _core, gpu, nccl
+from p3d.error import Error
 
 _logger = logging.getLogger("p3d")
 _ranks = {"count": 1, "rank": 0, "multiprocess": False}
@@ -79,8 +80,12 @@ def log(message: str) -> None:
 
 
 def has_nccl() -> bool:
-    """Whether several GPUs can train together: not in this build."""
-    return False
+    """Whether several GPUs can train together: there are kernels for them, and NCCL."""
+    try:
+        nccl.load()
+    except Error:
+        return False
+    return True
 
 
 def solver_count() -> int:
@@ -117,10 +122,12 @@ class Timer:
 
     def start(self) -> None:
         """Start, from 0."""
+        _core.finish()
         self._start = time.perf_counter()
 
     def stop(self) -> None:
-        """Stop; ``ms`` then has the time since start."""
+        """Stop; ``ms`` then has the time since start, that of a GPU included."""
+        _core.finish()
         self._spent = time.perf_counter() - self._start
 
     @property

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from p3d import _core
+from p3d.caffe import mode
 from p3d.caffe.proto import caffe_pb2
 from p3d.error import Error
 
@@ -52,9 +53,12 @@ def to_message(place: Place) -> Any:
 
 
 def restore(message: Any, nets: Sequence[Any]) -> None:
-    """Goes to the place of a SolverPlace. Layers that it does not know stay where they are."""
+    """Goes to the place of a SolverPlace. Layers that it does not know stay where they are.
+
+    It is rank 0's place; another's random numbers are those of its rank, as at the start.
+    """
     if message.HasField("random_state"):
-        _core.set_random_seed(message.random_state)
+        _core.set_random_seed((message.random_state + mode.solver_rank()) % (1 << 64))
     _load_states({(entry.net, entry.layer): entry.state for entry in message.layer}, nets)
 
 

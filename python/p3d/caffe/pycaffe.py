@@ -15,6 +15,7 @@ import numpy as np
 
 from p3d import _core
 from p3d.caffe import data_layers, infogain, net_file, prototxt, weights
+from p3d.caffe.nccl import NCCL
 from p3d.caffe.python_layer import BlobVec
 from p3d.caffe.relax import relax_reshape as relax
 from p3d.error import Error
@@ -423,9 +424,13 @@ class Net:
         """Call hook(layer index) before each layer of a backward."""
         self._net.before_backward(hook)
 
-    def after_backward(self, hook: Callable[[int], object]) -> None:
-        """Call hook(layer index) after each layer of a backward."""
-        self._net.after_backward(hook)
+    def after_backward(self, hook: Callable[[int], object] | NCCL) -> None:
+        """Call hook(layer index) after each layer of a backward.
+
+        With an NCCL, as for layer_wise_reduce, nothing changes: its gradients go all at once.
+        """
+        if not isinstance(hook, NCCL):
+            self._net.after_backward(hook)
 
     # --- weights
 

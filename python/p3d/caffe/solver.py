@@ -16,6 +16,7 @@ import numpy as np
 from p3d import _core
 from p3d.caffe import (
     finite,
+    mode,
     place,
     snapshot,
     solver_file,
@@ -25,6 +26,7 @@ from p3d.caffe import (
 )
 from p3d.caffe.learning_rate import LearningRate
 from p3d.caffe.loss_scale import LossScale
+from p3d.caffe.nccl import NCCL
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.pycaffe import Net
 from p3d.caffe.wording import did_you_mean
@@ -44,6 +46,9 @@ class Solver:
     every test; `requested_action`, which is asked between iterations and returns STOP, SNAPSHOT
     or None.
 
+    Where several train one net (see NCCL), rank 0 alone tests, logs and writes snapshots, and
+    random numbers follow from random_seed + rank.
+
     Raises RuntimeError with the file or layer, the value and the cure.
     """
 
@@ -55,14 +60,17 @@ class Solver:
         update_rules.check(self.type, self.param, self._origin)
         if self._hdf5:
             import_h5py(f"{self._origin}: snapshot_format HDF5")
+        self._root = mode.solver_rank() == 0
+        self._nccl: NCCL | None = None
         if self.param.random_seed >= 0:
-            _core.set_random_seed(self.param.random_seed)
+            _core.set_random_seed(self.param.random_seed + mode.solver_rank())
         self.net = _make(solver_file.train_net(self.param, self._origin))
         for files in self.param.weights:
             for file in files.split(","):
                 self.net.copy_from(file.strip())
-        self.test_nets = [_make(net) for net in solver_file.test_nets(self.param, self._origin)]
-        if self.param.debug_info:
+        tests = solver_file.test_nets(self.param, self._origin)
+        self.test_nets = [_make(net) for net in tests] if self._root else []
+        if self.param.debug_info and self._root:
             self._debug()
         self._updater = _core.Updater(self.net._net, update_rules.KINDS[self.type].rule)
         self.iter = 0
@@ -85,9 +93,18 @@ class Solver:
         return self._rate.at(self.iter)
 
     def add_callback(
-        self, on_start: Callable[[], object], on_gradients_ready: Callable[[], object]
+        self,
+        on_start: Callable[[], object] | NCCL,
+        on_gradients_ready: Callable[[], object] | None = None,
     ) -> None:
-        """Have functions called at the start of each iteration, and before each update."""
+        """Have functions called at the start of each iteration, and before each update; or those
+        of an NCCL."""
+        if isinstance(on_start, NCCL):
+            self._nccl = on_start
+            on_gradients_ready = on_start.on_gradients_ready
+            on_start = on_start.on_start
+        elif on_gradients_ready is None:
+            raise TypeError("add_callback takes two functions or an NCCL")
         self._callbacks.append((on_start, on_gradients_ready))
 
     def share_weights(self, net: Net) -> None:
@@ -98,14 +115,15 @@ class Solver:
         """Do so many iterations: forward, backward, update, and what is due in between."""
         self._shown = (self.iter, time.perf_counter())
         stop = self.iter + iterations
-        while self.iter < stop and not self._stopped:
-            self._place = place.save(self._nets)
-            if self._test_due(first=self.param.test_initialization):
-                self._test_all()
-                if self._stopped:
-                    break
-            self._iterate()
-            self._act(due=bool(self.param.snapshot) and self.iter % self.param.snapshot == 0)
+        with self._leaving():
+            while self.iter < stop and not self._stopped:
+                self._place = place.save(self._nets)
+                if self._test_due(first=self.param.test_initialization):
+                    self._test_all()
+                    if self._stopped:
+                        break
+                self._iterate()
+                self._act(due=bool(self.param.snapshot) and self.iter % self.param.snapshot == 0)
 
     def solve(self, state: str | os.PathLike[str] | None = None) -> None:
         """Train up to max_iter, from a .solverstate if one is given.
@@ -113,29 +131,32 @@ class Solver:
         Whatever ends the training early, the iterations done so far are saved, if their weights
         are finite. Where they could not be saved, the training does not begin.
         """
-        if self.param.snapshot or self.param.snapshot_after_train:
+        if self._root and (self.param.snapshot or self.param.snapshot_after_train):
             snapshot.make_place(self.param.snapshot_prefix)
-        log.info("Solving %s", self.net.name)
-        log.info("Learning Rate Policy: %s", self.param.lr_policy)
+        self._log("Solving %s", self.net.name)
+        self._log("Learning Rate Policy: %s", self.param.lr_policy)
         self._stopped = False
         if state is not None:
-            log.info("Restoring previous solver status from %s", os.fspath(state))
+            self._log("Restoring previous solver status from %s", os.fspath(state))
             self.restore(state)
         with self._saving():
             self.step(self.param.max_iter - self.iter)
-        if self.param.snapshot_after_train and self._saved != self.iter:
+        if self._root and self.param.snapshot_after_train and self._saved != self.iter:
             self.snapshot()
         if self._stopped:
-            log.info("Optimization stopped early.")
+            self._log("Optimization stopped early.")
             return
         self._finish()
-        log.info("Optimization Done.")
+        self._log("Optimization Done.")
 
     def snapshot(self) -> None:
         """Write the weights and the state, to files called snapshot_prefix and the iteration.
 
-        Raises Error, and writes nothing, where a weight or moment is not finite.
+        Raises Error, and writes nothing, where a weight or moment is not finite, and on another
+        rank than 0.
         """
+        if not self._root:
+            raise Error(f"rank {mode.solver_rank()} writes no snapshots: ask the solver of rank 0")
         self._snapshot(place.save(self._nets))
 
     def restore(self, path: str | os.PathLike[str]) -> None:
@@ -160,11 +181,16 @@ class Solver:
         self._rate.advance(self.iter)
         rate = self._rate.at(self.iter)
         if self._display_due():
-            log.info("Iteration %d, lr = %g", self.iter, rate)
+            self._log("Iteration %d, lr = %g", self.iter, rate)
         squares = self._updater.gradient_squares()
         scale = self.net._net.loss_scale
         if not all(map(math.isfinite, squares)):
             if self._loss_scale.refuse():
+                self._log(
+                    "Iteration %d, gradients beyond fp16: no update, the loss is scaled by %g now",
+                    self.iter,
+                    self._loss_scale.value,
+                )
                 self.iter += 1
                 return
             where = finite.first_in_backward(self.net, self._updater.params, squares)
@@ -195,7 +221,7 @@ class Solver:
             on_start()
         loss = float(np.mean([self._forward_backward() for _ in range(self.param.iter_size)]))
         smoothed = self._smooth(loss)
-        if self._display_due():
+        if self._display_due() and self._root:
             self._show(smoothed)
         self._rate.note(self.iter, smoothed)
         for _, on_gradients_ready in self._callbacks:
@@ -205,6 +231,9 @@ class Solver:
     def _forward_backward(self) -> float:
         loss = self.net._forward_backward()
         if not math.isfinite(loss):
+            if self._nccl is not None:
+                self._nccl.check()
+            self._leave()  # the layers that run now run on this rank only
             raise Error(self._not_finite(finite.first_in_forward(self.net)))
         return loss
 
@@ -219,7 +248,7 @@ class Solver:
         limit, norm = self.param.clip_gradients, math.sqrt(squares)
         if limit < 0 or norm <= limit:
             return 1.0
-        log.info(
+        self._log(
             "Gradient clipping: scaling down gradients (L2 norm %g > %g) by scale factor %g",
             norm,
             limit,
@@ -236,7 +265,7 @@ class Solver:
     def _act(self, due: bool) -> None:
         """Snapshots that are due or asked for, and the wish to stop."""
         action = self.requested_action()
-        if due or action is not None:
+        if self._root and (due or action is not None):
             self.snapshot()
         if action == STOP:
             self._stopped = True
@@ -249,7 +278,27 @@ class Solver:
         if action == STOP:
             self._stopped = True
 
+    # --- other ranks
+
+    def _leave(self) -> None:
+        """The others need not wait for this one."""
+        if self._nccl is not None:
+            self._nccl.leave()
+
+    @contextmanager
+    def _leaving(self) -> Iterator[None]:
+        """An error inside ends the training of all ranks."""
+        try:
+            yield
+        except BaseException:
+            self._leave()
+            raise
+
     # --- telling
+
+    def _log(self, message: str, *values: Any) -> None:
+        if self._root:
+            log.info(message, *values)
 
     def _debug(self) -> None:
         """debug_info: of the training net only in iterations whose loss is shown."""
@@ -284,7 +333,7 @@ class Solver:
         """What Caffe does after the last iteration."""
         if self._display_due():
             loss = self.net._forward(0, len(self.net.layers) - 1)
-            log.info("Iteration %d, loss = %g", self.iter, self._smooth(loss))
+            self._log("Iteration %d, loss = %g", self.iter, self._smooth(loss))
         if self._test_due(first=True):
             self._test_all()
 
@@ -292,7 +341,9 @@ class Solver:
 
     def _test_due(self, first: bool) -> bool:
         interval = self.param.test_interval
-        return bool(interval) and self.iter % interval == 0 and (self.iter > 0 or first)
+        return (
+            self._root and bool(interval) and self.iter % interval == 0 and (self.iter > 0 or first)
+        )
 
     def _test_all(self) -> None:
         for number in range(len(self.test_nets)):
@@ -357,7 +408,8 @@ class Solver:
         try:
             yield
         except BaseException as error:
-            if self._place is not None and self.param.snapshot_prefix and self.iter:
+            begun = bool(self.param.snapshot_prefix) and self.iter > 0
+            if self._place is not None and begun and self._root:
                 place.go_back(self._place, self._nets)
                 try:
                     self._snapshot(self._place)

@@ -5,7 +5,8 @@ To add a verb, write ``p3d/cli/<verb>.py`` with
 * ``HELP``: the line that ``p3d --help`` shows,
 * ``EXAMPLES`` (optional): the lines at the end of ``p3d <verb> --help``,
 * ``add_arguments(parser)``: fills an ``argparse.ArgumentParser``,
-* ``run(args) -> int | None``: does it; an int is the exit code.
+* ``run(args) -> int | None``: does it; an int is the exit code,
+* ``SEVERAL_GPUS = True`` (optional) if ``run`` heeds a ``--device`` of several GPUs itself.
 
 and import nothing above ``run`` but the standard library: ``p3d --help`` imports every verb.
 Verbs report failures by raising: ``p3d.Error``, ``RuntimeError`` and ``OSError`` become one
@@ -75,16 +76,26 @@ def _run(verb: str, arguments: list[str]) -> int:
 
         backend.choose(args.backend)
     if args.device is not None:
-        from p3d.caffe import backend
-
-        backend.set_device(args.device)
-        os.environ["P3D_DEVICE"] = args.device  # for processes that this one starts
+        _use(args.device, getattr(module, "SEVERAL_GPUS", False))
     if args.precision is not None:
         from p3d.caffe import backend
 
         backend.set_precision(args.precision)
         os.environ["P3D_PRECISION"] = args.precision
     return module.run(args) or 0
+
+
+def _use(device: str, may_be_several: bool) -> None:
+    from p3d import gpu
+    from p3d.caffe import backend
+
+    if may_be_several:
+        found = gpu.several(device)
+        if len(found) > 1:
+            return
+        device = f"cuda:{found[0]}" if found else device
+    backend.set_device(device)
+    os.environ["P3D_DEVICE"] = device  # for processes that this one starts
 
 
 def _backend_last(arguments: list[str]) -> list[str]:
@@ -159,7 +170,7 @@ def _guarded(verb: str, action: Callable[[], int]) -> int:
     try:
         with warnings.catch_warnings():
             if not debug:
-                warnings.showwarning = _show_warning
+                warnings.showwarning = show_warning
             code = action()
         sys.stdout.flush()
         return code
@@ -179,5 +190,5 @@ def _guarded(verb: str, action: Callable[[], int]) -> int:
         return 1
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+def show_warning(message, category, filename, lineno, file=None, line=None) -> None:
     print(f"p3d: warning: {' '.join(str(message).splitlines())}", file=file or sys.stderr)

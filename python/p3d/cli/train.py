@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 HELP = "train a net as a solver.prototxt says"
@@ -14,15 +15,23 @@ examples:
   p3d train --solver prototxt/train/p3d63-ucf101/solver.prototxt --weights start.caffemodel
   p3d train --solver solver.prototxt --snapshot snapshots/p3d_iter_500.solverstate
   p3d train --solver solver.prototxt --weights p3d_resnet_kinetics_iter_190000.caffemodel
+  p3d train --solver solver.prototxt --device cuda:0,1
 
 Ctrl-C (and SIGTERM) writes a snapshot at the end of the iteration and stops; SIGHUP writes one and
 goes on. What went wrong for another reason leaves a snapshot of the last iteration that was
 complete and finite. A training that goes on from a snapshot equals one that never stopped, bit for
 bit: data, augmentation and dropout too.
 
+Several GPUs of one machine (--device cuda:0,1 or cuda:all; Caffe's -gpu 0,1 or all) train one net,
+each with batches of its own of the prototxt's batch_size, so the batch is as many times as large.
+A BN with `sync: true` takes its statistics from all of them. Needs nvidia-nccl-cu13 of PyPI.
+
 The log on standard error has Caffe's words. train.jsonl, beside the snapshots, has the same for
 programs and for `p3d plot`; TensorBoard's files are written where its writer is installed.
 """
+
+
+SEVERAL_GPUS = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     start.add_argument("--snapshot", metavar="STATE", help="go on from this .solverstate(.h5)")
     parser.add_argument("--threads", type=int, metavar="N", help="default: all cores")
+    parser.add_argument(
+        "--gpu", dest="device", type="cuda:{}".format, metavar="0,1", help="as --device cuda:0,1"
+    )
     for name, usual in (("sigint", "stop"), ("sighup", "snapshot")):
         parser.add_argument(
             f"--{name}-effect",
@@ -45,21 +57,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from p3d import gpu
     from p3d.caffe import backend
     from p3d.training import glog, signals
+    from p3d.video.decode import cores
 
-    if args.threads is not None:
-        backend.set_num_threads(args.threads)
-    if not (args.device or os.environ.get("P3D_DEVICE")):
+    device = args.device or os.environ.get("P3D_DEVICE")
+    gpus = gpu.several(device) if device else []
+    if len(gpus) == 1:
+        os.environ["P3D_DEVICE"] = f"cuda:{gpus[0]}"
+    threads = args.threads or (max(1, cores() // len(gpus)) if len(gpus) > 1 else None)
+    if threads is not None:
+        backend.set_num_threads(threads)
+    if not device:
         _heed_solver_mode(args.solver)
-    with glog.shown():
+    with glog.shown(), _others(args, gpus, threads) as joined:
         solver = _solver(args)
-        with signals.wishes(args.sigint_effect, args.sighup_effect) as wishes, _bar(solver):
+        effects = (args.sigint_effect, args.sighup_effect)
+        with joined(solver), signals.wishes(*effects) as wishes, _bar(solver):
             _solve(solver, wishes)
     if wishes.stopped_by is None:
         return 0
     print(f"stopped at iteration {solver.iter}; go on with --snapshot")
     return 128 + wishes.stopped_by
+
+
+@contextlib.contextmanager
+def _others(
+    args: argparse.Namespace, gpus: list[int], threads: int | None
+) -> Iterator[Callable[[Any], AbstractContextManager[None]]]:
+    """Inside, the processes of the other GPUs are there; the solver is joined to them."""
+    if len(gpus) < 2:
+        yield lambda _: contextlib.nullcontext()
+        return
+    from p3d.training.followers import following
+
+    job = {"solver": args.solver, "snapshot": args.snapshot, "threads": threads}
+    with following(gpus, job) as followers:
+        yield followers.joined
 
 
 def _heed_solver_mode(solver: str) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from p3d.caffe.proto import caffe_pb2
 from p3d.data.data_layer import DataLayer, check_batch, pack_state, unpack_state
 from p3d.data.order import Order
 from p3d.data.seeds import generator, new_seed
+from p3d.data.share import of_this_process
 from p3d.data.text_list import read_lines
 from p3d.error import Error
 from p3d.hdf5 import import_h5py
@@ -18,7 +20,10 @@ from p3d.hdf5 import import_h5py
 
 class HDF5Data(DataLayer):
     """`source` lists the files. Batches go on from one file to the next and from the last to the
-    first; with shuffle the files and the rows of each come in another order in every epoch."""
+    first; with shuffle the files and the rows of each come in another order in every epoch.
+
+    Each rank takes its own rows (see share.py).
+    """
 
     def setup(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         if not top:
@@ -27,6 +32,7 @@ class HDF5Data(DataLayer):
             raise Error("HDF5Data does not transform data: remove transform_param")
         param = self.param.hdf5_data_param
         self._batch = check_batch(param)
+        self._share = of_this_process(self.phase == caffe_pb2.TRAIN)
         self._files = [word for line in read_lines(param.source) for word in line.text.split()]
         self._go(Order(len(self._files), param.shuffle, new_seed()), 0, 0)
         for blob, values in zip(top, self._values, strict=True):
@@ -35,11 +41,16 @@ class HDF5Data(DataLayer):
     def forward(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         views = [blob.data for blob in top]
         for place in range(self._batch):
-            if self._row >= len(self._rows):
-                self._go(self._order, self._position + 1, 0)
-            for view, values in zip(views, self._values, strict=True):
-                view[place] = values[self._rows[self._row]]
-            self._row += 1
+            for rank in range(self._share.ranks):
+                self._next_row()
+                if rank == self._share.rank:
+                    for view, values in zip(views, self._values, strict=True):
+                        view[place] = values[self._rows[self._row]]
+                self._row += 1
+
+    def _next_row(self) -> None:
+        if self._row >= len(self._rows):
+            self._go(self._order, self._position + 1, 0)
 
     def save_state(self) -> bytes:
         """Where the data goes on."""

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.wording import shorten
 from p3d.data.data_layer import DataLayer, check_batch, check_tops, pack_state, unpack_state
 from p3d.data.order import Order, skipped
 from p3d.data.seeds import generator, new_seed
+from p3d.data.share import of_this_process
 from p3d.data.text_list import Line, read_lines
 from p3d.data.transform import Transform
 from p3d.error import Error
@@ -30,7 +32,8 @@ class ImageData(DataLayer):
     """Tops data (n, 3 or 1, h, w), channels B G R, and label (n). Lines are "path label"; in the
     last word a label, in all before it a path, which root_folder is put before.
 
-    A batch takes its size from its first image, and the others have to have it too.
+    A batch takes its size from its first image, and the others have to have it too. Each rank
+    takes its own images (see share.py).
     """
 
     def setup(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
@@ -39,6 +42,7 @@ class ImageData(DataLayer):
         if (param.new_height > 0) != (param.new_width > 0):
             raise Error("needs both new_height and new_width, or neither")
         self._batch = check_batch(param)
+        self._share = of_this_process(self.phase == caffe_pb2.TRAIN)
         self._images = [_image(line, param.source) for line in read_lines(param.source)]
         channels = 3 if param.is_color else 1
         self._transform = Transform(self.param.transform_param, self.phase, channels)
@@ -49,11 +53,12 @@ class ImageData(DataLayer):
     def forward(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         views: list[np.ndarray] = []
         for place in range(self._batch):
-            image = self._read(self._position)
+            position = self._position + self._share.rank
+            image = self._read(position)
             if not views:
                 self._reshape(top, image)
                 views = [blob.data for blob in top]
-            epoch, item = self._order.turn(self._position)
+            epoch, item = self._order.turn(position)
             random = generator(self._order.seed, epoch, item + 1)
             values = self._transform.apply(image, random)
             if values.shape != views[0].shape[1:]:
@@ -62,7 +67,7 @@ class ImageData(DataLayer):
                     f"batch {views[0].shape[1:]}: set new_height and new_width, or batch_size 1"
                 )
             views[0][place], views[1][place] = values, self._images[item].label
-            self._position += 1
+            self._position += self._share.ranks
 
     def save_state(self) -> bytes:
         """Where the data goes on."""

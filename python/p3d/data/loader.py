@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from p3d.data.listed_clips import Bad, Clip, ListedClips
+from p3d.data.share import ALL, Share
 from p3d.error import Error
 
 
@@ -54,10 +55,16 @@ class Loader:
 
     A video that cannot be read is left out from then on, with one warning; more of them than
     `share` of all, rounded up, or all of them, are an Error.
+
+    `own` says which clips are this rank's (see share.py): of all from `position` on that of its
+    place. A rank that leaves one out takes the next of its own, and is ahead by one then.
     """
 
-    def __init__(self, reader: ListedClips, reading: Reading, share: float, source: str) -> None:
+    def __init__(
+        self, reader: ListedClips, reading: Reading, share: float, source: str, own: Share = ALL
+    ) -> None:
         self.position = 0
+        self._own = own
         self.bad: dict[int, str] = {}  # number of the video -> why
         self._reader, self._reading = reader, reading
         self._source = source
@@ -67,7 +74,8 @@ class Loader:
     def next(self) -> Read:
         """The next clip that can be read."""
         while True:
-            position, self.position = self.position, self.position + 1
+            position = self.position + self._own.rank
+            self.position += self._own.ranks
             if self._is_bad(position):
                 continue
             result = self._reading.take(position, self._is_bad)

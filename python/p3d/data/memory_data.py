@@ -13,7 +13,8 @@ from p3d.error import Error
 
 class MemoryData(DataLayer):
     """Tops data (batch_size, channels, height, width) and label (batch_size), row after row of the
-    arrays, and again from the start at their end."""
+    arrays, and again from the start at their end. Each of several processes that train one net
+    hands over its own."""
 
     def setup(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         check_tops(top, 2, 2)

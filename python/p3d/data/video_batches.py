@@ -14,6 +14,7 @@ from p3d.data.listed_clips import Clip, ListedClips
 from p3d.data.loader import Loader
 from p3d.data.order import skipped
 from p3d.data.seeds import new_seed
+from p3d.data.share import of_this_process
 from p3d.data.workers import reading
 
 
@@ -35,7 +36,7 @@ class VideoBatches:
     """Tops data (batch_size, 3 or 2, new_length, h, w), and with use_label label (batch_size).
 
     Channels are B, G, R of frames, or x, y of flow. Phase TRAIN gives a clip per video and epoch,
-    TEST num_clips evenly spaced ones.
+    TEST num_clips evenly spaced ones. Each rank takes its own clips (see share.py).
     """
 
     def __init__(self, param: Any, phase: int, top: Sequence[Any]) -> None:
@@ -49,8 +50,9 @@ class VideoBatches:
         self._clips = ListedClips(param, train, seed)
         self._finish = Finish(param, train)
         workers = param.workers if param.HasField("workers") else None
-        who = reading(self._clips, workers, param.prefetch * param.batch_size)
-        self.loader = Loader(self._clips, who, param.max_bad_share, param.source)
+        own = of_this_process(train)
+        who = reading(self._clips, workers, param.prefetch * param.batch_size, own.ranks)
+        self.loader = Loader(self._clips, who, param.max_bad_share, param.source, own)
         self.loader.position = skipped(param.rand_skip, seed, self._clips.order.count)
         self.spent = Spent()
         self.videos, self.workers = len(self._clips.videos), who.workers

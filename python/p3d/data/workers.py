@@ -27,11 +27,15 @@ from p3d.video.decoder import START, TIMEOUT
 _ATTEMPTS = 2  # a process that was killed, or a machine that stood still, proves nothing
 
 
-def reading(clips: ListedClips, workers: int | None, places: int) -> Reading:
+def reading(clips: ListedClips, workers: int | None, places: int, step: int = 1) -> Reading:
     """Who reads: `workers` processes, by default half of the cores and at most 4, with room for so
-    many clips; or nobody but this process."""
-    count = max(1, min(4, cores() // 2)) if workers is None else workers
-    return Ahead(clips, count, max(places, count + 1)) if count and sys.executable else Here(clips)
+    many clips; or nobody but this process. Every `step`-th clip is wanted: others read the rest."""
+    count = max(1, min(4, cores() // 2 // step)) if workers is None else workers
+    return (
+        Ahead(clips, count, max(places, count + 1), step=step)
+        if count and sys.executable
+        else Here(clips)
+    )
 
 
 class _Task(NamedTuple):
@@ -68,9 +72,14 @@ class Ahead:
     """See Reading. Clips are asked for in order as long as there are free places."""
 
     def __init__(
-        self, clips: ListedClips, count: int, places: int, timeout: float = TIMEOUT
+        self,
+        clips: ListedClips,
+        count: int,
+        places: int,
+        timeout: float = TIMEOUT,
+        step: int = 1,
     ) -> None:
-        self.workers = count
+        self.workers, self._step = count, step
         self._clips, self._places = clips, places
         self._timeout = timeout
         check_size(places, clips.shape)
@@ -130,7 +139,7 @@ class Ahead:
         while self._free:
             if not skip(self._next):
                 self._assign(_Task(self._next, self._free.pop()))
-            self._next += 1
+            self._next += self._step
 
     def _assign(self, task: _Task) -> None:
         """To the worker that has least to do."""

@@ -37,6 +37,10 @@ void BNLayer<Dtype>::LayerSetUp(const vector<Blob<Dtype>*>& bottom,
   frozen_ = param.frozen();
   momentum_ = param.momentum();
   eps_ = param.eps();
+  LOG_IF(WARNING, param.sync() && !frozen_)
+      << "BN '" << this->layer_param_.name() << "' has sync: true, which only "
+      << "caffe-p3d's own engine heeds: where several GPUs train, each has "
+      << "statistics of its own here";
   CHECK_GE(bottom[0]->num_axes(), 2)
       << "BN '" << this->layer_param_.name() << "' needs a channel axis; the "
       << "bottom's shape is " << bottom[0]->shape_string();
