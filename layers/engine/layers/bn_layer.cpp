@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "engine/filler.hpp"
 #include "engine/layer.hpp"
 #include "engine/layers/normalize.hpp"
@@ -32,6 +34,10 @@ class BNLayer : public Layer<Dtype> {
   }
 
   bool HasGpu() const override { return true; }
+  // Otherwise its input may be copied.
+  bool Replayable() const override {
+    return !learning() && (frozen_ || !this->needs_backward());
+  }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("bn_param");
@@ -120,23 +126,22 @@ class BNLayer : public Layer<Dtype> {
     const Order order =
         kNarrow<Value> ? Order::kChannelsLast : bottom->order(side_);
     const Value* x = bottom->template data_of<Value>(order, side_);
-    const GpuScratch<double> scratch(Gpu().BnScratchSize(g, order));
-    gpu_moments_.reset(new GpuScratch<double>(2 * g.channels));
-    double* mean = gpu_moments_->data();
-    double* deviation = mean + g.channels;
+    GpuMemory<double> passing;
+    double* const scratch = (learning() ? passing : scratch_).Hold(Most(g));
+    double* const mean = gpu_moments_.Hold(2 * g.channels);
+    double* const deviation = mean + g.channels;
     if (!learning()) {
       RunningMomentsGpu(mean, deviation);
     } else {
       CheckBatch(*bottom);
-      gpu.ChannelStatistics(gpu.stream, g, order, x, scratch.data(), mean,
-                            deviation);
+      gpu.ChannelStatistics(gpu.stream, g, order, x, scratch, mean, deviation);
       MoveGpu(mean, this->blobs_[2].get());
       MoveGpu(deviation, this->blobs_[3].get());
       GpuOf<double>().Moments(gpu.stream, g.channels, eps_, mean, deviation,
                               mean, deviation);
     }
     gpu.Normalize(gpu.stream, g, order, mean, deviation, blob(0, side_),
-                  blob(1, side_), x, scratch.data(),
+                  blob(1, side_), x, scratch,
                   top->template write_data_of<Value>(order, side_));
   }
 
@@ -160,13 +165,19 @@ class BNLayer : public Layer<Dtype> {
           below->template write_diff_of<Value>(order, side_));
       return;
     }
-    const double* mean = gpu_moments_->data();
+    const double* mean = gpu_moments_.data();
     const double* deviation = mean + g.channels;
     const Value* x = input_.of(bottom).template data_of<Value>(order, side_);
     Value* dx = nullptr;
     if (below) dx = below->template write_diff_of<Value>(order, side_);
     gpu.NormalizeBackward(gpu.stream, g, order, mean, deviation, blob(0, side_),
                           x, dy, scratch.data(), gradient(0), gradient(1), dx);
+  }
+
+  // Of scratch, whatever the order: it must not move while shapes stay.
+  static int64_t Most(const Geometry& g) {
+    return std::max(Gpu().BnScratchSize(g, Order::kCaffe),
+                    Gpu().BnScratchSize(g, Order::kChannelsLast));
   }
 
   Moments RunningMoments() const {
@@ -207,7 +218,8 @@ class BNLayer : public Layer<Dtype> {
   // are means and then deviations.
   Side side_ = Side::kHost;
   Moments moments_;
-  std::unique_ptr<GpuScratch<double>> gpu_moments_;
+  GpuMemory<double> gpu_moments_;
+  GpuMemory<double> scratch_;  // unless learning
   SavedInput<Dtype> input_;
 };
 

@@ -97,13 +97,14 @@ class InnerProductLayer : public Layer<Dtype> {
     const Order order = Order::kCaffe;
     Epilogue<Dtype> epilogue;
     epilogue.shift = bias_or_null(side);
+    Dtype* const workspace = workspace_.Hold(Gpu().ConvolveScratch(shape_));
     WithProducts<Dtype>(side, [&](auto kind) {
       using Value = decltype(kind);
       const GpuKernels<Value> gpu = GpuOf<Value>();
       const Value* x = bottom.template data_of<Value>(order, side);
       gpu.Convolve(gpu.stream, shape_, x,
                    this->blobs_[0]->template data_of<Value>(order, side),
-                   epilogue.template As<Value>(nullptr),
+                   epilogue.template As<Value>(nullptr), workspace,
                    top->template write_data_of<Value>(order, side));
     });
   }
@@ -125,8 +126,10 @@ class InnerProductLayer : public Layer<Dtype> {
             scratch.data(), true, this->blobs_[0]->mutable_diff(order, side));
       }
       if (!below) return;
+      const GpuScratch<Dtype> scratch(Gpu().ConvDataGradientScratch(shape_));
       gpu.ConvDataGradient(gpu.stream, shape_, dy,
-                           weights.template data_of<Value>(order, side), false,
+                           weights.template data_of<Value>(order, side),
+                           scratch.data(), false,
                            below->template write_diff_of<Value>(order, side));
     });
   }
@@ -186,6 +189,7 @@ class InnerProductLayer : public Layer<Dtype> {
   ConvShape shape_;
   std::shared_ptr<const Conv> conv_;
   std::unique_ptr<const ConvGradients<Dtype>> gradients_;  // when first used
+  GpuMemory<Dtype> workspace_;
 };
 
 template <>
