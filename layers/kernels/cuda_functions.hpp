@@ -110,6 +110,7 @@
   X(LaunchGraph)               \
   X(ReleaseGraph)              \
   X(BnScratchSize)             \
+  X(NormalizeScratchSize)      \
   X(PreluScratchSize)          \
   X(ConvolveScratch)           \
   X(ConvDataGradientScratch)   \

@@ -45,6 +45,7 @@ ON_GPU = {
     for name, text in {
         "bias": layer("Bias", "top", "data", more="bias_param { filler { value: 0.5 } }"),
         "bn": layer("BN", "top", "data"),
+        "batch_norm": layer("BatchNorm", "top", "data"),
         "scale": layer("Scale", "top", "data", more="scale_param { bias_term: true }"),
         "prelu": layer("PReLU", "top", "data"),
         "prelu_shared": layer("PReLU", "top", "data", more="prelu_param { channel_shared: true }"),

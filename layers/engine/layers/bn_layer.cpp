@@ -1,8 +1,7 @@
-#include <algorithm>
-
 #include "engine/filler.hpp"
 #include "engine/layer.hpp"
 #include "engine/layers/normalize.hpp"
+#include "engine/layers/normalize_gpu.hpp"
 #include "engine/layers/saved_input.hpp"
 #include "kernels/bn.hpp"
 
@@ -121,63 +120,27 @@ class BNLayer : public Layer<Dtype> {
     if (!frozen_ && this->needs_backward()) {
       input_.template SaveAs<Value>(*bottom, *top);
     }
-    const GpuKernels<Value> gpu = GpuOf<Value>();
-    const Geometry g = bottom->geometry();
-    const Order order =
-        kNarrow<Value> ? Order::kChannelsLast : bottom->order(side_);
-    const Value* x = bottom->template data_of<Value>(order, side_);
-    GpuMemory<double> passing;
-    double* const scratch = (learning() ? passing : scratch_).Hold(Most(g));
-    double* const mean = gpu_moments_.Hold(2 * g.channels);
-    double* const deviation = mean + g.channels;
     if (!learning()) {
-      RunningMomentsGpu(mean, deviation);
+      RunningMomentsGpu();
     } else {
-      CheckBatch(*bottom);
-      gpu.ChannelStatistics(gpu.stream, g, order, x, scratch, mean, deviation);
-      MoveGpu(mean, this->blobs_[2].get());
-      MoveGpu(deviation, this->blobs_[3].get());
-      GpuOf<double>().Moments(gpu.stream, g.channels, eps_, mean, deviation,
-                              mean, deviation);
+      gpu_.template BatchStatistics<Value>(*bottom);
+      MoveGpu(gpu_.mean(), this->blobs_[2].get());
+      MoveGpu(gpu_.deviation(), this->blobs_[3].get());  // variances yet
+      gpu_.Finish(eps_);
     }
-    gpu.Normalize(gpu.stream, g, order, mean, deviation, blob(0, side_),
-                  blob(1, side_), x, scratch,
-                  top->template write_data_of<Value>(order, side_));
+    gpu_.template Forward<Value>(blob(0, side_), blob(1, side_), bottom, top);
   }
 
   template <typename Value>
   void BackwardGpu(const Blob<Dtype>& top, const Blob<Dtype>& bottom,
                    Blob<Dtype>* below) {
-    if (frozen_ && !below) return;
-    const GpuKernels<Value> gpu = GpuOf<Value>();
-    const Geometry g = top.geometry();
-    Order order =
-        frozen_ ? top.diff_order(side_) : input_.of(bottom).order(side_);
-    if (kNarrow<Value>) order = Order::kChannelsLast;
-    const Value* dy = top.template diff_of<Value>(order, side_);
-    const GpuScratch<double> scratch(Gpu().BnScratchSize(g, order));
-    if (frozen_) {
-      const GpuScratch<double> moments(2 * g.channels);
-      double* deviation = moments.data() + g.channels;
-      RunningMomentsGpu(moments.data(), deviation);
-      gpu.NormalizeBackwardFrozen(
-          gpu.stream, g, order, deviation, blob(0, side_), dy, scratch.data(),
-          below->template write_diff_of<Value>(order, side_));
-      return;
+    if (!frozen_) {
+      gpu_.template Backward<Value>(blob(0, side_), input_.of(bottom), top,
+                                    gradient(0), gradient(1), below);
+    } else if (below) {
+      RunningMomentsGpu();
+      gpu_.template BackwardFrozen<Value>(blob(0, side_), top, below);
     }
-    const double* mean = gpu_moments_.data();
-    const double* deviation = mean + g.channels;
-    const Value* x = input_.of(bottom).template data_of<Value>(order, side_);
-    Value* dx = nullptr;
-    if (below) dx = below->template write_diff_of<Value>(order, side_);
-    gpu.NormalizeBackward(gpu.stream, g, order, mean, deviation, blob(0, side_),
-                          x, dy, scratch.data(), gradient(0), gradient(1), dx);
-  }
-
-  // Of scratch, whatever the order: it must not move while shapes stay.
-  static int64_t Most(const Geometry& g) {
-    return std::max(Gpu().BnScratchSize(g, Order::kCaffe),
-                    Gpu().BnScratchSize(g, Order::kChannelsLast));
   }
 
   Moments RunningMoments() const {
@@ -191,10 +154,12 @@ class BNLayer : public Layer<Dtype> {
                   running->mutable_data());
   }
 
-  void RunningMomentsGpu(double* mean, double* deviation) const {
+  void RunningMomentsGpu() {
     const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-    gpu.Moments(gpu.stream, this->blobs_[2]->count(), eps_, blob(2, side_),
-                blob(3, side_), mean, deviation);
+    const int64_t channels = this->blobs_[2]->count();
+    double* const mean = gpu_.Moments(channels);
+    gpu.Moments(gpu.stream, channels, eps_, blob(2, side_), blob(3, side_),
+                mean, mean + channels);
   }
 
   void MoveGpu(const double* batch, Blob<Dtype>* running) const {
@@ -214,12 +179,10 @@ class BNLayer : public Layer<Dtype> {
   bool frozen_ = false;
   double momentum_ = 0;
   double eps_ = 0;
-  // Of the last Forward: where it ran, and the moments there; on the GPU these
-  // are means and then deviations.
+  // Of the last Forward: where it ran, and the moments there.
   Side side_ = Side::kHost;
   Moments moments_;
-  GpuMemory<double> gpu_moments_;
-  GpuMemory<double> scratch_;  // unless learning
+  GpuNormalization<Dtype> gpu_;
   SavedInput<Dtype> input_;
 };
 
