@@ -38,8 +38,7 @@ RANDOM = (
 MAXIMA = data(2, 3, 6, 5) + layer(
     "Pooling", "pool", "data", "pool places", "pooling_param { kernel_size: 2 }"
 )
-# Nets of one layer each, behind a convolution where its folding is not at stake, that have kernels
-# for a GPU: they run there or there is no graph.
+# Layers that run on the GPU: if one of a net did not, there would be no graph.
 ON_GPU = {
     name: data(2, 4, 2, 3, 5) + text
     for name, text in {

@@ -46,9 +46,13 @@ class PReLULayer : public Layer<Dtype> {
     if (this->needs_backward()) input_.Save(*bottom[0], *top[0], side);
     const Values values = Look(*bottom[0], bottom[0]->order(side));
     const Dtype* x = bottom[0]->data(values.held, side);
+    Dtype* y = top[0]->write_data(values.held, side);
+    // To Prelu there, one channel is one thread's work.
+    if (shared_ && side == Side::kHost) {
+      return Relu(x, bottom[0]->count(), slope(side)[0], y);
+    }
     RunOn<Dtype>(side, Prelu<Dtype>, &cuda::Kernels<Dtype>::Prelu,
-                 values.geometry, values.order, x, slope(side),
-                 top[0]->write_data(values.held, side));
+                 values.geometry, values.order, x, slope(side), y);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
