@@ -109,6 +109,24 @@ class GpuScratch {
   GpuBuffer buffer_;
 };
 
+// An array that stays where it is for as long as it need not grow: memory of a
+// layer's own, as kernels in a graph need it.
+template <typename T>
+class GpuMemory {
+ public:
+  // At least `count` of them, undefined.
+  T* Hold(int64_t count) {
+    const size_t bytes = static_cast<size_t>(count) * sizeof(T);
+    if (!buffer_ || buffer_->bytes() < bytes)
+      buffer_.reset(new GpuBuffer(bytes));
+    return data();
+  }
+  T* data() const { return static_cast<T*>(buffer_->data()); }
+
+ private:
+  std::unique_ptr<GpuBuffer> buffer_;
+};
+
 }  // namespace p3d
 
 #endif  // P3D_ENGINE_GPU_HPP_

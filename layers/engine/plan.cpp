@@ -14,8 +14,7 @@ std::unique_ptr<Plan> Plan::Make(Net<float>* net, int last,
                                  const std::vector<bool>& keep) {
   std::unique_ptr<Plan> plan(new Plan(net, last));
   plan->steps_ = MakePlanSteps(net, last, keep, false);
-  plan->workspace_.reset(
-      new Buffer(PlanWorkspace(plan->steps_) * sizeof(float)));
+  plan->workspace_.reset(new PlanWorkspace(plan->steps_));
   plan->PlaceInArena(keep);
   plan->graph_ = PlanGraph::Make(*net, plan->steps_);
   return plan;
@@ -116,7 +115,6 @@ float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {
 
 float Plan::RunSteps(const Poll& poll, std::vector<StepTime>* times) {
   using Clock = std::chrono::steady_clock;
-  float* workspace = static_cast<float*>(workspace_->data());
   float loss = 0;
   for (PlanStep& step : steps_) {
     if (poll) poll();
@@ -124,7 +122,7 @@ float Plan::RunSteps(const Poll& poll, std::vector<StepTime>* times) {
     const int layer = step.layers[0];
     if (step.convolution) {
       net_->InLayer(net_->layers()[layer]->spec(), [&] {
-        step.Convolve(*net_, workspace, WeightsBehind(&step));
+        step.Convolve(*net_, *workspace_, WeightsBehind(&step));
       });
     } else {
       loss += net_->RunLayer(layer);

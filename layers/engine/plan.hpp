@@ -59,7 +59,7 @@ class Plan {
   int last_;
   std::vector<PlanStep> steps_;
   std::unique_ptr<PlanArena> arena_;
-  std::unique_ptr<Buffer> workspace_;
+  std::unique_ptr<PlanWorkspace> workspace_;
   std::vector<int> lost_;  // blobs without values after a run
   std::vector<int> kept_;  // and those with
   std::unique_ptr<PlanGraph> graph_;

@@ -197,13 +197,16 @@ std::vector<PlanStep> MakePlanSteps(Net<float>* net, int last,
   return PlanBuilder(net, last, keep, backward).Build();
 }
 
-int64_t PlanWorkspace(const std::vector<PlanStep>& steps) {
-  int64_t most = 0;
-  for (const PlanStep& step : steps) {
-    if (!step.convolution) continue;
-    most = std::max(most, step.convolution->conv().workspace_size());
+PlanWorkspace::PlanWorkspace(const std::vector<PlanStep>& steps) {
+  for (Side side : {Side::kHost, Side::kGpu}) {
+    int64_t most = 0;
+    for (const PlanStep& step : steps) {
+      if (!step.convolution || step.convolution->side() != side) continue;
+      most = std::max(most, step.convolution->workspace_size(side));
+    }
+    const size_t bytes = static_cast<size_t>(most) * sizeof(float);
+    if (most > 0) buffer(side).reset(new SideBuffer(side, bytes));
   }
-  return most;
 }
 
 uint64_t PlanStep::AffineVersion(const Net<float>& net) const {
@@ -257,11 +260,12 @@ void PlanStep::PlaceAffine() {
   epilogue.shift = shifted ? offsets : nullptr;
 }
 
-void PlanStep::Convolve(const Net<float>& net, float* workspace,
+void PlanStep::Convolve(const Net<float>& net, const PlanWorkspace& memory,
                         const NextWeights& next) {
   FoldAffine(net);
+  float* workspace = memory.on(convolution->side());
   if (convolution->side() == Side::kGpu) {
-    return convolution->RunOnGpu(*x, epilogue, residual, y);
+    return convolution->RunOnGpu(*x, epilogue, residual, workspace, y);
   }
   const Order order = Order::kChannelsLast;
   const float* from = x->data(order);

@@ -12,6 +12,25 @@ namespace p3d {
 template <typename Dtype>
 class ConvolutionLayer;
 
+struct PlanStep;
+
+// Scratch memory for any of the steps, where their layers run now.
+class PlanWorkspace {
+ public:
+  explicit PlanWorkspace(const std::vector<PlanStep>& steps);
+  // Null where no step on this side needs any.
+  float* on(Side side) const {
+    const auto& buffer = side == Side::kHost ? host_ : gpu_;
+    return buffer ? static_cast<float*>(buffer->data()) : nullptr;
+  }
+
+ private:
+  std::unique_ptr<SideBuffer>& buffer(Side side) {
+    return side == Side::kHost ? host_ : gpu_;
+  }
+  std::unique_ptr<SideBuffer> host_, gpu_;
+};
+
 // What a plan runs at once: a convolution with the affine layers, ReLUs and
 // sums behind it folded into its epilogue, or any other layer as it is.
 struct PlanStep {
@@ -30,9 +49,8 @@ struct PlanStep {
   ConvEpilogue epilogue;
 
   // Runs a convolution's step from x and residual to y, where the layer's
-  // side() is; `workspace` and `next`, weights to fetch meanwhile, are for the
-  // host.
-  void Convolve(const Net<float>& net, float* workspace,
+  // side() is; `next`, weights to fetch meanwhile, are for the host.
+  void Convolve(const Net<float>& net, const PlanWorkspace& memory,
                 const NextWeights& next = NextWeights());
   StepTime Describe(const Net<float>& net) const;
 
@@ -49,9 +67,6 @@ struct PlanStep {
 std::vector<PlanStep> MakePlanSteps(Net<float>* net, int last,
                                     const std::vector<bool>& keep,
                                     bool backward);
-
-// Floats of scratch memory for any of the steps.
-int64_t PlanWorkspace(const std::vector<PlanStep>& steps);
 
 }  // namespace p3d
 

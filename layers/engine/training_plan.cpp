@@ -14,8 +14,7 @@ std::unique_ptr<TrainingPlan> TrainingPlan::Make(
   if (!plan->FindRoots()) return nullptr;
   const int last = static_cast<int>(net->layers().size()) - 1;
   plan->steps_ = MakePlanSteps(net, last, keep, true);
-  plan->workspace_.reset(
-      new Buffer(PlanWorkspace(plan->steps_) * sizeof(float)));
+  plan->workspace_.reset(new PlanWorkspace(plan->steps_));
   plan->FindLost(keep);
   plan->PlaceInArena();
   return plan;
@@ -135,9 +134,8 @@ float TrainingPlan::Forward(const Poll& poll) {
       loss += net_->RunLayer(layer);
       continue;
     }
-    net_->InLayer(net_->layers()[layer]->spec(), [&] {
-      step.Convolve(*net_, static_cast<float*>(workspace_->data()));
-    });
+    net_->InLayer(net_->layers()[layer]->spec(),
+                  [&] { step.Convolve(*net_, *workspace_); });
   }
   Net<float>* net = net_;
   for (const auto& lost : lost_) {

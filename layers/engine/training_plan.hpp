@@ -65,7 +65,7 @@ class TrainingPlan {
   Net<float>* net_;
   std::vector<PlanStep> steps_;
   std::unique_ptr<PlanArena> arena_;
-  std::unique_ptr<Buffer> workspace_;
+  std::unique_ptr<PlanWorkspace> workspace_;
   // Blob -> the one whose gradient it shares: splits have none of their own.
   std::map<const Blob<float>*, Blob<float>*> roots_;
   // Blobs without values after a run, and their steps.

@@ -238,8 +238,12 @@ struct JoinKernel {
 
 }  // namespace
 
+int64_t NormalizeScratchSize(int64_t channels) {
+  return kCoefficients * channels;
+}
+
 int64_t BnScratchSize(const Geometry& g, Order order) {
-  return kCoefficients * g.channels +
+  return NormalizeScratchSize(g.channels) +
          ChannelSumsSize(Broadcast::Channels(g, order));
 }
 

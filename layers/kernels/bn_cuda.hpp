@@ -16,8 +16,10 @@ namespace cuda {
 // Arrays lie in device memory. Each call is put into the stream and not waited
 // for; what cannot be launched throws Error.
 //
-// `scratch` is memory for the length of a call: BnScratchSize doubles.
+// `scratch` is memory for the length of a call: BnScratchSize doubles, or as
+// few as NormalizeScratchSize for Normalize and NormalizeBackwardFrozen.
 int64_t BnScratchSize(const Geometry& geometry, Order order);
+int64_t NormalizeScratchSize(int64_t channels);
 
 template <typename Value>
 void ChannelStatistics(CUstream_st* stream, const Geometry& geometry,

@@ -3,6 +3,7 @@
 // The header that this file implements comes first.
 #include "kernels/conv_candidate_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
+#include "kernels/conv_slices_cuda.hpp"
 #include "kernels/conv_tile_cuda.hpp"
 #include "kernels/cuda_launch.hpp"
 
@@ -16,7 +17,15 @@ struct ForwardCall {
   const Value *x, *weights;
   Epilogue<Value> epilogue;
   Value* y;
+  RealOf<Value>* scratch;
 };
+
+TapSlices ForwardSlices(const ConvShape& shape) {
+  if (!FitsInt(shape)) return TapSlices();
+  const Problem<int> at = Folded(ThreeAxes<int>(shape));
+  return {SlabsOf(at.taps(), at.inputs), shape.num * shape.out_pixels(),
+          shape.num_output / shape.group, shape.group};
+}
 
 // Output pixels times outputs; k goes through the taps and their inputs.
 template <typename Dtype, int side, bool whole>
@@ -26,6 +35,8 @@ struct ForwardJob {
   const Dtype *x, *weights;
   Epilogue<Dtype> epilogue;
   Dtype* y;
+  int slice;     // slabs of one
+  Dtype* parts;  // an array of sums for each, null where there is one slice
 
   class Reader {
    public:
@@ -39,15 +50,17 @@ struct ForwardJob {
           first_channel_(place.group * at_.inputs),
           has_pixel_(p_.n < at_.num),
           has_output_(place.column + spot_.outer < at_.outputs),
-          image_(job.x + int64_t{p_.n} * at_.in_pixels() * at_.channels) {
+          image_(job.x + int64_t{p_.n} * at_.in_pixels() * at_.channels),
+          stretch_(at_.taps(), at_.inputs, job.slice, place.slice),
+          tap_(at_, stretch_.tap),
+          first_(stretch_.first) {
       const int o = place.group * at_.outputs + place.column + spot_.outer;
-      weights_ = job.weights + int64_t{o} * at_.taps() * at_.inputs;
+      weights_ =
+          job.weights + (int64_t{o} * at_.taps() + tap_.index) * at_.inputs;
       Aim();
     }
 
-    P3D_HOST_DEVICE int slabs() const {
-      return at_.taps() * ((at_.inputs + kSlab - 1) / kSlab);
-    }
+    P3D_HOST_DEVICE int slabs() const { return stretch_.slabs; }
     P3D_HOST_DEVICE Four<Dtype> A() const {
       return Read<whole>(from_, first_ + spot_.k, begin_, end_);
     }
@@ -84,8 +97,9 @@ struct ForwardJob {
     const int first_channel_;
     const bool has_pixel_, has_output_;
     const Dtype* const image_;
+    const Stretch stretch_;
     Tap tap_;
-    int first_ = 0;  // input of the slab
+    int first_;  // input of the slab
     const Dtype *from_, *weights_;
     int begin_, end_, end_b_;
   };
@@ -95,6 +109,11 @@ struct ForwardJob {
     if (row >= at.num * at.out_pixels() || column >= at.outputs) return;
     const int first = place.group * at.outputs;
     const int64_t to = int64_t{row} * at.num_output + first;
+    if (parts) {
+      const int64_t count = int64_t{at.num} * at.out_pixels() * at.num_output;
+      return Write<whole>(sums, false, parts + place.slice * count + to, column,
+                          at.outputs);
+    }
     Four<Dtype> values = {};
     P3D_UNROLL
     for (int i = 0; i < 4; ++i) {
@@ -106,22 +125,36 @@ struct ForwardJob {
   }
 };
 
+template <typename Value>
+struct JoinForward {
+  using Real = RealOf<Value>;
+  int64_t slices, count;
+  const Real* parts;
+  Epilogue<Value> epilogue;
+  Value* y;
+
+  P3D_HOST_DEVICE void operator()(int64_t i, int64_t o) const {
+    y[i] = epilogue(JoinedValue(slices, count, parts, i), o, i);
+  }
+};
+
 template <typename Dtype, int side, bool whole>
 struct ForwardTiles {
   using Call = ForwardCall<Dtype>;
   using Kernel = Tiles<Dtype, side, ForwardJob<Dtype, side, whole>>;
 
-  static TileGrid Grid(const ConvShape& shape) {
+  static TileGrid Grid(const ConvShape& shape, int64_t slices = 1) {
     return {side, shape.num * shape.out_pixels(),
-            shape.num_output / shape.group, shape.group};
+            shape.num_output / shape.group, shape.group, slices};
   }
   static bool Can(const Call& call) {
     const ConvShape& shape = call.shape;
     const int64_t terms = shape.taps() * shape.channels / shape.group;
     return FitsInt(shape) && Grid(shape).blocks() <= kMaxTiles &&
            Kernel::CanSum(terms) &&
-           (!whole || (InFours(shape) && Aligned(call.x) &&
-                       Aligned(call.weights) && Aligned(call.y)));
+           (!whole ||
+            (InFours(shape) && Aligned(call.x) && Aligned(call.weights) &&
+             Aligned(call.y) && Aligned(call.scratch)));
   }
   static bool Suits(const Call& call) {
     const ConvShape& shape = call.shape;
@@ -129,10 +162,21 @@ struct ForwardTiles {
                      shape.num_output / shape.group);
   }
   static void Launch(CUstream_st* stream, const Call& call) {
-    const TileGrid grid = Grid(call.shape);
-    const Problem<int> at = Folded(ThreeAxes<int>(call.shape));
+    const ConvShape& shape = call.shape;
+    TapSlices slices = ForwardSlices(shape);
+    if (!call.scratch) slices.Join();
+    const bool one = slices.count == 1;
+    const TileGrid grid = Grid(shape, slices.count);
+    const Problem<int> at = Folded(ThreeAxes<int>(shape));
     MakeTiles(stream, "Convolve", grid.blocks(),
-              Kernel{{grid, at, call.x, call.weights, call.epilogue, call.y}});
+              Kernel{{grid, at, call.x, call.weights, call.epilogue, call.y,
+                      slices.length, one ? nullptr : call.scratch}});
+    if (one) return;
+    const Broadcast outputs = {shape.num * shape.out_pixels(), shape.num_output,
+                               1};
+    ForEachValue(stream, "Convolve join", outputs,
+                 JoinForward<Dtype>{slices.count, outputs.count(), call.scratch,
+                                    call.epilogue, call.y});
   }
 };
 
@@ -220,24 +264,36 @@ const Candidates<ForwardCall<Tf32>>& All() {
   return table;
 }
 
+int64_t ConvolveScratch(const ConvShape& shape) {
+  ThreeAxes<int64_t>(shape);  // or throws
+  const int64_t slices = ForwardSlices(shape).count;
+  return slices == 1
+             ? 0
+             : slices * shape.num * shape.out_pixels() * shape.num_output;
+}
+
 template <typename Value>
 void Convolve(CUstream_st* stream, const ConvShape& shape, const Value* x,
-              const Value* weights, const Epilogue<Value>& epilogue, Value* y) {
+              const Value* weights, const Epilogue<Value>& epilogue,
+              RealOf<Value>* scratch, Value* y) {
   ThreeAxes<int64_t>(shape);  // or throws
-  const ForwardCall<Value> call = {shape, x, weights, epilogue, y};
+  const ForwardCall<Value> call = {shape, x, weights, epilogue, y, scratch};
   Chosen(call).launch(stream, call);
 }
 
 template <typename Value>
 std::string ConvolveName(const ConvShape& shape) {
   ThreeAxes<int64_t>(shape);  // or throws
-  const ForwardCall<Value> call = {shape, nullptr, nullptr, {}, nullptr};
+  RealOf<Value>* const scratch = nullptr;
+  const ForwardCall<Value> call = {shape, nullptr, nullptr,
+                                   {},    nullptr, scratch};
   return std::string("conv_") + NameOf(Value()) + "_cuda_" + Chosen(call).name;
 }
 
-#define P3D_INSTANTIATE(Value)                                          \
-  template void Convolve(CUstream_st*, const ConvShape&, const Value*,  \
-                         const Value*, const Epilogue<Value>&, Value*); \
+#define P3D_INSTANTIATE(Value)                                                 \
+  template void Convolve(CUstream_st*, const ConvShape&, const Value*,         \
+                         const Value*, const Epilogue<Value>&, RealOf<Value>*, \
+                         Value*);                                              \
   template std::string ConvolveName<Value>(const ConvShape&)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);

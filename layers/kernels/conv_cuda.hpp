@@ -22,10 +22,17 @@ namespace cuda {
 // taken in RealOf<Value>; those of floats with more than about 8000 terms in
 // parts that are joined in double.
 
+// `scratch` is memory for the length of a call, as many values as the functions
+// of that name say, which may be none. Where it is null the first two take sums
+// in one piece, which leaves a GPU idle for a small batch; that is another
+// order of additions.
+
 // y = what the epilogue makes of the convolution of x.
 template <typename Value>
 void Convolve(CUstream_st* stream, const ConvShape& shape, const Value* x,
-              const Value* weights, const Epilogue<Value>& epilogue, Value* y);
+              const Value* weights, const Epilogue<Value>& epilogue,
+              RealOf<Value>* scratch, Value* y);
+int64_t ConvolveScratch(const ConvShape& shape);
 // The kernel that it takes, "conv_f32_cuda_tiles_128_fours", for arrays that
 // are aligned as DeviceAllocate's are.
 template <typename Value>
@@ -34,11 +41,11 @@ std::string ConvolveName(const ConvShape& shape);
 // dx = the gradient; with `add` += instead of =.
 template <typename Value>
 void ConvDataGradient(CUstream_st* stream, const ConvShape& shape,
-                      const Value* dy, const Value* weights, bool add,
-                      Value* dx);
+                      const Value* dy, const Value* weights,
+                      RealOf<Value>* scratch, bool add, Value* dx);
+int64_t ConvDataGradientScratch(const ConvShape& shape);
 
-// dw = the gradient; with `add` += instead of =. `scratch` is memory for the
-// length of a call, ConvWeightGradientScratch(shape) values (which may be 0).
+// dw = the gradient; with `add` += instead of =.
 template <typename Value>
 void ConvWeightGradient(CUstream_st* stream, const ConvShape& shape,
                         const Value* dy, const Value* x, RealOf<Value>* scratch,

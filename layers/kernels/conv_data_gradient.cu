@@ -3,6 +3,7 @@
 // The header that this file implements comes first.
 #include "kernels/conv_candidate_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
+#include "kernels/conv_slices_cuda.hpp"
 #include "kernels/conv_tile_cuda.hpp"
 #include "kernels/cuda_launch.hpp"
 
@@ -16,13 +17,23 @@ struct DataGradientCall {
   const Value *dy, *weights;
   bool add;
   Value* dx;
+  RealOf<Value>* scratch;
 };
 
-// Input pixels times inputs; k goes through the taps and their outputs.
+TapSlices DataGradientSlices(const ConvShape& shape) {
+  if (!FitsInt(shape)) return TapSlices();
+  const Problem<int> at = ThreeAxes<int>(shape);
+  return {SlabsOf(at.taps(), at.outputs), shape.num * shape.in_pixels(),
+          at.inputs, shape.group};
+}
+
+// Input pixels times inputs; k goes through the taps and their outputs. Each
+// slice has an array of its own.
 template <typename Dtype, int side, bool whole>
 struct DataGradientJob {
   TileGrid grid;
   Problem<int> at;
+  int slice;  // slabs of one
   const Dtype *dy, *weights;
   bool add;
   Dtype* dx;
@@ -39,17 +50,19 @@ struct DataGradientJob {
           q_(place.row + spot_a_.outer, at_.l.in, at_.h.in, at_.w.in),
           has_pixel_(q_.n < at_.num),
           column_(place.column + spot_b_.outer),
-          tap_size_(at_.taps() * at_.inputs) {
+          tap_size_(at_.taps() * at_.inputs),
+          stretch_(at_.taps(), at_.outputs, job.slice, place.slice),
+          tap_(at_, stretch_.tap),
+          first_(stretch_.first) {
       const int first = place.group * at_.outputs;
       image_ =
           job.dy + int64_t{q_.n} * at_.out_pixels() * at_.num_output + first;
-      weights_ = job.weights + int64_t{first} * tap_size_;
+      weights_ =
+          job.weights + int64_t{first} * tap_size_ + tap_.index * at_.inputs;
       Aim();
     }
 
-    P3D_HOST_DEVICE int slabs() const {
-      return at_.taps() * ((at_.outputs + kSlab - 1) / kSlab);
-    }
+    P3D_HOST_DEVICE int slabs() const { return stretch_.slabs; }
     P3D_HOST_DEVICE Four<Dtype> A() const {
       return Read<whole>(from_, first_ + spot_a_.k, 0, end_);
     }
@@ -86,8 +99,9 @@ struct DataGradientJob {
     const bool has_pixel_;
     const int column_;    // the first of four inputs
     const int tap_size_;  // from one output's weights to the next one's
+    const Stretch stretch_;
     Tap tap_;
-    int first_ = 0;  // output of the slab
+    int first_;  // output of the slab
     const Dtype *image_, *from_, *weights_;
     int end_, end_b_;
   };
@@ -95,7 +109,9 @@ struct DataGradientJob {
   P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
                              const Four<Dtype>& sums) const {
     if (row >= at.num * at.in_pixels() || column >= at.inputs) return;
-    Dtype* to = dx + int64_t{row} * at.channels + place.group * at.inputs;
+    const int64_t pixels = int64_t{at.num} * at.in_pixels();
+    Dtype* to = dx + (place.slice * pixels + row) * at.channels +
+                place.group * at.inputs;
     Write<whole>(sums, add, to, column, at.inputs);
   }
 };
@@ -105,17 +121,18 @@ struct DataGradientTiles {
   using Call = DataGradientCall<Dtype>;
   using Kernel = Tiles<Dtype, side, DataGradientJob<Dtype, side, whole>>;
 
-  static TileGrid Grid(const ConvShape& shape) {
+  static TileGrid Grid(const ConvShape& shape, int64_t slices = 1) {
     return {side, shape.num * shape.in_pixels(), shape.channels / shape.group,
-            shape.group};
+            shape.group, slices};
   }
   static bool Can(const Call& call) {
     const ConvShape& shape = call.shape;
     const int64_t terms = shape.taps() * shape.num_output / shape.group;
     return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
            Grid(shape).blocks() <= kMaxTiles && Kernel::CanSum(terms) &&
-           (!whole || (InFours(shape) && Aligned(call.dy) &&
-                       Aligned(call.weights) && Aligned(call.dx)));
+           (!whole ||
+            (InFours(shape) && Aligned(call.dy) && Aligned(call.weights) &&
+             Aligned(call.dx) && Aligned(call.scratch)));
   }
   static bool Suits(const Call& call) {
     const ConvShape& shape = call.shape;
@@ -123,10 +140,20 @@ struct DataGradientTiles {
                      shape.channels / shape.group);
   }
   static void Launch(CUstream_st* stream, const Call& call) {
-    const TileGrid grid = Grid(call.shape);
+    const ConvShape& shape = call.shape;
+    const Problem<int> at = ThreeAxes<int>(shape);
+    TapSlices slices = DataGradientSlices(shape);
+    if (!call.scratch) slices.Join();
+    const bool one = slices.count == 1;
+    const TileGrid grid = Grid(shape, slices.count);
     MakeTiles(stream, "ConvDataGradient", grid.blocks(),
-              Kernel{{grid, ThreeAxes<int>(call.shape), call.dy, call.weights,
-                      call.add, call.dx}});
+              Kernel{{grid, at, slices.length, call.dy, call.weights,
+                      one && call.add, one ? call.dx : call.scratch}});
+    if (one) return;
+    const int64_t count = shape.num * shape.in_pixels() * shape.channels;
+    ForEach(stream, "ConvDataGradient join", count,
+            JoinSlices<Dtype>{slices.count, count, call.scratch, call.add,
+                              call.dx});
   }
 };
 
@@ -239,18 +266,25 @@ const Candidates<DataGradientCall<Tf32>>& All() {
   return table;
 }
 
+int64_t ConvDataGradientScratch(const ConvShape& shape) {
+  ThreeAxes<int64_t>(shape);  // or throws
+  const int64_t slices = DataGradientSlices(shape).count;
+  return slices == 1 ? 0
+                     : slices * shape.num * shape.in_pixels() * shape.channels;
+}
+
 template <typename Value>
 void ConvDataGradient(CUstream_st* stream, const ConvShape& shape,
-                      const Value* dy, const Value* weights, bool add,
-                      Value* dx) {
+                      const Value* dy, const Value* weights,
+                      RealOf<Value>* scratch, bool add, Value* dx) {
   ThreeAxes<int64_t>(shape);  // or throws
-  const DataGradientCall<Value> call = {shape, dy, weights, add, dx};
+  const DataGradientCall<Value> call = {shape, dy, weights, add, dx, scratch};
   Chosen(call).launch(stream, call);
 }
 
 #define P3D_INSTANTIATE(Value)                                                 \
   template void ConvDataGradient(CUstream_st*, const ConvShape&, const Value*, \
-                                 const Value*, bool, Value*)
+                                 const Value*, RealOf<Value>*, bool, Value*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
 P3D_INSTANTIATE(Bf16);

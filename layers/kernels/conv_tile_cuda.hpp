@@ -77,6 +77,13 @@ struct Spot {
 struct Tap {
   int l = 0, h = 0, w = 0, index = 0;
 
+  Tap() = default;
+  P3D_HOST_DEVICE Tap(const Problem<int>& at, int index) : index(index) {
+    const int line = index / at.w.kernel;
+    w = index - line * at.w.kernel;
+    l = line / at.h.kernel;
+    h = line - l * at.h.kernel;
+  }
   P3D_HOST_DEVICE void Next(const Problem<int>& at) {
     ++index;
     if (++w < at.w.kernel) return;

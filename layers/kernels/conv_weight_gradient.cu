@@ -5,15 +5,13 @@
 
 #include "kernels/conv_candidate_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
+#include "kernels/conv_slices_cuda.hpp"
 #include "kernels/conv_tile_cuda.hpp"
 #include "kernels/cuda_launch.hpp"
 
 namespace p3d {
 namespace cuda {
 namespace {
-
-// Terms of a slice's sums: enough that its own pass over memory does not show.
-constexpr int64_t kLeastSlice = 256;
 
 template <typename Value>
 struct WeightGradientCall {
@@ -32,8 +30,7 @@ struct Slices {
     const int64_t inputs = shape.channels / shape.group;
     const TileGrid grid(64, shape.num_output / shape.group,
                         shape.taps() * inputs, shape.group);
-    const int64_t wanted =
-        std::min(4 * kEnoughBlocks / grid.blocks() + 1, pixels / kLeastSlice);
+    const int64_t wanted = WantedSlices(grid.blocks(), pixels);
     const int64_t least = (pixels + kTerms - 1) / kTerms;
     count = std::max(wanted, least);
     length = (pixels + count - 1) / count;
@@ -46,12 +43,8 @@ struct Slices {
 struct Column {
   P3D_HOST_DEVICE Column(const Problem<int>& at, int column) {
     const int width = (at.inputs + 3) / 4 * 4;
-    tap.index = column / width;
+    tap = Tap(at, column / width);
     input = column - tap.index * width;
-    const int line = tap.index / at.w.kernel;
-    tap.w = tap.index - line * at.w.kernel;
-    tap.l = line / at.h.kernel;
-    tap.h = line - tap.l * at.h.kernel;
   }
   static int64_t Count(const Problem<int>& at) {
     return int64_t{at.taps()} * ((at.inputs + 3) / 4 * 4);
@@ -137,21 +130,6 @@ struct WeightGradientJob {
         int64_t{place.slice} * at.num_output + place.group * at.outputs + row;
     Dtype* to = dw + (o * at.taps() + at_column.tap.index) * at.inputs;
     Write<whole>(sums, add, to, at_column.input, at.inputs);
-  }
-};
-
-// dw = the sum of the slices' arrays.
-template <typename Dtype>
-struct JoinSlices {
-  int64_t slices, count;
-  const Dtype* parts;
-  bool add;
-  Dtype* dw;
-
-  P3D_HOST_DEVICE void operator()(int64_t i) const {
-    double sum = 0;
-    for (int64_t s = 0; s < slices; ++s) sum += parts[s * count + i];
-    dw[i] = (add ? dw[i] : 0) + static_cast<Dtype>(sum);
   }
 };
 

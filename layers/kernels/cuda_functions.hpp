@@ -10,6 +10,7 @@
 #include "kernels/affine_cuda.hpp"
 #include "kernels/bn_cuda.hpp"
 #include "kernels/conv_cuda.hpp"
+#include "kernels/copy_rows_cuda.hpp"
 #include "kernels/cuda_device.hpp"
 #include "kernels/eltwise_cuda.hpp"
 #include "kernels/epilogue_backward_cuda.hpp"
@@ -65,6 +66,26 @@
   X(SigmoidBackward)        \
   X(Tanh)                   \
   X(TanhBackward)           \
+  X(Abs)                    \
+  X(AbsBackward)            \
+  X(Bnll)                   \
+  X(BnllBackward)           \
+  X(Clip)                   \
+  X(ClipBackward)           \
+  X(Elu)                    \
+  X(EluBackward)            \
+  X(Exp)                    \
+  X(ExpBackward)            \
+  X(Log)                    \
+  X(LogBackward)            \
+  X(Power)                  \
+  X(PowerBackward)          \
+  X(Swish)                  \
+  X(SwishBackward)          \
+  X(Threshold)              \
+  X(Prelu)                  \
+  X(PreluBackward)          \
+  X(CopyRows)               \
   X(StochasticPool)         \
   X(StochasticPoolMean)     \
   X(Softmax)                \
@@ -105,6 +126,10 @@
   X(LaunchGraph)               \
   X(ReleaseGraph)              \
   X(BnScratchSize)             \
+  X(NormalizeScratchSize)      \
+  X(PreluScratchSize)          \
+  X(ConvolveScratch)           \
+  X(ConvDataGradientScratch)   \
   X(ConvWeightGradientScratch) \
   X(SumOfSquaresScratchSize)   \
   X(JoinStatistics)            \

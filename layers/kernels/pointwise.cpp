@@ -1,8 +1,8 @@
 #include "kernels/pointwise.hpp"
 
 #include <algorithm>
-#include <cmath>
 
+#include "kernels/pointwise_formulas.hpp"
 #include "kernels/ranges.hpp"
 
 namespace p3d {
@@ -30,100 +30,69 @@ void Map(const Dtype* x, int64_t count, Dtype* y, const Function& f) {
   });
 }
 
-template <typename Dtype>
-Dtype Rectify(Dtype v, Dtype slope) {
-  return std::max(v, Dtype(0)) + slope * std::min(v, Dtype(0));
-}
-
 }  // namespace
 
 template <typename Dtype>
 void Abs(const Dtype* x, int64_t count, Dtype* y) {
-  Map(x, count, y, [](Dtype v) { return std::fabs(v); });
+  Map(x, count, y, AbsOf<Dtype>());
 }
 
 template <typename Dtype>
 void Bnll(const Dtype* x, int64_t count, Dtype* y) {
-  Map(x, count, y, [](Dtype v) {
-    return std::max(v, Dtype(0)) + std::log1p(std::exp(-std::fabs(v)));
-  });
+  Map(x, count, y, BnllOf<Dtype>());
 }
 
 template <typename Dtype>
 void Clip(const Dtype* x, int64_t count, Dtype least, Dtype most, Dtype* y) {
-  Map(x, count, y, [=](Dtype v) { return std::max(least, std::min(v, most)); });
+  Map(x, count, y, ClipOf<Dtype>{least, most});
 }
 
 template <typename Dtype>
 void Elu(const Dtype* x, int64_t count, Dtype alpha, Dtype* y) {
-  Map(x, count, y, [=](Dtype v) {
-    return std::max(v, Dtype(0)) + alpha * std::expm1(std::min(v, Dtype(0)));
-  });
+  Map(x, count, y, EluOf<Dtype>{alpha});
 }
 
 template <typename Dtype>
 void Exp(const Dtype* x, int64_t count, Dtype scale, Dtype factor, Dtype* y) {
-  Map(x, count, y, [=](Dtype v) { return factor * std::exp(scale * v); });
+  Map(x, count, y, ExpOf<Dtype>{scale, factor});
 }
 
 template <typename Dtype>
 void Log(const Dtype* x, int64_t count, Dtype scale, Dtype shift, Dtype factor,
          Dtype* y) {
-  Map(x, count, y,
-      [=](Dtype v) { return factor * std::log(scale * v + shift); });
+  Map(x, count, y, LogOf<Dtype>{scale, shift, factor});
 }
 
 template <typename Dtype>
 void Power(const Dtype* x, int64_t count, Dtype power, Dtype scale, Dtype shift,
            Dtype* y) {
-  if (power == 0 || scale == 0) {
-    const Dtype value = power == 0 ? Dtype(1) : std::pow(shift, power);
-    ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
-      std::fill(y + begin, y + end, value);
-    });
-  } else if (power == 1) {
-    Map(x, count, y, [=](Dtype v) { return scale * v + shift; });
-  } else if (power == 2) {
-    Map(x, count, y, [=](Dtype v) {
-      const Dtype base = scale * v + shift;
-      return base * base;
-    });
-  } else {
-    Map(x, count, y,
-        [=](Dtype v) { return std::pow(scale * v + shift, power); });
-  }
+  WithPower(power, scale, shift, [&](auto f) { Map(x, count, y, f); });
 }
 
 template <typename Dtype>
 void Relu(const Dtype* x, int64_t count, Dtype slope, Dtype* y) {
-  if (slope == 0) {
-    Map(x, count, y, [](Dtype v) { return v < 0 ? Dtype(0) : v; });
-  } else {
-    Map(x, count, y, [=](Dtype v) { return Rectify(v, slope); });
-  }
+  if (slope == 0) return Map(x, count, y, ReluOf<Dtype>());
+  Map(x, count, y, LeakyReluOf<Dtype>{slope});
 }
 
 template <typename Dtype>
 void Sigmoid(const Dtype* x, int64_t count, Dtype* y) {
-  Map(x, count, y, [](Dtype v) { return 1 / (1 + std::exp(-v)); });
+  Map(x, count, y, SigmoidOf<Dtype>());
 }
 
 template <typename Dtype>
 void Swish(const Dtype* x, int64_t count, Dtype beta, Dtype* y) {
-  // Multiplied, not divided: where exp overflows the sigmoid is 0, as Caffe's.
-  Map(x, count, y,
-      [=](Dtype v) { return v * (1 / (1 + std::exp(-beta * v))); });
+  Map(x, count, y, SwishOf<Dtype>{beta});
 }
 
 template <typename Dtype>
 void Tanh(const Dtype* x, int64_t count, Dtype* y) {
-  Map(x, count, y, [](Dtype v) { return std::tanh(v); });
+  Map(x, count, y, TanhOf<Dtype>());
 }
 
 template <typename Dtype>
 void Threshold(const Dtype* x, int64_t count, Dtype threshold, Dtype* y) {
-  Map(x, count, y,
-      [=](Dtype v) { return v > threshold ? Dtype(1) : Dtype(0); });
+  Map(x, count, y, ThresholdOf<Dtype>{threshold});
 }
 
 template <typename Dtype>

@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <cmath>
 
 #include "kernels/channel_sums.hpp"
 #include "kernels/pointwise.hpp"
+#include "kernels/pointwise_formulas.hpp"
 #include "kernels/ranges.hpp"
 
 namespace p3d {
@@ -33,99 +33,75 @@ void Map(const Dtype* v, const Dtype* dy, int64_t count, Dtype* dx,
   });
 }
 
-template <typename Dtype>
-Dtype Logistic(Dtype v) {
-  return 1 / (1 + std::exp(-v));
-}
-
 }  // namespace
 
 template <typename Dtype>
 void AbsBackward(const Dtype* x, const Dtype* dy, int64_t count, Dtype* dx) {
-  Map(x, dy, count, dx, [](Dtype v, Dtype d) {
-    return v > 0 ? d : v < 0 ? -d : Dtype(0);
-  });
+  Map(x, dy, count, dx, AbsSlope<Dtype>());
 }
 
 template <typename Dtype>
 void BnllBackward(const Dtype* x, const Dtype* dy, int64_t count, Dtype* dx) {
-  Map(x, dy, count, dx, [](Dtype v, Dtype d) { return d * Logistic(v); });
+  Map(x, dy, count, dx, BnllSlope<Dtype>());
 }
 
 template <typename Dtype>
 void ClipBackward(const Dtype* x, const Dtype* dy, int64_t count, Dtype least,
                   Dtype most, Dtype* dx) {
-  Map(x, dy, count, dx,
-      [=](Dtype v, Dtype d) { return v >= least && v <= most ? d : Dtype(0); });
+  Map(x, dy, count, dx, ClipSlope<Dtype>{least, most});
 }
 
 template <typename Dtype>
 void EluBackward(const Dtype* x, const Dtype* y, const Dtype* dy, int64_t count,
                  Dtype alpha, Dtype* dx) {
+  const EluSlope<Dtype> f = {alpha};
   ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
-    MapRange(x + begin, dy + begin, end - begin, dx + begin,
-             [&](Dtype v, Dtype d, int64_t i) {
-               return v > 0 ? d : d * (alpha + y[begin + i]);
-             });
+    MapRange(
+        x + begin, dy + begin, end - begin, dx + begin,
+        [&](Dtype v, Dtype d, int64_t i) { return f(v, d, y[begin + i]); });
   });
 }
 
 template <typename Dtype>
 void ExpBackward(const Dtype* y, const Dtype* dy, int64_t count, Dtype scale,
                  Dtype* dx) {
-  Map(y, dy, count, dx, [=](Dtype v, Dtype d) { return d * v * scale; });
+  Map(y, dy, count, dx, ExpSlope<Dtype>{scale});
 }
 
 template <typename Dtype>
 void LogBackward(const Dtype* x, const Dtype* dy, int64_t count, Dtype scale,
                  Dtype shift, Dtype factor, Dtype* dx) {
-  Map(x, dy, count, dx, [=](Dtype v, Dtype d) {
-    return d * (factor * scale / (scale * v + shift));
-  });
+  Map(x, dy, count, dx, LogSlope<Dtype>{scale, shift, factor});
 }
 
 template <typename Dtype>
 void PowerBackward(const Dtype* x, const Dtype* dy, int64_t count, Dtype power,
                    Dtype scale, Dtype shift, Dtype* dx) {
-  const Dtype slope = power * scale;
-  if (slope == 0 || power == 1) {
-    Map(x, dy, count, dx, [=](Dtype, Dtype d) { return d * slope; });
-  } else if (power == 2) {
-    Map(x, dy, count, dx,
-        [=](Dtype v, Dtype d) { return d * slope * (scale * v + shift); });
-  } else {
-    Map(x, dy, count, dx, [=](Dtype v, Dtype d) {
-      return d * slope * std::pow(scale * v + shift, power - 1);
-    });
-  }
+  WithPowerSlope(power, scale, shift,
+                 [&](auto f) { Map(x, dy, count, dx, f); });
 }
 
 template <typename Dtype>
 void ReluBackward(const Dtype* x, const Dtype* dy, int64_t count, Dtype slope,
                   Dtype* dx) {
-  Map(x, dy, count, dx,
-      [=](Dtype v, Dtype d) { return v > 0 ? d : slope * d; });
+  Map(x, dy, count, dx, ReluSlope<Dtype>{slope});
 }
 
 template <typename Dtype>
 void SigmoidBackward(const Dtype* y, const Dtype* dy, int64_t count,
                      Dtype* dx) {
-  Map(y, dy, count, dx, [](Dtype v, Dtype d) { return d * v * (1 - v); });
+  Map(y, dy, count, dx, SigmoidSlope<Dtype>());
 }
 
 template <typename Dtype>
 void SwishBackward(const Dtype* x, const Dtype* dy, int64_t count, Dtype beta,
                    Dtype* dx) {
-  Map(x, dy, count, dx, [=](Dtype v, Dtype d) {
-    const Dtype s = Logistic(beta * v);
-    const Dtype y = beta * v * s;
-    return d * (y + s * (1 - y));
-  });
+  Map(x, dy, count, dx, SwishSlope<Dtype>{beta});
 }
 
 template <typename Dtype>
 void TanhBackward(const Dtype* y, const Dtype* dy, int64_t count, Dtype* dx) {
-  Map(y, dy, count, dx, [](Dtype v, Dtype d) { return d * (1 - v * v); });
+  Map(y, dy, count, dx, TanhSlope<Dtype>());
 }
 
 template <typename Dtype>

@@ -41,9 +41,42 @@ RANDOM = (
 MAXIMA = data(2, 3, 6, 5) + layer(
     "Pooling", "pool", "data", "pool places", "pooling_param { kernel_size: 2 }"
 )
+# Layers that run on the GPU: if one of a net did not, there would be no graph.
+ON_GPU = {
+    name: data(2, 4, 2, 3, 5) + text
+    for name, text in {
+        "bias": layer("Bias", "top", "data", more="bias_param { filler { value: 0.5 } }"),
+        "bn": layer("BN", "top", "data"),
+        "batch_norm": layer("BatchNorm", "top", "data"),
+        "scale": layer("Scale", "top", "data", more="scale_param { bias_term: true }"),
+        "prelu": layer("PReLU", "top", "data"),
+        "prelu_shared": layer("PReLU", "top", "data", more="prelu_param { channel_shared: true }"),
+        "abs": layer("AbsVal", "top", "data"),
+        "bnll": layer("BNLL", "top", "data"),
+        "clip": layer("Clip", "top", "data", more="clip_param { min: -9 max: 30 }"),
+        "elu": layer("ELU", "top", "data"),
+        "exp": layer("Exp", "top", "data", more="exp_param { scale: 0.01 }"),
+        "log": layer("Log", "top", "data", more="log_param { scale: 0.01 shift: 2 }"),
+        "power": layer("Power", "top", "data", more="power_param { power: 3 scale: 0.1 }"),
+        "sigmoid": layer("Sigmoid", "top", "data"),
+        "swish": layer("Swish", "top", "data"),
+        "tanh": layer("TanH", "top", "data"),
+        "threshold": layer("Threshold", "top", "data"),
+        "leaky": layer("ReLU", "top", "data", more="relu_param { negative_slope: 0.25 }"),
+        "concat": conv("a", "data", 3) + layer("Concat", "top", "data a"),
+        "concat_frames": layer("Split", "s", "data", "a b")
+        + layer("Concat", "top", "a b", more="concat_param { axis: 2 }"),
+        "slice": conv("a", "data", 4) + layer("Slice", "s", "a", "top b"),
+        "slice_rows": layer("Slice", "s", "data", "top b c", "slice_param { axis: 3 }"),
+        "long_sums": conv("a", "data", 600)
+        + conv("b", "a", 24)
+        + layer("InnerProduct", "top", "b", more="inner_product_param { num_output: 9 "
+                'weight_filler { type: "gaussian" } }'),
+    }.items()
+}  # fmt: skip
 SHARED = data(2, 48, 2, 4, 4) + shared("a", "data", 1) + shared("b", "a", 1)
-# Others have a layer that runs on the host, or one that needs memory for a while.
-NOT_REPLAYED = {"relu_then_bn", "read_twice"}
+# Another has a layer that runs on the host.
+NOT_REPLAYED: set[str] = set()
 
 
 def tiny() -> caffe.Net:
@@ -205,6 +238,14 @@ def small_nets() -> Values:
         assert _core.gpu_graph_launches() - before == expected, name
 
 
+def on_gpu() -> Values:
+    for name, text in ON_GPU.items():
+        before = _core.gpu_graph_launches()
+        yield from forwards(made(text), 3)
+        expected = 2 if _core.gpu_mode() else 0
+        assert _core.gpu_graph_launches() - before == expected, name
+
+
 def not_replayed() -> Values:
     for text in (LABELLED, IN_PLACE):
         yield from forwards(made(text), 3)
@@ -233,6 +274,7 @@ LAUNCHES: dict[Scenario, int | None] = {
     freed: 3 * 2,
     two_threads: 2 * 9,
     small_nets: 2 * (len(NETS) - len(NOT_REPLAYED)),
+    on_gpu: 2 * len(ON_GPU),
     not_replayed: 0,
     other_sources: 3,
 }  # None: depends on where memory is found again

@@ -69,6 +69,17 @@ const char* const kCases[] = {
     "1 3 8203 1 zero 1,1,1,1,0,0",
 };
 
+// Long sums of few values, which are cut into slices, of the output and of the
+// gradient of the input: whole fours and odd sizes, groups, strides, taps along
+// w that become one, slices that end within a tap.
+const char* const kSliced[] = {
+    "1 68 72 1 zero 3,3,1,1,1,1 3,3,1,1,1,1",
+    "1 67 71 1 zero 3,3,1,1,1,1 2,1,1,1,0,0 5,3,2,1,1,1",
+    "2 122 118 2 zero 4,3,2,1,1,1 3,3,1,1,0,1",
+    "1 520 12 1 zero 1,1,1,1,0,0 3,1,1,1,0,0",
+    "1 11 523 1 zero 1,1,1,1,0,0 3,1,1,1,0,0",
+};
+
 template <typename Dtype>
 std::vector<Dtype> Values(int64_t count, uint32_t seed) {
   std::vector<float> values(count);
@@ -149,7 +160,8 @@ void TestForward(const Problem<Dtype>& problem, int use) {
   const auto scale = Values<Dtype>(outputs, 4),
              shift = Values<Dtype>(outputs, 5);
   const Device<Dtype> x(problem.x), weights(problem.Turned(problem.weights)),
-      d_scale(scale), d_shift(shift), residual(problem.y), y(problem.y.size());
+      d_scale(scale), d_shift(shift), residual(problem.y), y(problem.y.size()),
+      scratch(p3d::cuda::ConvolveScratch(shape));
   p3d::Epilogue<Dtype> e;
   if (use & kScale) e.scale = d_scale.get();
   if (use & kShift) e.shift = d_shift.get();
@@ -169,12 +181,14 @@ void TestForward(const Problem<Dtype>& problem, int use) {
     if (use & kOuter) v = std::max<Dtype>(v, 0);
   }
   const std::string where = problem.where + ", epilogue " + std::to_string(use);
-  p3d::cuda::ForwardCall<Dtype> call = {shape, x.get(), weights.get(), e,
-                                        y.get()};
+  p3d::cuda::ForwardCall<Dtype> call = {shape, x.get(), weights.get(),
+                                        e,     y.get(), scratch.get()};
   TestCandidates(call, y, Blank<Dtype>(want.size()), want, where);
   if (!e.residual) return;
   call.epilogue.residual = y.get();
   TestCandidates(call, y, problem.y, want, where + " in place");
+  call.scratch = nullptr;
+  TestCandidates(call, y, problem.y, want, where + " in one piece");
 }
 
 template <typename Dtype>
@@ -184,6 +198,7 @@ void TestGradients(const Problem<Dtype>& problem, bool add) {
   const Device<Dtype> x(problem.x), dy(problem.y),
       weights(problem.Turned(problem.weights)), dx(problem.x.size()),
       dw(problem.weights.size()),
+      scratch_dx(p3d::cuda::ConvDataGradientScratch(shape)),
       scratch(p3d::cuda::ConvWeightGradientScratch(shape));
 
   std::vector<Dtype> want_dx(problem.x);
@@ -192,7 +207,7 @@ void TestGradients(const Problem<Dtype>& problem, bool add) {
                                  want_dx.data(), add);
   TestCandidates(
       p3d::cuda::DataGradientCall<Dtype>{shape, dy.get(), weights.get(), add,
-                                         dx.get()},
+                                         dx.get(), scratch_dx.get()},
       dx, add ? problem.x : Blank<Dtype>(want_dx.size()), want_dx,
       where + ": gradient of the input");
 
@@ -219,6 +234,16 @@ void TestType(const std::string& text, int use, bool quick) {
   TestGradients(problem, false);
 }
 
+template <typename Dtype>
+void TestSliced(const std::string& text, int use) {
+  const Problem<Dtype> problem(text);
+  Expect(p3d::cuda::ConvolveScratch(problem.shape) > 0 ||
+             p3d::cuda::ConvDataGradientScratch(problem.shape) > 0,
+         problem.where + ": is not cut into slices");
+  TestForward(problem, use);
+  TestGradients(problem, use % 2 == 0);
+}
+
 void ExpectClose(const Device<float>& got, const std::vector<float>& want,
                  const std::string& where) {
   const std::vector<float> values = got.values();
@@ -239,22 +264,23 @@ void TestDigits(const std::string& text) {
   }
   const Device<float> x(problem.x), weights(problem.Turned(problem.weights)),
       dy(problem.y), y(problem.y.size()), dx(problem.x.size()),
-      dw(problem.weights.size()),
+      dw(problem.weights.size()), scratch_y(p3d::cuda::ConvolveScratch(shape)),
+      scratch_dx(p3d::cuda::ConvDataGradientScratch(shape)),
       scratch(p3d::cuda::ConvWeightGradientScratch(shape));
 
   std::vector<float> want(problem.y.size());
   p3d::ConvReference(shape, problem.in, problem.x.data(),
                      problem.weights.data(), problem.out, want.data());
   p3d::cuda::Convolve<float>(nullptr, shape, x.get(), weights.get(), {},
-                             y.get());
+                             scratch_y.get(), y.get());
   ExpectClose(y, want, problem.where);
 
   want.resize(problem.x.size());
   p3d::ConvDataGradientReference(shape, problem.out, problem.y.data(),
                                  problem.weights.data(), problem.in,
                                  want.data());
-  p3d::cuda::ConvDataGradient(nullptr, shape, dy.get(), weights.get(), false,
-                              dx.get());
+  p3d::cuda::ConvDataGradient(nullptr, shape, dy.get(), weights.get(),
+                              scratch_dx.get(), false, dx.get());
   ExpectClose(dx, want, problem.where + ": gradient of the input");
 
   want.assign(problem.weights.size(), 0);
@@ -295,11 +321,11 @@ void TestChoices() {
                                  "\" is done by " + chosen + " instead of " +
                                  want);
     };
-    const p3d::cuda::ForwardCall<float> forward = {
-        shape, nullptr, nullptr, {}, nullptr};
+    const p3d::cuda::ForwardCall<float> forward = {shape, nullptr, nullptr,
+                                                   {},    nullptr, nullptr};
     expect(p3d::cuda::Chosen(forward).name, choice.forward);
     const p3d::cuda::DataGradientCall<float> data = {shape, nullptr, nullptr,
-                                                     false, nullptr};
+                                                     false, nullptr, nullptr};
     expect(p3d::cuda::Chosen(data).name, choice.data_gradient);
     const p3d::cuda::WeightGradientCall<float> weight = {
         shape, nullptr, nullptr, nullptr, false, nullptr};
@@ -307,7 +333,8 @@ void TestChoices() {
   }
   const ConvShape shape = testing::Parse("1 8 8 1 zero 3,1,1,1,0,0");
   const float* odd = reinterpret_cast<const float*>(sizeof(float));
-  const p3d::cuda::ForwardCall<float> call = {shape, odd, nullptr, {}, nullptr};
+  const p3d::cuda::ForwardCall<float> call = {shape, odd,     nullptr,
+                                              {},    nullptr, nullptr};
   const std::string chosen = p3d::cuda::Chosen(call).name;
   Expect(chosen == "tiles_32",
          "test_cuda_conv: values that are not aligned are read by " + chosen);
@@ -317,7 +344,7 @@ void ExpectRefused(const std::string& text, const std::string& why) {
   testing::ExpectError(
       [&] {
         p3d::cuda::Convolve<float>(nullptr, testing::Parse(text), nullptr,
-                                   nullptr, {}, nullptr);
+                                   nullptr, {}, nullptr, nullptr);
       },
       why, "test_cuda_conv \"" + text + "\"");
 }
@@ -337,6 +364,14 @@ int main(int argc, char** argv) {
   for (const char* text : kCases) {
     TestType<float>(text, ++use % 32, quick);
     TestType<double>(text, ++use % 32, quick);
+  }
+  use = 31;
+  for (int round = quick ? 6 : 0; round < 7; ++round) {
+    for (const char* text : kSliced) {
+      TestSliced<float>(text, use);
+      TestSliced<double>(text, use);
+      use = (use + 1) % 32;
+    }
   }
   ExpectAllMet<p3d::cuda::ForwardCall<float>>();
   ExpectAllMet<p3d::cuda::ForwardCall<double>>();

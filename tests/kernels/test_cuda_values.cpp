@@ -1,4 +1,4 @@
-// The kernels of order.cu, affine.cu, pointwise.cu, eltwise.cu,
+// The kernels of order.cu, affine.cu, copy_rows.cu, pointwise.cu, eltwise.cu,
 // epilogue_backward.cu, softmax.cu, random.cu and update.cu against those of
 // the .cpp beside each; see device.hpp for what this tests where.
 //
@@ -15,6 +15,7 @@
 
 #include "device.hpp"
 #include "kernels/affine.cu"
+#include "kernels/copy_rows.cu"
 #include "kernels/eltwise.cu"
 #include "kernels/eltwise.hpp"
 #include "kernels/epilogue_backward.cu"
@@ -151,6 +152,98 @@ void TestSigmoids(const std::string& where, int64_t count) {
   p3d::TanhBackward(y.data(), dy.data(), count, dx.data());
   p3d::cuda::TanhBackward(nullptr, d_x.get(), d_dy.get(), count, d_dy.get());
   ExpectNear(d_dy.values(), dx, where + "TanhBackward in place");
+}
+
+// y = a function of x on both sides, and in place.
+template <typename Dtype, typename Host, typename Gpu, typename... Args>
+void TestMap(const std::string& where, Host host, Gpu gpu,
+             const Values<Dtype>& x, Args... args) {
+  const auto count = static_cast<int64_t>(x.size());
+  Values<Dtype> want(x.size());
+  const Device<Dtype> from(x), to(count);
+  host(x.data(), count, args..., want.data());
+  gpu(nullptr, from.get(), count, args..., to.get());
+  ExpectNear(to.values(), want, where);
+  gpu(nullptr, from.get(), count, args..., from.get());
+  ExpectNear(from.values(), want, where + " in place");
+}
+
+// The same for a gradient.
+template <typename Dtype, typename Host, typename Gpu, typename... Args>
+void TestSlope(const std::string& where, Host host, Gpu gpu,
+               const Values<Dtype>& x, Args... args) {
+  const auto count = static_cast<int64_t>(x.size());
+  const auto dy = Gaussian<Dtype>(2, count);
+  Values<Dtype> want(x.size());
+  const Device<Dtype> from(x), d_dy(dy);
+  host(x.data(), dy.data(), count, args..., want.data());
+  gpu(nullptr, from.get(), d_dy.get(), count, args..., d_dy.get());
+  ExpectNear(d_dy.values(), want, where);
+}
+
+template <typename Dtype>
+void TestFunctions(const std::string& where, int64_t count) {
+  namespace gpu = p3d::cuda;
+  Values<Dtype> x = Gaussian<Dtype>(1, count), above = x;
+  if (count > 3) x[3] = 0;
+  for (Dtype& value : above) value = std::fabs(value) + Dtype(0.1);
+  const Dtype half = 0.5, two = 2, three = 3, less = -0.3, more = 0.7, no = 0;
+  TestMap(where + "Abs", p3d::Abs<Dtype>, gpu::Abs<Dtype>, x);
+  TestSlope(where + "AbsBackward", p3d::AbsBackward<Dtype>,
+            gpu::AbsBackward<Dtype>, x);
+  TestMap(where + "Bnll", p3d::Bnll<Dtype>, gpu::Bnll<Dtype>, x);
+  TestSlope(where + "BnllBackward", p3d::BnllBackward<Dtype>,
+            gpu::BnllBackward<Dtype>, x);
+  TestMap(where + "Clip", p3d::Clip<Dtype>, gpu::Clip<Dtype>, x, less, more);
+  TestSlope(where + "ClipBackward", p3d::ClipBackward<Dtype>,
+            gpu::ClipBackward<Dtype>, x, less, more);
+  TestMap(where + "Elu", p3d::Elu<Dtype>, gpu::Elu<Dtype>, x, half);
+  TestMap(where + "Exp", p3d::Exp<Dtype>, gpu::Exp<Dtype>, x, half, two);
+  TestSlope(where + "ExpBackward", p3d::ExpBackward<Dtype>,
+            gpu::ExpBackward<Dtype>, x, half);
+  TestMap(where + "Log", p3d::Log<Dtype>, gpu::Log<Dtype>, above, two, half,
+          three);
+  TestSlope(where + "LogBackward", p3d::LogBackward<Dtype>,
+            gpu::LogBackward<Dtype>, above, two, half, three);
+  for (Dtype power : {no, Dtype(1), two, three, half}) {
+    for (Dtype scale : {no, more}) {
+      const std::string what = where + "Power " + std::to_string(power) +
+                               ", scale " + std::to_string(scale);
+      TestMap(what, p3d::Power<Dtype>, gpu::Power<Dtype>, above, power, scale,
+              two);
+      TestSlope(what + " backward", p3d::PowerBackward<Dtype>,
+                gpu::PowerBackward<Dtype>, above, power, scale, two);
+    }
+  }
+  TestMap(where + "Swish", p3d::Swish<Dtype>, gpu::Swish<Dtype>, x, two);
+  TestSlope(where + "SwishBackward", p3d::SwishBackward<Dtype>,
+            gpu::SwishBackward<Dtype>, x, two);
+  TestMap(where + "Threshold", p3d::Threshold<Dtype>, gpu::Threshold<Dtype>, x,
+          less);
+
+  const auto y = Gaussian<Dtype>(3, count), dy = Gaussian<Dtype>(4, count);
+  Values<Dtype> dx(x.size());
+  const Device<Dtype> d_x(x), d_y(y), d_dy(dy);
+  p3d::EluBackward(x.data(), y.data(), dy.data(), count, half, dx.data());
+  gpu::EluBackward(nullptr, d_x.get(), d_y.get(), d_dy.get(), count, half,
+                   d_dy.get());
+  ExpectNear(d_dy.values(), dx, where + "EluBackward in place");
+}
+
+// Out of rows that are longer, into rows that are longer still.
+template <typename Dtype>
+void TestCopyRows(const std::string& where, const Geometry& g) {
+  const int64_t rows = g.num * g.channels, width = g.pixels;
+  const int64_t from_stride = width + 3, to_stride = width + 5;
+  const auto from = Gaussian<Dtype>(1, rows * from_stride);
+  auto to = Gaussian<Dtype>(2, rows * to_stride);
+  const Device<Dtype> d_from(from), d_to(to);
+  p3d::CopyRows<Dtype>(rows, width, {from.data() + 2, from_stride},
+                       {to.data() + 1, to_stride});
+  p3d::cuda::CopyRows<Dtype>(nullptr, rows, width,
+                             {d_from.get() + 2, from_stride},
+                             {d_to.get() + 1, to_stride});
+  Expect(d_to.values() == to, where + "CopyRows");
 }
 
 template <typename Dtype>
@@ -326,6 +419,8 @@ void TestType(const std::string& text) {
   }
   TestPointwise<Dtype>(where, g.count());
   TestSigmoids<Dtype>(where, g.count());
+  TestFunctions<Dtype>(where, g.count());
+  TestCopyRows<Dtype>(where, g);
   TestEltwise<Dtype>(where, g.count());
   TestSoftmax<Dtype>(where, g);
   TestDropout<Dtype>(where, g.count());

@@ -16,11 +16,13 @@ class AbsValLayer : public NeuronLayer<Dtype> {
 
  protected:
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    Abs(x, count, y);
+    RunOn<Dtype>(this->side(), Abs<Dtype>, &cuda::Kernels<Dtype>::Abs, x, count,
+                 y);
   }
   void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
                    Dtype* dx) const override {
-    AbsBackward(x, dy, count, dx);
+    RunOn<Dtype>(this->side(), AbsBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::AbsBackward, x, dy, count, dx);
   }
 };
 

@@ -1,5 +1,8 @@
+#include <cmath>
+
 #include "engine/layer.hpp"
 #include "engine/layers/normalize.hpp"
+#include "engine/layers/normalize_gpu.hpp"
 #include "engine/layers/saved_input.hpp"
 #include "kernels/bn.hpp"
 
@@ -24,6 +27,8 @@ class BatchNormLayer : public Layer<Dtype> {
   Role role() const override {
     return use_global_stats_ ? Role::kAffine : Role::kOpaque;
   }
+  bool HasGpu() const override { return true; }
+  bool Replayable() const override { return use_global_stats_; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("batch_norm_param");
@@ -50,6 +55,12 @@ class BatchNormLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
+    side_ = this->side();
+    if (side_ == Side::kGpu) {
+      return WithValues<Dtype>(side_, [&](auto kind) {
+        ForwardGpu<decltype(kind)>(bottom[0], top[0]);
+      });
+    }
     moments_ = use_global_stats_ ? GlobalMoments() : BatchMoments(*bottom[0]);
     if (!use_global_stats_) {
       Add(moments_, bottom[0]->geometry());
@@ -62,6 +73,12 @@ class BatchNormLayer : public Layer<Dtype> {
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
+    if (use_global_stats_) side_ = this->side();
+    if (side_ == Side::kGpu) {
+      return WithValues<Dtype>(side_, [&](auto kind) {
+        BackwardGpu<decltype(kind)>(*top[0], bottom[0]);
+      });
+    }
     if (use_global_stats_) {
       NormalizeChannelsBackwardFrozen<Dtype>(GlobalMoments(), eps_, nullptr,
                                              *top[0], bottom[0]);
@@ -78,6 +95,49 @@ class BatchNormLayer : public Layer<Dtype> {
   }
 
  private:
+  template <typename Value>
+  void ForwardGpu(Blob<Dtype>* bottom, Blob<Dtype>* top) {
+    if (use_global_stats_) {
+      GlobalMomentsGpu();
+    } else {
+      if (this->needs_backward()) input_.template SaveAs<Value>(*bottom, *top);
+      gpu_.template BatchStatistics<Value>(*bottom);
+      AddGpu(bottom->geometry());
+      gpu_.Finish(eps_);
+      placed_ = 0;
+    }
+    gpu_.template Forward<Value>(nullptr, nullptr, bottom, top);
+  }
+
+  template <typename Value>
+  void BackwardGpu(const Blob<Dtype>& top, Blob<Dtype>* bottom) {
+    if (use_global_stats_) {
+      GlobalMomentsGpu();
+      gpu_.template BackwardFrozen<Value>(nullptr, top, bottom);
+    } else {
+      gpu_.template Backward<Value>(nullptr, input_.of(*bottom), top, nullptr,
+                                    nullptr, bottom);
+    }
+  }
+
+  // Their weight makes these few numbers the host's, copied when they changed.
+  void GlobalMomentsGpu() {
+    uint64_t version = 1;
+    for (const auto& blob : this->blobs_) version += blob->storage().version();
+    if (version == placed_) return;
+    const Moments moments = GlobalMoments();
+    std::vector<double> values = moments.mean;
+    for (double variance : moments.variance) {
+      values.push_back(std::sqrt(variance + eps_));
+    }
+    double* const memory =
+        gpu_.Moments(static_cast<int64_t>(moments.mean.size()));
+    Gpu().CopyToDevice(memory, values.data(), values.size() * sizeof(double));
+    // Behind the reading, which is when fillers make values.
+    placed_ = 1;
+    for (const auto& blob : this->blobs_) placed_ += blob->storage().version();
+  }
+
   std::vector<double> Running(int i) const {
     const double weight = this->blobs_[2]->data()[0];
     const Dtype* sums = this->blobs_[i]->data();
@@ -98,6 +158,19 @@ class BatchNormLayer : public Layer<Dtype> {
                   batch.variance.data(), this->blobs_[1]->mutable_data());
   }
 
+  // gpu_ holds the batch's means and variances.
+  void AddGpu(const Geometry& geometry) {
+    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    const double m = static_cast<double>(geometry.num * geometry.pixels);
+    const double one = 1;
+    UpdateRunning(1, fraction_, 1, &one, this->blobs_[2]->mutable_data());
+    gpu.UpdateRunning(gpu.stream, geometry.channels, fraction_, 1, gpu_.mean(),
+                      this->blobs_[0]->mutable_data(Order::kCaffe, side_));
+    gpu.UpdateRunning(gpu.stream, geometry.channels, fraction_,
+                      m > 1 ? m / (m - 1) : 1, gpu_.deviation(),
+                      this->blobs_[1]->mutable_data(Order::kCaffe, side_));
+  }
+
   void FixRates() {
     std::vector<ParamSpec>& specs = this->spec_.param;
     for (const ParamSpec& spec : specs) {
@@ -114,7 +187,11 @@ class BatchNormLayer : public Layer<Dtype> {
   bool use_global_stats_ = false;
   double fraction_ = 0;
   double eps_ = 0;
-  Moments moments_;  // of the last Forward
+  // Of the last Forward: where it ran, and the moments there.
+  Side side_ = Side::kHost;
+  Moments moments_;
+  GpuNormalization<Dtype> gpu_;
+  uint64_t placed_ = 0;  // of which blobs gpu_ has the global moments
   SavedInput<Dtype> input_;
 };
 

@@ -19,6 +19,8 @@ class BiasLayer : public Layer<Dtype> {
   Role role() const override {
     return per_channel_ ? Role::kAffine : Role::kOpaque;
   }
+  bool HasGpu() const override { return true; }
+  bool Replayable() const override { return true; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("bias_param");
@@ -38,27 +40,35 @@ class BiasLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
+    const Side side = this->side();
     const Blob<Dtype>& bias = Bias(bottom);
-    const Placement at = Place(*bottom[0], axis_, bias);
-    const Dtype* coefficients = bias.data();
-    const Dtype* x = bottom[0]->data(at.order);
-    ScaleShift<Dtype>(at.broadcast, nullptr, nullptr, coefficients, x,
-                      top[0]->write_data(at.order));
+    const Placement at = Place(*bottom[0], axis_, bias, side);
+    const Dtype* coefficients = bias.data(Order::kCaffe, side);
+    const Dtype* x = bottom[0]->data(at.order, side);
+    RunOn<Dtype>(side, ScaleShift<Dtype>, &cuda::Kernels<Dtype>::ScaleShift,
+                 at.broadcast, nullptr, nullptr, coefficients, x,
+                 top[0]->write_data(at.order, side));
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     const bool wanted = learned_ ? this->learns(0) : propagate_down[1];
+    const Side side = this->side();
     const Blob<Dtype>& bias = Bias(bottom);
-    const Placement at = Place(*top[0], axis_, bias);
-    const Dtype* dy = top[0]->diff(at.order);
+    const Placement at = Place(*top[0], axis_, bias, side);
+    const Dtype* dy = top[0]->diff(at.order, side);
     if (wanted) {
-      Dtype* gradient =
-          learned_ ? this->blobs_[0]->mutable_diff() : ZeroDiff(bottom[1]);
-      ScaleShiftGradients<Dtype>(at.broadcast, nullptr, dy, nullptr, gradient);
+      Dtype* gradient = learned_
+                            ? this->blobs_[0]->mutable_diff(Order::kCaffe, side)
+                            : ZeroDiff(bottom[1], side);
+      RunOn<Dtype>(side, ScaleShiftGradients<Dtype>,
+                   &cuda::Kernels<Dtype>::ScaleShiftGradients, at.broadcast,
+                   nullptr, dy, nullptr, gradient);
     }
     if (!propagate_down[0] || bottom[0] == top[0]) return;
-    std::copy_n(dy, top[0]->count(), bottom[0]->write_diff(at.order));
+    RunOn<Dtype>(side, ScaleShift<Dtype>, &cuda::Kernels<Dtype>::ScaleShift,
+                 at.broadcast, nullptr, nullptr, nullptr, dy,
+                 bottom[0]->write_diff(at.order, side));
   }
 
   void Affine(Dtype* scale, Dtype* shift) const override {

@@ -2,6 +2,7 @@
 #include "engine/filler.hpp"
 #include "engine/layer.hpp"
 #include "engine/layers/normalize.hpp"
+#include "engine/layers/normalize_gpu.hpp"
 #include "engine/layers/saved_input.hpp"
 #include "kernels/bn.hpp"
 
@@ -37,6 +38,10 @@ class BNLayer : public Layer<Dtype> {
   }
 
   bool HasGpu() const override { return true; }
+  // Otherwise its input may be copied.
+  bool Replayable() const override {
+    return !learning() && (frozen_ || !this->needs_backward());
+  }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("bn_param");
@@ -121,97 +126,37 @@ class BNLayer : public Layer<Dtype> {
     if (!frozen_ && this->needs_backward()) {
       input_.template SaveAs<Value>(*bottom, *top);
     }
-    const GpuKernels<Value> gpu = GpuOf<Value>();
-    const Geometry g = bottom->geometry();
-    const Order order =
-        kNarrow<Value> ? Order::kChannelsLast : bottom->order(side_);
-    const Value* x = bottom->template data_of<Value>(order, side_);
-    const GpuScratch<double> scratch(Gpu().BnScratchSize(g, order));
-    gpu_moments_.reset(new GpuScratch<double>(2 * g.channels + 1));
     joint_ = sync_ && learning() && Gpu().RanksJoined() > 1;
-    double* mean = gpu_moments_->data();
-    double* deviation = mean + g.channels;
     if (!learning()) {
-      RunningMomentsGpu(mean, deviation);
+      RunningMomentsGpu();
     } else {
-      CheckBatch(*bottom);
       if (joint_) {
-        JointStatistics(g, order, x, scratch.data(), mean);
+        CheckNotAlone();
+        gpu_.template JointStatistics<Value>(*bottom);
       } else {
-        gpu.ChannelStatistics(gpu.stream, g, order, x, scratch.data(), mean,
-                              deviation);
+        gpu_.template BatchStatistics<Value>(*bottom);
       }
-      MoveGpu(mean, this->blobs_[2].get());
-      MoveGpu(deviation, this->blobs_[3].get());
-      GpuOf<double>().Moments(gpu.stream, g.channels, eps_, mean, deviation,
-                              mean, deviation);
+      MoveGpu(gpu_.mean(), this->blobs_[2].get());
+      MoveGpu(gpu_.deviation(), this->blobs_[3].get());  // variances yet
+      gpu_.Finish(eps_);
     }
-    gpu.Normalize(gpu.stream, g, order, mean, deviation, blob(0, side_),
-                  blob(1, side_), x, scratch.data(),
-                  top->template write_data_of<Value>(order, side_));
+    gpu_.template Forward<Value>(blob(0, side_), blob(1, side_), bottom, top);
   }
 
   template <typename Value>
   void BackwardGpu(const Blob<Dtype>& top, const Blob<Dtype>& bottom,
                    Blob<Dtype>* below) {
-    if (frozen_ && !below) return;
-    const GpuKernels<Value> gpu = GpuOf<Value>();
-    const Geometry g = top.geometry();
-    Order order =
-        frozen_ ? top.diff_order(side_) : input_.of(bottom).order(side_);
-    if (kNarrow<Value>) order = Order::kChannelsLast;
-    const Value* dy = top.template diff_of<Value>(order, side_);
-    const GpuScratch<double> scratch(Gpu().BnScratchSize(g, order));
-    if (frozen_) {
-      const GpuScratch<double> moments(2 * g.channels);
-      double* deviation = moments.data() + g.channels;
-      RunningMomentsGpu(moments.data(), deviation);
-      gpu.NormalizeBackwardFrozen(
-          gpu.stream, g, order, deviation, blob(0, side_), dy, scratch.data(),
-          below->template write_diff_of<Value>(order, side_));
-      return;
+    if (!frozen_ && joint_) {
+      CheckNotAlone();
+      gpu_.template BackwardJoint<Value>(blob(0, side_), input_.of(bottom), top,
+                                         gradient(0), gradient(1), below);
+    } else if (!frozen_) {
+      gpu_.template Backward<Value>(blob(0, side_), input_.of(bottom), top,
+                                    gradient(0), gradient(1), below);
+    } else if (below) {
+      RunningMomentsGpu();
+      gpu_.template BackwardFrozen<Value>(blob(0, side_), top, below);
     }
-    const double* mean = gpu_moments_->data();
-    const double* deviation = mean + g.channels;
-    const Value* x = input_.of(bottom).template data_of<Value>(order, side_);
-    if (joint_) return BackwardJoint(g, order, x, dy, scratch.data(), below);
-    Value* dx = nullptr;
-    if (below) dx = below->template write_diff_of<Value>(order, side_);
-    gpu.NormalizeBackward(gpu.stream, g, order, mean, deviation, blob(0, side_),
-                          x, dy, scratch.data(), gradient(0), gradient(1), dx);
-  }
-
-  // joined: of all ranks' batches, the means, then the variances, then how many
-  // values each channel has.
-  template <typename Value>
-  void JointStatistics(const Geometry& g, Order order, const Value* x,
-                       double* scratch, double* joined) const {
-    CheckNotAlone();
-    const GpuKernels<Value> gpu = GpuOf<Value>();
-    const int64_t ranks = Gpu().RanksJoined(), size = 2 * g.channels + 1;
-    const GpuScratch<double> own(size), all(ranks * size);
-    gpu.RankStatistics(gpu.stream, g, order, x, scratch, own.data());
-    Gpu().GatherFromRanks(gpu.stream, size, own.data(), all.data());
-    Gpu().JoinStatistics(gpu.stream, ranks, g.channels, all.data(), joined);
-  }
-
-  template <typename Value>
-  void BackwardJoint(const Geometry& g, Order order, const Value* x,
-                     const Value* dy, double* scratch,
-                     Blob<Dtype>* below) const {
-    CheckNotAlone();
-    const GpuKernels<Value> gpu = GpuOf<Value>();
-    const double* mean = gpu_moments_->data();
-    const double* deviation = mean + g.channels;
-    const GpuScratch<double> sums(2 * g.channels);
-    gpu.NormalizeBackwardSums(gpu.stream, g, order, mean, deviation, x, dy,
-                              scratch, gradient(0), gradient(1), sums.data());
-    if (!below) return;
-    Gpu().SumOverRanks(gpu.stream, 2 * g.channels, sums.data());
-    gpu.NormalizeBackwardJoint(
-        gpu.stream, g, order, mean, deviation, blob(0, side_), sums.data(),
-        mean + 2 * g.channels, x, dy, scratch,
-        below->template write_diff_of<Value>(order, side_));
   }
 
   Moments RunningMoments() const {
@@ -225,10 +170,12 @@ class BNLayer : public Layer<Dtype> {
                   running->mutable_data());
   }
 
-  void RunningMomentsGpu(double* mean, double* deviation) const {
+  void RunningMomentsGpu() {
     const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-    gpu.Moments(gpu.stream, this->blobs_[2]->count(), eps_, blob(2, side_),
-                blob(3, side_), mean, deviation);
+    const int64_t channels = this->blobs_[2]->count();
+    double* const mean = gpu_.Moments(channels);
+    gpu.Moments(gpu.stream, channels, eps_, blob(2, side_), blob(3, side_),
+                mean, mean + channels);
   }
 
   void MoveGpu(const double* batch, Blob<Dtype>* running) const {
@@ -249,12 +196,11 @@ class BNLayer : public Layer<Dtype> {
   double momentum_ = 0;
   double eps_ = 0;
   // Of the last Forward: where it ran, whether with all ranks, and the moments
-  // there; on the GPU these are means, then deviations, then what
-  // JointStatistics has besides.
+  // there.
   Side side_ = Side::kHost;
   bool joint_ = false;
   Moments moments_;
-  std::unique_ptr<GpuScratch<double>> gpu_moments_;
+  GpuNormalization<Dtype> gpu_;
   SavedInput<Dtype> input_;
 };
 

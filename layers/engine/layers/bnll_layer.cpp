@@ -11,11 +11,13 @@ class BNLLLayer : public NeuronLayer<Dtype> {
 
  protected:
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    Bnll(x, count, y);
+    RunOn<Dtype>(this->side(), Bnll<Dtype>, &cuda::Kernels<Dtype>::Bnll, x,
+                 count, y);
   }
   void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
                    Dtype* dx) const override {
-    BnllBackward(x, dy, count, dx);
+    RunOn<Dtype>(this->side(), BnllBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::BnllBackward, x, dy, count, dx);
   }
   bool SlopeNeedsInput() const override { return true; }
 };

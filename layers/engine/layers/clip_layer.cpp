@@ -20,11 +20,14 @@ class ClipLayer : public NeuronLayer<Dtype> {
 
  protected:
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    Clip(x, count, min_, max_, y);
+    RunOn<Dtype>(this->side(), Clip<Dtype>, &cuda::Kernels<Dtype>::Clip, x,
+                 count, min_, max_, y);
   }
   void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
                    Dtype* dx) const override {
-    ClipBackward(x, dy, count, min_, max_, dx);
+    RunOn<Dtype>(this->side(), ClipBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::ClipBackward, x, dy, count, min_, max_,
+                 dx);
   }
   bool SlopeNeedsInput() const override { return true; }
 

@@ -15,6 +15,8 @@ class ConcatLayer : public Layer<Dtype> {
   Role role() const override {
     return this->spec_.bottom.size() == 1 ? Role::kIdentity : Role::kOpaque;
   }
+  bool HasGpu() const override { return true; }
+  bool Replayable() const override { return true; }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
@@ -43,13 +45,16 @@ class ConcatLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     if (bottom.size() == 1) return;
-    const Order order = axis_ == 1 ? bottom[0]->order() : Order::kCaffe;
+    const Side side = this->side();
+    const Order order = axis_ == 1 ? bottom[0]->order(side) : Order::kCaffe;
     const Layout layout = LayoutOf(*top[0], order);
-    Dtype* to = top[0]->write_data(order);
+    Dtype* to = top[0]->write_data(order, side);
     for (Blob<Dtype>* blob : bottom) {
       const int64_t width = blob->shape(axis_) * layout.inner;
-      CopyRows<Dtype>(layout.rows, width, {blob->data(order), width},
-                      {to, layout.stride});
+      RunOn<Dtype>(side, CopyRows<Dtype>, &cuda::Kernels<Dtype>::CopyRows,
+                   layout.rows, width,
+                   Rows<const Dtype>{blob->data(order, side), width},
+                   Rows<Dtype>{to, layout.stride});
       to += width;
     }
   }
@@ -57,14 +62,16 @@ class ConcatLayer : public Layer<Dtype> {
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (bottom.size() == 1) return;
-    const Order order = axis_ == 1 ? top[0]->diff_order() : Order::kCaffe;
+    const Side side = this->side();
+    const Order order = axis_ == 1 ? top[0]->diff_order(side) : Order::kCaffe;
     const Layout layout = LayoutOf(*top[0], order);
-    const Dtype* from = top[0]->diff(order);
+    const Dtype* from = top[0]->diff(order, side);
     for (size_t i = 0; i < bottom.size(); ++i) {
       const int64_t width = bottom[i]->shape(axis_) * layout.inner;
       if (propagate_down[i]) {
-        CopyRows<Dtype>(layout.rows, width, {from, layout.stride},
-                        {bottom[i]->write_diff(order), width});
+        RunOn<Dtype>(side, CopyRows<Dtype>, &cuda::Kernels<Dtype>::CopyRows,
+                     layout.rows, width, Rows<const Dtype>{from, layout.stride},
+                     Rows<Dtype>{bottom[i]->write_diff(order, side), width});
       }
       from += width;
     }

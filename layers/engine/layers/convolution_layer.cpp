@@ -50,10 +50,17 @@ const Dtype* ConvolutionLayer<Dtype>::bias_or_null(Side side) const {
 }
 
 template <typename Dtype>
+int64_t ConvolutionLayer<Dtype>::workspace_size(Side side) const {
+  if (shape_.num == 0) return 0;
+  if (side == Side::kGpu) return Gpu().ConvolveScratch(shape_);
+  return conv_ ? conv_->workspace_size() : 0;
+}
+
+template <typename Dtype>
 void ConvolutionLayer<Dtype>::RunOnGpu(const Blob<Dtype>& x,
                                        const Epilogue<Dtype>& epilogue,
                                        const Blob<Dtype>* residual,
-                                       Blob<Dtype>* y) {
+                                       Dtype* workspace, Blob<Dtype>* y) {
   const Side side = Side::kGpu;
   const Order order = Order::kChannelsLast;
   const Geometry in = params_.GeometryOf(x.shape());
@@ -70,7 +77,7 @@ void ConvolutionLayer<Dtype>::RunOnGpu(const Blob<Dtype>& x,
       other = residual->storage().template data_of<Value>(order, out, side);
     }
     gpu.Convolve(gpu.stream, shape_, from, weights,
-                 epilogue.template As<Value>(other),
+                 epilogue.template As<Value>(other), workspace,
                  y->storage().template write_data_of<Value>(order, out, side));
   });
 }
@@ -169,13 +176,16 @@ void ConvolutionLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
   const Order order = Order::kChannelsLast;
   const Geometry in = params_.GeometryOf(bottom[0]->shape());
   const Geometry out = params_.GeometryOf(top[0]->shape());
-  for (size_t i = 0; i < bottom.size(); ++i) {
-    if (side == Side::kGpu && shape_.num > 0) {
-      Epilogue<Dtype> epilogue;
-      epilogue.shift = bias_or_null(side);
-      RunOnGpu(*bottom[i], epilogue, nullptr, top[i]);
-      continue;
+  if (side == Side::kGpu && shape_.num > 0) {
+    const GpuScratch<Dtype> workspace(workspace_size(side));
+    Epilogue<Dtype> epilogue;
+    epilogue.shift = bias_or_null(side);
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      RunOnGpu(*bottom[i], epilogue, nullptr, workspace.data(), top[i]);
     }
+    return;
+  }
+  for (size_t i = 0; i < bottom.size(); ++i) {
     const Dtype* x = bottom[i]->storage().data(order, in, side);
     Dtype* y = top[i]->storage().write_data(order, out, side);
     if (shape_.num > 0) Run(x, y);
@@ -260,14 +270,15 @@ void ConvolutionLayer<Dtype>::MakeDataGradient(Storage<Dtype>& dy,
     Dtype* to = add ? dx->mutable_data(order, in) : dx->write_data(order, in);
     return gradients().Data(dy.data(order, out), weights.data(), to, add);
   }
+  const GpuScratch<Dtype> scratch(Gpu().ConvDataGradientScratch(shape_));
   WithProducts<Dtype>(side, [&](auto kind) {
     using Value = decltype(kind);
     const GpuKernels<Value> gpu = GpuOf<Value>();
     Value* to = add ? dx->template mutable_data_of<Value>(order, in, side)
                     : dx->template write_data_of<Value>(order, in, side);
-    gpu.ConvDataGradient(gpu.stream, shape_,
-                         dy.template data_of<Value>(order, out, side),
-                         weights.template data_of<Value>(order, side), add, to);
+    gpu.ConvDataGradient(
+        gpu.stream, shape_, dy.template data_of<Value>(order, out, side),
+        weights.template data_of<Value>(order, side), scratch.data(), add, to);
   });
 }
 

@@ -27,7 +27,8 @@ class ConvolutionLayer : public Layer<Dtype> {
   BlobCounts counts() const override { return {1, -1, 1, -1, true}; }
   Role role() const override;
   bool HasGpu() const override { return params_.spatial_axes <= 3; }
-  bool Replayable() const override { return true; }
+  // Others need memory of their own.
+  bool Replayable() const override { return simple_; }
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;
   void Forward(const Blobs& bottom, const Blobs& top) override;
@@ -47,10 +48,12 @@ class ConvolutionLayer : public Layer<Dtype> {
   const float* packed_weights();
   // One bias per output channel, or null.
   const Dtype* bias_or_null(Side side = Side::kHost) const;
+  // Values of scratch memory that a run on `side` takes.
+  int64_t workspace_size(Side side) const;
   // y = the convolution of x, with the epilogue, all on the GPU; the values of
   // `residual`, if given, stand for the epilogue's.
   void RunOnGpu(const Blob<Dtype>& x, const Epilogue<Dtype>& epilogue,
-                const Blob<Dtype>* residual, Blob<Dtype>* y);
+                const Blob<Dtype>* residual, Dtype* workspace, Blob<Dtype>* y);
   // Adds to the gradients of weights and biases, where they learn, and makes
   // that of x in `dx`, if given (`add`: adds to it), from that of y, of which
   // `y` is the shape. All on side().

@@ -16,11 +16,14 @@ class ELULayer : public NeuronLayer<Dtype> {
 
  protected:
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    Elu(x, count, alpha_, y);
+    RunOn<Dtype>(this->side(), Elu<Dtype>, &cuda::Kernels<Dtype>::Elu, x, count,
+                 alpha_, y);
   }
   void MapBackward(const Dtype* x, const Dtype* y, const Dtype* dy,
                    int64_t count, Dtype* dx) const override {
-    EluBackward(x, y, dy, count, alpha_, dx);
+    RunOn<Dtype>(this->side(), EluBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::EluBackward, x, y, dy, count, alpha_,
+                 dx);
   }
   bool SlopeNeedsInput() const override { return alpha_ < 0; }
 

@@ -24,11 +24,13 @@ class ExpLayer : public NeuronLayer<Dtype> {
 
  protected:
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    Exp(x, count, scale_, factor_, y);
+    RunOn<Dtype>(this->side(), Exp<Dtype>, &cuda::Kernels<Dtype>::Exp, x, count,
+                 scale_, factor_, y);
   }
   void MapBackward(const Dtype*, const Dtype* y, const Dtype* dy, int64_t count,
                    Dtype* dx) const override {
-    ExpBackward(y, dy, count, scale_, dx);
+    RunOn<Dtype>(this->side(), ExpBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::ExpBackward, y, dy, count, scale_, dx);
   }
 
  private:

@@ -97,6 +97,7 @@ class InnerProductLayer : public Layer<Dtype> {
     const Order order = Order::kCaffe;
     Epilogue<Dtype> epilogue;
     epilogue.shift = bias_or_null(side);
+    Dtype* const workspace = workspace_.Hold(Gpu().ConvolveScratch(shape_));
     WithProducts<Dtype>(side, [&](auto kind) {
       using Value = decltype(kind);
       const GpuKernels<Value> gpu = GpuOf<Value>();
@@ -105,7 +106,7 @@ class InnerProductLayer : public Layer<Dtype> {
           this->blobs_[0]->template data_of<Value>(order, side);
       if (this->phase() == Phase::kTest) this->blobs_[0]->storage().DropWide();
       gpu.Convolve(gpu.stream, shape_, x, weights,
-                   epilogue.template As<Value>(nullptr),
+                   epilogue.template As<Value>(nullptr), workspace,
                    top->template write_data_of<Value>(order, side));
     });
   }
@@ -127,8 +128,10 @@ class InnerProductLayer : public Layer<Dtype> {
             scratch.data(), true, this->blobs_[0]->mutable_diff(order, side));
       }
       if (!below) return;
+      const GpuScratch<Dtype> scratch(Gpu().ConvDataGradientScratch(shape_));
       gpu.ConvDataGradient(gpu.stream, shape_, dy,
-                           weights.template data_of<Value>(order, side), false,
+                           weights.template data_of<Value>(order, side),
+                           scratch.data(), false,
                            below->template write_diff_of<Value>(order, side));
     });
   }
@@ -188,6 +191,7 @@ class InnerProductLayer : public Layer<Dtype> {
   ConvShape shape_;
   std::shared_ptr<const Conv> conv_;
   std::unique_ptr<const ConvGradients<Dtype>> gradients_;  // when first used
+  GpuMemory<Dtype> workspace_;
 };
 
 template <>

@@ -24,11 +24,14 @@ class LogLayer : public NeuronLayer<Dtype> {
 
  protected:
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    Log(x, count, scale_, shift_, factor_, y);
+    RunOn<Dtype>(this->side(), Log<Dtype>, &cuda::Kernels<Dtype>::Log, x, count,
+                 scale_, shift_, factor_, y);
   }
   void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
                    Dtype* dx) const override {
-    LogBackward(x, dy, count, scale_, shift_, factor_, dx);
+    RunOn<Dtype>(this->side(), LogBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::LogBackward, x, dy, count, scale_,
+                 shift_, factor_, dx);
   }
   bool SlopeNeedsInput() const override { return true; }
 

@@ -18,11 +18,14 @@ class PowerLayer : public NeuronLayer<Dtype> {
 
  protected:
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    Power(x, count, power_, scale_, shift_, y);
+    RunOn<Dtype>(this->side(), Power<Dtype>, &cuda::Kernels<Dtype>::Power, x,
+                 count, power_, scale_, shift_, y);
   }
   void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
                    Dtype* dx) const override {
-    PowerBackward(x, dy, count, power_, scale_, shift_, dx);
+    RunOn<Dtype>(this->side(), PowerBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::PowerBackward, x, dy, count, power_,
+                 scale_, shift_, dx);
   }
   bool SlopeNeedsInput() const override { return power_ != 1; }
 

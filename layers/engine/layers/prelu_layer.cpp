@@ -15,6 +15,9 @@ class PReLULayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
+  bool HasGpu() const override { return true; }
+  // Otherwise its input may be copied.
+  bool Replayable() const override { return !this->needs_backward(); }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("prelu_param");
@@ -39,33 +42,59 @@ class PReLULayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    if (this->needs_backward()) input_.Save(*bottom[0], *top[0]);
-    const Order order = bottom[0]->order();
-    const Dtype* slope = this->blobs_[0]->data();
-    const Dtype* x = bottom[0]->data(order);
-    Dtype* y = top[0]->write_data(order);
-    if (shared_) {
-      Relu(x, bottom[0]->count(), slope[0], y);
-    } else {
-      Prelu(bottom[0]->geometry(), order, x, slope, y);
+    const Side side = this->side();
+    if (this->needs_backward()) input_.Save(*bottom[0], *top[0], side);
+    const Values values = Look(*bottom[0], bottom[0]->order(side));
+    const Dtype* x = bottom[0]->data(values.held, side);
+    Dtype* y = top[0]->write_data(values.held, side);
+    // To Prelu there, one channel is one thread's work.
+    if (shared_ && side == Side::kHost) {
+      return Relu(x, bottom[0]->count(), slope(side)[0], y);
     }
+    RunOn<Dtype>(side, Prelu<Dtype>, &cuda::Kernels<Dtype>::Prelu,
+                 values.geometry, values.order, x, slope(side), y);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
+    const Side side = this->side();
     const Blob<Dtype>& input = input_.of(*bottom[0]);
-    const Order order = input.order();
-    const Geometry one = {1, 1, input.count()};
-    const Dtype* x = input.data(order);
-    const Dtype* dy = top[0]->diff(order);
-    Dtype* dslope = this->learns(0) ? this->blobs_[0]->mutable_diff() : nullptr;
-    Dtype* dx = propagate_down[0] ? bottom[0]->write_diff(order) : nullptr;
-    PreluBackward(shared_ ? one : input.geometry(),
-                  shared_ ? Order::kCaffe : order, x, this->blobs_[0]->data(),
-                  dy, dslope, dx);
+    const Values values = Look(input, input.order(side));
+    const Dtype* x = input.data(values.held, side);
+    const Dtype* dy = top[0]->diff(values.held, side);
+    Dtype* dslope = nullptr;
+    if (this->learns(0)) {
+      dslope = this->blobs_[0]->mutable_diff(Order::kCaffe, side);
+    }
+    Dtype* dx = nullptr;
+    if (propagate_down[0]) dx = bottom[0]->write_diff(values.held, side);
+    if (side == Side::kHost) {
+      return PreluBackward(values.geometry, values.order, x, slope(side), dy,
+                           dslope, dx);
+    }
+    const GpuScratch<double> scratch(
+        Gpu().PreluScratchSize(values.geometry, values.order));
+    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    gpu.PreluBackward(gpu.stream, values.geometry, values.order, x, slope(side),
+                      dy, scratch.data(), dslope, dx);
   }
 
  private:
+  // How a blob's values lie, and how that looks to the kernels: as one channel
+  // where all values share a slope.
+  struct Values {
+    Order held;
+    Geometry geometry;
+    Order order;
+  };
+  Values Look(const Blob<Dtype>& blob, Order held) const {
+    if (shared_) return {held, {1, 1, blob.count()}, Order::kCaffe};
+    return {held, blob.geometry(), held};
+  }
+  const Dtype* slope(Side side) const {
+    return this->blobs_[0]->data(Order::kCaffe, side);
+  }
+
   bool shared_ = false;
   SavedInput<Dtype> input_;
 };

@@ -14,10 +14,6 @@ class ReLULayer : public NeuronLayer<Dtype> {
     return negative_slope_ == 0 ? Role::kRelu : Role::kOpaque;
   }
 
-  bool HasGpu() const override { return true; }
-  // Others may copy their input.
-  bool Replayable() const override { return !SlopeNeedsInput(); }
-
   void Forward(const Blobs& bottom, const Blobs& top) override {
     if (SlopeNeedsInput()) return NeuronLayer<Dtype>::Forward(bottom, top);
     WithValues<Dtype>(this->side(),

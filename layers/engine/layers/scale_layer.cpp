@@ -23,6 +23,8 @@ class ScaleLayer : public Layer<Dtype> {
   }
 
   bool HasGpu() const override { return true; }
+  // Otherwise its input may be copied.
+  bool Replayable() const override { return !this->needs_backward(); }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("scale_param");

@@ -9,8 +9,6 @@ class SigmoidLayer : public NeuronLayer<Dtype> {
  public:
   using NeuronLayer<Dtype>::NeuronLayer;
 
-  bool HasGpu() const override { return true; }
-
  protected:
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
     RunOn<Dtype>(this->side(), Sigmoid<Dtype>, &cuda::Kernels<Dtype>::Sigmoid,

@@ -15,6 +15,8 @@ class SliceLayer : public Layer<Dtype> {
   Role role() const override {
     return this->spec_.top.size() == 1 ? Role::kIdentity : Role::kOpaque;
   }
+  bool HasGpu() const override { return true; }
+  bool Replayable() const override { return true; }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
@@ -34,13 +36,15 @@ class SliceLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     if (top.size() == 1) return;
-    const Order order = axis_ == 1 ? bottom[0]->order() : Order::kCaffe;
+    const Side side = this->side();
+    const Order order = axis_ == 1 ? bottom[0]->order(side) : Order::kCaffe;
     const Layout layout = LayoutOf(*bottom[0], order);
-    const Dtype* from = bottom[0]->data(order);
+    const Dtype* from = bottom[0]->data(order, side);
     for (Blob<Dtype>* blob : top) {
       const int64_t width = blob->shape(axis_) * layout.inner;
-      CopyRows<Dtype>(layout.rows, width, {from, layout.stride},
-                      {blob->write_data(order), width});
+      RunOn<Dtype>(side, CopyRows<Dtype>, &cuda::Kernels<Dtype>::CopyRows,
+                   layout.rows, width, Rows<const Dtype>{from, layout.stride},
+                   Rows<Dtype>{blob->write_data(order, side), width});
       from += width;
     }
   }
@@ -48,13 +52,16 @@ class SliceLayer : public Layer<Dtype> {
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (top.size() == 1 || !propagate_down[0]) return;
-    const Order order = axis_ == 1 ? top[0]->diff_order() : Order::kCaffe;
+    const Side side = this->side();
+    const Order order = axis_ == 1 ? top[0]->diff_order(side) : Order::kCaffe;
     const Layout layout = LayoutOf(*bottom[0], order);
-    Dtype* to = bottom[0]->write_diff(order);
+    Dtype* to = bottom[0]->write_diff(order, side);
     for (Blob<Dtype>* blob : top) {
       const int64_t width = blob->shape(axis_) * layout.inner;
-      CopyRows<Dtype>(layout.rows, width, {blob->diff(order), width},
-                      {to, layout.stride});
+      RunOn<Dtype>(side, CopyRows<Dtype>, &cuda::Kernels<Dtype>::CopyRows,
+                   layout.rows, width,
+                   Rows<const Dtype>{blob->diff(order, side), width},
+                   Rows<Dtype>{to, layout.stride});
       to += width;
     }
   }

@@ -16,11 +16,13 @@ class SwishLayer : public NeuronLayer<Dtype> {
 
  protected:
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    Swish(x, count, beta_, y);
+    RunOn<Dtype>(this->side(), Swish<Dtype>, &cuda::Kernels<Dtype>::Swish, x,
+                 count, beta_, y);
   }
   void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
                    Dtype* dx) const override {
-    SwishBackward(x, dy, count, beta_, dx);
+    RunOn<Dtype>(this->side(), SwishBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::SwishBackward, x, dy, count, beta_, dx);
   }
   bool SlopeNeedsInput() const override { return true; }
 

@@ -18,7 +18,8 @@ class ThresholdLayer : public NeuronLayer<Dtype> {
 
  protected:
   void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    Threshold(x, count, threshold_, y);
+    RunOn<Dtype>(this->side(), Threshold<Dtype>,
+                 &cuda::Kernels<Dtype>::Threshold, x, count, threshold_, y);
   }
 
  private:
