@@ -3,8 +3,10 @@
 // The header that this file implements comes first.
 #include "kernels/conv_candidate_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
+#include "kernels/conv_seen_cuda.hpp"
 #include "kernels/conv_tile_cuda.hpp"
 #include "kernels/cuda_launch.hpp"
+#include "kernels/mma_tile_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -136,6 +138,147 @@ struct ForwardTiles {
   }
 };
 
+// The same on tensor cores.
+template <typename Value, int rows, int columns, bool whole>
+struct ForwardMmaJob {
+  using Out = Value;
+  TileGrid grid;
+  Problem<int> at;
+  const Value *x, *weights;
+  Epilogue<Value> epilogue;
+  Value* y;
+
+  class Reader {
+   public:
+    using OperandA = Operand<Value, rows, true>;
+    using OperandB = Operand<Value, columns, true>;
+
+    P3D_HOST_DEVICE Reader(const ForwardMmaJob& job, int row, int column,
+                           const TilePlace& place, int lane)
+        : at_(job.at),
+          along_(at_.inputs, OperandA::First(lane)),
+          seen_(at_, row + OperandA::Line(lane), OperandA::kApart, whole),
+          output_(column + OperandB::Line(lane)),
+          x_(job.x + place.group * at_.inputs),
+          weights_(job.weights + int64_t{place.group} * at_.outputs *
+                                     at_.taps() * at_.inputs) {
+      if (!whole) {
+        for (int i = 0; i < OperandA::kCopies; ++i) {
+          const int p =
+              (row + OperandA::Line(lane) + i * OperandA::kApart) % at_.w.out;
+          line_[i] = ToInput::Start(at_.w, p) * at_.channels +
+                     place.group * at_.inputs;
+        }
+      }
+      along_.Add(at_, 0);
+      seen_.Aim(at_, along_.tap());
+    }
+
+    P3D_HOST_DEVICE int slabs() const {
+      return SlabsAlong(at_, at_.inputs, OperandA::kPiece, OperandA::kDepth);
+    }
+    P3D_HOST_DEVICE Piece<Value> A(int i) const {
+      const Value* row = x_ + int64_t{seen_.At(i)} * at_.channels;
+      Piece<Value> piece = {row, along_.first(), 0,
+                            seen_.Sees(i) ? at_.inputs : 0};
+      if (!whole) Cut(i, &piece);
+      return piece;
+    }
+    P3D_HOST_DEVICE Piece<Value> B(int i) const {
+      const int o = output_ + i * OperandB::kApart;
+      const bool has = o < at_.outputs && along_.tap().l < at_.l.kernel;
+      return {weights_ + (o * at_.taps() + along_.tap().index) * at_.inputs,
+              along_.first(), 0, has ? at_.inputs : 0};
+    }
+    P3D_HOST_DEVICE void Next() {
+      if (along_.Add(at_, OperandA::kDepth)) seen_.Aim(at_, along_.tap());
+    }
+
+   private:
+    // To what lies within the line of the image: the taps along w may be one.
+    P3D_HOST_DEVICE void Cut(int i, Piece<Value>* piece) const {
+      const int place =
+          line_[i] + ToInput::Shift(at_.w, along_.tap().w) * at_.channels;
+      const int left = at_.w.in * at_.channels - place;
+      piece->begin = -place;
+      piece->end = left < piece->end ? left : piece->end;
+    }
+
+    const Problem<int>& at_;
+    Along<OperandA::kPiece> along_;
+    SeenRows<ToInput, OperandA::kCopies> seen_;
+    const int output_;
+    const Value *const x_, *const weights_;
+    int line_[OperandA::kCopies];  // where each row's window begins, in values
+  };
+
+  template <int count>
+  P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
+                             const Values<float, count>& sums) const {
+    if (row >= at.num * at.out_pixels() || column >= at.outputs) return;
+    const int first = place.group * at.outputs;
+    const int64_t to = int64_t{row} * at.num_output + first;
+    Values<float, count> scale = {}, shift = {};
+    Values<Value, count> residual = {}, values;
+    if (epilogue.scale) {
+      scale = Read<whole, count>(epilogue.scale + first, column, 0, at.outputs);
+    }
+    if (epilogue.shift) {
+      shift = Read<whole, count>(epilogue.shift + first, column, 0, at.outputs);
+    }
+    if (epilogue.residual) {
+      residual =
+          Read<whole, count>(epilogue.residual + to, column, 0, at.outputs);
+    }
+    P3D_UNROLL
+    for (int i = 0; i < count; ++i) {
+      values.v[i] = epilogue.Of(sums.v[i], scale.v[i], shift.v[i],
+                                static_cast<float>(residual.v[i]));
+    }
+    Write<whole>(values, false, y + to, column, at.outputs);
+  }
+};
+
+template <typename Value, int rows, int columns, bool whole>
+struct ForwardMma {
+  using Call = ForwardCall<Value>;
+  using Job = ForwardMmaJob<Value, rows, columns, whole>;
+
+  static TileGrid Grid(const ConvShape& shape) {
+    return MmaGrid(rows, columns, shape.num * shape.out_pixels(),
+                   shape.num_output / shape.group, shape.group);
+  }
+  static Problem<int> At(const ConvShape& shape) {
+    const auto at = ThreeAxes<int>(shape);
+    return whole ? at : Folded(at);
+  }
+  static bool Can(const Call& call) {
+    const ConvShape& shape = call.shape;
+    const Epilogue<Value>& epilogue = call.epilogue;
+    return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
+           Grid(shape).blocks() <= kMaxTiles &&
+           SeenRows<ToInput, 1>::Can(At(shape)) &&
+           (!whole ||
+            (InParts(shape, Job::Reader::OperandA::kPiece) && Aligned(call.x) &&
+             Aligned(call.weights) && Aligned(call.y) &&
+             Aligned(epilogue.scale) && Aligned(epilogue.shift) &&
+             Aligned(epilogue.residual))) &&
+           HasMma<Value>();
+  }
+  static bool Suits(const Call& call) {
+    const ConvShape& shape = call.shape;
+    return MmaSuits(rows, columns, Grid(shape), shape.num * shape.out_pixels(),
+                    shape.num_output / shape.group);
+  }
+  static void Launch(CUstream_st* stream, const Call& call) {
+    const TileGrid grid = Grid(call.shape);
+    MakeMmaTiles(stream, "Convolve", grid.blocks(),
+                 MmaTiles<Value, rows, columns, whole, Job>{
+                     {grid, At(call.shape), call.x, call.weights, call.epilogue,
+                      call.y}});
+  }
+};
+
 template <typename Value>
 struct ForwardLoops {
   Problem<int64_t> at;
@@ -196,21 +339,42 @@ const Candidates<ForwardCall<double>>& All() {
   return table;
 }
 
+static void LaunchForwardFloats(CUstream_st* stream,
+                                const ForwardCall<Tf32>& call) {
+  const Epilogue<Tf32>& from = call.epilogue;
+  Epilogue<float> epilogue;
+  epilogue.scale = from.scale;
+  epilogue.shift = from.shift;
+  epilogue.inner_relu = from.inner_relu;
+  epilogue.residual = reinterpret_cast<const float*>(from.residual);
+  epilogue.alpha = from.alpha;
+  epilogue.beta = from.beta;
+  epilogue.outer_relu = from.outer_relu;
+  const ForwardCall<float> floats = {
+      call.shape, reinterpret_cast<const float*>(call.x),
+      reinterpret_cast<const float*>(call.weights), epilogue,
+      reinterpret_cast<float*>(call.y)};
+  Chosen(floats).launch(stream, floats);
+}
+
 template <>
 const Candidates<ForwardCall<Bf16>>& All() {
-  static const auto table = NarrowTable(LaunchForwardLoops<Bf16>);
+  static const auto table =
+      NarrowTable<ForwardMma, Bf16>(LaunchForwardLoops<Bf16>);
   return table;
 }
 
 template <>
 const Candidates<ForwardCall<Fp16>>& All() {
-  static const auto table = NarrowTable(LaunchForwardLoops<Fp16>);
+  static const auto table =
+      NarrowTable<ForwardMma, Fp16>(LaunchForwardLoops<Fp16>);
   return table;
 }
 
 template <>
 const Candidates<ForwardCall<Tf32>>& All() {
-  static const auto table = NarrowTable(LaunchForwardLoops<Tf32>);
+  static const auto table = NarrowTable<ForwardMma, Tf32>(
+      LaunchForwardLoops<Tf32>, {Floats(LaunchForwardFloats)});
   return table;
 }
 

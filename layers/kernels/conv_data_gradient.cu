@@ -3,8 +3,10 @@
 // The header that this file implements comes first.
 #include "kernels/conv_candidate_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
+#include "kernels/conv_seen_cuda.hpp"
 #include "kernels/conv_tile_cuda.hpp"
 #include "kernels/cuda_launch.hpp"
+#include "kernels/mma_tile_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -130,6 +132,110 @@ struct DataGradientTiles {
   }
 };
 
+// The same on tensor cores.
+template <typename Value, int rows, int columns, bool whole>
+struct DataGradientMmaJob {
+  using Out = Value;
+  TileGrid grid;
+  Problem<int> at;
+  const Value *dy, *weights;
+  bool add;
+  Value* dx;
+
+  class Reader {
+   public:
+    using OperandA = Operand<Value, rows, true>;
+    using OperandB = Operand<Value, columns, false>;
+
+    P3D_HOST_DEVICE Reader(const DataGradientMmaJob& job, int row, int column,
+                           const TilePlace& place, int lane)
+        : at_(job.at),
+          along_a_(at_.outputs, OperandA::First(lane)),
+          along_b_(at_.outputs, OperandB::Line(lane)),
+          seen_(at_, row + OperandA::Line(lane), OperandA::kApart),
+          input_(column + OperandB::First(lane)) {
+      const int first = place.group * at_.outputs;
+      dy_ = job.dy + first;
+      weights_ = job.weights + int64_t{first} * at_.taps() * at_.inputs;
+      along_a_.Add(at_, 0);
+      along_b_.Add(at_, 0);
+      seen_.Aim(at_, along_a_.tap());
+    }
+
+    P3D_HOST_DEVICE int slabs() const {
+      return SlabsAlong(at_, at_.outputs, OperandA::kPiece, OperandA::kDepth);
+    }
+    P3D_HOST_DEVICE Piece<Value> A(int i) const {
+      return {dy_ + int64_t{seen_.At(i)} * at_.num_output, along_a_.first(), 0,
+              seen_.Sees(i) ? at_.outputs : 0};
+    }
+    P3D_HOST_DEVICE Piece<Value> B(int) {
+      const int o = along_b_.first();
+      const bool has = o < at_.outputs && along_b_.tap().l < at_.l.kernel;
+      const Value* row =
+          weights_ + (o * at_.taps() + along_b_.tap().index) * at_.inputs;
+      along_b_.Add(at_, OperandB::kApart);
+      return {row, input_, 0, has ? at_.inputs : 0};
+    }
+    P3D_HOST_DEVICE void Next() {
+      if (along_a_.Add(at_, OperandA::kDepth)) seen_.Aim(at_, along_a_.tap());
+    }
+
+   private:
+    const Problem<int>& at_;
+    Along<OperandA::kPiece> along_a_, along_b_;
+    SeenRows<ToOutput, OperandA::kCopies> seen_;
+    const int input_;
+    const Value *dy_, *weights_;
+  };
+
+  template <int count>
+  P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
+                             const Values<float, count>& sums) const {
+    if (row >= at.num * at.in_pixels() || column >= at.inputs) return;
+    Value* to = dx + int64_t{row} * at.channels + place.group * at.inputs;
+    Values<Value, count> old = {}, values;
+    if (add) old = Read<whole, count>(to, column, 0, at.inputs);
+    P3D_UNROLL
+    for (int i = 0; i < count; ++i)
+      values.v[i] = add ? old.v[i] + sums.v[i] : sums.v[i];
+    Write<whole>(values, false, to, column, at.inputs);
+  }
+};
+
+template <typename Value, int rows, int columns, bool whole>
+struct DataGradientMma {
+  using Call = DataGradientCall<Value>;
+  using Job = DataGradientMmaJob<Value, rows, columns, whole>;
+
+  static TileGrid Grid(const ConvShape& shape) {
+    return MmaGrid(rows, columns, shape.num * shape.in_pixels(),
+                   shape.channels / shape.group, shape.group);
+  }
+  static bool Can(const Call& call) {
+    const ConvShape& shape = call.shape;
+    return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
+           Grid(shape).blocks() <= kMaxTiles &&
+           SeenRows<ToOutput, 1>::Can(ThreeAxes<int>(shape)) &&
+           (!whole ||
+            (InParts(shape, Job::Reader::OperandA::kPiece) &&
+             Aligned(call.dy) && Aligned(call.weights) && Aligned(call.dx))) &&
+           HasMma<Value>();
+  }
+  static bool Suits(const Call& call) {
+    const ConvShape& shape = call.shape;
+    return MmaSuits(rows, columns, Grid(shape), shape.num * shape.in_pixels(),
+                    shape.channels / shape.group);
+  }
+  static void Launch(CUstream_st* stream, const Call& call) {
+    const TileGrid grid = Grid(call.shape);
+    MakeMmaTiles(stream, "ConvDataGradient", grid.blocks(),
+                 MmaTiles<Value, rows, columns, whole, Job>{
+                     {grid, ThreeAxes<int>(call.shape), call.dy, call.weights,
+                      call.add, call.dx}});
+  }
+};
+
 // The outputs [begin, end) of an axis.
 struct Outputs {
   int64_t begin, end;
@@ -221,21 +327,33 @@ const Candidates<DataGradientCall<double>>& All() {
   return table;
 }
 
+static void LaunchDataGradientFloats(CUstream_st* stream,
+                                     const DataGradientCall<Tf32>& call) {
+  const DataGradientCall<float> floats = {
+      call.shape, reinterpret_cast<const float*>(call.dy),
+      reinterpret_cast<const float*>(call.weights), call.add,
+      reinterpret_cast<float*>(call.dx)};
+  Chosen(floats).launch(stream, floats);
+}
+
 template <>
 const Candidates<DataGradientCall<Bf16>>& All() {
-  static const auto table = NarrowTable(LaunchDataGradientLoops<Bf16>);
+  static const auto table =
+      NarrowTable<DataGradientMma, Bf16>(LaunchDataGradientLoops<Bf16>);
   return table;
 }
 
 template <>
 const Candidates<DataGradientCall<Fp16>>& All() {
-  static const auto table = NarrowTable(LaunchDataGradientLoops<Fp16>);
+  static const auto table =
+      NarrowTable<DataGradientMma, Fp16>(LaunchDataGradientLoops<Fp16>);
   return table;
 }
 
 template <>
 const Candidates<DataGradientCall<Tf32>>& All() {
-  static const auto table = NarrowTable(LaunchDataGradientLoops<Tf32>);
+  static const auto table = NarrowTable<DataGradientMma, Tf32>(
+      LaunchDataGradientLoops<Tf32>, {Floats(LaunchDataGradientFloats)});
   return table;
 }
 
