@@ -142,6 +142,7 @@ struct ForwardTiles {
 template <typename Value, int rows, int columns, bool whole>
 struct ForwardMmaJob {
   using Out = Value;
+  static constexpr int kOut = 16 / sizeof(Out);
   TileGrid grid;
   Problem<int> at;
   const Value *x, *weights;
@@ -212,30 +213,44 @@ struct ForwardMmaJob {
     int line_[OperandA::kCopies];  // where each row's window begins, in values
   };
 
-  template <int count>
+  struct OfColumn {
+    P3D_HOST_DEVICE OfColumn(const ForwardMmaJob& job, const TilePlace& place,
+                             int column)
+        : scale{}, shift{} {
+      const int outputs = job.at.outputs, first = place.group * outputs;
+      const Epilogue<Value>& from = job.epilogue;
+      if (from.scale)
+        scale = Read<whole, kOut>(from.scale + first, column, 0, outputs);
+      if (from.shift)
+        shift = Read<whole, kOut>(from.shift + first, column, 0, outputs);
+    }
+    Values<float, kOut> scale, shift;
+  };
+
+  P3D_HOST_DEVICE Values<Value, kOut> Old(const TilePlace& place, int row,
+                                          int column) const {
+    const bool has = epilogue.residual && row < at.num * at.out_pixels();
+    return Read<whole, kOut>(epilogue.residual + First(place, row), column, 0,
+                             has ? at.outputs : 0);
+  }
+
   P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
-                             const Values<float, count>& sums) const {
+                             const OfColumn& of_column,
+                             const Values<float, kOut>& sums,
+                             const Values<Value, kOut>& old) const {
     if (row >= at.num * at.out_pixels() || column >= at.outputs) return;
-    const int first = place.group * at.outputs;
-    const int64_t to = int64_t{row} * at.num_output + first;
-    Values<float, count> scale = {}, shift = {};
-    Values<Value, count> residual = {}, values;
-    if (epilogue.scale) {
-      scale = Read<whole, count>(epilogue.scale + first, column, 0, at.outputs);
-    }
-    if (epilogue.shift) {
-      shift = Read<whole, count>(epilogue.shift + first, column, 0, at.outputs);
-    }
-    if (epilogue.residual) {
-      residual =
-          Read<whole, count>(epilogue.residual + to, column, 0, at.outputs);
-    }
+    Values<Value, kOut> values;
     P3D_UNROLL
-    for (int i = 0; i < count; ++i) {
-      values.v[i] = epilogue.Of(sums.v[i], scale.v[i], shift.v[i],
-                                static_cast<float>(residual.v[i]));
+    for (int i = 0; i < kOut; ++i) {
+      values.v[i] = epilogue.Of(sums.v[i], of_column.scale.v[i],
+                                of_column.shift.v[i], old.v[i]);
     }
-    Write<whole>(values, false, y + to, column, at.outputs);
+    Write<whole>(values, false, y + First(place, row), column, at.outputs);
+  }
+
+  // Where the group's outputs of a pixel begin.
+  P3D_HOST_DEVICE int64_t First(const TilePlace& place, int row) const {
+    return int64_t{row} * at.num_output + place.group * at.outputs;
   }
 };
 

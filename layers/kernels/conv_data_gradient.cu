@@ -136,6 +136,7 @@ struct DataGradientTiles {
 template <typename Value, int rows, int columns, bool whole>
 struct DataGradientMmaJob {
   using Out = Value;
+  static constexpr int kOut = 16 / sizeof(Out);
   TileGrid grid;
   Problem<int> at;
   const Value *dy, *weights;
@@ -189,17 +190,32 @@ struct DataGradientMmaJob {
     const Value *dy_, *weights_;
   };
 
-  template <int count>
+  struct OfColumn {
+    P3D_HOST_DEVICE OfColumn(const DataGradientMmaJob&, const TilePlace&, int) {
+    }
+  };
+
+  P3D_HOST_DEVICE Values<Value, kOut> Old(const TilePlace& place, int row,
+                                          int column) const {
+    const bool has = add && row < at.num * at.in_pixels();
+    return Read<whole, kOut>(dx + First(place, row), column, 0,
+                             has ? at.inputs : 0);
+  }
+
   P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
-                             const Values<float, count>& sums) const {
+                             const OfColumn&, const Values<float, kOut>& sums,
+                             const Values<Value, kOut>& old) const {
     if (row >= at.num * at.in_pixels() || column >= at.inputs) return;
-    Value* to = dx + int64_t{row} * at.channels + place.group * at.inputs;
-    Values<Value, count> old = {}, values;
-    if (add) old = Read<whole, count>(to, column, 0, at.inputs);
+    Values<Value, kOut> values;
     P3D_UNROLL
-    for (int i = 0; i < count; ++i)
+    for (int i = 0; i < kOut; ++i)
       values.v[i] = add ? old.v[i] + sums.v[i] : sums.v[i];
-    Write<whole>(values, false, to, column, at.inputs);
+    Write<whole>(values, false, dx + First(place, row), column, at.inputs);
+  }
+
+  // Where the group's inputs of a pixel begin.
+  P3D_HOST_DEVICE int64_t First(const TilePlace& place, int row) const {
+    return int64_t{row} * at.channels + place.group * at.inputs;
   }
 };
 

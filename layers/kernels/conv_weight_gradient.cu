@@ -271,15 +271,36 @@ struct WeightGradientMmaJob {
     const int first_input_;
   };
 
-  template <int count>
-  P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
-                             const Values<float, count>& sums) const {
-    const Column<Reader::OperandB::kPiece> at_column(at, column);
-    if (row >= at.outputs || at_column.tap.l >= at.l.kernel) return;
-    const int64_t o =
-        int64_t{place.slice} * at.num_output + place.group * at.outputs + row;
-    float* to = dw + (o * at.taps() + at_column.tap.index) * at.inputs;
-    Write<whole>(sums, add, to, at_column.input, at.inputs);
+  // Whose column it is, and where its weights of the first output are.
+  struct OfColumn {
+    P3D_HOST_DEVICE OfColumn(const WeightGradientMmaJob& job,
+                             const TilePlace& place, int column)
+        : column(job.at, column),
+          first(job.dw + First(job.at, place) +
+                int64_t{this->column.tap.index} * job.at.inputs) {}
+    Column<Reader::OperandB::kPiece> column;
+    float* first;
+
+   private:
+    static P3D_HOST_DEVICE int64_t First(const Problem<int>& at,
+                                         const TilePlace& place) {
+      const int64_t o =
+          int64_t{place.slice} * at.num_output + place.group * at.outputs;
+      return o * at.taps() * at.inputs;
+    }
+  };
+
+  P3D_HOST_DEVICE Values<float, 4> Old(const TilePlace&, int, int) const {
+    return {};
+  }
+
+  P3D_HOST_DEVICE void Store(const TilePlace&, int row, int,
+                             const OfColumn& of_column, const Four<float>& sums,
+                             const Four<float>&) const {
+    const auto& column = of_column.column;
+    if (row >= at.outputs || column.tap.l >= at.l.kernel) return;
+    float* to = of_column.first + int64_t{row} * at.taps() * at.inputs;
+    Write<whole>(sums, add, to, column.input, at.inputs);
   }
 };
 

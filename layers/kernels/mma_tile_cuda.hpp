@@ -121,11 +121,14 @@ struct MmaTiles {
   // What fits into 48 KiB of shared memory.
   static constexpr int kStages = rows + columns > 192 ? 3 : 4;
   // On a multiprocessor, whose registers they share.
-  static constexpr int kBlocks = rows + columns > 192   ? 2
-                                 : rows + columns > 128 ? 3
-                                                        : 4;
+  static constexpr int kBlocks = rows + columns > 192             ? 2
+                                 : rows + columns > 128 || !whole ? 3
+                                                                  : 4;
   static constexpr int kM = rows / 32, kN = columns / 16;  // products of a warp
+  // Results are stored 16 bytes at a time: so many a line of Sums, and a lane.
   static constexpr int kOut = 16 / sizeof(typename Job::Out);
+  static constexpr int kInLine = columns / kOut;
+  static constexpr int kStores = 32 * kInLine / kMmaLanes;
 
   struct Stage {
     OperandA a;
@@ -226,14 +229,22 @@ struct MmaTiles {
       }
     }
 
+    // Reads what results are made of as well: its latency is not to be waited
+    // for after the sums are there.
+    P3D_HOST_DEVICE void ReadOld(int m) {
+      P3D_UNROLL
+      for (int i = 0; i < kStores; ++i)
+        old_[i] = job_.Old(place_, RowOf(m, i), ColumnOf());
+    }
+
     P3D_HOST_DEVICE void StoreSums(int m, const Sums& sums) const {
-      constexpr int kInRow = columns / kOut;
-      const int column = thread_ % kInRow * kOut;
-      for (int r = thread_ / kInRow; r < 32; r += kMmaLanes / kInRow) {
-        job_.Store(
-            place_, row_ + r / 16 * (rows / 2) + m * 16 + r % 16,
-            column_ + column,
-            *reinterpret_cast<const Values<float, kOut>*>(&sums.v[r][column]));
+      const typename Job::OfColumn of_column(job_, place_, ColumnOf());
+      P3D_UNROLL
+      for (int i = 0; i < kStores; ++i) {
+        job_.Store(place_, RowOf(m, i), ColumnOf(), of_column,
+                   *reinterpret_cast<const Values<float, kOut>*>(
+                       &sums.v[LineOf(i)][ColumnOf() - column_]),
+                   old_[i]);
       }
     }
 
@@ -242,6 +253,17 @@ struct MmaTiles {
     struct alignas(8) Two {
       float a, b;
     };
+
+    // Where results that this thread stores lie, in Sums and in all.
+    P3D_HOST_DEVICE int LineOf(int i) const {
+      return thread_ / kInLine + i * (kMmaLanes / kInLine);
+    }
+    P3D_HOST_DEVICE int RowOf(int m, int i) const {
+      return row_ + LineOf(i) / 16 * (rows / 2) + m * 16 + LineOf(i) % 16;
+    }
+    P3D_HOST_DEVICE int ColumnOf() const {
+      return column_ + thread_ % kInLine * kOut;
+    }
 
     template <typename Operand>
     P3D_HOST_DEVICE Held* To(Operand* operand, int copy) const {
@@ -275,6 +297,7 @@ struct MmaTiles {
     const int thread_, lane_, warp_row_, warp_column_;
     Held held_a_[OperandA::kCopies], held_b_[OperandB::kCopies];
     FragmentC sums_[kM][kN] = {};
+    Values<typename Job::Out, kOut> old_[kStores];
   };
 
   Job job;
@@ -306,26 +329,21 @@ P3D_HOST_DEVICE void MakeMmaTile(Block* block) {
   using Tiles = typename Block::Tiles;
   constexpr int kAhead = Tiles::kStages - 1;
   const int slabs = block->slabs();
-  P3D_UNROLL
-  for (int slab = 0; slab < kAhead; ++slab) {
-    if (slab < slabs) {
-      block->Fetch(slab);
-      block->Put(slab);
+  for (int slab = -kAhead; slab < slabs; ++slab) {
+    if (slab >= 0) {
+      AwaitBatches<kAhead - 1>();
+      block->Wait();
     }
-    EndBatch();
-  }
-  for (int slab = 0; slab < slabs; ++slab) {
-    AwaitBatches<kAhead - 1>();
-    block->Wait();
     const int next = slab + kAhead;
     if (next < slabs) block->Fetch(next % Tiles::kStages);
     EndBatch();
-    block->Multiply(slab % Tiles::kStages);
+    if (slab >= 0) block->Multiply(slab % Tiles::kStages);
     if (next < slabs) block->Put(next % Tiles::kStages);
   }
   AwaitBatches<0>();
   P3D_UNROLL
   for (int m = 0; m < Tiles::kM; ++m) {
+    block->ReadOld(m);
     block->Wait();
     block->PutSums(m);
     block->Wait();
@@ -354,6 +372,7 @@ class MmaBlock {
       lane_.Multiply(&fragments);
     }
   }
+  __device__ void ReadOld(int m) { lane_.ReadOld(m); }
   __device__ void PutSums(int m) { lane_.PutSums(m, &shared_->sums); }
   __device__ void StoreSums(int m) { lane_.StoreSums(m, shared_->sums); }
 
@@ -416,6 +435,9 @@ class MmaBlock {
         for (int i = 0; i < 32; ++i) lanes[i].Multiply(warp);
       }
     }
+  }
+  void ReadOld(int m) {
+    for (Lane& lane : lanes_) lane.ReadOld(m);
   }
   void PutSums(int m) {
     Forget(&shared_.sums);
