@@ -188,8 +188,9 @@ struct ForwardMmaJob {
     P3D_HOST_DEVICE Piece<Value> B(int i) const {
       const int o = output_ + i * OperandB::kApart;
       const bool has = o < at_.outputs && along_.tap().l < at_.l.kernel;
-      return {weights_ + (o * at_.taps() + along_.tap().index) * at_.inputs,
-              along_.first(), 0, has ? at_.inputs : 0};
+      const int place = o * at_.taps() + along_.tap().index;
+      return {weights_ + int64_t{place} * at_.inputs, along_.first(), 0,
+              has ? at_.inputs : 0};
     }
     P3D_HOST_DEVICE void Next() {
       if (along_.Add(at_, OperandA::kDepth)) seen_.Aim(at_, along_.tap());

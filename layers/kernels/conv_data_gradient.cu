@@ -151,41 +151,51 @@ struct DataGradientMmaJob {
     P3D_HOST_DEVICE Reader(const DataGradientMmaJob& job, int row, int column,
                            const TilePlace& place, int lane)
         : at_(job.at),
-          along_a_(at_.outputs, OperandA::First(lane)),
-          along_b_(at_.outputs, OperandB::Line(lane)),
+          along_(at_.outputs, OperandA::First(lane)),
           seen_(at_, row + OperandA::Line(lane), OperandA::kApart),
+          width_(along_.width()),
+          output_b_(OperandB::Line(lane)),
           input_(column + OperandB::First(lane)) {
       const int first = place.group * at_.outputs;
       dy_ = job.dy + first;
       weights_ = job.weights + int64_t{first} * at_.taps() * at_.inputs;
-      along_a_.Add(at_, 0);
-      along_b_.Add(at_, 0);
-      seen_.Aim(at_, along_a_.tap());
+      along_.Add(at_, 0);
+      AddB(0);
+      seen_.Aim(at_, along_.tap());
     }
 
     P3D_HOST_DEVICE int slabs() const {
       return SlabsAlong(at_, at_.outputs, OperandA::kPiece, OperandA::kDepth);
     }
     P3D_HOST_DEVICE Piece<Value> A(int i) const {
-      return {dy_ + int64_t{seen_.At(i)} * at_.num_output, along_a_.first(), 0,
+      return {dy_ + int64_t{seen_.At(i)} * at_.num_output, along_.first(), 0,
               seen_.Sees(i) ? at_.outputs : 0};
     }
     P3D_HOST_DEVICE Piece<Value> B(int) {
-      const int o = along_b_.first();
-      const bool has = o < at_.outputs && along_b_.tap().l < at_.l.kernel;
+      const bool has = output_b_ < at_.outputs && tap_b_ < at_.taps();
       const Value* row =
-          weights_ + (o * at_.taps() + along_b_.tap().index) * at_.inputs;
-      along_b_.Add(at_, OperandB::kApart);
+          weights_ + int64_t{output_b_ * at_.taps() + tap_b_} * at_.inputs;
+      AddB(OperandB::kApart);
       return {row, input_, 0, has ? at_.inputs : 0};
     }
     P3D_HOST_DEVICE void Next() {
-      if (along_a_.Add(at_, OperandA::kDepth)) seen_.Aim(at_, along_a_.tap());
+      if (along_.Add(at_, OperandA::kDepth)) seen_.Aim(at_, along_.tap());
     }
 
    private:
+    P3D_HOST_DEVICE void AddB(int outputs) {
+      output_b_ += outputs;
+      while (output_b_ >= width_) {
+        output_b_ -= width_;
+        ++tap_b_;
+      }
+    }
+
     const Problem<int>& at_;
-    Along<OperandA::kPiece> along_a_, along_b_;
+    Along<OperandA::kPiece> along_;
     SeenRows<ToOutput, OperandA::kCopies> seen_;
+    const int width_;  // outputs, filled up to whole pieces
+    int output_b_, tap_b_ = 0;
     const int input_;
     const Value *dy_, *weights_;
   };

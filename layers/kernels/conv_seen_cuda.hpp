@@ -120,6 +120,7 @@ class Along {
     } while (first_ >= width_);
     return true;
   }
+  P3D_HOST_DEVICE int width() const { return width_; }  // places of a tap
   P3D_HOST_DEVICE const Tap& tap() const { return tap_; }
   P3D_HOST_DEVICE int first() const { return first_; }  // channel
 
