@@ -24,17 +24,20 @@ inline Floats Gaussian(uint64_t seed, int64_t count) {
   return values;
 }
 
-// Throws where a kernel's result is not the CPU's to 1e-4 of the largest value.
-inline void CheckResult(const std::string& name,
-                        const testing::Device<float>& got, const Floats& want) {
-  const Floats values = got.values();
+// Throws where a kernel's result is not the CPU's to `tolerance` of the largest
+// value.
+template <typename Value>
+void CheckResult(const std::string& name, const testing::Device<Value>& got,
+                 const Floats& want, double tolerance = 1e-4) {
+  const std::vector<Value> result = got.values();
+  const Floats values(result.begin(), result.end());
   double error = 0, largest = 0;
   for (size_t i = 0; i < want.size(); ++i) {
     const double distance = std::fabs(values[i] - want[i]);
     error = distance <= error ? error : distance;  // keeps NaN
     largest = std::max<double>(largest, std::fabs(want[i]));
   }
-  p3d::Check(error <= 1e-4 * largest, name, " differs from the CPU's by ",
+  p3d::Check(error <= tolerance * largest, name, " differs from the CPU's by ",
              error, ", where the largest value is ", largest);
 }
 
@@ -63,16 +66,18 @@ double Median(const Launch& launch) {
 }
 
 // Checks `got` against the CPU's result, then times the launch. `work` is in
-// bytes or operations; `unit` is a thousand million of them per second.
-template <typename Launch>
+// bytes or operations; `unit` is a thousand million of them per second. Where
+// `peak` is above zero, the share of so many is printed as well.
+template <typename Value, typename Launch>
 void Report(const std::string& name, double work, const char* unit,
-            const testing::Device<float>& got, const Floats& want,
-            const Launch& launch) {
+            const testing::Device<Value>& got, const Floats& want,
+            const Launch& launch, double tolerance = 1e-4, double peak = 0) {
   launch();
-  CheckResult(name, got, want);
-  const double ms = Median(launch);
-  std::printf("%-62s %9.4f ms %7.0f %s\n", name.c_str(), ms, work / ms * 1e-6,
-              unit);
+  CheckResult(name, got, want, tolerance);
+  const double ms = Median(launch), rate = work / ms * 1e-6;
+  std::printf("%-67s %9.4f ms %7.0f %s", name.c_str(), ms, rate, unit);
+  if (peak > 0) std::printf(" %3.0f %%", 100 * rate / peak);
+  std::printf("\n");
 }
 
 }  // namespace bench

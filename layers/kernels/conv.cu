@@ -3,9 +3,11 @@
 // The header that this file implements comes first.
 #include "kernels/conv_candidate_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
+#include "kernels/conv_seen_cuda.hpp"
 #include "kernels/conv_slices_cuda.hpp"
 #include "kernels/conv_tile_cuda.hpp"
 #include "kernels/cuda_launch.hpp"
+#include "kernels/mma_tile_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -180,6 +182,163 @@ struct ForwardTiles {
   }
 };
 
+// The same on tensor cores.
+template <typename Value, int rows, int columns, bool whole>
+struct ForwardMmaJob {
+  using Out = Value;
+  static constexpr int kOut = 16 / sizeof(Out);
+  TileGrid grid;
+  Problem<int> at;
+  const Value *x, *weights;
+  Epilogue<Value> epilogue;
+  Value* y;
+
+  class Reader {
+   public:
+    using OperandA = Operand<Value, rows, true>;
+    using OperandB = Operand<Value, columns, true>;
+
+    P3D_HOST_DEVICE Reader(const ForwardMmaJob& job, int row, int column,
+                           const TilePlace& place, int lane)
+        : at_(job.at),
+          along_(at_.inputs, OperandA::First(lane)),
+          seen_(at_, row + OperandA::Line(lane), OperandA::kApart, whole),
+          output_(column + OperandB::Line(lane)),
+          x_(job.x + place.group * at_.inputs),
+          weights_(job.weights + int64_t{place.group} * at_.outputs *
+                                     at_.taps() * at_.inputs) {
+      if (!whole) {
+        for (int i = 0; i < OperandA::kCopies; ++i) {
+          const int p =
+              (row + OperandA::Line(lane) + i * OperandA::kApart) % at_.w.out;
+          line_[i] = ToInput::Start(at_.w, p) * at_.channels +
+                     place.group * at_.inputs;
+        }
+      }
+      along_.Add(at_, 0);
+      seen_.Aim(at_, along_.tap());
+    }
+
+    P3D_HOST_DEVICE int slabs() const {
+      return SlabsAlong(at_, at_.inputs, OperandA::kPiece, OperandA::kDepth);
+    }
+    P3D_HOST_DEVICE Piece<Value> A(int i) const {
+      const Value* row = x_ + int64_t{seen_.At(i)} * at_.channels;
+      Piece<Value> piece = {row, along_.first(), 0,
+                            seen_.Sees(i) ? at_.inputs : 0};
+      if (!whole) Cut(i, &piece);
+      return piece;
+    }
+    P3D_HOST_DEVICE Piece<Value> B(int i) const {
+      const int o = output_ + i * OperandB::kApart;
+      const bool has = o < at_.outputs && along_.tap().l < at_.l.kernel;
+      const int place = o * at_.taps() + along_.tap().index;
+      return {weights_ + int64_t{place} * at_.inputs, along_.first(), 0,
+              has ? at_.inputs : 0};
+    }
+    P3D_HOST_DEVICE void Next() {
+      if (along_.Add(at_, OperandA::kDepth)) seen_.Aim(at_, along_.tap());
+    }
+
+   private:
+    // To what lies within the line of the image: the taps along w may be one.
+    P3D_HOST_DEVICE void Cut(int i, Piece<Value>* piece) const {
+      const int place =
+          line_[i] + ToInput::Shift(at_.w, along_.tap().w) * at_.channels;
+      const int left = at_.w.in * at_.channels - place;
+      piece->begin = -place;
+      piece->end = left < piece->end ? left : piece->end;
+    }
+
+    const Problem<int>& at_;
+    Along<OperandA::kPiece> along_;
+    SeenRows<ToInput, OperandA::kCopies> seen_;
+    const int output_;
+    const Value *const x_, *const weights_;
+    int line_[OperandA::kCopies];  // where each row's window begins, in values
+  };
+
+  struct OfColumn {
+    P3D_HOST_DEVICE OfColumn(const ForwardMmaJob& job, const TilePlace& place,
+                             int column)
+        : scale{}, shift{} {
+      const int outputs = job.at.outputs, first = place.group * outputs;
+      const Epilogue<Value>& from = job.epilogue;
+      if (from.scale)
+        scale = Read<whole, kOut>(from.scale + first, column, 0, outputs);
+      if (from.shift)
+        shift = Read<whole, kOut>(from.shift + first, column, 0, outputs);
+    }
+    Values<float, kOut> scale, shift;
+  };
+
+  P3D_HOST_DEVICE Values<Value, kOut> Old(const TilePlace& place, int row,
+                                          int column) const {
+    const bool has = epilogue.residual && row < at.num * at.out_pixels();
+    return Read<whole, kOut>(epilogue.residual + First(place, row), column, 0,
+                             has ? at.outputs : 0);
+  }
+
+  P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
+                             const OfColumn& of_column,
+                             const Values<float, kOut>& sums,
+                             const Values<Value, kOut>& old) const {
+    if (row >= at.num * at.out_pixels() || column >= at.outputs) return;
+    Values<Value, kOut> values;
+    P3D_UNROLL
+    for (int i = 0; i < kOut; ++i) {
+      values.v[i] = epilogue.Of(sums.v[i], of_column.scale.v[i],
+                                of_column.shift.v[i], old.v[i]);
+    }
+    Write<whole>(values, false, y + First(place, row), column, at.outputs);
+  }
+
+  // Where the group's outputs of a pixel begin.
+  P3D_HOST_DEVICE int64_t First(const TilePlace& place, int row) const {
+    return int64_t{row} * at.num_output + place.group * at.outputs;
+  }
+};
+
+template <typename Value, int rows, int columns, bool whole>
+struct ForwardMma {
+  using Call = ForwardCall<Value>;
+  using Job = ForwardMmaJob<Value, rows, columns, whole>;
+
+  static TileGrid Grid(const ConvShape& shape) {
+    return MmaGrid(rows, columns, shape.num * shape.out_pixels(),
+                   shape.num_output / shape.group, shape.group);
+  }
+  static Problem<int> At(const ConvShape& shape) {
+    const auto at = ThreeAxes<int>(shape);
+    return whole ? at : Folded(at);
+  }
+  static bool Can(const Call& call) {
+    const ConvShape& shape = call.shape;
+    const Epilogue<Value>& epilogue = call.epilogue;
+    return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
+           Grid(shape).blocks() <= kMaxTiles &&
+           SeenRows<ToInput, 1>::Can(At(shape)) &&
+           (!whole ||
+            (InParts(shape, Job::Reader::OperandA::kPiece) && Aligned(call.x) &&
+             Aligned(call.weights) && Aligned(call.y) &&
+             Aligned(epilogue.scale) && Aligned(epilogue.shift) &&
+             Aligned(epilogue.residual))) &&
+           HasMma<Value>();
+  }
+  static bool Suits(const Call& call) {
+    const ConvShape& shape = call.shape;
+    return MmaSuits(rows, columns, Grid(shape), shape.num * shape.out_pixels(),
+                    shape.num_output / shape.group);
+  }
+  static void Launch(CUstream_st* stream, const Call& call) {
+    const TileGrid grid = Grid(call.shape);
+    MakeMmaTiles(stream, "Convolve", grid.blocks(),
+                 MmaTiles<Value, rows, columns, whole, Job>{
+                     {grid, At(call.shape), call.x, call.weights, call.epilogue,
+                      call.y}});
+  }
+};
+
 template <typename Value>
 struct ForwardLoops {
   Problem<int64_t> at;
@@ -246,21 +405,38 @@ const Candidates<ForwardCall<double>>& All() {
   return table;
 }
 
+static void LaunchForwardFloats(CUstream_st* stream,
+                                const ForwardCall<Tf32>& call) {
+  const float* residual =
+      reinterpret_cast<const float*>(call.epilogue.residual);
+  const ForwardCall<float> floats = {
+      call.shape,
+      reinterpret_cast<const float*>(call.x),
+      reinterpret_cast<const float*>(call.weights),
+      call.epilogue.As<float>(residual),
+      reinterpret_cast<float*>(call.y),
+      call.scratch};
+  Chosen(floats).launch(stream, floats);
+}
+
 template <>
 const Candidates<ForwardCall<Bf16>>& All() {
-  static const auto table = NarrowTable(LaunchForwardLoops<Bf16>);
+  static const auto table =
+      NarrowTable<ForwardMma, Bf16>(LaunchForwardLoops<Bf16>);
   return table;
 }
 
 template <>
 const Candidates<ForwardCall<Fp16>>& All() {
-  static const auto table = NarrowTable(LaunchForwardLoops<Fp16>);
+  static const auto table =
+      NarrowTable<ForwardMma, Fp16>(LaunchForwardLoops<Fp16>);
   return table;
 }
 
 template <>
 const Candidates<ForwardCall<Tf32>>& All() {
-  static const auto table = NarrowTable(LaunchForwardLoops<Tf32>);
+  static const auto table = NarrowTable<ForwardMma, Tf32>(
+      LaunchForwardLoops<Tf32>, {Floats(LaunchForwardFloats)});
   return table;
 }
 

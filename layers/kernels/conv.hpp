@@ -82,10 +82,16 @@ struct Epilogue {
 
   // What becomes of the sum v of channel o, to be stored at y[place].
   P3D_HOST_DEVICE Real operator()(Real v, int64_t o, int64_t place) const {
-    if (scale) v *= scale[o];
-    if (shift) v += shift[o];
+    return Of(v, scale ? scale[o] : Real(1), shift ? shift[o] : Real(0),
+              residual ? residual[place] : Value(0));
+  }
+  // The same, of what was read before where the pointers are not null.
+  P3D_HOST_DEVICE Real Of(Real v, Real scale_o, Real shift_o,
+                          Real residual_there) const {
+    if (scale) v *= scale_o;
+    if (shift) v += shift_o;
     if (inner_relu && v < 0) v = 0;
-    if (residual) v = alpha * v + beta * residual[place];
+    if (residual) v = alpha * v + beta * residual_there;
     return outer_relu && v < 0 ? Real(0) : v;
   }
 

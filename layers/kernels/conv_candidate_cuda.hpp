@@ -60,10 +60,26 @@ Candidates<Call> DoubleTable(void (*loops)(CUstream_st*, const Call&)) {
   return {Entry<Tiles<double, 32, false>>("tiles_32"),
           {"loops", Always<Call>, Always<Call>, loops}};
 }
-// That of an operation on values of fewer digits (see narrow.hpp).
+// That of an operation on values of fewer digits (see narrow.hpp), whose tiles
+// on tensor cores are MmaTiles<Value, rows, columns, in whole pieces>. What
+// those cannot do is left to `others`, if there are any, before the loops.
+template <template <typename, int, int, bool> class MmaTiles, typename Value,
+          typename Call = typename MmaTiles<Value, 64, 64, true>::Call>
+Candidates<Call> NarrowTable(void (*loops)(CUstream_st*, const Call&),
+                             const Candidates<Call>& others = {}) {
+  Candidates<Call> table = {
+      Entry<MmaTiles<Value, 128, 128, true>>("mma_128x128"),
+      Entry<MmaTiles<Value, 128, 64, true>>("mma_128x64"),
+      Entry<MmaTiles<Value, 64, 64, true>>("mma_64x64"),
+      Entry<MmaTiles<Value, 64, 64, false>>("mma_64x64_single")};
+  table.insert(table.end(), others.begin(), others.end());
+  table.push_back({"loops", Always<Call>, Always<Call>, loops});
+  return table;
+}
+// What takes values of Tf32 for floats, which they are as well.
 template <typename Call>
-Candidates<Call> NarrowTable(void (*loops)(CUstream_st*, const Call&)) {
-  return {{"loops", Always<Call>, Always<Call>, loops}};
+Candidate<Call> Floats(void (*launch)(CUstream_st*, const Call&)) {
+  return {"floats", Always<Call>, Always<Call>, launch};
 }
 
 }  // namespace cuda

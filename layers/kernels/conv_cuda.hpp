@@ -20,7 +20,10 @@ namespace cuda {
 //
 // Values are float, double, or of one of the kinds of narrow.hpp. Sums are
 // taken in RealOf<Value>; those of floats with more than about 8000 terms in
-// parts that are joined in double.
+// parts that are joined in double. Those of the kinds of narrow.hpp are floats
+// whatever their length, but for a weight's gradient, whose parts of up to 8192
+// pixels are; tensor cores may cut off what they add. Products of Tf32 have the
+// digits of floats where no tensor core makes them.
 
 // `scratch` is memory for the length of a call, as many values as the functions
 // of that name say, which may be none. Where it is null the first two take sums

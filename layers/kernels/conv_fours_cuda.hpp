@@ -1,7 +1,8 @@
 #ifndef P3D_KERNELS_CONV_FOURS_CUDA_HPP_
 #define P3D_KERNELS_CONV_FOURS_CUDA_HPP_
 
-// Memory four values at a time, as a GPU reads and writes it best.
+// Memory four values at a time, or another number of them that fills 16 bytes,
+// as a GPU reads and writes it best.
 
 #include <cstdint>
 
@@ -11,45 +12,48 @@
 namespace p3d {
 namespace cuda {
 
-template <typename Dtype>
-struct alignas(16) Four {
-  Dtype v[4];
+template <typename Dtype, int count>
+struct alignas(16) Values {
+  Dtype v[count];
 };
+template <typename Dtype>
+using Four = Values<Dtype, 4>;
 
-// Values [first, first + 4) of a row, zeros for those outside [begin, end).
+// Values [first, first + count) of a row, zeros for those outside [begin, end).
 // `whole`: all of them are inside or none is, and they are aligned.
-template <bool whole, typename Dtype>
-P3D_HOST_DEVICE Four<Dtype> Read(const Dtype* row, int first, int begin,
-                                 int end) {
-  Four<Dtype> four = {};
+template <bool whole, int count = 4, typename Dtype>
+P3D_HOST_DEVICE Values<Dtype, count> Read(const Dtype* row, int first,
+                                          int begin, int end) {
+  Values<Dtype, count> values = {};
   if (whole) {
     if (first >= begin && first < end)
-      four = *reinterpret_cast<const Four<Dtype>*>(row + first);
+      values = *reinterpret_cast<const Values<Dtype, count>*>(row + first);
   } else {
     P3D_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      if (first + i >= begin && first + i < end) four.v[i] = row[first + i];
+    for (int i = 0; i < count; ++i) {
+      if (first + i >= begin && first + i < end) values.v[i] = row[first + i];
     }
   }
-  return four;
+  return values;
 }
 
-// The other way round: row[first + i] = four.v[i], or +=, where that is before
-// the end.
-template <bool whole, typename Dtype>
-P3D_HOST_DEVICE void Write(Four<Dtype> four, bool add, Dtype* row, int first,
-                           int end) {
+// The other way round: row[first + i] = values.v[i], or +=, where that is
+// before the end.
+template <bool whole, typename Dtype, int count>
+P3D_HOST_DEVICE void Write(Values<Dtype, count> values, bool add, Dtype* row,
+                           int first, int end) {
   if (add) {
-    const Four<Dtype> old = Read<whole>(row, first, 0, end);
+    const Values<Dtype, count> old = Read<whole, count>(row, first, 0, end);
     P3D_UNROLL
-    for (int i = 0; i < 4; ++i) four.v[i] += old.v[i];
+    for (int i = 0; i < count; ++i) values.v[i] = values.v[i] + old.v[i];
   }
   if (whole) {
-    if (first < end) *reinterpret_cast<Four<Dtype>*>(row + first) = four;
+    if (first < end)
+      *reinterpret_cast<Values<Dtype, count>*>(row + first) = values;
   } else {
     P3D_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      if (first + i < end) row[first + i] = four.v[i];
+    for (int i = 0; i < count; ++i) {
+      if (first + i < end) row[first + i] = values.v[i];
     }
   }
 }
@@ -59,11 +63,12 @@ bool Aligned(const Dtype* array) {
   return reinterpret_cast<uintptr_t>(array) % alignof(Four<Dtype>) == 0;
 }
 
-// Whether every group's inputs and outputs can be read four at a time.
-inline bool InFours(const ConvShape& shape) {
-  return shape.channels / shape.group % 4 == 0 &&
-         shape.num_output / shape.group % 4 == 0;
+// Whether every group's inputs and outputs can be read so many at a time.
+inline bool InParts(const ConvShape& shape, int count) {
+  return shape.channels / shape.group % count == 0 &&
+         shape.num_output / shape.group % count == 0;
 }
+inline bool InFours(const ConvShape& shape) { return InParts(shape, 4); }
 
 }  // namespace cuda
 }  // namespace p3d

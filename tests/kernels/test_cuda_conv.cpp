@@ -1,7 +1,7 @@
 // The convolution of conv.cu and its gradients, each implementation that can do
 // a case, against those of conv_reference.cpp; see device.hpp for what this
-// tests where. All values are small integers over a power of two, so that
-// results are the same to the bit.
+// tests where. All values are small integers over a power of two, so that sums
+// are exact, and results the same to the bit, for every kind of values.
 //
 //   test_cuda_conv [--quick | "case"]
 //
@@ -26,8 +26,12 @@
 
 namespace {
 
+using p3d::Bf16;
 using p3d::BlobStrides;
 using p3d::ConvShape;
+using p3d::Fp16;
+using p3d::RealOf;
+using p3d::Tf32;
 using testing::Device;
 using testing::Expect;
 
@@ -60,6 +64,13 @@ const char* const kCases[] = {
     "2 16 24 2 zero 5,3,2,1,1,1 7,3,2,1,1,1 6,1,2,1,0,0",
     "1 8 16 1 zero 5,2,2,2,3,1 6,2,1,3,2,2 7,3,3,1,0,4",
     "1 8 4 1 replicate 4,3,1,1,1,1 5,3,2,1,1,1 6,3,1,2,3,3",
+    // Whole eights of channels, in slabs that end within a tap or hold several.
+    "1 40 136 1 zero 11,3,1,1,1,1 13,1,1,1,0,0",
+    "1 136 40 1 zero 5,3,1,1,1,1 2,1,1,1,0,0 14,1,1,1,0,0",
+    "2 8 8 1 zero 7,3,1,1,1,1 6,3,2,1,1,1 5,3,1,2,2,2",
+    "2 16 16 2 zero 5,3,2,1,1,1 7,3,2,1,1,1 6,1,2,1,0,0",
+    "1 4 12 1 zero 6,3,1,1,1,1 7,7,2,1,3,3",
+    "1 2 2 1 zero 33,29,1,1,3,3 3,3,1,1,1,1",  // more taps than bits
     // Slices of pixels, from images of many and of few.
     "2 8 12 1 zero 7,1,1,1,0,0 9,3,1,1,1,1 11,3,1,1,1,1",
     "300 4 8 1 zero 3,1,1,1,0,0",
@@ -92,6 +103,35 @@ std::vector<Dtype> Blank(size_t count) {
   return std::vector<Dtype>(count, std::numeric_limits<Dtype>::quiet_NaN());
 }
 
+// The values that kernels of a kind are given or are to return.
+template <typename Value, typename Dtype>
+std::vector<Value> As(const std::vector<Dtype>& values) {
+  return std::vector<Value>(values.begin(), values.end());
+}
+
+template <typename Value>
+const char* Kind();
+template <>
+const char* Kind<float>() {
+  return "float";
+}
+template <>
+const char* Kind<double>() {
+  return "double";
+}
+template <>
+const char* Kind<Bf16>() {
+  return "bf16";
+}
+template <>
+const char* Kind<Fp16>() {
+  return "fp16";
+}
+template <>
+const char* Kind<Tf32>() {
+  return "tf32";
+}
+
 // The names of the implementations that were launched.
 template <typename Call>
 std::set<std::string>& Met() {
@@ -111,24 +151,26 @@ enum Use { kScale = 1, kShift = 2, kInner = 4, kResidual = 8, kOuter = 16 };
 
 // Launches every implementation that can do a call, and expects that `result`
 // becomes what is wanted. It begins as `before`.
-template <typename Call, typename Dtype>
-void TestCandidates(const Call& call, const Device<Dtype>& result,
-                    const std::vector<Dtype>& before,
-                    const std::vector<Dtype>& want, const std::string& where) {
+template <typename Call, typename Value>
+void TestCandidates(const Call& call, const Device<Value>& result,
+                    const std::vector<RealOf<Value>>& before,
+                    const std::vector<RealOf<Value>>& want,
+                    const std::string& where) {
   for (const auto& candidate : p3d::cuda::All<Call>()) {
     if (!candidate.can(call)) continue;
-    result.Set(before);
+    result.Set(As<Value>(before));
     candidate.launch(nullptr, call);
-    Expect(result.values() == want, where + ", " + candidate.name);
+    Expect(result.values() == As<Value>(want), where + ", " + candidate.name);
     Met<Call>().insert(candidate.name);
   }
 }
 
-template <typename Dtype>
+template <typename Value>
 struct Problem {
+  using Dtype = RealOf<Value>;
+
   explicit Problem(const std::string& text)
-      : where("test_cuda_conv \"" + text + "\"" +
-              (sizeof(Dtype) == 4 ? ", float" : ", double")),
+      : where("test_cuda_conv \"" + text + "\", " + Kind<Value>()),
         shape(testing::Parse(text)),
         in(BlobStrides::ChannelsLast(shape.channels, shape.in_sizes())),
         out(BlobStrides::ChannelsLast(shape.num_output, shape.out_sizes())),
@@ -153,16 +195,19 @@ struct Problem {
 };
 
 // An epilogue that does what `use` says.
-template <typename Dtype>
-void TestForward(const Problem<Dtype>& problem, int use) {
+template <typename Value>
+void TestForward(const Problem<Value>& problem, int use) {
+  using Dtype = RealOf<Value>;
   const ConvShape& shape = problem.shape;
   const int64_t outputs = shape.num_output;
   const auto scale = Values<Dtype>(outputs, 4),
              shift = Values<Dtype>(outputs, 5);
-  const Device<Dtype> x(problem.x), weights(problem.Turned(problem.weights)),
-      d_scale(scale), d_shift(shift), residual(problem.y), y(problem.y.size()),
+  const Device<Value> x(As<Value>(problem.x)),
+      weights(As<Value>(problem.Turned(problem.weights))),
+      residual(As<Value>(problem.y)), y(problem.y.size());
+  const Device<Dtype> d_scale(scale), d_shift(shift),
       scratch(p3d::cuda::ConvolveScratch(shape));
-  p3d::Epilogue<Dtype> e;
+  p3d::Epilogue<Value> e;
   if (use & kScale) e.scale = d_scale.get();
   if (use & kShift) e.shift = d_shift.get();
   e.inner_relu = use & kInner;
@@ -181,7 +226,7 @@ void TestForward(const Problem<Dtype>& problem, int use) {
     if (use & kOuter) v = std::max<Dtype>(v, 0);
   }
   const std::string where = problem.where + ", epilogue " + std::to_string(use);
-  p3d::cuda::ForwardCall<Dtype> call = {shape, x.get(), weights.get(),
+  p3d::cuda::ForwardCall<Value> call = {shape, x.get(), weights.get(),
                                         e,     y.get(), scratch.get()};
   TestCandidates(call, y, Blank<Dtype>(want.size()), want, where);
   if (!e.residual) return;
@@ -191,13 +236,14 @@ void TestForward(const Problem<Dtype>& problem, int use) {
   TestCandidates(call, y, problem.y, want, where + " in one piece");
 }
 
-template <typename Dtype>
-void TestGradients(const Problem<Dtype>& problem, bool add) {
+template <typename Value>
+void TestGradients(const Problem<Value>& problem, bool add) {
+  using Dtype = RealOf<Value>;
   const ConvShape& shape = problem.shape;
   const std::string where = problem.where + (add ? ", added" : "");
-  const Device<Dtype> x(problem.x), dy(problem.y),
-      weights(problem.Turned(problem.weights)), dx(problem.x.size()),
-      dw(problem.weights.size()),
+  const Device<Value> x(As<Value>(problem.x)), dy(As<Value>(problem.y)),
+      weights(As<Value>(problem.Turned(problem.weights))), dx(problem.x.size());
+  const Device<Dtype> dw(problem.weights.size()),
       scratch_dx(p3d::cuda::ConvDataGradientScratch(shape)),
       scratch(p3d::cuda::ConvWeightGradientScratch(shape));
 
@@ -206,7 +252,7 @@ void TestGradients(const Problem<Dtype>& problem, bool add) {
                                  problem.weights.data(), problem.in,
                                  want_dx.data(), add);
   TestCandidates(
-      p3d::cuda::DataGradientCall<Dtype>{shape, dy.get(), weights.get(), add,
+      p3d::cuda::DataGradientCall<Value>{shape, dy.get(), weights.get(), add,
                                          dx.get(), scratch_dx.get()},
       dx, add ? problem.x : Blank<Dtype>(want_dx.size()), want_dx,
       where + ": gradient of the input");
@@ -217,16 +263,16 @@ void TestGradients(const Problem<Dtype>& problem, bool add) {
                                    problem.in, problem.x.data(),
                                    want_dw.data());
   TestCandidates(
-      p3d::cuda::WeightGradientCall<Dtype>{shape, dy.get(), x.get(),
+      p3d::cuda::WeightGradientCall<Value>{shape, dy.get(), x.get(),
                                            scratch.get(), add, dw.get()},
       dw, add ? problem.Turned(problem.weights) : Blank<Dtype>(want_dw.size()),
       problem.Turned(want_dw), where + ": gradient of the weights");
 }
 
 // Quickly: with one epilogue alone, and gradients that are added.
-template <typename Dtype>
+template <typename Value>
 void TestType(const std::string& text, int use, bool quick) {
-  const Problem<Dtype> problem(text);
+  const Problem<Value> problem(text);
   TestForward(problem, use);
   TestGradients(problem, true);
   if (quick) return;
@@ -292,12 +338,40 @@ void TestDigits(const std::string& text) {
               problem.where + ": gradient of the weights");
 }
 
+template <typename Value>
+void ExpectAllOfKindMet() {
+  ExpectAllMet<p3d::cuda::ForwardCall<Value>>();
+  ExpectAllMet<p3d::cuda::DataGradientCall<Value>>();
+  ExpectAllMet<p3d::cuda::WeightGradientCall<Value>>();
+}
+
+struct Choice {
+  const char *text, *forward, *data_gradient, *weight_gradient;
+};
+
+template <typename Value>
+void TestChoice(const Choice& choice) {
+  const ConvShape shape = testing::Parse(choice.text);
+  const auto expect = [&](const std::string& chosen, const char* want) {
+    Expect(chosen == want, std::string("test_cuda_conv: \"") + choice.text +
+                               "\", " + Kind<Value>() + ", is done by " +
+                               chosen + " instead of " + want);
+  };
+  const p3d::cuda::ForwardCall<Value> forward = {
+      shape, nullptr, nullptr, {}, nullptr};
+  expect(p3d::cuda::Chosen(forward).name, choice.forward);
+  const p3d::cuda::DataGradientCall<Value> data = {shape, nullptr, nullptr,
+                                                   false, nullptr};
+  expect(p3d::cuda::Chosen(data).name, choice.data_gradient);
+  const p3d::cuda::WeightGradientCall<Value> weight = {
+      shape, nullptr, nullptr, nullptr, false, nullptr};
+  expect(p3d::cuda::Chosen(weight).name, choice.weight_gradient);
+}
+
 // What is chosen for layers of P3D-199, and for what tiles cannot do or would
 // do slowly.
 void TestChoices() {
-  const struct {
-    const char *text, *forward, *data_gradient, *weight_gradient;
-  } kChoices[] = {
+  const Choice kChoices[] = {
       {"8 3 64 1 zero 16,1,1,1,0,0 160,7,2,1,3,3 160,7,2,1,3,3", "tiles_64",
        "loops", "tiles_64"},
       {"8 64 64 1 zero 8,1,1,1,0,0 40,3,1,1,1,1 40,3,1,1,1,1", "tiles_64_fours",
@@ -314,23 +388,31 @@ void TestChoices() {
       {"1 8 8 1 zero 2000000000,1,1,1,0,0", "loops", "loops", "loops"},
       {"1 8 8 1 zero 2,1,4294967296,1,0,0", "loops", "loops", "loops"},
   };
-  for (const auto& choice : kChoices) {
-    const ConvShape shape = testing::Parse(choice.text);
-    const auto expect = [&](const std::string& chosen, const char* want) {
-      Expect(chosen == want, std::string("test_cuda_conv: \"") + choice.text +
-                                 "\" is done by " + chosen + " instead of " +
-                                 want);
-    };
-    const p3d::cuda::ForwardCall<float> forward = {shape, nullptr, nullptr,
-                                                   {},    nullptr, nullptr};
-    expect(p3d::cuda::Chosen(forward).name, choice.forward);
-    const p3d::cuda::DataGradientCall<float> data = {shape, nullptr, nullptr,
-                                                     false, nullptr, nullptr};
-    expect(p3d::cuda::Chosen(data).name, choice.data_gradient);
-    const p3d::cuda::WeightGradientCall<float> weight = {
-        shape, nullptr, nullptr, nullptr, false, nullptr};
-    expect(p3d::cuda::Chosen(weight).name, choice.weight_gradient);
+  for (const Choice& choice : kChoices) TestChoice<float>(choice);
+  const Choice kNarrowChoices[] = {
+      {"8 3 64 1 zero 16,1,1,1,0,0 160,7,2,1,3,3 160,7,2,1,3,3",
+       "mma_64x64_single", "loops", "mma_64x64_single"},
+      {"8 64 64 1 zero 8,1,1,1,0,0 40,3,1,1,1,1 40,3,1,1,1,1", "mma_128x64",
+       "mma_128x64", "mma_64x64"},
+      {"64 64 256 1 zero 8,1,1,1,0,0 40,1,1,1,0,0 40,1,1,1,0,0", "mma_128x128",
+       "mma_128x64", "mma_128x64"},
+      {"64 256 256 1 zero 2,1,1,1,0,0 10,3,1,1,1,1 10,3,1,1,1,1", "mma_128x64",
+       "mma_128x64", "mma_128x128"},
+      {"1 512 512 1 zero 5,3,1,1,1,1 5,3,1,1,1,1", "mma_64x64", "mma_64x64",
+       "mma_128x64"},
+      {"2 64 64 64 zero 13,3,1,1,1,1", "loops", "loops", "loops"},
+      {"1 8 8 1 replicate 9,3,1,1,1,1", "loops", "loops", "mma_64x64"},
+      {"1 8 8 1 zero 64,30,1,1,0,0 9,1,1,1,0,0", "loops", "loops", "mma_64x64"},
+      {"1 8 8 1 zero 2000000000,1,1,1,0,0", "loops", "loops", "loops"},
+  };
+  for (const Choice& choice : kNarrowChoices) {
+    TestChoice<Bf16>(choice);
+    TestChoice<Fp16>(choice);
   }
+  TestChoice<Tf32>(
+      {"1 8 8 1 replicate 9,3,1,1,1,1", "floats", "floats", "mma_64x64"});
+  TestChoice<Tf32>(
+      {"2 4 12 1 zero 9,3,1,1,1,1", "mma_64x64", "floats", "mma_64x64"});
   const ConvShape shape = testing::Parse("1 8 8 1 zero 3,1,1,1,0,0");
   const float* odd = reinterpret_cast<const float*>(sizeof(float));
   const p3d::cuda::ForwardCall<float> call = {shape, odd,     nullptr,
@@ -357,13 +439,21 @@ int main(int argc, char** argv) {
     for (int use = 0; use < 32; ++use) {
       TestType<float>(argv[1], use, use > 0);
       TestType<double>(argv[1], use, use > 0);
+      TestType<Bf16>(argv[1], use, use > 0);
+      TestType<Fp16>(argv[1], use, use > 0);
+      TestType<Tf32>(argv[1], use, use > 0);
     }
     return testing::Finish();
   }
-  int use = 0;  // every one is met over the cases
+  int use = 0;   // every one is met over the cases
+  int turn = 0;  // quickly: each case with one kind of few digits alone
   for (const char* text : kCases) {
     TestType<float>(text, ++use % 32, quick);
     TestType<double>(text, ++use % 32, quick);
+    ++turn;
+    if (!quick || turn % 3 == 0) TestType<Bf16>(text, ++use % 32, quick);
+    if (!quick || turn % 3 == 1) TestType<Fp16>(text, ++use % 32, quick);
+    if (!quick || turn % 3 == 2) TestType<Tf32>(text, ++use % 32, quick);
   }
   use = 31;
   for (int round = quick ? 6 : 0; round < 7; ++round) {
@@ -373,12 +463,11 @@ int main(int argc, char** argv) {
       use = (use + 1) % 32;
     }
   }
-  ExpectAllMet<p3d::cuda::ForwardCall<float>>();
-  ExpectAllMet<p3d::cuda::ForwardCall<double>>();
-  ExpectAllMet<p3d::cuda::DataGradientCall<float>>();
-  ExpectAllMet<p3d::cuda::DataGradientCall<double>>();
-  ExpectAllMet<p3d::cuda::WeightGradientCall<float>>();
-  ExpectAllMet<p3d::cuda::WeightGradientCall<double>>();
+  ExpectAllOfKindMet<float>();
+  ExpectAllOfKindMet<double>();
+  ExpectAllOfKindMet<Bf16>();
+  ExpectAllOfKindMet<Fp16>();
+  ExpectAllOfKindMet<Tf32>();
   TestChoices();
   if (!quick) {
     TestDigits("1 60000 8 1 zero 1,1,1,1,0,0");

@@ -1,0 +1,143 @@
+#ifndef P3D_KERNELS_CONV_SEEN_CUDA_HPP_
+#define P3D_KERNELS_CONV_SEEN_CUDA_HPP_
+
+// Which pixels the taps of a convolution pair up, so cheaply that a thread can
+// follow several rows of a product: what a tap shifts is the same for every
+// pixel, and what each pixel's taps see is one bit per place along an axis.
+// Padding is zeros.
+
+#include <cstdint>
+
+#include "kernels/conv_problem_cuda.hpp"
+#include "kernels/conv_tile_cuda.hpp"
+
+namespace p3d {
+namespace cuda {
+
+// From a pixel of the output to the one of the input that its tap sees.
+struct ToInput {
+  static P3D_HOST_DEVICE int From(const Axis<int>& axis) { return axis.out; }
+  static P3D_HOST_DEVICE int To(const Axis<int>& axis) { return axis.in; }
+  // Tap k of place p is at Start(p) + Shift(k), if it Sees anything.
+  static P3D_HOST_DEVICE int Start(const Axis<int>& axis, int p) {
+    return p * axis.stride - axis.pad;
+  }
+  static P3D_HOST_DEVICE int Shift(const Axis<int>& axis, int k) {
+    return k * axis.dilation;
+  }
+  static P3D_HOST_DEVICE bool Sees(const Axis<int>& axis, int p, int k) {
+    return axis.Has(Start(axis, p) + Shift(axis, k));
+  }
+};
+
+// And the way back, from the input to the output whose tap sees it: what is
+// left of both divisions is the same where there is one.
+struct ToOutput {
+  static P3D_HOST_DEVICE int From(const Axis<int>& axis) { return axis.in; }
+  static P3D_HOST_DEVICE int To(const Axis<int>& axis) { return axis.out; }
+  static P3D_HOST_DEVICE int Start(const Axis<int>& axis, int q) {
+    return (q + axis.pad) / axis.stride;
+  }
+  static P3D_HOST_DEVICE int Shift(const Axis<int>& axis, int k) {
+    return -(k * axis.dilation / axis.stride);
+  }
+  static P3D_HOST_DEVICE bool Sees(const Axis<int>& axis, int q, int k) {
+    return axis.SeenBy(q, k) >= 0;
+  }
+};
+
+// What `count` rows see, pixels that lie `apart` rows apart, through one tap
+// after another.
+template <typename Way, int count>
+class SeenRows {
+ public:
+  // Whether a problem's taps have bits enough; one is left for those behind the
+  // last.
+  static bool Can(const Problem<int>& at) {
+    return int64_t{at.l.kernel} + at.h.kernel + at.w.kernel <= 31;
+  }
+
+  // Without `along_w` taps see all there is along that axis, and beyond it.
+  P3D_HOST_DEVICE SeenRows(const Problem<int>& at, int row, int apart,
+                           bool along_w = true) {
+    P3D_UNROLL
+    for (int i = 0; i < count; ++i) {
+      const Pixel<int> p(row + i * apart, Way::From(at.l), Way::From(at.h),
+                         Way::From(at.w));
+      const bool has = p.n < at.num;
+      const int plane = p.n * Way::To(at.l) + Way::Start(at.l, p.l);
+      const int line = plane * Way::To(at.h) + Way::Start(at.h, p.h);
+      start_[i] = has ? line * Way::To(at.w) + Way::Start(at.w, p.w) : 0;
+      seen_[i] = has ? Bits(at, p, along_w) : 0;
+    }
+  }
+
+  P3D_HOST_DEVICE void Aim(const Problem<int>& at, const Tap& tap) {
+    const int line =
+        Way::Shift(at.l, tap.l) * Way::To(at.h) + Way::Shift(at.h, tap.h);
+    shift_ = line * Way::To(at.w) + Way::Shift(at.w, tap.w);
+    tap_ = tap.l >= at.l.kernel ? 1u << 31
+                                : 1u << tap.l | 1u << (at.l.kernel + tap.h) |
+                                      1u << (at.l.kernel + at.h.kernel + tap.w);
+  }
+
+  // The pixel, counted through all images, where row i sees one.
+  P3D_HOST_DEVICE bool Sees(int i) const { return (~seen_[i] & tap_) == 0; }
+  P3D_HOST_DEVICE int At(int i) const { return start_[i] + shift_; }
+
+ private:
+  static P3D_HOST_DEVICE uint32_t Bits(const Problem<int>& at,
+                                       const Pixel<int>& p, bool along_w) {
+    uint32_t bits = 0, bit = 1;
+    for (int k = 0; k < at.l.kernel; ++k, bit <<= 1)
+      bits |= Way::Sees(at.l, p.l, k) ? bit : 0;
+    for (int k = 0; k < at.h.kernel; ++k, bit <<= 1)
+      bits |= Way::Sees(at.h, p.h, k) ? bit : 0;
+    for (int k = 0; k < at.w.kernel; ++k, bit <<= 1)
+      bits |= !along_w || Way::Sees(at.w, p.w, k) ? bit : 0;
+    return bits;
+  }
+
+  int start_[count], shift_;
+  uint32_t seen_[count], tap_;
+};
+
+// A place along k, which goes through the taps and the channels of each, those
+// filled up to whole pieces.
+template <int piece>
+class Along {
+ public:
+  P3D_HOST_DEVICE Along(int channels, int first)
+      : width_((channels + piece - 1) / piece * piece), first_(first) {}
+
+  // On by so many places, whole pieces; whether another tap is reached.
+  P3D_HOST_DEVICE bool Add(const Problem<int>& at, int steps) {
+    first_ += steps;
+    if (first_ < width_) return false;
+    do {
+      first_ -= width_;
+      tap_.Next(at);
+    } while (first_ >= width_);
+    return true;
+  }
+  P3D_HOST_DEVICE int width() const { return width_; }  // places of a tap
+  P3D_HOST_DEVICE const Tap& tap() const { return tap_; }
+  P3D_HOST_DEVICE int first() const { return first_; }  // channel
+
+ private:
+  const int width_;
+  int first_;
+  Tap tap_;
+};
+
+// Slabs of so many places that k has.
+P3D_HOST_DEVICE inline int SlabsAlong(const Problem<int>& at, int channels,
+                                      int piece, int slab) {
+  const int places = at.taps() * ((channels + piece - 1) / piece * piece);
+  return (places + slab - 1) / slab;
+}
+
+}  // namespace cuda
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_CONV_SEEN_CUDA_HPP_
