@@ -190,7 +190,7 @@ struct Functions {
 };
 #undef P3D_MEMBER
 
-constexpr int kFunctionsVersion = 3;
+constexpr int kFunctionsVersion = 4;
 
 }  // namespace cuda
 }  // namespace p3d
