@@ -17,9 +17,12 @@ def test_values_are_those_of_the_processor(scenario: str, run) -> None:
     assert done.returncode == 0, f"{FILE.name} {scenario}:\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
-@pytest.mark.parametrize("scenario", [found.__name__ for found in graph_scenarios.LAUNCHES])
-def test_values_of_fewer_digits_are_near(scenario: str, precision: str, run) -> None:
+NEAR = [("bf16", found.__name__) for found in graph_scenarios.LAUNCHES]
+NEAR += [(other, name) for other in ("tf32", "fp16") for name in ("changing_inputs", "small_nets")]
+
+
+@pytest.mark.parametrize(("precision", "scenario"), NEAR)
+def test_values_of_fewer_digits_are_near(precision: str, scenario: str, run) -> None:
     done = run(FILE, scenario, P3D_PRECISION=precision)
     where = f"P3D_PRECISION={precision} {FILE.name} {scenario}"
     assert done.returncode == 0, f"{where}:\n{done.stdout}{done.stderr}"
