@@ -2,6 +2,7 @@
 
 // The header that this file implements comes first.
 #include "kernels/conv_candidate_cuda.hpp"
+#include "kernels/conv_library_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
 #include "kernels/conv_tile_cuda.hpp"
 #include "kernels/cuda_launch.hpp"
@@ -10,12 +11,22 @@ namespace p3d {
 namespace cuda {
 namespace {
 
-template <typename Value>
+template <typename V>
 struct DataGradientCall {
+  using Value = V;
   const ConvShape& shape;
   const Value *dy, *weights;
   bool add;
   Value* dx;
+
+  void Describe(ConvForm* form, ConvPlaces* places) const {
+    form->use = ConvUse::kDataGradient;
+    form->residual = add;
+    *places = {dy, weights, nullptr, nullptr, add ? dx : nullptr, dx};
+  }
+  void MakeAt(const ConvPlaces& places) {
+    dx = static_cast<Value*>(places.result);
+  }
 };
 
 // Input pixels times inputs; k goes through the taps and their outputs.
@@ -245,7 +256,7 @@ void ConvDataGradient(CUstream_st* stream, const ConvShape& shape,
                       Value* dx) {
   ThreeAxes<int64_t>(shape);  // or throws
   const DataGradientCall<Value> call = {shape, dy, weights, add, dx};
-  Chosen(call).launch(stream, call);
+  LaunchChosen(stream, call);
 }
 
 #define P3D_INSTANTIATE(Value)                                                 \

@@ -93,6 +93,11 @@ class Current {
   }
 
   int device() const { return device_; }
+  void Uncount(void* memory) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    in_use_ -= sizes_[memory];
+    sizes_.erase(memory);
+  }
   size_t in_use() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return in_use_;
@@ -167,6 +172,18 @@ class Capture {
 
   cudaStream_t stream_ = nullptr;
   cudaGraph_t graph_ = nullptr;
+};
+
+class Event {
+ public:
+  Event() { CheckCuda(cudaEventCreate(&event_), "cudaEventCreate"); }
+  ~Event() { cudaEventDestroy(event_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  cudaEvent_t get() const { return event_; }
+
+ private:
+  cudaEvent_t event_ = nullptr;
 };
 
 __global__ void Nothing() {}
@@ -252,6 +269,14 @@ CUstream_st* DeviceStream() {
   return capture_stream ? capture_stream : TheCurrent().Enter();
 }
 
+int DeviceInUse() { return TheCurrent().device(); }
+
+void* DeviceKeep(size_t bytes) {
+  void* const memory = DeviceAllocate(bytes);
+  TheCurrent().Uncount(memory);
+  return memory;
+}
+
 void* DeviceAllocate(size_t bytes) {
   const cudaStream_t stream = TheCurrent().Enter();
   void* memory = nullptr;
@@ -308,6 +333,21 @@ void DeviceSynchronize() {
   CheckCuda(cudaStreamSynchronize(TheCurrent().Enter()),
             "cudaStreamSynchronize");
 }
+
+double DeviceSeconds(const std::function<void()>& launch) {
+  const cudaStream_t stream = TheCurrent().Enter();
+  const Event begin, end;
+  CheckCuda(cudaEventRecord(begin.get(), stream), "cudaEventRecord");
+  launch();
+  CheckCuda(cudaEventRecord(end.get(), stream), "cudaEventRecord");
+  CheckCuda(cudaEventSynchronize(end.get()), "cudaEventSynchronize");
+  float milliseconds = 0;
+  CheckCuda(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()),
+            "cudaEventElapsedTime");
+  return milliseconds / 1000.;
+}
+
+bool DeviceCapturing() { return capture_stream != nullptr; }
 
 CUgraphExec_st* CaptureGraph(const std::function<void()>& launch) {
   TheCurrent().Enter();

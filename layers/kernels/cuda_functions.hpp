@@ -9,6 +9,7 @@
 
 #include "kernels/affine_cuda.hpp"
 #include "kernels/bn_cuda.hpp"
+#include "kernels/conv_choice.hpp"
 #include "kernels/conv_cuda.hpp"
 #include "kernels/cuda_device.hpp"
 #include "kernels/eltwise_cuda.hpp"
@@ -77,6 +78,9 @@
   X(DeviceSoftware)            \
   X(UseDevice)                 \
   X(DeviceStream)              \
+  X(UseConvLibraries)          \
+  X(ConvLibraries)             \
+  X(ConvChoices)               \
   X(DeviceAllocate)            \
   X(DeviceRelease)             \
   X(DeviceBytesInUse)          \

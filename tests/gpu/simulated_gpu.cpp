@@ -10,11 +10,16 @@
 //   - while a graph is captured, kernels are noted down instead of run, and
 //     anything else throws Error; with $P3D_SIMULATED_CAPTURE=0 all captures
 //     do;
-//   - it is full at $P3D_SIMULATED_MIB (default 2048).
+//   - it is full at $P3D_SIMULATED_MIB (default 2048);
+//   - what is timed takes as many seconds as the words of
+//     $P3D_SIMULATED_SECONDS say, one after the other, then 1.
 //
 // With $P3D_SIMULATED_FAULT=N its Nth kernel fails, counted from 1, and so does
 // whatever is asked of it from then on, as of a GPU that met a wrong address;
 // with "N once" only that kernel.
+//
+// Of a graph that is launched, kernels count as being captured still: they find
+// out then what a GPU would have refused.
 //
 // Memory starts as 0xff bytes (NaN), also where it was used before.
 
@@ -29,6 +34,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <sstream>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -81,7 +87,8 @@ class Memory {
     base_ = static_cast<char*>(base);
   }
 
-  void* Allocate(size_t bytes) {
+  // What does not count is never released.
+  void* Allocate(size_t bytes, bool counts = true) {
     TheFault().Meet();
     const std::lock_guard<std::recursive_mutex> lock(mutex_);
     const size_t size = (std::max<size_t>(bytes, 1) + 255) / 256 * 256;
@@ -97,7 +104,7 @@ class Memory {
           std::to_string(size_) + " are in use; a smaller batch needs less");
     }
     used_[place] = size;
-    in_use_ += size;
+    if (counts) in_use_ += size;
     top_ = std::max(top_, place + size);
     const Open open(this);
     std::memset(base_ + place, 0xff, size);
@@ -191,11 +198,12 @@ typename std::enable_if<!std::is_pointer<Other>::value>::type CheckArgument(
     const Other&) {}
 
 using Graph = std::vector<std::function<void()>>;
-// What this thread captures.
+// What this thread captures, and whether it runs what was captured.
 thread_local Graph* the_capture = nullptr;
+thread_local bool the_replay = false;
 
 void CheckNotCapturing() {
-  Check(!the_capture, "a graph is being captured, which takes kernels only");
+  Check(!DeviceCapturing(), "a graph is being captured, which takes kernels only");
 }
 
 // A function of the table: kernels, which are those that take a stream, with
@@ -247,6 +255,22 @@ void* DeviceAllocate(size_t bytes) {
   return TheMemory().Allocate(bytes);
 }
 void DeviceRelease(void* memory) noexcept { TheMemory().Release(memory); }
+int DeviceInUse() { return 0; }
+void* DeviceKeep(size_t bytes) {
+  CheckNotCapturing();
+  return TheMemory().Allocate(bytes, false);
+}
+double DeviceSeconds(const std::function<void()>& launch) {
+  static std::istringstream* seconds = [] {
+    const char* text = std::getenv("P3D_SIMULATED_SECONDS");
+    return new std::istringstream(text ? text : "");
+  }();
+  CheckNotCapturing();
+  launch();
+  double next = 0;
+  return *seconds >> next ? next : 1;
+}
+bool DeviceCapturing() { return the_capture || the_replay; }
 size_t DeviceBytesInUse() { return TheMemory().in_use(); }
 
 void CopyToDevice(void* to, const void* from, size_t bytes) {
@@ -286,6 +310,10 @@ CUgraphExec_st* CaptureGraph(const std::function<void()>& launch) {
 }
 void LaunchGraph(CUgraphExec_st* graph) {
   CheckNotCapturing();
+  struct Replay {
+    Replay() { the_replay = true; }
+    ~Replay() { the_replay = false; }
+  } replay;
   for (const auto& kernel : *reinterpret_cast<Graph*>(graph)) kernel();
 }
 void ReleaseGraph(CUgraphExec_st* graph) noexcept {
