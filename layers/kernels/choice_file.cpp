@@ -34,9 +34,9 @@ void MakeFolders(const std::string& path) {
 ChoiceFile::ChoiceFile(const std::string& folder, const std::string& system)
     : folder_(folder),
       system_(system),
-      path_(folder.empty() ? ""
-                           : folder + "/convolutions-" + Hash(system) +
-                                 ".txt") {}
+      path_(folder.empty()
+                ? ""
+                : folder + "/convolutions-" + Hash(system) + ".txt") {}
 
 std::map<std::string, std::string> ChoiceFile::Read() const {
   std::map<std::string, std::string> choices;

@@ -49,9 +49,9 @@ int PlanNumber(const std::string& name) {
 }
 
 bool Aligned(const ConvPlaces& places) {
-  for (const void* place : {places.first, places.second, places.scale,
-                            places.shift, places.residual,
-                            static_cast<const void*>(places.result)}) {
+  for (const void* place :
+       {places.first, places.second, places.scale, places.shift,
+        places.residual, static_cast<const void*>(places.result)}) {
     if (reinterpret_cast<uintptr_t>(place) % 16 != 0) return false;
   }
   return true;

@@ -39,8 +39,8 @@ struct ConvForm {
 // Where it lies.
 struct ConvPlaces {
   const void *first = nullptr, *second = nullptr;  // x or dy; weights or x
-  const void *scale = nullptr, *shift = nullptr;  // floats
-  const void* residual = nullptr;  // may be the result
+  const void *scale = nullptr, *shift = nullptr;   // floats
+  const void* residual = nullptr;                  // may be the result
   void* result = nullptr;
 };
 

@@ -46,12 +46,14 @@ void LaunchChosen(CUstream_st* stream, const Call& call) {
     form.shape = call.shape;
     ConvPlaces places;
     call.Describe(&form, &places);
-    const auto launch = [&](CUstream_st* stream, const ConvPlaces& at) {
+    OwnKernel kernel;
+    kernel.name = own.name;
+    kernel.launch = [&](CUstream_st* stream, const ConvPlaces& at) {
       Call moved = call;
       moved.MakeAt(at);
       own.launch(stream, moved);
     };
-    if (library(stream, form, places, {own.name, launch})) return;
+    if (library(stream, form, places, kernel)) return;
   }
   own.launch(stream, call);
 }

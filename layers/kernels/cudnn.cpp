@@ -75,9 +75,9 @@ Descriptor::Descriptor(Descriptor&& other) noexcept
 
 void Descriptor::Set(int attribute, int type, int64_t count,
                      const void* values) {
-  library_.Check(library_.cudnnBackendSetAttribute(raw_, attribute, type, count,
-                                                   values),
-                 "cudnnBackendSetAttribute");
+  library_.Check(
+      library_.cudnnBackendSetAttribute(raw_, attribute, type, count, values),
+      "cudnnBackendSetAttribute");
 }
 void Descriptor::Set(int attribute, int64_t value) {
   Set(attribute, kOfInt64, 1, &value);

@@ -13,7 +13,7 @@ namespace cudnn {
 
 // cuDNN as it is found at run time.
 struct Library {
-#define P3D_MEMBER(name, ...) \
+#define P3D_MEMBER(name, ...)      \
   using name##_type = __VA_ARGS__; \
   name##_type* name = nullptr;
   P3D_CUDNN_FUNCTIONS(P3D_MEMBER)

@@ -1,5 +1,7 @@
 #include "kernels/cudnn_conv.hpp"
 
+#include <deque>
+
 #include "kernels/conv_flat.hpp"
 #include "kernels/error.hpp"
 
@@ -98,8 +100,8 @@ class Graph {
     for (const Descriptor& operation : operations_) {
       raw.push_back(operation.get());
     }
-    graph.Set(kGraphOperations, kOfDescriptor,
-              static_cast<int64_t>(raw.size()), raw.data());
+    graph.Set(kGraphOperations, kOfDescriptor, static_cast<int64_t>(raw.size()),
+              raw.data());
     graph.Finalize();
     return graph;
   }
@@ -173,7 +175,7 @@ class Graph {
   Operation ToDo() const {
     switch (form_.use) {
       case ConvUse::kForward:
-        return {kForward, kForwardAlpha, kForwardBeta, kForwardConv,
+        return {kForward,  kForwardAlpha, kForwardBeta, kForwardConv,
                 kForwardX, kForwardW,     kForwardY};
       case ConvUse::kDataGradient:
         return {kDataGradient, kDataAlpha, kDataBeta, kDataConv,
@@ -202,8 +204,8 @@ class Graph {
 
   void AddEpilogue() {
     int left = EpilogueLength();
-    const Sizes outputs = Joined(1, shape_.num_output,
-                                 Sizes(shape_.axes.size(), 1));
+    const Sizes outputs =
+        Joined(1, shape_.num_output, Sizes(shape_.axes.size(), 1));
     if (form_.scale) Add(kMul, Tensor(kScale, outputs, kFloat), --left);
     if (form_.shift) Add(kAdd, Tensor(kShift, outputs, kFloat), --left);
     if (form_.inner_relu) AddRelu(--left);
@@ -262,8 +264,8 @@ class Graph {
   Sizes x_, y_, weights_;
   int64_t next_ = kBetween;
   std::vector<int64_t> ids_;
-  std::vector<Descriptor> parts_;
-  std::vector<Descriptor> sums_;  // one after the other
+  std::deque<Descriptor> parts_;
+  std::deque<Descriptor> sums_;  // one after the other
   std::vector<Descriptor> operations_;
 };
 
@@ -276,10 +278,10 @@ std::vector<Descriptor> Configs(const Library& library, const Descriptor& graph,
   if (device) heuristics.Set(kHeuristicsDevice, *device);
   heuristics.Finalize();
   int64_t count = 0;
-  library.Check(library.cudnnBackendGetAttribute(
-                    heuristics.get(), kHeuristicsResults, kOfDescriptor, 0,
-                    &count, nullptr),
-                "cudnnBackendGetAttribute");
+  library.Check(
+      library.cudnnBackendGetAttribute(heuristics.get(), kHeuristicsResults,
+                                       kOfDescriptor, 0, &count, nullptr),
+      "cudnnBackendGetAttribute");
   std::vector<Descriptor> configs;
   std::vector<RawDescriptor> raw;
   for (int64_t i = 0; i < count; ++i) {
@@ -297,8 +299,7 @@ std::vector<Descriptor> Configs(const Library& library, const Descriptor& graph,
 }  // namespace
 
 ConvPlan::ConvPlan(const Library& library, Descriptor plan,
-                   std::vector<int64_t> ids, const ConvForm& form,
-                   int number)
+                   std::vector<int64_t> ids, const ConvForm& form, int number)
     : library_(library),
       alpha_(form.alpha),
       beta_(form.beta),
@@ -307,8 +308,8 @@ ConvPlan::ConvPlan(const Library& library, Descriptor plan,
       ids_(std::move(ids)),
       workspace_bytes_(plan_.Int(kPlanWorkspace)) {}
 
-void ConvPlan::Run(Handle handle, CUstream_st* stream,
-                   const ConvPlaces& places, void* workspace) const {
+void ConvPlan::Run(Handle handle, CUstream_st* stream, const ConvPlaces& places,
+                   void* workspace) const {
   std::vector<const void*> pointers;
   for (int64_t id : ids_) {
     pointers.push_back(Place(places, &alpha_, &beta_, id));
@@ -359,9 +360,8 @@ std::vector<std::unique_ptr<ConvPlan>> MakePlans(const Library& library,
         if (device) plan.Set(kPlanDevice, *device);
         plan.Set(kPlanConfig, config);
         plan.Finalize();
-        std::unique_ptr<ConvPlan> made(
-            new ConvPlan(library, std::move(plan), operations.ids(), form,
-                         number));
+        std::unique_ptr<ConvPlan> made(new ConvPlan(
+            library, std::move(plan), operations.ids(), form, number));
         if (made->workspace_bytes() > workspace_bytes) continue;
         plans.push_back(std::move(made));
       } catch (const Error&) {

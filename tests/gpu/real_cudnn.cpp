@@ -62,9 +62,9 @@ int main(int argc, char** argv) {
           const auto plans =
               p3d::cudnn::MakePlans(*library, target, form, 0, 1, 256 << 20);
           std::printf("%zu plans, %lld bytes: %s\n", plans.size(),
-                      plans.empty() ? -1LL
-                                    : static_cast<long long>(
-                                          plans[0]->workspace_bytes()),
+                      plans.empty()
+                          ? -1LL
+                          : static_cast<long long>(plans[0]->workspace_bytes()),
                       form.Text().c_str());
           std::fflush(stdout);
           testing::Expect(!plans.empty(), "no plan: " + form.Text());

@@ -293,9 +293,15 @@ Status FinalizeConvolution(const Object& object) {
   const bool to_x = object.kind == kDataGradient;
   const bool to_w = object.kind == kWeightGradient;
   const int conv = to_x ? kDataConv : to_w ? kFilterConv : kForwardConv;
-  const Tensor x(object.At(to_x ? kDataDx : to_w ? kFilterX : kForwardX)),
-      w(object.At(to_x ? kDataW : to_w ? kFilterDw : kForwardW)),
-      y(object.At(to_x ? kDataDy : to_w ? kFilterDy : kForwardY));
+  const Tensor x(object.At(to_x   ? kDataDx
+                           : to_w ? kFilterX
+                                  : kForwardX)),
+      w(object.At(to_x   ? kDataW
+                  : to_w ? kFilterDw
+                         : kForwardW)),
+      y(object.At(to_x   ? kDataDy
+                  : to_w ? kFilterDy
+                         : kForwardY));
   if (!Fits(object.At(conv), x, w, y)) return Refuse(kBad, "sizes");
   const int beta = to_x ? kDataBeta : to_w ? kFilterBeta : kForwardBeta;
   if (object.Get<float>(beta) != 0) return Refuse(kUnsupported, "beta");

@@ -106,6 +106,11 @@ class Memory {
     used_[place] = size;
     if (counts) in_use_ += size;
     top_ = std::max(top_, place + size);
+    // Kernels that choose among others allocate while they run.
+    if (open_ > 0) {
+      readable_ = false;
+      Protect(PROT_READ | PROT_WRITE);
+    }
     const Open open(this);
     std::memset(base_ + place, 0xff, size);
     return base_ + place;
@@ -138,26 +143,26 @@ class Memory {
   class Open {
    public:
     explicit Open(Memory* memory) : memory_(memory), lock_(memory->mutex_) {
-      if (memory_->open_++ == 0) Protect(PROT_READ | PROT_WRITE);
+      if (memory_->open_++ == 0) memory_->Protect(PROT_READ | PROT_WRITE);
     }
     ~Open() {
-      if (--memory_->open_ == 0) Protect(PROT_NONE);
+      if (--memory_->open_ == 0) memory_->Protect(PROT_NONE);
     }
 
    private:
-    void Protect(int protection) {
-      constexpr size_t kFew = 16 << 20;
-      if (memory_->top_ > 0 && (memory_->top_ < kFew || !memory_->readable_)) {
-        memory_->readable_ = protection != PROT_NONE;
-        mprotect(memory_->base_, (memory_->top_ + 4095) / 4096 * 4096,
-                 protection);
-      }
-    }
     Memory* memory_;
     std::lock_guard<std::recursive_mutex> lock_;
   };
 
  private:
+  void Protect(int protection) {
+    constexpr size_t kFew = 16 << 20;
+    if (top_ > 0 && (top_ < kFew || !readable_)) {
+      readable_ = protection != PROT_NONE;
+      mprotect(base_, (top_ + 4095) / 4096 * 4096, protection);
+    }
+  }
+
   char* base_ = nullptr;
   size_t size_ = 0;
   size_t in_use_ = 0;
@@ -203,7 +208,8 @@ thread_local Graph* the_capture = nullptr;
 thread_local bool the_replay = false;
 
 void CheckNotCapturing() {
-  Check(!DeviceCapturing(), "a graph is being captured, which takes kernels only");
+  Check(!DeviceCapturing(),
+        "a graph is being captured, which takes kernels only");
 }
 
 // A function of the table: kernels, which are those that take a stream, with

@@ -96,8 +96,8 @@ class Calls {
         dy_(y_.values()),
         dx_(x_.values()),
         dw_(weights_.values()),
-        scratch_(std::vector<float>(
-            Gpu().ConvWeightGradientScratch(shape) + 1, 0.f)) {}
+        scratch_(std::vector<float>(Gpu().ConvWeightGradientScratch(shape) + 1,
+                                    0.f)) {}
 
   void Run(bool in_place = false) {
     p3d::Epilogue<Value> e;
