@@ -76,8 +76,8 @@ def cache() -> Path:
     given = os.environ.get("P3D_CACHE")
     if given:
         return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "caffe-p3d"
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(base) / "caffe-p3d"
 
 
 def use(index: int) -> None:

@@ -3,6 +3,8 @@
 To look at the real one, which needs no GPU for that:
 
     P3D_TEST_CUDNN=FOLDER  with include/ and lib/ of the wheel nvidia-cudnn-cu13
+
+It is only asked there, and compiles; a libcuda.so.1 has to be there, if only to be linked with.
 """
 
 from __future__ import annotations
@@ -221,3 +223,12 @@ def test_our_numbers_are_those_of_the_real_header(real: Path) -> None:
         [*command, *folders, str(source)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_real_one_takes_our_convolutions(real: Path) -> None:
+    program = cpp.target("real_cudnn", "plain", "-DP3D_PYTHON=OFF") / "tests" / "gpu" / "real_cudnn"
+    command = [program, real / "lib", Path(__file__).with_name("h200.json"), CASE]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    if "libcuda.so.1" in done.stderr:
+        pytest.skip(done.stderr.splitlines()[-1])
+    assert done.returncode == 0, done.stdout + done.stderr
