@@ -2,6 +2,7 @@
 
 // The header that this file implements comes first.
 #include "kernels/conv_candidate_cuda.hpp"
+#include "kernels/conv_library_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
 #include "kernels/conv_seen_cuda.hpp"
 #include "kernels/conv_slices_cuda.hpp"
@@ -13,13 +14,33 @@ namespace p3d {
 namespace cuda {
 namespace {
 
-template <typename Value>
+template <typename V>
 struct ForwardCall {
+  using Value = V;
   const ConvShape& shape;
   const Value *x, *weights;
   Epilogue<Value> epilogue;
   Value* y;
   RealOf<Value>* scratch;
+
+  void Describe(ConvForm* form, ConvPlaces* places) const {
+    form->use = ConvUse::kForward;
+    form->scale = epilogue.scale;
+    form->shift = epilogue.shift;
+    form->inner_relu = epilogue.inner_relu;
+    form->residual = epilogue.residual;
+    if (form->residual) {
+      form->alpha = epilogue.alpha;
+      form->beta = epilogue.beta;
+    }
+    form->outer_relu = epilogue.outer_relu;
+    *places = {x, weights, epilogue.scale, epilogue.shift, epilogue.residual,
+               y};
+  }
+  void MakeAt(const ConvPlaces& places) {
+    epilogue.residual = static_cast<const Value*>(places.residual);
+    y = static_cast<Value*>(places.result);
+  }
 };
 
 TapSlices ForwardSlices(const ConvShape& shape) {
@@ -454,7 +475,7 @@ void Convolve(CUstream_st* stream, const ConvShape& shape, const Value* x,
               RealOf<Value>* scratch, Value* y) {
   ThreeAxes<int64_t>(shape);  // or throws
   const ForwardCall<Value> call = {shape, x, weights, epilogue, y, scratch};
-  Chosen(call).launch(stream, call);
+  LaunchChosen(stream, call);
 }
 
 template <typename Value>

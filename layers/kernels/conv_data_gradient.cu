@@ -2,6 +2,7 @@
 
 // The header that this file implements comes first.
 #include "kernels/conv_candidate_cuda.hpp"
+#include "kernels/conv_library_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
 #include "kernels/conv_seen_cuda.hpp"
 #include "kernels/conv_slices_cuda.hpp"
@@ -13,13 +14,23 @@ namespace p3d {
 namespace cuda {
 namespace {
 
-template <typename Value>
+template <typename V>
 struct DataGradientCall {
+  using Value = V;
   const ConvShape& shape;
   const Value *dy, *weights;
   bool add;
   Value* dx;
   RealOf<Value>* scratch;
+
+  void Describe(ConvForm* form, ConvPlaces* places) const {
+    form->use = ConvUse::kDataGradient;
+    form->residual = add;
+    *places = {dy, weights, nullptr, nullptr, add ? dx : nullptr, dx};
+  }
+  void MakeAt(const ConvPlaces& places) {
+    dx = static_cast<Value*>(places.result);
+  }
 };
 
 TapSlices DataGradientSlices(const ConvShape& shape) {
@@ -426,7 +437,7 @@ void ConvDataGradient(CUstream_st* stream, const ConvShape& shape,
                       RealOf<Value>* scratch, bool add, Value* dx) {
   ThreeAxes<int64_t>(shape);  // or throws
   const DataGradientCall<Value> call = {shape, dy, weights, add, dx, scratch};
-  Chosen(call).launch(stream, call);
+  LaunchChosen(stream, call);
 }
 
 #define P3D_INSTANTIATE(Value)                                                 \

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/conv_candidate_cuda.hpp"
+#include "kernels/conv_library_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
 #include "kernels/conv_slices_cuda.hpp"
 #include "kernels/conv_tile_cuda.hpp"
@@ -14,13 +15,23 @@ namespace p3d {
 namespace cuda {
 namespace {
 
-template <typename Value>
+template <typename V>
 struct WeightGradientCall {
+  using Value = V;
   const ConvShape& shape;
   const Value *dy, *x;
   RealOf<Value>* scratch;
   bool add;
   RealOf<Value>* dw;
+
+  void Describe(ConvForm* form, ConvPlaces* places) const {
+    form->use = ConvUse::kWeightGradient;
+    form->residual = add;
+    *places = {dy, x, nullptr, nullptr, add ? dw : nullptr, dw};
+  }
+  void MakeAt(const ConvPlaces& places) {
+    dw = static_cast<RealOf<Value>*>(places.result);
+  }
 };
 
 // The output pixels of all images, cut into slices whose sums are taken side by
@@ -432,7 +443,7 @@ void ConvWeightGradient(CUstream_st* stream, const ConvShape& shape,
                         bool add, RealOf<Value>* dw) {
   ThreeAxes<int64_t>(shape);  // or throws
   const WeightGradientCall<Value> call = {shape, dy, x, scratch, add, dw};
-  Chosen(call).launch(stream, call);
+  LaunchChosen(stream, call);
 }
 
 #define P3D_INSTANTIATE(Value)                                                 \

@@ -109,6 +109,11 @@ class Current {
   }
 
   int device() const { return device_; }
+  void Uncount(void* memory) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    in_use_ -= sizes_[memory];
+    sizes_.erase(memory);
+  }
   size_t in_use() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return in_use_;
@@ -183,6 +188,18 @@ class Capture {
 
   cudaStream_t stream_ = nullptr;
   cudaGraph_t graph_ = nullptr;
+};
+
+class Event {
+ public:
+  Event() { CheckCuda(cudaEventCreate(&event_), "cudaEventCreate"); }
+  ~Event() { cudaEventDestroy(event_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  cudaEvent_t get() const { return event_; }
+
+ private:
+  cudaEvent_t event_ = nullptr;
 };
 
 __global__ void Nothing() {}
@@ -266,6 +283,14 @@ void UseDevice(int device) {
 
 CUstream_st* DeviceStream() {
   return capture_stream ? capture_stream : TheCurrent().Enter();
+}
+
+int DeviceInUse() { return TheCurrent().device(); }
+
+void* DeviceKeep(size_t bytes) {
+  void* const memory = DeviceAllocate(bytes);
+  TheCurrent().Uncount(memory);
+  return memory;
 }
 
 void* DeviceAllocate(size_t bytes) {
@@ -402,6 +427,20 @@ void CopyBack(void* to, const void* from, size_t bytes) {
                             TheCurrent().Enter()),
             "cudaMemcpyAsync");
 }
+double DeviceSeconds(const std::function<void()>& launch) {
+  const cudaStream_t stream = TheCurrent().Enter();
+  const Event begin, end;
+  CheckCuda(cudaEventRecord(begin.get(), stream), "cudaEventRecord");
+  launch();
+  CheckCuda(cudaEventRecord(end.get(), stream), "cudaEventRecord");
+  CheckCuda(cudaEventSynchronize(end.get()), "cudaEventSynchronize");
+  float milliseconds = 0;
+  CheckCuda(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()),
+            "cudaEventElapsedTime");
+  return milliseconds / 1000.;
+}
+
+bool DeviceCapturing() { return capture_stream != nullptr; }
 
 CUgraphExec_st* CaptureGraph(const std::function<void()>& launch) {
   TheCurrent().Enter();

@@ -48,12 +48,17 @@ void UseDevice(int device);
 // Returns the stream of the device in use (0 before the first UseDevice), for
 // kernels that the calling thread is about to launch.
 CUstream_st* DeviceStream();
+// -1 before the first UseDevice.
+int DeviceInUse();
 
 // Undefined contents. Throws OutOfMemory that names what is free and what was
 // wanted.
 void* DeviceAllocate(size_t bytes);
 // Null is fine.
 void DeviceRelease(void* memory) noexcept;
+// The same for as long as the process lives, for what kernels need to work: it
+// does not count as in use.
+void* DeviceKeep(size_t bytes);
 // Of allocations and in bytes, at this moment.
 size_t DeviceBytesInUse();
 // Bytes that DeviceAllocate may still give, on the device in use.
@@ -65,6 +70,8 @@ void CopyOnDevice(void* to, const void* from, size_t bytes);
 void ZeroOnDevice(void* memory, size_t bytes);
 // Waits until all is done; throws what went wrong since the last wait.
 void DeviceSynchronize();
+// Waits, and returns what the kernels that `launch` launches took.
+double DeviceSeconds(const std::function<void()>& launch);
 
 // Copies that the host does not wait for, from and to page-locked memory of its
 // own, and events to wait for them by. Throws OutOfMemory where no more of its
@@ -98,6 +105,8 @@ void CopyBack(void* to, const void* from, size_t bytes);
 // `launch` throws, there is no graph, and the device goes on as if nothing had
 // been asked. Other threads are not concerned.
 CUgraphExec_st* CaptureGraph(const std::function<void()>& launch);
+// Whether kernels of this thread go into a graph now.
+bool DeviceCapturing();
 // Runs those kernels in their order, on the memory as it is by then.
 void LaunchGraph(CUgraphExec_st* graph);
 // Waits for the graph if it is running. Null is fine.

@@ -9,6 +9,7 @@
 
 #include "kernels/affine_cuda.hpp"
 #include "kernels/bn_cuda.hpp"
+#include "kernels/conv_choice.hpp"
 #include "kernels/conv_cuda.hpp"
 #include "kernels/copy_rows_cuda.hpp"
 #include "kernels/cuda_device.hpp"
@@ -104,6 +105,9 @@
   X(DeviceSoftware)            \
   X(UseDevice)                 \
   X(DeviceStream)              \
+  X(UseConvLibraries)          \
+  X(ConvLibraries)             \
+  X(ConvChoices)               \
   X(DeviceAllocate)            \
   X(DeviceRelease)             \
   X(DeviceBytesInUse)          \
@@ -190,7 +194,7 @@ struct Functions {
 };
 #undef P3D_MEMBER
 
-constexpr int kFunctionsVersion = 4;
+constexpr int kFunctionsVersion = 5;
 
 }  // namespace cuda
 }  // namespace p3d

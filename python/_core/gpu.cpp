@@ -2,6 +2,7 @@
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <string>
 
@@ -111,6 +112,19 @@ void BindGpu(py::module_& m) {
   m.def("load_gpu", &p3d::LoadGpu, py::arg("path"),
         py::call_guard<py::gil_scoped_release>(),
         "Loads the library with the kernels for GPUs, once.");
+  m.def(
+      "use_conv_libraries",
+      [](const std::vector<std::string>& folders, const std::string& cache) {
+        Gpu().UseConvLibraries(folders, cache);
+      },
+      py::arg("folders"), py::arg("cache"),
+      "Where cuDNN may lie, and where choices are kept ('': nowhere).");
+  m.def(
+      "conv_libraries", [] { return Gpu().ConvLibraries(); },
+      "The version of cuDNN, or why there is none.");
+  m.def(
+      "conv_choices", [] { return Gpu().ConvChoices(); },
+      "Convolutions so far that could be cuDNN's, 'choice<TAB>form' a line.");
   m.def(
       "gpu_count", [] { return Gpu().DeviceCount(); },
       "How many GPUs there are.");

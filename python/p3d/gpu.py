@@ -4,13 +4,16 @@ The kernels for GPUs are a library beside the package, made by
 
     pip install . -C cmake.define.P3D_CUDA=ON
 
-or the one that the environment variable P3D_CUDA_LIBRARY names.
+or the one that the environment variable P3D_CUDA_LIBRARY names. Convolutions of 16 bits and TF32
+may be done by cuDNN there, if it is installed (`pip install 'caffe-p3d[cuda]'`); what was chosen is
+kept in P3D_CACHE, or else in the user's cache folder.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +56,7 @@ def load() -> None:
             "`pip install . -C cmake.define.P3D_CUDA=ON`"
         )
     _core.load_gpu(str(path))
+    _core.use_conv_libraries(_library_folders(), str(cache()))
 
 
 def count() -> int:
@@ -71,6 +75,28 @@ def software() -> str:
     """What runs on the GPUs: versions of CUDA and of the driver."""
     load()
     return _core.gpu_software()
+
+
+def libraries() -> str:
+    """The version of cuDNN, or why there is none and what to install."""
+    load()
+    return _core.conv_libraries()
+
+
+def choices() -> dict[str, str]:
+    """What does the convolutions so far that could be cuDNN's, by the convolution."""
+    load()
+    lines = (line.split("\t", 1) for line in _core.conv_choices().splitlines())
+    return {form: choice for choice, form in lines}
+
+
+def cache() -> Path:
+    """The folder where choices are kept."""
+    given = os.environ.get("P3D_CACHE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(base) / "caffe-p3d"
 
 
 def use(index: int) -> None:
@@ -168,3 +194,9 @@ def _check_precision(name: str, index: int) -> None:
 def _describe(index: int) -> Gpu:
     name, major, minor, memory, free, gflops = _core.describe_gpu(index)
     return Gpu(index, name, (major, minor), memory, free, gflops)
+
+
+def _library_folders() -> list[str]:
+    """Where pip puts NVIDIA's libraries, for every folder that Python imports from."""
+    found = (path for base in sys.path for path in Path(base or ".").glob("nvidia/*/lib"))
+    return [str(path) for path in found]

@@ -17,13 +17,18 @@
 //     kernels that had its destination;
 //   - it is full at $P3D_SIMULATED_MIB (default 2048), wherever the gaps are: a
 //     GPU moves pages together; its compute capability is
-//     $P3D_SIMULATED_CAPABILITY.0 (default 9).
+//     $P3D_SIMULATED_CAPABILITY.0 (default 9);
+//   - what is timed takes as many seconds as the words of
+//     $P3D_SIMULATED_SECONDS say, one after the other, then 1.
 //
 // There are $P3D_SIMULATED_GPUS (default 1), of which a process uses one.
 //
 // With $P3D_SIMULATED_FAULT=N its Nth kernel fails, counted from 1, and so does
 // whatever is asked of it from then on, as of a GPU that met a wrong address;
 // with "N once" only that kernel.
+//
+// Of a graph that is launched, kernels count as being captured still: they find
+// out then what a GPU would have refused.
 //
 // Memory starts as 0xff bytes (NaN), also where it was used before.
 
@@ -38,6 +43,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <sstream>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -90,7 +96,8 @@ class Memory {
     base_ = static_cast<char*>(base);
   }
 
-  void* Allocate(size_t bytes) {
+  // What does not count is never released.
+  void* Allocate(size_t bytes, bool counts = true) {
     TheFault().Meet();
     const std::lock_guard<std::recursive_mutex> lock(mutex_);
     const size_t size = (std::max<size_t>(bytes, 1) + 255) / 256 * 256;
@@ -106,8 +113,10 @@ class Memory {
           std::to_string(size_) + " are in use; a smaller batch needs less");
     }
     used_[place] = size;
-    in_use_ += size;
+    if (counts) in_use_ += size;
     top_ = std::max(top_, place + size);
+    // Kernels that choose among others allocate while they run.
+    if (open_ > 0) Protect(PROT_READ | PROT_WRITE);
     const Open open(this);
     std::memset(base_ + place, 0xff, size);
     return base_ + place;
@@ -140,23 +149,13 @@ class Memory {
   class Open {
    public:
     explicit Open(Memory* memory) : memory_(memory), lock_(memory->mutex_) {
-      if (memory_->open_++ == 0) Protect(PROT_READ | PROT_WRITE);
+      if (memory_->open_++ == 0) memory_->Protect(PROT_READ | PROT_WRITE);
     }
     ~Open() {
-      if (--memory_->open_ == 0) Protect(PROT_NONE);
+      if (--memory_->open_ == 0) memory_->Protect(PROT_NONE);
     }
 
    private:
-    void Protect(int protection) {
-      constexpr size_t kFew = 16 << 20;
-      const bool open = protection != PROT_NONE;
-      if (open ? memory_->readable_ >= memory_->top_ : memory_->top_ >= kFew) {
-        return;
-      }
-      memory_->readable_ = open ? memory_->top_ : 0;
-      mprotect(memory_->base_, (memory_->top_ + 4095) / 4096 * 4096,
-               protection);
-    }
     Memory* memory_;
     std::lock_guard<std::recursive_mutex> lock_;
   };
@@ -164,6 +163,14 @@ class Memory {
  private:
   // Addresses by bytes of memory.
   static constexpr size_t kSpread = 8;
+
+  void Protect(int protection) {
+    constexpr size_t kFew = 16 << 20;
+    const bool open = protection != PROT_NONE;
+    if (open ? readable_ >= top_ : top_ >= kFew) return;
+    readable_ = open ? top_ : 0;
+    mprotect(base_, (top_ + 4095) / 4096 * 4096, protection);
+  }
 
   char* base_ = nullptr;
   size_t size_ = 0;
@@ -280,11 +287,13 @@ void FinishCopies() {
 }
 
 using Graph = std::vector<std::function<void()>>;
-// What this thread captures.
+// What this thread captures, and whether it runs what was captured.
 thread_local Graph* the_capture = nullptr;
+thread_local bool the_replay = false;
 
 void CheckNotCapturing() {
-  Check(!the_capture, "a graph is being captured, which takes kernels only");
+  Check(!DeviceCapturing(),
+        "a graph is being captured, which takes kernels only");
 }
 
 // A function of the table: kernels, which are those that take a stream, with
@@ -344,6 +353,22 @@ void* DeviceAllocate(size_t bytes) {
   return TheMemory().Allocate(bytes);
 }
 void DeviceRelease(void* memory) noexcept { TheMemory().Release(memory); }
+int DeviceInUse() { return 0; }
+void* DeviceKeep(size_t bytes) {
+  CheckNotCapturing();
+  return TheMemory().Allocate(bytes, false);
+}
+double DeviceSeconds(const std::function<void()>& launch) {
+  static std::istringstream* seconds = [] {
+    const char* text = std::getenv("P3D_SIMULATED_SECONDS");
+    return new std::istringstream(text ? text : "");
+  }();
+  CheckNotCapturing();
+  launch();
+  double next = 0;
+  return *seconds >> next ? next : 1;
+}
+bool DeviceCapturing() { return the_capture || the_replay; }
 size_t DeviceBytesInUse() { return TheMemory().in_use(); }
 size_t DeviceFree() { return TheMemory().size() - TheMemory().in_use(); }
 
@@ -457,6 +482,10 @@ CUgraphExec_st* CaptureGraph(const std::function<void()>& launch) {
 }
 void LaunchGraph(CUgraphExec_st* graph) {
   CheckNotCapturing();
+  struct Replay {
+    Replay() { the_replay = true; }
+    ~Replay() { the_replay = false; }
+  } replay;
   for (const auto& kernel : *reinterpret_cast<Graph*>(graph)) kernel();
 }
 void ReleaseGraph(CUgraphExec_st* graph) noexcept {

@@ -44,10 +44,17 @@ def _answer() -> dict[str, Any]:
     from p3d.error import Error
 
     cpu = {"threads": _core.num_threads(), "isa": _core.isa()}
-    answer: dict[str, Any] = {"cpu": cpu, "software": None, "gpus": [], "error": None}
+    answer: dict[str, Any] = {
+        "cpu": cpu,
+        "software": None,
+        "libraries": None,
+        "gpus": [],
+        "error": None,
+    }
     try:
         answer["gpus"] = [asdict(found) for found in gpu.gpus()]
         answer["software"] = gpu.software()
+        answer["libraries"] = gpu.libraries()
     except Error as error:
         answer["error"] = str(error)
     if not answer["gpus"] and not answer["error"]:
@@ -64,4 +71,6 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         lines.append(f"cuda:{gpu['index']}  {gpu['name']}, compute {major}.{minor}, {memory}")
     if answer["software"]:
         lines.append(answer["software"])
+    if answer["libraries"]:
+        lines.append(answer["libraries"])
     return lines
