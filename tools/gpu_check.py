@@ -40,7 +40,9 @@ from benchmarking import gpu_targets
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests" / "kernels"
 INCLUDES = [f"-I{ROOT / 'layers'}", f"-I{TESTS}"]
-NET_TESTS = tuple(ROOT / "tests" / "gpu" / f"test_{name}.py" for name in ("nets", "graph"))
+NET_TESTS = tuple(
+    ROOT / "tests" / "gpu" / f"test_{name}.py" for name in ("nets", "graph", "precision")
+)
 NETS = (("p3d63-kinetics", 8), ("p3d199-kinetics", 1), ("p3d199-kinetics", 8))
 SECONDS = 540  # for all, of which one comparison may take COMPARISON
 COMPARISON = 150

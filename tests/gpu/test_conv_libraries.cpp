@@ -6,6 +6,7 @@
 //
 // Prints the choices, one "choice<TAB>form" a line, and the sum of the checks.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <string>
@@ -96,8 +97,7 @@ class Calls {
         dy_(y_.values()),
         dx_(x_.values()),
         dw_(weights_.values()),
-        scratch_(std::vector<float>(Gpu().ConvWeightGradientScratch(shape) + 1,
-                                    0.f)) {}
+        scratch_(std::vector<float>(ScratchFor(shape) + 1, 0.f)) {}
 
   void Run(bool in_place = false) {
     p3d::Epilogue<Value> e;
@@ -109,9 +109,10 @@ class Calls {
     if (use_ & kResidual) e.alpha = .5f, e.beta = use_ & kInner ? 1.f : -2.f;
     const auto& kernels = KernelsOf<Value>();
     CUstream_st* stream = Gpu().DeviceStream();
-    kernels.Convolve(stream, shape_, x_.get(), weights_.get(), e, y_.get());
-    kernels.ConvDataGradient(stream, shape_, dy_.get(), weights_.get(), add_,
-                             dx_.get());
+    kernels.Convolve(stream, shape_, x_.get(), weights_.get(), e,
+                     scratch_.get(), y_.get());
+    kernels.ConvDataGradient(stream, shape_, dy_.get(), weights_.get(),
+                             scratch_.get(), add_, dx_.get());
     kernels.ConvWeightGradient(stream, shape_, dy_.get(), x_.get(),
                                scratch_.get(), add_, dw_.get());
   }
@@ -121,6 +122,12 @@ class Calls {
   std::vector<float> dw() const { return dw_.values(); }
 
  private:
+  static int64_t ScratchFor(const ConvShape& shape) {
+    return std::max({Gpu().ConvolveScratch(shape),
+                     Gpu().ConvDataGradientScratch(shape),
+                     Gpu().ConvWeightGradientScratch(shape)});
+  }
+
   ConvShape shape_;
   int use_;
   bool add_;
