@@ -32,6 +32,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +47,7 @@ NET_TESTS = tuple(
 NETS = (("p3d63-kinetics", 8), ("p3d199-kinetics", 1), ("p3d199-kinetics", 8))
 SECONDS = 540  # for all, of which one comparison may take COMPARISON
 COMPARISON = 150
+CHOOSING = 90
 QUICK = ["--systems", "torch-last"]
 CAFFE_TESTS = "BN*:Pooling3D*:Convolution3D*"
 
@@ -76,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         if rows[0].passed:
             library = Path(work) / "libp3d_cuda.so"
             figures["device_query"] = _query(library)
+            rows += [choose(library, NET, precision) for precision in ("bf16", "tf32")]
             rows.append(check_end_to_end(library, NET, figures, began + SECONDS))
             rows += check_targets(library, NET, gpu_targets.TARGETS, figures, began + SECONDS)
     rows.append(_check_caffe(args.caffe) if args.caffe else NO_CAFFE)
@@ -127,13 +130,18 @@ def _check(work: Path, num: int) -> list[Row]:
 
 
 def _check_kernels(work: Path, num: int) -> list[Row]:
-    rows = []
-    for source in sorted(TESTS.glob("test_cuda_*.cpp")):
-        rows.append(_build_and_run(work, source, [], []))
     kernels = [ROOT / "layers" / "kernels" / name for name in ("bn.cu", "pool.cu")]
-    rows.append(_build_and_run(work, ROOT / "tools" / "bench_cuda.cpp", kernels, [str(num)]))
-    rows.append(_build_and_run(work, ROOT / "tools" / "bench_cuda_conv.cpp", [], [str(num)]))
-    return rows
+    programs: list[tuple[Path, list[Path], list[str]]] = [
+        *((source, [], []) for source in sorted(TESTS.glob("test_cuda_*.cpp"))),
+        (ROOT / "tools" / "bench_cuda.cpp", kernels, [str(num)]),
+        (ROOT / "tools" / "bench_cuda_conv.cpp", [], [str(num)]),
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        errors = list(pool.map(lambda program: _build(work, *program[:2]), programs))
+    return [
+        Row(source.stem, False, error) if error else _run_program(work / source.stem, arguments)
+        for error, (source, _, arguments) in zip(errors, programs, strict=True)
+    ]
 
 
 def check_nets(
@@ -141,8 +149,10 @@ def check_nets(
 ) -> list[Row]:
     """The tests of nets with this library, and what (net, batch) take."""
     environment = {**os.environ, "P3D_CUDA_LIBRARY": str(library)}
-    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
-    error, _ = _output(pytest, environment)
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda test: _output([*pytest, test], environment), tests))
+    error = "\n".join(error for error, _ in done if error)
     rows = [Row("nets on the GPU", not error, error or "equal to the stored outputs of Caffe")]
     for net, batch in nets:
         time = [sys.executable, "-m", "p3d", "time", net, "--batch", str(batch), "--json"]
@@ -154,6 +164,34 @@ def check_nets(
 
 NET = "p3d199-kinetics"
 END_TO_END = "extraction, end to end"
+
+
+def choose(library: Path, net: str, precision: str, batch: int = 64) -> Row:
+    """Has cuDNN's ways to do the net's convolutions compared with ours, which takes its time once;
+    the row says what was chosen how often."""
+    code = (
+        "import collections, sys, numpy\n"
+        "from p3d import gpu, timing\n"
+        "from p3d.export.sources import net_text\n"
+        "net = timing.make(net_text(None, sys.argv[1])[1], batch=int(sys.argv[2]))\n"
+        "data = net.blobs['data'].data\n"
+        "data[...] = numpy.random.default_rng(0).uniform(-100, 100, data.shape)\n"
+        "net.forward()\n"
+        "found = collections.Counter(gpu.choices().values())\n"
+        "print(f'{gpu.libraries()}:', ', '.join(f'{n} by {name}' for name, n in found.items()))\n"
+    )
+    environment = {
+        **os.environ,
+        "P3D_CUDA_LIBRARY": str(library),
+        "P3D_DEVICE": "cuda:0",
+        "P3D_PRECISION": precision,
+    }
+    command = [sys.executable, "-c", code, net, str(batch)]
+    error, output = _output(command, environment, CHOOSING)
+    what = f"convolutions, {precision}"
+    if "was ended after" in error:
+        return Row(what, True, f"not all were chosen within {CHOOSING} s")
+    return Row(what, not error, error or output.strip())
 
 
 def check_targets(
@@ -291,8 +329,8 @@ def _commit() -> str:
         return "unknown"
 
 
-def _build_and_run(work: Path, source: Path, kernels: list[Path], arguments: list[str]) -> Row:
-    """A program's row: the last line of its output, or all of it if there are more."""
+def _build(work: Path, source: Path, kernels: list[Path]) -> str:
+    """What a compiler that fails prints; the program is called as its source."""
     compiler = ["nvcc", "-std=c++14", "-O2", "-arch=native", *INCLUDES]
     objects = [work / f"{path.stem}.o" for path in (source, *kernels)]
     program = work / source.stem
@@ -301,15 +339,17 @@ def _build_and_run(work: Path, source: Path, kernels: list[Path], arguments: lis
         for path, result in zip((source, *kernels), objects, strict=True)
     ]
     commands.append([*compiler, *objects, work / "libp3d_kernels.a", "-o", program])
-    for command in commands:
-        if error := _run(command):
-            return Row(source.stem, False, error)
+    return next(filter(None, map(_run, commands)), "")
+
+
+def _run_program(program: Path, arguments: list[str]) -> Row:
+    """A program's row: the last line of its output, or all of it if there are more."""
     done = subprocess.run(
         [str(program), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     lines = done.stdout.strip().splitlines()
     return Row(
-        source.stem, done.returncode == 0, "\n    ".join(["", *lines] if lines[1:] else lines)
+        program.name, done.returncode == 0, "\n    ".join(["", *lines] if lines[1:] else lines)
     )
 
 

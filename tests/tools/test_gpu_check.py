@@ -61,6 +61,14 @@ def test_nets_are_run_with_the_library(tmp_path: Path) -> None:
     assert "p3d7" in rows[2].result
 
 
+def test_convolutions_are_chosen_beforehand() -> None:
+    library = cpp.build("gpu") / "simulated_gpu.so"
+    row = gpu_check.choose(library, str(TINY), "bf16", batch=1)
+    assert row.passed, row
+    assert "cuDNN" in row.result
+    assert not gpu_check.choose(library, "p3d7", "bf16").passed
+
+
 def test_targets_are_measured_with_the_library(tmp_path: Path) -> None:
     """Where torch has no such GPU, and a precision may not be there yet."""
     library = cpp.build("gpu") / "simulated_gpu.so"
