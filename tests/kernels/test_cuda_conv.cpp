@@ -512,10 +512,9 @@ int main(int argc, char** argv) {
     }
     for (const char* text : kMmaSliced) {
       ++turn;
-      if (turn % 3 == 0) TestSliced<Bf16>(text, use);
-      if (turn % 3 == 1) TestSliced<Fp16>(text, use);
-      if (turn % 3 == 2) TestSliced<Tf32>(text, use);
-      use = (use + 1) % 32;
+      if (turn % 3 == 0) TestSliced<Bf16>(text, turn % 32);
+      if (turn % 3 == 1) TestSliced<Fp16>(text, turn % 32);
+      if (turn % 3 == 2) TestSliced<Tf32>(text, turn % 32);
     }
   }
   ExpectAllOfKindMet<float>();
