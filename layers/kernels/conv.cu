@@ -1,6 +1,8 @@
 #include "kernels/conv_cuda.hpp"
 
 // The header that this file implements comes first.
+#include <algorithm>
+
 #include "kernels/conv_candidate_cuda.hpp"
 #include "kernels/conv_library_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
@@ -46,8 +48,20 @@ struct ForwardCall {
 TapSlices ForwardSlices(const ConvShape& shape) {
   if (!FitsInt(shape)) return TapSlices();
   const Problem<int> at = Folded(ThreeAxes<int>(shape));
-  return {SlabsOf(at.taps(), at.inputs), shape.num * shape.out_pixels(),
-          shape.num_output / shape.group, shape.group};
+  const int slabs = SlabsOf(at.taps(), at.inputs);
+  // Tiles take two slabs at a time.
+  return {slabs,
+          WantedTapSlices(slabs, shape.num * shape.out_pixels(),
+                          shape.num_output / shape.group, shape.group),
+          2};
+}
+
+// How many slices tensor cores are to have, whatever the kind of values.
+int64_t ForwardMmaSlices(const ConvShape& shape) {
+  if (!FitsInt(shape)) return 1;
+  return WantedMmaSlices(shape.taps() * shape.channels / shape.group,
+                         shape.num * shape.out_pixels(),
+                         shape.num_output / shape.group, shape.group);
 }
 
 // Output pixels times outputs; k goes through the taps and their inputs.
@@ -161,6 +175,18 @@ struct JoinForward {
   }
 };
 
+template <typename Value>
+void JoinIfMany(CUstream_st* stream, const TapSlices& slices,
+                const ForwardCall<Value>& call) {
+  if (slices.count == 1) return;
+  const ConvShape& shape = call.shape;
+  const Broadcast outputs = {shape.num * shape.out_pixels(), shape.num_output,
+                             1};
+  ForEachValue(stream, "Convolve join", outputs,
+               JoinForward<Value>{slices.count, outputs.count(), call.scratch,
+                                  call.epilogue, call.y});
+}
+
 template <typename Dtype, int side, bool whole>
 struct ForwardTiles {
   using Call = ForwardCall<Dtype>;
@@ -194,12 +220,7 @@ struct ForwardTiles {
     MakeTiles(stream, "Convolve", grid.blocks(),
               Kernel{{grid, at, call.x, call.weights, call.epilogue, call.y,
                       slices.length, one ? nullptr : call.scratch}});
-    if (one) return;
-    const Broadcast outputs = {shape.num * shape.out_pixels(), shape.num_output,
-                               1};
-    ForEachValue(stream, "Convolve join", outputs,
-                 JoinForward<Dtype>{slices.count, outputs.count(), call.scratch,
-                                    call.epilogue, call.y});
+    JoinIfMany(stream, slices, call);
   }
 };
 
@@ -211,8 +232,10 @@ struct ForwardMmaJob {
   TileGrid grid;
   Problem<int> at;
   const Value *x, *weights;
-  Epilogue<Value> epilogue;
+  Epilogue<Value> epilogue;  // does nothing where there are parts
   Value* y;
+  int slice;     // slabs of one
+  float* parts;  // an array of sums for each, null where there is one slice
 
   class Reader {
    public:
@@ -222,6 +245,9 @@ struct ForwardMmaJob {
     P3D_HOST_DEVICE Reader(const ForwardMmaJob& job, int row, int column,
                            const TilePlace& place, int lane)
         : at_(job.at),
+          first_slab_(place.slice * job.slice),
+          slabs_(
+              static_cast<int>(Smaller(job.slice, Slabs(at_) - first_slab_))),
           along_(at_.inputs, OperandA::First(lane)),
           seen_(at_, row + OperandA::Line(lane), OperandA::kApart, whole),
           output_(column + OperandB::Line(lane)),
@@ -236,13 +262,15 @@ struct ForwardMmaJob {
                      place.group * at_.inputs;
         }
       }
-      along_.Add(at_, 0);
+      along_.Add(at_, first_slab_ * OperandA::kDepth);
       seen_.Aim(at_, along_.tap());
     }
 
-    P3D_HOST_DEVICE int slabs() const {
-      return SlabsAlong(at_, at_.inputs, OperandA::kPiece, OperandA::kDepth);
+    // Of all slices.
+    static P3D_HOST_DEVICE int Slabs(const Problem<int>& at) {
+      return SlabsAlong(at, at.inputs, OperandA::kPiece, OperandA::kDepth);
     }
+    P3D_HOST_DEVICE int slabs() const { return slabs_; }
     P3D_HOST_DEVICE Piece<Value> A(int i) const {
       const Value* row = x_ + int64_t{seen_.At(i)} * at_.channels;
       Piece<Value> piece = {row, along_.first(), 0,
@@ -272,6 +300,7 @@ struct ForwardMmaJob {
     }
 
     const Problem<int>& at_;
+    const int first_slab_, slabs_;
     Along<OperandA::kPiece> along_;
     SeenRows<ToInput, OperandA::kCopies> seen_;
     const int output_;
@@ -305,6 +334,12 @@ struct ForwardMmaJob {
                              const Values<float, kOut>& sums,
                              const Values<Value, kOut>& old) const {
     if (row >= at.num * at.out_pixels() || column >= at.outputs) return;
+    if (parts) {
+      const int64_t count = int64_t{at.num} * at.out_pixels() * at.num_output;
+      return Write<whole>(sums, false,
+                          parts + place.slice * count + First(place, row),
+                          column, at.outputs);
+    }
     Values<Value, kOut> values;
     P3D_UNROLL
     for (int i = 0; i < kOut; ++i) {
@@ -325,9 +360,9 @@ struct ForwardMma {
   using Call = ForwardCall<Value>;
   using Job = ForwardMmaJob<Value, rows, columns, whole>;
 
-  static TileGrid Grid(const ConvShape& shape) {
+  static TileGrid Grid(const ConvShape& shape, int64_t slices = 1) {
     return MmaGrid(rows, columns, shape.num * shape.out_pixels(),
-                   shape.num_output / shape.group, shape.group);
+                   shape.num_output / shape.group, shape.group, slices);
   }
   static Problem<int> At(const ConvShape& shape) {
     const auto at = ThreeAxes<int>(shape);
@@ -343,7 +378,7 @@ struct ForwardMma {
             (InParts(shape, Job::Reader::OperandA::kPiece) && Aligned(call.x) &&
              Aligned(call.weights) && Aligned(call.y) &&
              Aligned(epilogue.scale) && Aligned(epilogue.shift) &&
-             Aligned(epilogue.residual))) &&
+             Aligned(epilogue.residual) && Aligned(call.scratch))) &&
            HasMma<Value>();
   }
   static bool Suits(const Call& call) {
@@ -352,11 +387,18 @@ struct ForwardMma {
                     shape.num_output / shape.group);
   }
   static void Launch(CUstream_st* stream, const Call& call) {
-    const TileGrid grid = Grid(call.shape);
+    const ConvShape& shape = call.shape;
+    const Problem<int> at = At(shape);
+    TapSlices slices(Job::Reader::Slabs(at), ForwardMmaSlices(shape), 1);
+    if (!call.scratch) slices.Join();
+    const bool one = slices.count == 1;
+    const TileGrid grid = Grid(shape, slices.count);
     MakeMmaTiles(stream, "Convolve", grid.blocks(),
                  MmaTiles<Value, rows, columns, whole, Job>{
-                     {grid, At(call.shape), call.x, call.weights, call.epilogue,
-                      call.y}});
+                     {grid, at, call.x, call.weights,
+                      one ? call.epilogue : Epilogue<Value>(), call.y,
+                      slices.length, one ? nullptr : call.scratch}});
+    JoinIfMany(stream, slices, call);
   }
 };
 
@@ -463,7 +505,8 @@ const Candidates<ForwardCall<Tf32>>& All() {
 
 int64_t ConvolveScratch(const ConvShape& shape) {
   ThreeAxes<int64_t>(shape);  // or throws
-  const int64_t slices = ForwardSlices(shape).count;
+  const int64_t slices =
+      std::max<int64_t>(ForwardSlices(shape).count, ForwardMmaSlices(shape));
   return slices == 1
              ? 0
              : slices * shape.num * shape.out_pixels() * shape.num_output;

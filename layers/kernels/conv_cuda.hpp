@@ -23,7 +23,8 @@ namespace cuda {
 // parts that are joined in double. Those of the kinds of narrow.hpp are floats
 // whatever their length, but for a weight's gradient, whose parts of up to 8192
 // pixels are; tensor cores may cut off what they add. Products of Tf32 have the
-// digits of floats where no tensor core makes them.
+// digits of floats where no tensor core makes them. Where there is little of a
+// result and much of a sum, parts of it are taken side by side and joined.
 
 // `scratch` is memory for the length of a call, as many values as the functions
 // of that name say, which may be none. Where it is null the first two take sums

@@ -1,6 +1,8 @@
 #include "kernels/conv_cuda.hpp"
 
 // The header that this file implements comes first.
+#include <algorithm>
+
 #include "kernels/conv_candidate_cuda.hpp"
 #include "kernels/conv_library_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
@@ -36,8 +38,31 @@ struct DataGradientCall {
 TapSlices DataGradientSlices(const ConvShape& shape) {
   if (!FitsInt(shape)) return TapSlices();
   const Problem<int> at = ThreeAxes<int>(shape);
-  return {SlabsOf(at.taps(), at.outputs), shape.num * shape.in_pixels(),
-          at.inputs, shape.group};
+  const int slabs = SlabsOf(at.taps(), at.outputs);
+  // Tiles take two slabs at a time.
+  return {slabs,
+          WantedTapSlices(slabs, shape.num * shape.in_pixels(), at.inputs,
+                          shape.group),
+          2};
+}
+
+// How many slices tensor cores are to have, whatever the kind of values.
+int64_t DataGradientMmaSlices(const ConvShape& shape) {
+  if (!FitsInt(shape)) return 1;
+  return WantedMmaSlices(shape.taps() * shape.num_output / shape.group,
+                         shape.num * shape.in_pixels(),
+                         shape.channels / shape.group, shape.group);
+}
+
+template <typename Value>
+void JoinIfMany(CUstream_st* stream, const TapSlices& slices,
+                const DataGradientCall<Value>& call) {
+  if (slices.count == 1) return;
+  const ConvShape& shape = call.shape;
+  const int64_t count = shape.num * shape.in_pixels() * shape.channels;
+  ForEach(
+      stream, "ConvDataGradient join", count,
+      JoinSlices<Value>{slices.count, count, call.scratch, call.add, call.dx});
 }
 
 // Input pixels times inputs; k goes through the taps and their outputs. Each
@@ -162,11 +187,7 @@ struct DataGradientTiles {
     MakeTiles(stream, "ConvDataGradient", grid.blocks(),
               Kernel{{grid, at, slices.length, call.dy, call.weights,
                       one && call.add, one ? call.dx : call.scratch}});
-    if (one) return;
-    const int64_t count = shape.num * shape.in_pixels() * shape.channels;
-    ForEach(stream, "ConvDataGradient join", count,
-            JoinSlices<Dtype>{slices.count, count, call.scratch, call.add,
-                              call.dx});
+    JoinIfMany(stream, slices, call);
   }
 };
 
@@ -178,8 +199,10 @@ struct DataGradientMmaJob {
   TileGrid grid;
   Problem<int> at;
   const Value *dy, *weights;
-  bool add;
+  bool add;  // false where there are parts
   Value* dx;
+  int slice;     // slabs of one
+  float* parts;  // an array of sums for each, null where there is one slice
 
   class Reader {
    public:
@@ -189,6 +212,9 @@ struct DataGradientMmaJob {
     P3D_HOST_DEVICE Reader(const DataGradientMmaJob& job, int row, int column,
                            const TilePlace& place, int lane)
         : at_(job.at),
+          first_slab_(place.slice * job.slice),
+          slabs_(
+              static_cast<int>(Smaller(job.slice, Slabs(at_) - first_slab_))),
           along_(at_.outputs, OperandA::First(lane)),
           seen_(at_, row + OperandA::Line(lane), OperandA::kApart),
           width_(along_.width()),
@@ -197,14 +223,16 @@ struct DataGradientMmaJob {
       const int first = place.group * at_.outputs;
       dy_ = job.dy + first;
       weights_ = job.weights + int64_t{first} * at_.taps() * at_.inputs;
-      along_.Add(at_, 0);
-      AddB(0);
+      along_.Add(at_, first_slab_ * OperandA::kDepth);
+      AddB(first_slab_ * OperandA::kDepth);
       seen_.Aim(at_, along_.tap());
     }
 
-    P3D_HOST_DEVICE int slabs() const {
-      return SlabsAlong(at_, at_.outputs, OperandA::kPiece, OperandA::kDepth);
+    // Of all slices.
+    static P3D_HOST_DEVICE int Slabs(const Problem<int>& at) {
+      return SlabsAlong(at, at.outputs, OperandA::kPiece, OperandA::kDepth);
     }
+    P3D_HOST_DEVICE int slabs() const { return slabs_; }
     P3D_HOST_DEVICE Piece<Value> A(int i) const {
       return {dy_ + int64_t{seen_.At(i)} * at_.num_output, along_.first(), 0,
               seen_.Sees(i) ? at_.outputs : 0};
@@ -230,6 +258,7 @@ struct DataGradientMmaJob {
     }
 
     const Problem<int>& at_;
+    const int first_slab_, slabs_;
     Along<OperandA::kPiece> along_;
     SeenRows<ToOutput, OperandA::kCopies> seen_;
     const int width_;  // outputs, filled up to whole pieces
@@ -254,6 +283,12 @@ struct DataGradientMmaJob {
                              const OfColumn&, const Values<float, kOut>& sums,
                              const Values<Value, kOut>& old) const {
     if (row >= at.num * at.in_pixels() || column >= at.inputs) return;
+    if (parts) {
+      const int64_t count = int64_t{at.num} * at.in_pixels() * at.channels;
+      return Write<whole>(sums, false,
+                          parts + place.slice * count + First(place, row),
+                          column, at.inputs);
+    }
     Values<Value, kOut> values;
     P3D_UNROLL
     for (int i = 0; i < kOut; ++i)
@@ -272,18 +307,18 @@ struct DataGradientMma {
   using Call = DataGradientCall<Value>;
   using Job = DataGradientMmaJob<Value, rows, columns, whole>;
 
-  static TileGrid Grid(const ConvShape& shape) {
+  static TileGrid Grid(const ConvShape& shape, int64_t slices = 1) {
     return MmaGrid(rows, columns, shape.num * shape.in_pixels(),
-                   shape.channels / shape.group, shape.group);
+                   shape.channels / shape.group, shape.group, slices);
   }
   static bool Can(const Call& call) {
     const ConvShape& shape = call.shape;
     return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
            Grid(shape).blocks() <= kMaxTiles &&
            SeenRows<ToOutput, 1>::Can(ThreeAxes<int>(shape)) &&
-           (!whole ||
-            (InParts(shape, Job::Reader::OperandA::kPiece) &&
-             Aligned(call.dy) && Aligned(call.weights) && Aligned(call.dx))) &&
+           (!whole || (InParts(shape, Job::Reader::OperandA::kPiece) &&
+                       Aligned(call.dy) && Aligned(call.weights) &&
+                       Aligned(call.dx) && Aligned(call.scratch))) &&
            HasMma<Value>();
   }
   static bool Suits(const Call& call) {
@@ -292,11 +327,17 @@ struct DataGradientMma {
                     shape.channels / shape.group);
   }
   static void Launch(CUstream_st* stream, const Call& call) {
-    const TileGrid grid = Grid(call.shape);
+    const ConvShape& shape = call.shape;
+    const Problem<int> at = ThreeAxes<int>(shape);
+    TapSlices slices(Job::Reader::Slabs(at), DataGradientMmaSlices(shape), 1);
+    if (!call.scratch) slices.Join();
+    const bool one = slices.count == 1;
+    const TileGrid grid = Grid(shape, slices.count);
     MakeMmaTiles(stream, "ConvDataGradient", grid.blocks(),
                  MmaTiles<Value, rows, columns, whole, Job>{
-                     {grid, ThreeAxes<int>(call.shape), call.dy, call.weights,
-                      call.add, call.dx}});
+                     {grid, at, call.dy, call.weights, one && call.add, call.dx,
+                      slices.length, one ? nullptr : call.scratch}});
+    JoinIfMany(stream, slices, call);
   }
 };
 
@@ -426,7 +467,8 @@ const Candidates<DataGradientCall<Tf32>>& All() {
 
 int64_t ConvDataGradientScratch(const ConvShape& shape) {
   ThreeAxes<int64_t>(shape);  // or throws
-  const int64_t slices = DataGradientSlices(shape).count;
+  const int64_t slices = std::max<int64_t>(DataGradientSlices(shape).count,
+                                           DataGradientMmaSlices(shape));
   return slices == 1 ? 0
                      : slices * shape.num * shape.in_pixels() * shape.channels;
 }

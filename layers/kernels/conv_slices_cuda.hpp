@@ -27,19 +27,36 @@ P3D_HOST_DEVICE inline int SlabsOf(int taps, int depth) {
   return taps * ((depth + kSlab - 1) / kSlab);
 }
 
-// The slices of such sums, for the tiles of a product. They have an even number
-// of slabs, since tiles take two at a time.
+// How many slices such sums of a product are to have.
+inline int64_t WantedTapSlices(int slabs, int64_t rows, int64_t columns,
+                               int64_t groups) {
+  const TileGrid grid(32, rows, columns, groups);
+  if (!TilesSuit(32, grid, rows, columns) || grid.blocks() >= kEnoughBlocks)
+    return 1;
+  return std::max<int64_t>(WantedSlices(grid.blocks(), int64_t{slabs} * kSlab),
+                           1);
+}
+
+// The same where tensor cores take the sums, of so many terms. They are done
+// with 512 of them before a second kernel has begun and joined slices. The
+// smallest tiles, of 64 x 64, are counted: larger ones are for products that
+// have enough of those.
+inline int64_t WantedMmaSlices(int64_t terms, int64_t rows, int64_t columns,
+                               int64_t groups) {
+  if (columns < 8) return 1;  // see MmaSuits
+  const TileGrid grid(64, rows, columns, groups);
+  const int64_t wanted =
+      std::min(kEnoughBlocks / grid.blocks(), terms / kLeastSlice);
+  return wanted > 1 && terms - terms / wanted >= 512 ? wanted : 1;
+}
+
+// Slabs cut into slices: at most as many as are wanted, each of a multiple of
+// `step` slabs but for the last one.
 struct TapSlices {
   TapSlices() = default;
-  TapSlices(int slabs, int64_t rows, int64_t columns, int64_t groups)
-      : length(slabs) {
-    const TileGrid grid(32, rows, columns, groups);
-    if (!TilesSuit(32, grid, rows, columns)) return;
-    if (grid.blocks() >= kEnoughBlocks) return;
-    const int wanted =
-        static_cast<int>(WantedSlices(grid.blocks(), int64_t{slabs} * kSlab));
-    if (wanted <= 1) return;
-    length = (slabs + 2 * wanted - 1) / (2 * wanted) * 2;
+  TapSlices(int slabs, int64_t wanted, int step) {
+    const int all = static_cast<int>(wanted) * step;
+    length = (slabs + all - 1) / all * step;
     count = (slabs + length - 1) / length;
   }
   // All of it in one.
@@ -72,15 +89,17 @@ P3D_HOST_DEVICE Dtype JoinedValue(int64_t slices, int64_t count,
 }
 
 // to = the sum of the slices' arrays; with `add` +=.
-template <typename Dtype>
+template <typename Value>
 struct JoinSlices {
+  using Real = RealOf<Value>;
   int64_t slices, count;
-  const Dtype* parts;
+  const Real* parts;
   bool add;
-  Dtype* to;
+  Value* to;
 
   P3D_HOST_DEVICE void operator()(int64_t i) const {
-    to[i] = (add ? to[i] : 0) + JoinedValue(slices, count, parts, i);
+    const Real old = add ? Real(to[i]) : Real(0);
+    to[i] = old + JoinedValue(slices, count, parts, i);
   }
 };
 

@@ -312,7 +312,8 @@ inline TileGrid MmaGrid(int rows, int columns, int64_t all_rows,
 }
 
 // Whether such tiles are the right ones: large ones have to be many, and
-// filled; the smallest are right for whatever would fill some of their columns.
+// filled; the smallest are right for whatever would fill some of their columns,
+// in slices where they are few (see conv_slices_cuda.hpp).
 inline bool MmaSuits(int rows, int columns, const TileGrid& grid,
                      int64_t all_rows, int64_t all_columns) {
   if (rows + columns <= 128) return all_columns >= 8;

@@ -13,6 +13,7 @@
 #include <limits>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "conv_cases.hpp"
@@ -89,6 +90,15 @@ const char* const kSliced[] = {
     "2 122 118 2 zero 4,3,2,1,1,1 3,3,1,1,0,1",
     "1 520 12 1 zero 1,1,1,1,0,0 3,1,1,1,0,0",
     "1 11 523 1 zero 1,1,1,1,0,0 3,1,1,1,0,0",
+};
+
+// The same for tensor cores, whose slices are longer.
+const char* const kMmaSliced[] = {
+    "1 120 88 1 zero 3,3,1,1,1,1 3,3,1,1,1,1",
+    "1 117 91 1 zero 3,3,1,1,1,1 2,1,1,1,0,0 5,3,2,1,1,1",
+    "2 192 176 2 zero 4,3,2,1,1,1 3,3,1,1,0,1",
+    "1 1032 12 1 zero 1,1,1,1,0,0 3,1,1,1,0,0",
+    "1 11 1035 1 zero 1,1,1,1,0,0 3,1,1,1,0,0",
 };
 
 template <typename Dtype>
@@ -280,11 +290,25 @@ void TestType(const std::string& text, int use, bool quick) {
   TestGradients(problem, false);
 }
 
-template <typename Dtype>
+// How many slices the output and the gradient of the input have.
+struct SliceCounts {
+  int64_t forward, data_gradient;
+};
+template <typename Value>
+SliceCounts CountSlices(const ConvShape& shape) {
+  if (std::is_same<Value, RealOf<Value>>::value) {
+    return {p3d::cuda::ForwardSlices(shape).count,
+            p3d::cuda::DataGradientSlices(shape).count};
+  }
+  return {p3d::cuda::ForwardMmaSlices(shape),
+          p3d::cuda::DataGradientMmaSlices(shape)};
+}
+
+template <typename Value>
 void TestSliced(const std::string& text, int use) {
-  const Problem<Dtype> problem(text);
-  Expect(p3d::cuda::ConvolveScratch(problem.shape) > 0 ||
-             p3d::cuda::ConvDataGradientScratch(problem.shape) > 0,
+  const Problem<Value> problem(text);
+  const SliceCounts slices = CountSlices<Value>(problem.shape);
+  Expect(slices.forward > 1 || slices.data_gradient > 1,
          problem.where + ": is not cut into slices");
   TestForward(problem, use);
   TestGradients(problem, use % 2 == 0);
@@ -422,6 +446,30 @@ void TestChoices() {
          "test_cuda_conv: values that are not aligned are read by " + chosen);
 }
 
+// Into how many slices tensor cores cut layers of P3D-199 for one clip.
+void TestSliceCounts() {
+  const struct {
+    const char* text;
+    SliceCounts want;
+  } kCounts[] = {
+      {"1 64 64 1 zero 8,1,1,1,0,0 40,3,1,1,1,1 40,3,1,1,1,1", {1, 1}},
+      {"1 128 128 1 zero 4,1,1,1,0,0 20,3,1,1,1,1 20,3,1,1,1,1", {4, 4}},
+      {"1 128 512 1 zero 4,1,1,1,0,0 20,1,1,1,0,0 20,1,1,1,0,0", {1, 1}},
+      {"1 256 256 1 zero 2,1,1,1,0,0 10,3,1,1,1,1 10,3,1,1,1,1", {9, 9}},
+      {"1 256 1024 1 zero 2,1,1,1,0,0 10,1,1,1,0,0 10,1,1,1,0,0", {1, 4}},
+      {"1 512 512 1 zero 5,3,1,1,1,1 5,3,1,1,1,1", {18, 18}},
+      {"1 8 8 1 zero 2000000000,1,1,1,0,0", {1, 1}},
+  };
+  for (const auto& count : kCounts) {
+    const SliceCounts got = CountSlices<Bf16>(testing::Parse(count.text));
+    Expect(got.forward == count.want.forward &&
+               got.data_gradient == count.want.data_gradient,
+           std::string("test_cuda_conv: \"") + count.text + "\" is cut into " +
+               std::to_string(got.forward) + " slices, its gradient into " +
+               std::to_string(got.data_gradient));
+  }
+}
+
 void ExpectRefused(const std::string& text, const std::string& why) {
   testing::ExpectError(
       [&] {
@@ -462,6 +510,12 @@ int main(int argc, char** argv) {
       TestSliced<double>(text, use);
       use = (use + 1) % 32;
     }
+    for (const char* text : kMmaSliced) {
+      ++turn;
+      if (turn % 3 == 0) TestSliced<Bf16>(text, turn % 32);
+      if (turn % 3 == 1) TestSliced<Fp16>(text, turn % 32);
+      if (turn % 3 == 2) TestSliced<Tf32>(text, turn % 32);
+    }
   }
   ExpectAllOfKindMet<float>();
   ExpectAllOfKindMet<double>();
@@ -469,6 +523,7 @@ int main(int argc, char** argv) {
   ExpectAllOfKindMet<Fp16>();
   ExpectAllOfKindMet<Tf32>();
   TestChoices();
+  TestSliceCounts();
   if (!quick) {
     TestDigits("1 60000 8 1 zero 1,1,1,1,0,0");
     TestDigits("1 8 60000 1 zero 1,1,1,1,0,0");
