@@ -260,8 +260,8 @@ DeviceInfo DescribeDevice(int device) {
             "cudaDeviceGetAttribute");
   info.gflops = 2e-6 * kilohertz * properties.multiProcessorCount *
                 Lanes(info.major, info.minor);
-  // Not back to the one before: that would set GPU 0 up, and take its memory, in
-  // every process that uses another one alone. Each call enters its own.
+  // Not back to the one before: that would set GPU 0 up, and take its memory,
+  // in every process that uses another one alone. Each call enters its own.
   CheckCuda(cudaSetDevice(device), "cudaSetDevice");
   CheckCuda(cudaMemGetInfo(&info.free, &info.memory), "cudaMemGetInfo");
   return info;
