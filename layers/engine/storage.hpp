@@ -95,7 +95,8 @@ class Storage {
   // ... and those of 16 bits on the GPU.
   void BindNarrow(void* memory);
   // Frees the memory of Dtypes on the GPU where it can be done without: 16 bits
-  // are there as well, and the host has the values.
+  // are there as well, and the host has the values. Not for whoever is about to
+  // read Dtypes there: 16 bits may be left from another precision.
   void DropWide();
 
   // --- for a graph of kernels, which knows nothing but addresses

@@ -317,7 +317,14 @@ class Chooser {
     std::unique_ptr<OnDevice>& on = devices_[device];
     if (!on) {
       if (DeviceCapturing() || !Loaded()) return false;
-      on.reset(new OnDevice(*library_, cache_, device));
+      try {
+        on.reset(new OnDevice(*library_, cache_, device));
+      } catch (const p3d::Error& error) {
+        reason_ = error.what();
+        std::fprintf(stderr, "caffe-p3d: cuDNN is not used: %s\n",
+                     reason_.c_str());
+        return false;
+      }
     }
     return on->Run(stream, form, places, own);
   }
@@ -339,20 +346,20 @@ class Chooser {
 
  private:
   bool Loaded() {
-    if (library_ || !reason_.empty()) return library_ != nullptr;
+    if (library_ || !reason_.empty()) return reason_.empty();
     try {
       library_ = cudnn::Load(folders_);
     } catch (const p3d::Error& error) {
       reason_ = error.what();
     }
-    return library_ != nullptr;
+    return reason_.empty();
   }
 
   std::mutex mutex_;
   std::vector<std::string> folders_;
   std::string cache_;
   std::unique_ptr<cudnn::Library> library_;
-  std::string reason_;  // why there is none
+  std::string reason_;  // why there is none, or none that works
   std::map<int, std::unique_ptr<OnDevice>> devices_;
 };
 

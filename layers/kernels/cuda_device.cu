@@ -260,11 +260,10 @@ DeviceInfo DescribeDevice(int device) {
             "cudaDeviceGetAttribute");
   info.gflops = 2e-6 * kilohertz * properties.multiProcessorCount *
                 Lanes(info.major, info.minor);
-  int before = 0;
-  CheckCuda(cudaGetDevice(&before), "cudaGetDevice");
+  // Not back to the one before: that would set GPU 0 up, and take its memory,
+  // in every process that uses another one alone. Each call enters its own.
   CheckCuda(cudaSetDevice(device), "cudaSetDevice");
   CheckCuda(cudaMemGetInfo(&info.free, &info.memory), "cudaMemGetInfo");
-  CheckCuda(cudaSetDevice(before), "cudaSetDevice");
   return info;
 }
 

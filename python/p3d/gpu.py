@@ -131,8 +131,10 @@ def set_precision(name: str) -> None:
     bf16      values between layers have 16 bits, 8 binary digits (bfloat16)
     fp16      values between layers have 16 bits, 11 binary digits, and end at 65504
 
-    Sums, weights, their gradients and what solvers do with them are float32 always. Raises Error
-    for another name, and for bf16 where the GPU in use has no units for it.
+    Sums, weights, their gradients and what solvers do with them are float32 always. Nets that
+    share weights and run in several threads have to be at rest meanwhile: the weights are rounded
+    for one precision at a time. Raises Error for another name, and for bf16 where the GPU in use
+    has no units for it.
     """
     if _used:
         _check_precision(name, _used[0])

@@ -21,6 +21,7 @@ from test_training_plan import CASES, make
 # How far all gradients of a net together may be off, as a part of their length: the nets have BN
 # over few values, which makes more of an error.
 BOUNDS = {"tf32": 5e-3, "bf16": 0.1, "fp16": 0.02}
+TINY = Path(__file__).parents[1] / "golden" / "tiny" / "tiny.prototxt"
 PRECISION = os.environ.get("P3D_PRECISION", "float32")
 
 
@@ -114,6 +115,20 @@ def growing_scale() -> None:
     assert np.abs(one.net.params["fc1"][0].data - start).max() > 0.001
     for key, value in training_nets.weights(one).items():
         np.testing.assert_allclose(training_nets.weights(other)[key], value, rtol=0, atol=1e-5)
+
+
+def switching() -> None:
+    """From each precision to each other, in one net: weights rounded for one serve no other."""
+    net = caffe.Net(str(TINY), caffe.TEST)
+    net.blobs["data"].data[...] = np.random.default_rng(1).normal(size=net.blobs["data"].shape)
+    caffe.set_mode_cpu()
+    want = net.forward()["prob"].copy()
+    caffe.set_mode_gpu()
+    for name in ("float32", "bf16", "float32", "fp16", "tf32", "bf16", "tf32", "fp16", "float32"):
+        caffe.set_precision(name)
+        for _ in range(2):
+            off = np.abs(net.forward()["prob"] - want).max() / want.max()
+            assert off <= {"bf16": 0.06, "float32": 1e-5}.get(name, 8e-3), f"{name}: {off}"
 
 
 def main(name: str) -> None:

@@ -7,6 +7,7 @@
 //   $P3D_SIMULATED_CUDNN_PLANS     ways it offers (default 3)
 //   $P3D_SIMULATED_CUDNN_LIES      the numbers of those that compute nonsense
 //   $P3D_SIMULATED_CUDNN_FAILS     and of those that cannot be run
+//   $P3D_SIMULATED_CUDNN_BROKEN    if set, it cannot be started
 //   $P3D_SIMULATED_CUDNN_LOG       a file that gets a line for each plan run
 
 #include <cstdio>
@@ -358,6 +359,8 @@ P3D_SIMULATED void cudnnGetLastErrorString(char* text, size_t size) {
   std::snprintf(text, size, "%s", the_error.c_str());
 }
 P3D_SIMULATED Status cudnnCreate(Handle* handle) {
+  if (!Variable("P3D_SIMULATED_CUDNN_BROKEN").empty())
+    return Refuse(kFailed, "a part of cuDNN is missing");
   static int made;
   *handle = &made;
   return kSuccess;

@@ -135,6 +135,13 @@ def test_no_cudnn_and_an_old_one(convolve, tmp_path: Path) -> None:
     assert "cuDNN 9.28.1" in printed
 
 
+def test_a_cudnn_that_does_not_start(convolve) -> None:
+    chosen, printed = convolve("one", CASE, P3D_SIMULATED_CUDNN_BROKEN="yes")
+    assert not chosen
+    reason = "cuDNN fails in cudnnCreate: NOT_SUPPORTED (a part of cuDNN is missing)"
+    assert printed.count(f"caffe-p3d: cuDNN is not used: {reason}") == 1
+
+
 def cached(folder: Path) -> Path:
     (path,) = (folder / "cache").iterdir()
     return path

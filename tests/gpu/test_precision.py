@@ -27,6 +27,11 @@ def test_losses_are_scaled_in_fp16(scenario: str, run) -> None:
     assert done.returncode == 0, f"P3D_PRECISION=fp16 {FILE.name} {scenario}:\n{done.stderr}"
 
 
+def test_it_can_change_between_forwards(run) -> None:
+    done = run(FILE, "switching")
+    assert done.returncode == 0, f"{FILE.name} switching:\n{done.stdout}{done.stderr}"
+
+
 def test_the_command_line_says_how(run) -> None:
     command = ["-m", "p3d", "time", TINY, "--device", "cuda:0", "--precision"]
     done = run(*command, "bf16", "--iterations", "1")

@@ -71,7 +71,8 @@ void ConvolutionLayer<Dtype>::RunOnGpu(const Blob<Dtype>& x,
     const Value* from = x.storage().template data_of<Value>(order, in, side);
     const Value* weights =
         this->blobs_[0]->template data_of<Value>(order, side);
-    if (this->phase() == Phase::kTest) this->blobs_[0]->storage().DropWide();
+    if (kNarrow<Value> && this->phase() == Phase::kTest)
+      this->blobs_[0]->storage().DropWide();
     const Value* other = nullptr;
     if (residual) {
       other = residual->storage().template data_of<Value>(order, out, side);

@@ -104,7 +104,8 @@ class InnerProductLayer : public Layer<Dtype> {
       const Value* x = bottom.template data_of<Value>(order, side);
       const Value* weights =
           this->blobs_[0]->template data_of<Value>(order, side);
-      if (this->phase() == Phase::kTest) this->blobs_[0]->storage().DropWide();
+      if (kNarrow<Value> && this->phase() == Phase::kTest)
+        this->blobs_[0]->storage().DropWide();
       gpu.Convolve(gpu.stream, shape_, x, weights,
                    epilogue.template As<Value>(nullptr), workspace,
                    top->template write_data_of<Value>(order, side));
