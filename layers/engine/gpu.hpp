@@ -57,6 +57,10 @@ struct GpuKernels : cuda::Kernels<Value> {
 template <typename Value>
 GpuKernels<Value> GpuOf();
 
+// Which way of a library does convolutions of this shape at the present
+// precision, "cudnn_0"; nothing where our own kernels do or nothing was chosen.
+std::string LibraryChoice(const ConvShape& shape);
+
 // Memory on the device in use, undefined at first, that its owner can neither
 // copy nor grow.
 class GpuBuffer {

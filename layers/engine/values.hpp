@@ -103,7 +103,9 @@ std::string NameOnGpu(const ConvShape& shape) {
   WithProducts<Dtype>(Side::kGpu, [&](auto kind) {
     name = GpuOf<decltype(kind)>().ConvolveName(shape);
   });
-  return name;
+  const std::string library = LibraryChoice(shape);
+  const size_t own = name.find("cuda_");  // "conv_bf16_cuda_mma_64x64"
+  return library.empty() ? name : name.substr(0, own) + library;
 }
 
 }  // namespace p3d

@@ -182,7 +182,7 @@ class OnDevice {
     try {
       return Compare(stream, form, places, own, pinned);
     } catch (const OutOfMemory&) {
-      return nullptr;
+      return choice;  // for this process
     }
   }
 
@@ -192,7 +192,6 @@ class OnDevice {
                                   const std::string& pinned) {
     std::unique_ptr<Choice> choice(new Choice{kOwn, nullptr});
     const bool race = pinned.empty();
-    Plans plans = race ? Find(form, 0, kMostPlans) : FindOne(form, pinned);
     const Scratch result(form.result_bytes());
     const ConvPlaces at = Moved(places, result.data());
     const auto run_own = [&] { own.launch(stream, at); };
@@ -202,6 +201,7 @@ class OnDevice {
     const float largest = Largest(want);
     // Zeros, and what has overflown, tell nothing about a plan.
     if (!(largest > 0) || std::isinf(largest)) return nullptr;
+    Plans plans = race ? Find(form, 0, kMostPlans) : FindOne(form, pinned);
     double best = race && !plans.empty() ? Seconds(run_own) : 1;
     for (std::unique_ptr<Plan>& plan : plans) {
       Reserve(*plan);

@@ -18,6 +18,7 @@ import nvcc
 import pytest
 
 ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "golden" / "tiny"
 CASE = "2 8 16 1 zero 3,1,1,1,0,0 5,3,1,1,1,1 6,3,1,1,1,1"
 FORWARD = f"forward bf16 {CASE} scale"
 
@@ -201,11 +202,45 @@ def test_nothing_is_chosen_in_a_capture(convolve) -> None:
     assert f"forward bf16 {CASE} shift" not in chosen
 
 
-def test_the_device_query_shows_it(run, tmp_path: Path) -> None:
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A PYTHONPATH that has the simulated cuDNN where pip puts the real one."""
     folder = tmp_path / "nvidia" / "cudnn" / "lib"
     folder.mkdir(parents=True)
     (folder / "libcudnn.so.9").symlink_to(cpp.build("gpu") / "libcudnn.so.9")
-    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    return os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+
+
+NET = """
+import sys, numpy as np, p3d.caffe as caffe
+from p3d import _core
+net = caffe.Net(sys.argv[1], sys.argv[2], caffe.TEST)
+def run(seed):
+    data = net.blobs["data"].data
+    data[...] = np.random.default_rng(seed).uniform(-100, 100, data.shape)
+    return net.forward()["prob"].copy()
+caffe.set_mode_cpu()
+want = [run(seed) for seed in range(3)]
+caffe.set_device(0), caffe.set_mode_gpu()
+for seed in range(3):
+    np.testing.assert_allclose(run(seed), want[seed], rtol=0, atol=0.06)
+print(_core.gpu_graph_launches(), *(step["kernel"] for step in net.profile()))
+"""
+
+
+@pytest.mark.parametrize("pin", ["own", "cudnn"])
+def test_a_net_is_done_by_it(run, path: str, pin: str) -> None:
+    files = [TINY / "tiny.prototxt", TINY / "tiny_seeded.caffemodel"]
+    pinned = {"PYTHONPATH": path, "P3D_PRECISION": "bf16", "P3D_CONVOLUTION": pin}
+    done = run("-c", NET, *files, **pinned)
+    assert done.returncode == 0, done.stderr
+    launches, *kernels = done.stdout.split()
+    assert launches == "2"
+    assert ("conv_bf16_cudnn_0" in kernels) == (pin == "cudnn")
+    assert any(name.startswith("conv_bf16_cuda_mma") for name in kernels)  # of three channels
+
+
+def test_the_device_query_shows_it(run, path: str) -> None:
     assert "cuDNN 9.28.1" in run("-m", "p3d", "device_query", PYTHONPATH=path).stdout
     old = run(
         "-m", "p3d", "device_query", PYTHONPATH=path, P3D_SIMULATED_CUDNN_VERSION="90000"
