@@ -106,12 +106,12 @@ def test_an_older_plug_in_is_brought_up_to_date(fork, tmp_path, layers):
     (layers / "caffe/proto/p3d.proto").write_text(
         (layers / "caffe/proto/p3d.proto")
         .read_text()
-        .replace("bool frozen = 5", "bool newer = 7;\n  optional bool frozen = 5")
+        .replace("bool frozen = 5", "bool newer = 8;\n  optional bool frozen = 5")
     )
     draft = plugged(tree, layers)
     assert (tree / "include/caffe/p3d/igemm.hpp").read_text().endswith("// newer\n")
     assert not (tree / "src/caffe/p3d/igemm_avx2.cpp").exists()
-    assert "bool newer = 7;" in (tree / "src/caffe/proto/caffe.proto").read_bytes().decode(
+    assert "bool newer = 8;" in (tree / "src/caffe/proto/caffe.proto").read_bytes().decode(
         "latin-1"
     )
     assert len(draft.changes()) == 0  # all of it was written
