@@ -121,6 +121,10 @@ def test_ranks() -> None:
     assert (caffe.solver_count(), caffe.solver_rank()) == (2, 1)
     caffe.set_solver_count(1)
     caffe.set_solver_rank(0)
+
+
+@pytest.mark.embedded
+def test_without_kernels_for_gpus_there_is_no_nccl() -> None:
     if gpu.library() is None:
         assert caffe.has_nccl() is False
         with pytest.raises(p3d.Error, match="no kernels for GPUs"):
