@@ -119,8 +119,7 @@ class PlanArena {
   explicit PlanArena(ArenaLayout* layout)
       : precision_(precision()),
         width_(ValueBytes()),
-        bytes_(static_cast<size_t>(layout->Solve()) * width_),
-        buffer_(mode(), bytes_),
+        buffer_(mode(), static_cast<size_t>(layout->Solve()) * width_),
         places_(layout->places()) {}
 
   // Whether it is what a plan that is made now would have.
@@ -129,7 +128,7 @@ class PlanArena {
            (side() == Side::kHost || precision_ == precision());
   }
   Side side() const { return buffer_.side(); }
-  size_t bytes() const { return bytes_; }
+  size_t bytes() const { return buffer_.bytes(); }
   const std::vector<std::pair<Storage<float>*, int64_t>>& places() const {
     return places_;
   }
@@ -157,7 +156,6 @@ class PlanArena {
 
   const Precision precision_;
   const size_t width_;  // bytes of a value
-  const size_t bytes_;
   SideBuffer buffer_;
   // With their place, in values.
   std::vector<std::pair<Storage<float>*, int64_t>> places_;

@@ -23,34 +23,35 @@ void* Enough(Pointer* memory, size_t bytes) {
   return (*memory)->data();
 }
 
+// Calls body(Value()) for the kind of values of 16 bits.
+template <typename Body>
+void WithNarrow(Precision kind, const Body& body) {
+  if (kind == Precision::kBf16) return body(Bf16());
+  body(Fp16());
+}
+
 // Between Dtypes and values of 16 bits, on the GPU; from Caffe's order too.
 void ToNarrow(Precision kind, const float* from, int64_t count, void* to) {
-  if (kind == Precision::kBf16) {
-    const auto gpu = GpuOf<Bf16>();
-    gpu.Narrow(gpu.stream, from, count, static_cast<Bf16*>(to));
-  } else {
-    const auto gpu = GpuOf<Fp16>();
-    gpu.Narrow(gpu.stream, from, count, static_cast<Fp16*>(to));
-  }
+  WithNarrow(kind, [&](auto value) {
+    using Value = decltype(value);
+    const auto gpu = GpuOf<Value>();
+    gpu.Narrow(gpu.stream, from, count, static_cast<Value*>(to));
+  });
 }
 void ToNarrowLast(Precision kind, const Geometry& geometry, const float* from,
                   void* to) {
-  if (kind == Precision::kBf16) {
-    const auto gpu = GpuOf<Bf16>();
-    gpu.ToChannelsLast(gpu.stream, geometry, from, static_cast<Bf16*>(to));
-  } else {
-    const auto gpu = GpuOf<Fp16>();
-    gpu.ToChannelsLast(gpu.stream, geometry, from, static_cast<Fp16*>(to));
-  }
+  WithNarrow(kind, [&](auto value) {
+    using Value = decltype(value);
+    const auto gpu = GpuOf<Value>();
+    gpu.ToChannelsLast(gpu.stream, geometry, from, static_cast<Value*>(to));
+  });
 }
 void ToWide(Precision kind, const void* from, int64_t count, float* to) {
-  if (kind == Precision::kBf16) {
-    const auto gpu = GpuOf<Bf16>();
-    gpu.Widen(gpu.stream, static_cast<const Bf16*>(from), count, to);
-  } else {
-    const auto gpu = GpuOf<Fp16>();
-    gpu.Widen(gpu.stream, static_cast<const Fp16*>(from), count, to);
-  }
+  WithNarrow(kind, [&](auto value) {
+    using Value = decltype(value);
+    const auto gpu = GpuOf<Value>();
+    gpu.Widen(gpu.stream, static_cast<const Value*>(from), count, to);
+  });
 }
 void ToNarrow(Precision, const double*, int64_t, void*) {
   Fail("doubles are not rounded to 16 bits");

@@ -226,8 +226,7 @@ void TrainingPlan::Add(const Blob<float>& blob, Storage<float>* sum) {
   const Side side = arena_->side();
   WithValues<float>(side, [&](auto kind) {
     using Value = decltype(kind);
-    const Order order =
-        kNarrow<Value> ? Order::kChannelsLast : blob.diff_order(side);
+    const Order order = OrderOf<Value>(blob.diff_order(side));
     const Geometry geometry = blob.geometry();
     std::vector<const Value*> parts = {
         blob.template diff_of<Value>(order, side)};

@@ -8,12 +8,20 @@
 #include "engine/gpu.hpp"
 #include "kernels/error.hpp"
 #include "kernels/narrow.hpp"
+#include "kernels/order.hpp"
 
 namespace p3d {
 
 // Whether values of this kind take 16 bits. Such are on the GPU only.
 template <typename Value>
 constexpr bool kNarrow = sizeof(Value) == 2;
+
+// Where a layer that can do both orders reads values that lie in `held`: those
+// of 16 bits lie channels last.
+template <typename Value>
+Order OrderOf(Order held) {
+  return kNarrow<Value> ? Order::kChannelsLast : held;
+}
 
 // Which of the two they are.
 template <typename Value>

@@ -11,6 +11,7 @@ kept in P3D_CACHE, or else in the user's cache folder.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -21,7 +22,6 @@ from p3d import _core
 from p3d.error import Error
 
 VARIABLE = "P3D_CUDA_LIBRARY"
-PRECISIONS = ("float32", "tf32", "bf16", "fp16")
 NAME = "libp3d_cuda.so"
 
 # The one in use: one entry at most.
@@ -47,8 +47,9 @@ def library() -> Path | None:
     return path if given or path.exists() else None
 
 
+@functools.cache
 def load() -> None:
-    """Loads that library. Raises Error, with the cure, where there is none."""
+    """Loads that library, once. Raises Error, with the cure, where there is none."""
     path = library()
     if path is None:
         raise Error(

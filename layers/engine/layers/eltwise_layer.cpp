@@ -49,8 +49,7 @@ class EltwiseLayer : public Layer<Dtype> {
     WithValues<Dtype>(side, [&](auto kind) {
       using Value = decltype(kind);
       using Kernels = cuda::Kernels<Value>;
-      const Order order =
-          kNarrow<Value> ? Order::kChannelsLast : bottom[0]->order(side);
+      const Order order = OrderOf<Value>(bottom[0]->order(side));
       std::vector<const Value*> values;
       for (Blob<Dtype>* blob : bottom) {
         values.push_back(blob->template data_of<Value>(order, side));
@@ -83,8 +82,7 @@ class EltwiseLayer : public Layer<Dtype> {
                   const Blobs& bottom) {
     using Kernels = cuda::Kernels<Value>;
     const Side side = this->side();
-    const Order order =
-        kNarrow<Value> ? Order::kChannelsLast : top[0]->diff_order(side);
+    const Order order = OrderOf<Value>(top[0]->diff_order(side));
     const Value* dy = top[0]->template diff_of<Value>(order, side);
     const int64_t count = top[0]->count();
     std::vector<const Value*> values;

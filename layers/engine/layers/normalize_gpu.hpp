@@ -124,12 +124,6 @@ class GpuNormalization {
   }
 
  private:
-  // Values of 16 bits lie channels last always.
-  template <typename Value>
-  static Order OrderOf(Order held) {
-    return kNarrow<Value> ? Order::kChannelsLast : held;
-  }
-
   double* Factors(int64_t channels) {
     return factors_.Hold(Gpu().NormalizeScratchSize(channels));
   }

@@ -34,8 +34,7 @@ class SplitLayer : public Layer<Dtype> {
     const Side side = this->side();
     WithValues<Dtype>(side, [&](auto kind) {
       using Value = decltype(kind);
-      const Order order =
-          kNarrow<Value> ? Order::kChannelsLast : top[0]->diff_order(side);
+      const Order order = OrderOf<Value>(top[0]->diff_order(side));
       std::vector<const Value*> diffs;
       for (const Blob<Dtype>* blob : top) {
         if (!blob->diff_storage().has_values()) continue;
