@@ -33,6 +33,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -130,17 +131,17 @@ def _check(work: Path, num: int) -> list[Row]:
 
 
 def _check_kernels(work: Path, num: int) -> list[Row]:
-    kernels = [ROOT / "layers" / "kernels" / name for name in ("bn.cu", "pool.cu")]
-    programs: list[tuple[Path, list[Path], list[str]]] = [
-        *((source, [], []) for source in sorted(TESTS.glob("test_cuda_*.cpp"))),
-        (ROOT / "tools" / "bench_cuda.cpp", kernels, [str(num)]),
-        (ROOT / "tools" / "bench_cuda_conv.cpp", [], [str(num)]),
-    ]
+    tests = sorted(TESTS.glob("test_cuda_*.cpp"))
+    benchmarks = sorted((ROOT / "tools").glob("bench_cuda*.cpp"))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        errors = list(pool.map(lambda program: _build(work, *program[:2]), programs))
+        errors = list(pool.map(partial(build, work), [*tests, *benchmarks]))
+    programs = [
+        *((source, []) for source in tests),
+        *((source, [str(num)]) for source in benchmarks),
+    ]
     return [
         Row(source.stem, False, error) if error else _run_program(work / source.stem, arguments)
-        for error, (source, _, arguments) in zip(errors, programs, strict=True)
+        for error, (source, arguments) in zip(errors, programs, strict=True)
     ]
 
 
@@ -329,17 +330,14 @@ def _commit() -> str:
         return "unknown"
 
 
-def _build(work: Path, source: Path, kernels: list[Path]) -> str:
-    """What a compiler that fails prints; the program is called as its source."""
-    compiler = ["nvcc", "-std=c++14", "-O2", "-arch=native", *INCLUDES]
-    objects = [work / f"{path.stem}.o" for path in (source, *kernels)]
-    program = work / source.stem
-    commands = [
-        [*compiler, "-x=cu", "-c", path, "-o", result]
-        for path, result in zip((source, *kernels), objects, strict=True)
-    ]
-    commands.append([*compiler, *objects, work / "libp3d_kernels.a", "-o", program])
-    return next(filter(None, map(_run, commands)), "")
+def build(work: Path, source: Path, architecture: str = "native") -> str:
+    """Makes work/<the source's name>, a program on the kernels that were built in `work`; returns
+    what a compiler that fails prints."""
+    nvcc = ["nvcc", f"-arch={architecture}"]
+    compiled = work / f"{source.stem}.o"
+    options = ["-std=c++14", "-O2", *INCLUDES, "-x=cu", "-c", source, "-o", compiled]
+    libraries = [work / "libp3d_cuda_kernels.a", work / "libp3d_kernels.a"]
+    return _run([*nvcc, *options]) or _run([*nvcc, compiled, *libraries, "-o", work / source.stem])
 
 
 def _run_program(program: Path, arguments: list[str]) -> Row:

@@ -42,44 +42,61 @@ Candidate<typename Class::Call> Entry(const char* name) {
   return {name, Class::Can, Class::Suits, Class::Launch};
 }
 
-// The tables of an operation whose tiles are Tiles<Dtype, side, in fours>, and
-// whose plain loops are launched by `loops`.
+// The plain loops: Call::LaunchLoops.
+template <typename Call>
+Candidate<Call> Loops() {
+  return {"loops", Always<Call>, Always<Call>, Call::LaunchLoops};
+}
+
+template <typename Call>
+void LaunchFloats(CUstream_st* stream, const Call& call) {
+  const auto floats = call.AsFloats();
+  Chosen(floats).launch(stream, floats);
+}
+
+// What takes values of Tf32 for floats, which they are as well.
+template <typename Call>
+Candidate<Call> Floats() {
+  return {"floats", Always<Call>, Always<Call>, LaunchFloats<Call>};
+}
+
+// The tables of an operation whose tiles are Tiles<Dtype, side, in fours>.
 template <template <typename, int, bool> class Tiles,
           typename Call = typename Tiles<float, 32, true>::Call>
-Candidates<Call> FloatTable(void (*loops)(CUstream_st*, const Call&)) {
-  return {Entry<Tiles<float, 128, true>>("tiles_128_fours"),
-          Entry<Tiles<float, 64, true>>("tiles_64_fours"),
-          Entry<Tiles<float, 64, false>>("tiles_64"),
-          Entry<Tiles<float, 32, true>>("tiles_32_fours"),
-          Entry<Tiles<float, 32, false>>("tiles_32"),
-          {"loops", Always<Call>, Always<Call>, loops}};
+const Candidates<Call>& FloatTable() {
+  static const Candidates<Call> table = {
+      Entry<Tiles<float, 128, true>>("tiles_128_fours"),
+      Entry<Tiles<float, 64, true>>("tiles_64_fours"),
+      Entry<Tiles<float, 64, false>>("tiles_64"),
+      Entry<Tiles<float, 32, true>>("tiles_32_fours"),
+      Entry<Tiles<float, 32, false>>("tiles_32"),
+      Loops<Call>()};
+  return table;
 }
 template <template <typename, int, bool> class Tiles,
           typename Call = typename Tiles<double, 32, false>::Call>
-Candidates<Call> DoubleTable(void (*loops)(CUstream_st*, const Call&)) {
-  return {Entry<Tiles<double, 32, false>>("tiles_32"),
-          {"loops", Always<Call>, Always<Call>, loops}};
-}
-// That of an operation on values of fewer digits (see narrow.hpp), whose tiles
-// on tensor cores are MmaTiles<Value, rows, columns, in whole pieces>. What
-// those cannot do is left to `others`, if there are any, before the loops.
-template <template <typename, int, int, bool> class MmaTiles, typename Value,
-          typename Call = typename MmaTiles<Value, 64, 64, true>::Call>
-Candidates<Call> NarrowTable(void (*loops)(CUstream_st*, const Call&),
-                             const Candidates<Call>& others = {}) {
-  Candidates<Call> table = {
-      Entry<MmaTiles<Value, 128, 128, true>>("mma_128x128"),
-      Entry<MmaTiles<Value, 128, 64, true>>("mma_128x64"),
-      Entry<MmaTiles<Value, 64, 64, true>>("mma_64x64"),
-      Entry<MmaTiles<Value, 64, 64, false>>("mma_64x64_single")};
-  table.insert(table.end(), others.begin(), others.end());
-  table.push_back({"loops", Always<Call>, Always<Call>, loops});
+const Candidates<Call>& DoubleTable() {
+  static const Candidates<Call> table = {
+      Entry<Tiles<double, 32, false>>("tiles_32"), Loops<Call>()};
   return table;
 }
-// What takes values of Tf32 for floats, which they are as well.
-template <typename Call>
-Candidate<Call> Floats(void (*launch)(CUstream_st*, const Call&)) {
-  return {"floats", Always<Call>, Always<Call>, launch};
+// That of an operation on values of fewer digits (see narrow.hpp), whose tiles
+// on tensor cores are MmaTiles<Value, rows, columns, in whole pieces>; what
+// those cannot do goes to `others`, if there are any, before the loops.
+template <template <typename, int, int, bool> class MmaTiles, typename Value,
+          typename Call = typename MmaTiles<Value, 64, 64, true>::Call>
+const Candidates<Call>& MmaTable(const Candidates<Call>& others = {}) {
+  static const Candidates<Call> table = [&] {
+    Candidates<Call> all = {
+        Entry<MmaTiles<Value, 128, 128, true>>("mma_128x128"),
+        Entry<MmaTiles<Value, 128, 64, true>>("mma_128x64"),
+        Entry<MmaTiles<Value, 64, 64, true>>("mma_64x64"),
+        Entry<MmaTiles<Value, 64, 64, false>>("mma_64x64_single")};
+    all.insert(all.end(), others.begin(), others.end());
+    all.push_back(Loops<Call>());
+    return all;
+  }();
+  return table;
 }
 
 }  // namespace cuda

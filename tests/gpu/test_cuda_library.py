@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cpp
+import gpu_check
 import nvcc
 import pytest
 
@@ -30,3 +31,9 @@ def test_a_gpu_that_is_not_there_is_an_error(cuda_library, run) -> None:
     done = run("-c", ask, P3D_CUDA_LIBRARY=str(cuda_library))
     assert done.returncode == 1
     assert "p3d.error.Error: " in done.stderr, done.stderr
+
+
+def test_a_program_of_gpu_check_links(cuda_library, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(nvcc.find_nvcc().parent), prepend=":")
+    source = gpu_check.ROOT / "tools" / "bench_cuda_conv.cpp"
+    assert not gpu_check.build(cuda_library.parent, source, "sm_90")

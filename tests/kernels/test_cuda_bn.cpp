@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "device.hpp"
-#include "kernels/bn.cu"
+#include "kernels/bn_cuda.hpp"
 #include "kernels/random.hpp"
 #include "testing.hpp"
 

@@ -18,10 +18,11 @@
 
 #include "conv_cases.hpp"
 #include "device.hpp"
-#include "kernels/conv.cu"
-#include "kernels/conv_data_gradient.cu"
+#include "kernels/conv_call_cuda.hpp"
+#include "kernels/conv_cuda.hpp"
+#include "kernels/conv_data_gradient_call_cuda.hpp"
 #include "kernels/conv_reference.hpp"
-#include "kernels/conv_weight_gradient.cu"
+#include "kernels/conv_weight_gradient_call_cuda.hpp"
 #include "kernels/order.hpp"
 #include "testing.hpp"
 

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "device.hpp"
-#include "kernels/losses.cu"
 #include "kernels/losses.hpp"
+#include "kernels/losses_cuda.hpp"
 #include "kernels/random.hpp"
 #include "testing.hpp"
 

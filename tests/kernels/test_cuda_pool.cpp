@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "device.hpp"
-#include "kernels/pool.cu"
 #include "kernels/pool.hpp"
+#include "kernels/pool_cuda.hpp"
 #include "kernels/random.hpp"
 #include "pool_cases.hpp"
 #include "testing.hpp"

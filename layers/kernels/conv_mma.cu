@@ -1,0 +1,204 @@
+// Convolve on tensor cores.
+
+#include "kernels/conv_call_cuda.hpp"
+#include "kernels/conv_seen_cuda.hpp"
+#include "kernels/mma_tile_cuda.hpp"
+
+namespace p3d {
+namespace cuda {
+namespace {
+
+template <typename Value, int rows, int columns, bool whole>
+struct ForwardMmaJob {
+  using Out = Value;
+  static constexpr int kOut = 16 / sizeof(Out);
+  TileGrid grid;
+  Problem<int> at;
+  const Value *x, *weights;
+  Epilogue<Value> epilogue;  // does nothing where there are parts
+  Value* y;
+  int slice;     // slabs of one
+  float* parts;  // an array of sums for each, null where there is one slice
+
+  class Reader {
+   public:
+    using OperandA = Operand<Value, rows, true>;
+    using OperandB = Operand<Value, columns, true>;
+
+    P3D_HOST_DEVICE Reader(const ForwardMmaJob& job, int row, int column,
+                           const TilePlace& place, int lane)
+        : at_(job.at),
+          first_slab_(place.slice * job.slice),
+          slabs_(
+              static_cast<int>(Smaller(job.slice, Slabs(at_) - first_slab_))),
+          along_(at_.inputs, OperandA::First(lane)),
+          seen_(at_, row + OperandA::Line(lane), OperandA::kApart, whole),
+          output_(column + OperandB::Line(lane)),
+          x_(job.x + place.group * at_.inputs),
+          weights_(job.weights + int64_t{place.group} * at_.outputs *
+                                     at_.taps() * at_.inputs) {
+      if (!whole) {
+        for (int i = 0; i < OperandA::kCopies; ++i) {
+          const int p =
+              (row + OperandA::Line(lane) + i * OperandA::kApart) % at_.w.out;
+          line_[i] = ToInput::Start(at_.w, p) * at_.channels +
+                     place.group * at_.inputs;
+        }
+      }
+      along_.Add(at_, first_slab_ * OperandA::kDepth);
+      seen_.Aim(at_, along_.tap());
+    }
+
+    // Of all slices.
+    static P3D_HOST_DEVICE int Slabs(const Problem<int>& at) {
+      return SlabsAlong(at, at.inputs, OperandA::kPiece, OperandA::kDepth);
+    }
+    P3D_HOST_DEVICE int slabs() const { return slabs_; }
+    P3D_HOST_DEVICE Piece<Value> A(int i) const {
+      const Value* row = x_ + int64_t{seen_.At(i)} * at_.channels;
+      Piece<Value> piece = {row, along_.first(), 0,
+                            seen_.Sees(i) ? at_.inputs : 0};
+      if (!whole) Cut(i, &piece);
+      return piece;
+    }
+    P3D_HOST_DEVICE Piece<Value> B(int i) const {
+      const int o = output_ + i * OperandB::kApart;
+      const bool has = o < at_.outputs && along_.tap().l < at_.l.kernel;
+      const int place = o * at_.taps() + along_.tap().index;
+      return {weights_ + int64_t{place} * at_.inputs, along_.first(), 0,
+              has ? at_.inputs : 0};
+    }
+    P3D_HOST_DEVICE void Next() {
+      if (along_.Add(at_, OperandA::kDepth)) seen_.Aim(at_, along_.tap());
+    }
+
+   private:
+    // To what lies within the line of the image: the taps along w may be one.
+    P3D_HOST_DEVICE void Cut(int i, Piece<Value>* piece) const {
+      const int place =
+          line_[i] + ToInput::Shift(at_.w, along_.tap().w) * at_.channels;
+      const int left = at_.w.in * at_.channels - place;
+      piece->begin = -place;
+      piece->end = left < piece->end ? left : piece->end;
+    }
+
+    const Problem<int>& at_;
+    const int first_slab_, slabs_;
+    Along<OperandA::kPiece> along_;
+    SeenRows<ToInput, OperandA::kCopies> seen_;
+    const int output_;
+    const Value *const x_, *const weights_;
+    int line_[OperandA::kCopies];  // where each row's window begins, in values
+  };
+
+  struct OfColumn {
+    P3D_HOST_DEVICE OfColumn(const ForwardMmaJob& job, const TilePlace& place,
+                             int column)
+        : scale{}, shift{} {
+      const int outputs = job.at.outputs, first = place.group * outputs;
+      const Epilogue<Value>& from = job.epilogue;
+      if (from.scale)
+        scale = Read<whole, kOut>(from.scale + first, column, 0, outputs);
+      if (from.shift)
+        shift = Read<whole, kOut>(from.shift + first, column, 0, outputs);
+    }
+    Values<float, kOut> scale, shift;
+  };
+
+  P3D_HOST_DEVICE Values<Value, kOut> Old(const TilePlace& place, int row,
+                                          int column) const {
+    const bool has = epilogue.residual && row < at.num * at.out_pixels();
+    return Read<whole, kOut>(epilogue.residual + First(place, row), column, 0,
+                             has ? at.outputs : 0);
+  }
+
+  P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
+                             const OfColumn& of_column,
+                             const Values<float, kOut>& sums,
+                             const Values<Value, kOut>& old) const {
+    if (row >= at.num * at.out_pixels() || column >= at.outputs) return;
+    if (parts) {
+      const int64_t count = int64_t{at.num} * at.out_pixels() * at.num_output;
+      return Write<whole>(sums, false,
+                          parts + place.slice * count + First(place, row),
+                          column, at.outputs);
+    }
+    Values<Value, kOut> values;
+    P3D_UNROLL
+    for (int i = 0; i < kOut; ++i) {
+      values.v[i] = epilogue.Of(sums.v[i], of_column.scale.v[i],
+                                of_column.shift.v[i], old.v[i]);
+    }
+    Write<whole>(values, false, y + First(place, row), column, at.outputs);
+  }
+
+  // Where the group's outputs of a pixel begin.
+  P3D_HOST_DEVICE int64_t First(const TilePlace& place, int row) const {
+    return int64_t{row} * at.num_output + place.group * at.outputs;
+  }
+};
+
+template <typename Value, int rows, int columns, bool whole>
+struct ForwardMma {
+  using Call = ForwardCall<Value>;
+  using Job = ForwardMmaJob<Value, rows, columns, whole>;
+
+  static TileGrid Grid(const ConvShape& shape, int64_t slices = 1) {
+    return MmaGrid(rows, columns, shape.num * shape.out_pixels(),
+                   shape.num_output / shape.group, shape.group, slices);
+  }
+  static Problem<int> At(const ConvShape& shape) {
+    const auto at = ThreeAxes<int>(shape);
+    return whole ? at : Folded(at);
+  }
+  static bool Can(const Call& call) {
+    const ConvShape& shape = call.shape;
+    const Epilogue<Value>& epilogue = call.epilogue;
+    return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
+           Grid(shape).blocks() <= kMaxTiles &&
+           SeenRows<ToInput, 1>::Can(At(shape)) &&
+           (!whole ||
+            (InParts(shape, Job::Reader::OperandA::kPiece) && Aligned(call.x) &&
+             Aligned(call.weights) && Aligned(call.y) &&
+             Aligned(epilogue.scale) && Aligned(epilogue.shift) &&
+             Aligned(epilogue.residual) && Aligned(call.scratch))) &&
+           HasMma<Value>();
+  }
+  static bool Suits(const Call& call) {
+    const ConvShape& shape = call.shape;
+    return MmaSuits(rows, columns, Grid(shape), shape.num * shape.out_pixels(),
+                    shape.num_output / shape.group);
+  }
+  static void Launch(CUstream_st* stream, const Call& call) {
+    const ConvShape& shape = call.shape;
+    const Problem<int> at = At(shape);
+    TapSlices slices(Job::Reader::Slabs(at), ForwardMmaSlices(shape), 1);
+    if (!call.scratch) slices.Join();
+    const bool one = slices.count == 1;
+    const TileGrid grid = Grid(shape, slices.count);
+    MakeMmaTiles(stream, "Convolve", grid.blocks(),
+                 MmaTiles<Value, rows, columns, whole, Job>{
+                     {grid, at, call.x, call.weights,
+                      one ? call.epilogue : Epilogue<Value>(), call.y,
+                      slices.length, one ? nullptr : call.scratch}});
+    JoinIfMany(stream, slices, call);
+  }
+};
+
+}  // namespace
+
+template <>
+const Candidates<ForwardCall<Tf32>>& All() {
+  return MmaTable<ForwardMma, Tf32>({Floats<ForwardCall<Tf32>>()});
+}
+template <>
+const Candidates<ForwardCall<Bf16>>& All() {
+  return MmaTable<ForwardMma, Bf16>();
+}
+template <>
+const Candidates<ForwardCall<Fp16>>& All() {
+  return MmaTable<ForwardMma, Fp16>();
+}
+
+}  // namespace cuda
+}  // namespace p3d
