@@ -13,7 +13,8 @@ Afterwards build as usual, pycaffe too. The tree is Caffe 1.0, BVLC's master or 
   src/caffe/p3d, their tests to src/caffe/test. The Makefile and CMake find them by themselves.
 * caffe.proto gets BNParameter and Pooling3DParameter, and bn_param = 8210 and pooling3d_param =
   8211. A fork that has them already keeps its numbers, if they mean the same.
-* layer_factory.cpp gives every convolution with three spatial axes to Convolution3D.
+* layer_factory.cpp gives every convolution with three spatial axes to Convolution3D, and in a Caffe
+  with cuDNN ReLU, Sigmoid and TanH take blobs of any number of axes.
 * The layers that were published with P3D give way to these. Another BN or Pooling3D does so if
   --replace says so. C3D's Convolution3D stays.
 

@@ -1,4 +1,4 @@
-"""tools/plugging/factory.py: whichever convolution has three axes becomes ours."""
+"""tools/plugging/factory.py: convolutions with three axes become ours, ReLU takes clips."""
 
 from __future__ import annotations
 
@@ -9,11 +9,26 @@ from plugging.refusal import Refusal
 
 INSERTION = """\
 #include "caffe/layers/convolution3d_layer.hpp"
+#include "caffe/layers/four_axes_layer.hpp"
 
+// Ours.
 template <typename Dtype>
 shared_ptr<Layer<Dtype> > GetConvolutionLayer(const LayerParameter& param) {
   return CreateConvolution<Dtype>(param, GetUpstreamConvolutionLayer<Dtype>);
 }
+
+template <typename Dtype>
+shared_ptr<Layer<Dtype> > GetReLULayer(const LayerParameter& param) {
+  return CreateActivation<Dtype>(param, GetUpstreamReLULayer<Dtype>);
+}
+"""
+RELU = """
+template <typename Dtype>
+shared_ptr<Layer<Dtype> > GetReLULayer(const LayerParameter& param) {
+  return shared_ptr<Layer<Dtype> >(new ReLULayer<Dtype>(param));
+}
+
+REGISTER_LAYER_CREATOR(ReLU, GetReLULayer);
 """
 TEXT = FACTORY.replace("@MORE@", "")
 
@@ -28,11 +43,23 @@ def test_renamed_and_wrapped():
     assert text.count("GetDeconvolutionLayer") == TEXT.count("GetDeconvolutionLayer")
 
 
-def test_again_and_after_an_update():
-    text = extend(TEXT, INSERTION, "f")
+def test_activations_are_wrapped_where_the_factory_makes_them():
+    assert "CreateActivation" not in extend(TEXT, INSERTION, "f")
+    before = FACTORY.replace("@MORE@", RELU)
+    text = extend(before, INSERTION, "f")
+    theirs = text.index("GetUpstreamReLULayer(const LayerParameter& param) {")
+    ours = text.index("> GetReLULayer(const LayerParameter& param) {")
+    assert theirs < ours < text.index("REGISTER_LAYER_CREATOR(ReLU, GetReLULayer);")
+    assert text.count("caffe-p3d: begin") == text.count("caffe-p3d: end") == 2
+    assert text.index("four_axes_layer.hpp") < text.index("conv_layer.hpp")
+
+
+@pytest.mark.parametrize("more", ["", RELU])
+def test_again_and_after_an_update(more):
+    text = extend(TEXT + more, INSERTION, "f")
     assert extend(text, INSERTION, "f") == text
     newer = INSERTION.replace("convolution3d_layer", "newer_layer").replace("Create", "Make")
-    assert extend(text, newer, "f") == extend(TEXT, newer, "f")
+    assert extend(text, newer, "f") == extend(TEXT + more, newer, "f")
 
 
 @pytest.mark.parametrize(

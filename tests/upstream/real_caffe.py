@@ -33,7 +33,7 @@ PYTHON = "/usr/bin/python3"  # the one that Debian's Boost.Python is for
 
 # Upstream's tests of what the plug-in touches or stands next to; ours.
 UPSTREAM_TESTS = ("layer_factory", "net", "convolution_layer", "pooling_layer", "batch_norm_layer")
-OUR_TESTS = ("bn_layer", "pooling3d_layer", "convolution3d_layer")
+OUR_TESTS = ("bn_layer", "pooling3d_layer", "convolution3d_layer", "four_axes_layer")
 TARGETS = ("caffe", "pycaffe", "caffe.bin", "test.testbin")
 
 _OPTIONS = {

@@ -1,4 +1,5 @@
-"""The layer factory: convolutions with three spatial axes become Convolution3D."""
+"""The layer factory: convolutions with three spatial axes become Convolution3D, and cuDNN's
+activations take blobs of any number of axes."""
 
 from __future__ import annotations
 
@@ -11,44 +12,58 @@ _OURS = "// caffe-p3d: begin\n"
 _END = "// caffe-p3d: end\n\n"
 _BLOCK = re.compile(re.escape(_OURS) + ".*?" + re.escape(_END), re.DOTALL)
 _INCLUDE = re.compile(r"#include \"caffe/layers/\w+\.hpp\"  // caffe-p3d\n")
-_CREATOR = re.compile(
-    r"\bshared_ptr\s*<\s*Layer\s*<\s*Dtype\s*>\s*>\s+(?P<name>GetConvolutionLayer)\s*"
-    r"\(\s*const\s+LayerParameter\s*&\s*\w+\s*\)\s*\{"
+_FUNCTION = re.compile(
+    r"(?P<text>(?://.*\n)*template .*\n.*\bGet(?P<type>\w+)Layer\(.*\n(?:.+\n)+)"
 )
-_REGISTRATION = re.compile(
-    r"^[ \t]*REGISTER_LAYER_CREATOR\s*\(\s*Convolution\s*,\s*GetConvolutionLayer\s*\)\s*;",
-    re.MULTILINE,
-)
+_REQUIRED = "Convolution"
 
 
 def extend(text: str, insertion: str, where: str) -> str:
-    """layer_factory.cpp with our GetConvolutionLayer behind the tree's own, which is renamed.
+    """layer_factory.cpp with our GetConvolutionLayer and the like, each behind the tree's own,
+    which is renamed.
 
-    insertion  the #include of our header, an empty line, and the function. What it calls
-               GetUpstreamConvolutionLayer is the tree's.
+    insertion  lines that #include our headers, an empty line, and the functions. What they call
+               GetUpstream<type>Layer is the tree's.
 
-    A text that was extended before is extended anew. Raises Refusal for a factory of another shape.
+    A text that was extended before is extended anew. A type other than Convolution that the tree
+    makes in another way is left alone: it has no cuDNN to choose. Raises Refusal for a factory of
+    another shape.
     """
     text = _plain(text)
-    code = without_comments(text)
-    creators = list(_CREATOR.finditer(code))
-    registration = _REGISTRATION.search(code)
-    if len(creators) != 1 or registration is None or registration.start() < creators[0].start():
-        raise Refusal(
-            f"{where} has another shape than every Caffe since 2015: one function "
-            "shared_ptr<Layer<Dtype> > GetConvolutionLayer(const LayerParameter&), followed by "
-            "REGISTER_LAYER_CREATOR(Convolution, GetConvolutionLayer). Merge upstream's "
-            "layer_factory.cpp, then try again."
-        )
-    include, function = insertion.split("\n\n", 1)
-    at = registration.start()
-    text = f"{text[:at]}{_OURS}{function.rstrip()}\n{_END}{text[at:]}"
-    begin, end = creators[0].span("name")
-    text = text[:begin] + "GetUpstreamConvolutionLayer" + text[end:]
+    includes, functions = insertion.split("\n\n", 1)
+    for function in _FUNCTION.finditer(functions):
+        found = _wrap(text, function["type"], function["text"])
+        if found is None and function["type"] == _REQUIRED:
+            raise Refusal(
+                f"{where} has another shape than every Caffe since 2015: one function "
+                "shared_ptr<Layer<Dtype> > GetConvolutionLayer(const LayerParameter&), followed by "
+                "REGISTER_LAYER_CREATOR(Convolution, GetConvolutionLayer). Merge upstream's "
+                "layer_factory.cpp, then try again."
+            )
+        text = found or text
     header = re.search(r"^#include \"caffe/layer_factory\.hpp\"\n", text, re.MULTILINE)
     if header is None:
         raise Refusal(f'{where} does not #include "caffe/layer_factory.hpp".')
-    return f"{text[: header.end()]}{include}  // caffe-p3d\n{text[header.end() :]}"
+    ours = "".join(f"{include}  // caffe-p3d\n" for include in includes.splitlines())
+    return text[: header.end()] + ours + text[header.end() :]
+
+
+def _wrap(text: str, kind: str, function: str) -> str | None:
+    """The text with our creator of this type; None where the tree's is not what we know."""
+    code = without_comments(text)
+    creator = (
+        r"\bshared_ptr\s*<\s*Layer\s*<\s*Dtype\s*>\s*>\s+"
+        rf"(?P<name>Get{kind}Layer)\s*\(\s*const\s+LayerParameter\s*&\s*\w+\s*\)\s*\{{"
+    )
+    registration = rf"^[ \t]*REGISTER_LAYER_CREATOR\s*\(\s*{kind}\s*,\s*Get{kind}Layer\s*\)\s*;"
+    creators = list(re.finditer(creator, code))
+    registered = re.search(registration, code, re.MULTILINE)
+    if len(creators) != 1 or registered is None or registered.start() < creators[0].start():
+        return None
+    at = registered.start()
+    text = f"{text[:at]}{_OURS}{function}{_END}{text[at:]}"
+    begin, end = creators[0].span("name")
+    return text[:begin] + f"GetUpstream{kind}Layer" + text[end:]
 
 
 def _plain(text: str) -> str:
@@ -56,5 +71,5 @@ def _plain(text: str) -> str:
     text, count = _BLOCK.subn("", text)
     if count:
         text = _INCLUDE.sub("", text)
-        text = text.replace("GetUpstreamConvolutionLayer", "GetConvolutionLayer")
+        text = re.sub(r"\bGetUpstream(\w+Layer)\b", r"Get\1", text)
     return text

@@ -36,11 +36,15 @@ namespace caffe {
  *   d bottom = d top slope / sqrt(variance + eps), no d slope, no d bias.
  *
  * bn_param: slope_filler (1 where there is none), bias_filler (0), momentum
- * (0.9), eps (1e-5), frozen (false); engine is ignored. At the start the
- * running mean is 0 and the running variance 0, or 1 if frozen. Solvers leave
- * blobs 2 and 3 alone, and all four of a frozen layer, whatever the lr_mult and
+ * (0.9), eps (1e-5), frozen (false), engine (DEFAULT). At the start the running
+ * mean is 0 and the running variance 0, or 1 if frozen. Solvers leave blobs 2
+ * and 3 alone, and all four of a frozen layer, whatever the lr_mult and
  * decay_mult of the prototxt. May be in place; only then a copy of the bottom
  * is kept for Backward (not if frozen).
+ *
+ * With engine: CUDNN, on the GPU and in a Caffe that has cuDNN, that takes the
+ * batch's statistics and the gradients of a layer that learns: the same
+ * formulas, with sums in Dtype; in double here.
  *
  * Blobs, defaults and results are those of the layer published with "Learning
  * Spatio-Temporal Representation with Pseudo-3D Residual Networks" (Qiu, Yao,
@@ -50,7 +54,8 @@ namespace caffe {
 template <typename Dtype>
 class BNLayer : public Layer<Dtype> {
  public:
-  explicit BNLayer(const LayerParameter& param) : Layer<Dtype>(param) {}
+  explicit BNLayer(const LayerParameter& param)
+      : Layer<Dtype>(param), by_cudnn_(false) {}
   virtual void LayerSetUp(const vector<Blob<Dtype>*>& bottom,
                           const vector<Blob<Dtype>*>& top);
   virtual void Reshape(const vector<Blob<Dtype>*>& bottom,
@@ -71,6 +76,10 @@ class BNLayer : public Layer<Dtype> {
   virtual void Backward_gpu(const vector<Blob<Dtype>*>& top,
                             const vector<bool>& propagate_down,
                             const vector<Blob<Dtype>*>& bottom);
+  void CudnnForward(const vector<Blob<Dtype>*>& bottom,
+                    const vector<Blob<Dtype>*>& top);
+  void CudnnBackward(const vector<Blob<Dtype>*>& top,
+                     const vector<Blob<Dtype>*>& bottom);
 
   /// Whether Forward takes the batch's statistics.
   bool learning() const { return this->phase_ == TRAIN && !frozen_; }
@@ -88,6 +97,12 @@ class BNLayer : public Layer<Dtype> {
   p3d::Geometry geometry_;
   /// Partial sums on the GPU, for the length of a pass.
   Blob<double> scratch_;
+  /// Whether cuDNN did the last Forward; (4, C) what it found (see
+  /// cudnn_bn.hpp); the diff of the top, if it is in place, for the length of a
+  /// pass.
+  bool by_cudnn_;
+  Blob<Dtype> cudnn_statistics_;
+  Blob<Dtype> diff_copy_;
 
  private:
   void FillBlobs(int channels);

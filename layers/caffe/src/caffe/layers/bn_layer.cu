@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "caffe/util/cudnn_bn.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/p3d_error.hpp"
 #include "kernels/bn_cuda.hpp"
@@ -10,9 +11,25 @@ namespace caffe {
 
 using p3d::Order;
 
+namespace {
+
+template <typename Dtype>
+CudnnBnStatistics<Dtype> StatisticsIn(int channels, Blob<Dtype>* blob) {
+  blob->Reshape(4, channels, 1, 1);
+  Dtype* all = blob->mutable_gpu_data();
+  return {all, all + channels, all + 2 * channels, all + 3 * channels};
+}
+
+}  // namespace
+
 template <typename Dtype>
 void BNLayer<Dtype>::Forward_gpu(const vector<Blob<Dtype>*>& bottom,
                                  const vector<Blob<Dtype>*>& top) {
+  by_cudnn_ =
+      learning() &&
+      this->layer_param_.bn_param().engine() == BNParameter_Engine_CUDNN &&
+      CudnnBnCan(geometry_, eps_);
+  if (by_cudnn_) return CudnnForward(bottom, top);
   const int channels = bottom[0]->shape(1);
   const Dtype* x = bottom[0]->gpu_data();
   double* mean = mean_.mutable_gpu_data();
@@ -48,6 +65,7 @@ template <typename Dtype>
 void BNLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top,
                                   const vector<bool>& propagate_down,
                                   const vector<Blob<Dtype>*>& bottom) {
+  if (by_cudnn_) return CudnnBackward(top, bottom);
   const double* deviation = deviation_.gpu_data();
   const Dtype* slope = this->blobs_[0]->gpu_data();
   const Dtype* dy = top[0]->gpu_diff();
@@ -72,6 +90,54 @@ void BNLayer<Dtype>::Backward_gpu(const vector<Blob<Dtype>*>& top,
                                        : NULL,
         dx);
   });
+}
+
+template <typename Dtype>
+void BNLayer<Dtype>::CudnnForward(const vector<Blob<Dtype>*>& bottom,
+                                  const vector<Blob<Dtype>*>& top) {
+  const int channels = bottom[0]->shape(1);
+  const Blob<Dtype>* x = bottom[0];
+  if (bottom[0] == top[0]) {
+    caffe_copy(x->count(), x->gpu_data(), bottom_copy_.mutable_gpu_data());
+    x = &bottom_copy_;
+  }
+  const CudnnBnStatistics<Dtype> batch =
+      StatisticsIn(channels, &cudnn_statistics_);
+  CudnnBnForward(geometry_, eps_, this->blobs_[0]->gpu_data(),
+                 this->blobs_[1]->gpu_data(), x->gpu_data(), batch,
+                 top[0]->mutable_gpu_data());
+  // The running variance is the biased one, as the published layer has it.
+  const double m = geometry_.num * geometry_.pixels;
+  const double weight = 1 - momentum_;
+  caffe_gpu_axpby<Dtype>(channels, weight, batch.mean, momentum_,
+                         this->blobs_[2]->mutable_gpu_data());
+  caffe_gpu_axpby<Dtype>(channels, weight * (m - 1) / m, batch.variance,
+                         momentum_, this->blobs_[3]->mutable_gpu_data());
+}
+
+// cuDNN makes all gradients at once, so that one which nobody asked for goes
+// where nothing is kept.
+template <typename Dtype>
+void BNLayer<Dtype>::CudnnBackward(const vector<Blob<Dtype>*>& top,
+                                   const vector<Blob<Dtype>*>& bottom) {
+  const CudnnBnStatistics<Dtype> batch =
+      StatisticsIn(bottom[0]->shape(1), &cudnn_statistics_);
+  const Blob<Dtype>* x = bottom[0];
+  const Dtype* dy = top[0]->gpu_diff();
+  if (bottom[0] == top[0]) {
+    x = &bottom_copy_;
+    diff_copy_.ReshapeLike(*top[0]);
+    caffe_copy(top[0]->count(), dy, diff_copy_.mutable_gpu_data());
+    dy = diff_copy_.gpu_data();
+  }
+  Dtype* dslope = this->param_propagate_down_[0]
+                      ? this->blobs_[0]->mutable_gpu_diff()
+                      : batch.mean;
+  Dtype* dbias = this->param_propagate_down_[1]
+                     ? this->blobs_[1]->mutable_gpu_diff()
+                     : batch.variance;
+  CudnnBnBackward(geometry_, eps_, this->blobs_[0]->gpu_data(), x->gpu_data(),
+                  dy, batch, dslope, dbias, bottom[0]->mutable_gpu_diff());
 }
 
 INSTANTIATE_LAYER_GPU_FUNCS(BNLayer);

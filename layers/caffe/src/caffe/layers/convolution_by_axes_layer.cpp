@@ -47,49 +47,11 @@ void ConvolutionByAxesLayer<Dtype>::LayerSetUp(
   const int axis = bottom[0]->CanonicalAxisIndex(
       this->layer_param_.convolution_param().axis());
   if (bottom[0]->num_axes() == axis + 4) {
-    chosen_.reset(new Convolution3DLayer<Dtype>(this->layer_param_));
+    this->inner_.reset(new Convolution3DLayer<Dtype>(this->layer_param_));
   } else {
-    chosen_ = upstream_(this->layer_param_);
+    this->inner_ = upstream_(this->layer_param_);
   }
-  chosen_->LayerSetUp(bottom, top);
-  this->blobs_ = chosen_->blobs();
-  this->param_propagate_down_.resize(this->blobs_.size(), true);
-}
-
-template <typename Dtype>
-void ConvolutionByAxesLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
-                                            const vector<Blob<Dtype>*>& top) {
-  chosen_->Reshape(bottom, top);
-}
-
-// The chosen layer's own Forward and Backward know which device is in use.
-template <typename Dtype>
-void ConvolutionByAxesLayer<Dtype>::Forward_cpu(
-    const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  chosen_->Forward(bottom, top);
-}
-
-template <typename Dtype>
-void ConvolutionByAxesLayer<Dtype>::Forward_gpu(
-    const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
-  chosen_->Forward(bottom, top);
-}
-
-template <typename Dtype>
-void ConvolutionByAxesLayer<Dtype>::Backward_cpu(
-    const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
-    const vector<Blob<Dtype>*>& bottom) {
-  for (int i = 0; i < this->blobs_.size(); ++i) {
-    chosen_->set_param_propagate_down(i, this->param_propagate_down(i));
-  }
-  chosen_->Backward(top, propagate_down, bottom);
-}
-
-template <typename Dtype>
-void ConvolutionByAxesLayer<Dtype>::Backward_gpu(
-    const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
-    const vector<Blob<Dtype>*>& bottom) {
-  Backward_cpu(top, propagate_down, bottom);
+  WrapperLayer<Dtype>::LayerSetUp(bottom, top);
 }
 
 INSTANTIATE_CLASS(ConvolutionByAxesLayer);

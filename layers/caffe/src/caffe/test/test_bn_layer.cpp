@@ -65,7 +65,10 @@ class BNLayerTest : public MultiDeviceTest<TypeParam> {
 
  protected:
   BNLayerTest()
-      : bottom_(new Blob<Dtype>()), top_(new Blob<Dtype>()), mean_(0.5) {
+      : bottom_(new Blob<Dtype>()),
+        top_(new Blob<Dtype>()),
+        mean_(0.5),
+        engine_(BNParameter_Engine_DEFAULT) {
     bottoms_.push_back(bottom_.get());
     tops_.push_back(top_.get());
   }
@@ -78,8 +81,9 @@ class BNLayerTest : public MultiDeviceTest<TypeParam> {
   }
 
   // A layer for `shape`, with random parameters and a random bottom.
-  void SetUpLayer(const vector<int>& shape, const LayerParameter& param) {
+  void SetUpLayer(const vector<int>& shape, LayerParameter param) {
     Caffe::set_random_seed(1701);
+    param.mutable_bn_param()->set_engine(engine_);
     bottom_->Reshape(shape);
     Fill(mean_, 2, bottom_.get());
     layer_.reset(new BNLayer<Dtype>(param));
@@ -178,10 +182,78 @@ class BNLayerTest : public MultiDeviceTest<TypeParam> {
     });
   }
 
+  void CheckRunning() {
+    LayerParameter param;
+    param.mutable_bn_param()->set_momentum(0.75);
+    SetUpLayer(BNShapes()[0], param);
+    Blob<double> x(bottom_->shape());
+    ToDouble(x.count(), bottom_->cpu_data(), x.mutable_cpu_data());
+    const PlainBN plain(x, 1, true, 0, 0, 0);
+    const double mean = layer_->blobs()[2]->cpu_data()[1];
+    const double variance = layer_->blobs()[3]->cpu_data()[1];
+    layer_->Forward(bottoms_, tops_);
+    EXPECT_NEAR(0.75 * mean + 0.25 * plain.mean,
+                layer_->blobs()[2]->cpu_data()[1], 1e-5);
+    EXPECT_NEAR(0.75 * variance + 0.25 * plain.variance,
+                layer_->blobs()[3]->cpu_data()[1], 1e-5);
+    for (int frozen = 0; frozen < 2; ++frozen) {
+      param.set_phase(frozen ? TRAIN : TEST);
+      param.mutable_bn_param()->set_frozen(frozen);
+      SetUpLayer(BNShapes()[0], param);
+      layer_->Forward(bottoms_, tops_);
+      EXPECT_EQ(mean, layer_->blobs()[2]->cpu_data()[1]);
+      EXPECT_EQ(variance, layer_->blobs()[3]->cpu_data()[1]);
+    }
+  }
+
+  // In place gives what a top of its own gives, in both directions.
+  void CheckInPlace() {
+    for (int way = 0; way < 4; ++way) {
+      LayerParameter param;
+      param.set_phase(way % 2 ? TRAIN : TEST);
+      param.mutable_bn_param()->set_frozen(way / 2);
+      Blob<Dtype> data, diff, slope_diff;
+      for (int in_place = 0; in_place < 2; ++in_place) {
+        tops_[0] = in_place ? bottom_.get() : top_.get();
+        SetUpLayer(BNShapes()[0], param);
+        layer_->Forward(bottoms_, tops_);
+        Blob<Dtype> top;
+        top.CopyFrom(*tops_[0], false, true);
+        Backward();
+        const Blob<Dtype>& slope = *layer_->blobs()[0];
+        if (!in_place) {
+          data.CopyFrom(top, false, true);
+          diff.CopyFrom(*bottom_, true, true);
+          slope_diff.CopyFrom(slope, true, true);
+          continue;
+        }
+        for (int i = 0; i < top.count(); ++i) {
+          EXPECT_EQ(data.cpu_data()[i], top.cpu_data()[i]) << "way " << way;
+          EXPECT_EQ(diff.cpu_diff()[i], bottom_->cpu_diff()[i])
+              << "way " << way;
+        }
+        for (int c = 0; c < slope.count(); ++c) {
+          EXPECT_EQ(slope_diff.cpu_diff()[c], slope.cpu_diff()[c]);
+        }
+      }
+    }
+  }
+
+  void CheckNotWanted() {
+    LayerParameter param;
+    SetUpLayer(BNShapes()[0], param);
+    layer_->set_param_propagate_down(0, false);
+    layer_->Forward(bottoms_, tops_);
+    Backward();
+    EXPECT_EQ(2, layer_->blobs()[0]->cpu_diff()[0]);
+    EXPECT_NE(3, layer_->blobs()[1]->cpu_diff()[0]);
+  }
+
   shared_ptr<Blob<Dtype> > bottom_, top_;
   vector<Blob<Dtype>*> bottoms_, tops_;
   shared_ptr<BNLayer<Dtype> > layer_;
   float mean_;
+  BNParameter_Engine engine_;
 };
 
 TYPED_TEST_CASE(BNLayerTest, TestDtypesAndDevices);
@@ -235,72 +307,23 @@ TYPED_TEST(BNLayerTest, TestLargeMean) {
   this->TestPasses(BNShapes()[0], TRAIN, false);
 }
 
-TYPED_TEST(BNLayerTest, TestRunning) {
-  LayerParameter param;
-  param.mutable_bn_param()->set_momentum(0.75);
-  this->SetUpLayer(BNShapes()[0], param);
-  Blob<double> x(this->bottom_->shape());
-  this->ToDouble(x.count(), this->bottom_->cpu_data(), x.mutable_cpu_data());
-  const PlainBN plain(x, 1, true, 0, 0, 0);
-  const double mean = this->layer_->blobs()[2]->cpu_data()[1];
-  const double variance = this->layer_->blobs()[3]->cpu_data()[1];
-  this->layer_->Forward(this->bottoms_, this->tops_);
-  EXPECT_NEAR(0.75 * mean + 0.25 * plain.mean,
-              this->layer_->blobs()[2]->cpu_data()[1], 1e-5);
-  EXPECT_NEAR(0.75 * variance + 0.25 * plain.variance,
-              this->layer_->blobs()[3]->cpu_data()[1], 1e-5);
-  for (int frozen = 0; frozen < 2; ++frozen) {
-    param.set_phase(frozen ? TRAIN : TEST);
-    param.mutable_bn_param()->set_frozen(frozen);
-    this->SetUpLayer(BNShapes()[0], param);
-    this->layer_->Forward(this->bottoms_, this->tops_);
-    EXPECT_EQ(mean, this->layer_->blobs()[2]->cpu_data()[1]);
-    EXPECT_EQ(variance, this->layer_->blobs()[3]->cpu_data()[1]);
-  }
-}
+TYPED_TEST(BNLayerTest, TestRunning) { this->CheckRunning(); }
 
-// In place gives what a top of its own gives, in both directions.
-TYPED_TEST(BNLayerTest, TestInPlace) {
-  typedef typename TypeParam::Dtype Dtype;
-  for (int way = 0; way < 4; ++way) {
-    LayerParameter param;
-    param.set_phase(way % 2 ? TRAIN : TEST);
-    param.mutable_bn_param()->set_frozen(way / 2);
-    Blob<Dtype> data, diff, slope_diff;
-    for (int in_place = 0; in_place < 2; ++in_place) {
-      this->tops_[0] = in_place ? this->bottom_.get() : this->top_.get();
-      this->SetUpLayer(BNShapes()[0], param);
-      this->layer_->Forward(this->bottoms_, this->tops_);
-      Blob<Dtype> top;
-      top.CopyFrom(*this->tops_[0], false, true);
-      this->Backward();
-      const Blob<Dtype>& slope = *this->layer_->blobs()[0];
-      if (!in_place) {
-        data.CopyFrom(top, false, true);
-        diff.CopyFrom(*this->bottom_, true, true);
-        slope_diff.CopyFrom(slope, true, true);
-        continue;
-      }
-      for (int i = 0; i < top.count(); ++i) {
-        EXPECT_EQ(data.cpu_data()[i], top.cpu_data()[i]) << "way " << way;
-        EXPECT_EQ(diff.cpu_diff()[i], this->bottom_->cpu_diff()[i])
-            << "way " << way;
-      }
-      for (int c = 0; c < slope.count(); ++c) {
-        EXPECT_EQ(slope_diff.cpu_diff()[c], slope.cpu_diff()[c]);
-      }
-    }
-  }
-}
+TYPED_TEST(BNLayerTest, TestInPlace) { this->CheckInPlace(); }
 
-TYPED_TEST(BNLayerTest, TestNotWanted) {
-  LayerParameter param;
-  this->SetUpLayer(BNShapes()[0], param);
-  this->layer_->set_param_propagate_down(0, false);
-  this->layer_->Forward(this->bottoms_, this->tops_);
-  this->Backward();
-  EXPECT_EQ(2, this->layer_->blobs()[0]->cpu_diff()[0]);
-  EXPECT_NE(3, this->layer_->blobs()[1]->cpu_diff()[0]);
+TYPED_TEST(BNLayerTest, TestNotWanted) { this->CheckNotWanted(); }
+
+// All the same with cuDNN where this Caffe has it.
+TYPED_TEST(BNLayerTest, TestCudnn) {
+  this->engine_ = BNParameter_Engine_CUDNN;
+  for (const vector<int>& shape : BNShapes()) {
+    this->TestPasses(shape, TRAIN, false);
+    this->TestPasses(shape, TEST, false);
+    this->TestPasses(shape, TRAIN, true);
+  }
+  this->CheckRunning();
+  this->CheckInPlace();
+  this->CheckNotWanted();
 }
 
 TYPED_TEST(BNLayerTest, TestGradient) {

@@ -245,7 +245,7 @@ TYPED_TEST(Convolution3DLayerTest, TestFactoryByAxes) {
     ASSERT_TRUE(by_axes);
     layer->SetUp(this->bottom_, this->top_);
     EXPECT_EQ(i == 1, dynamic_cast<Convolution3DLayer<Dtype>*>(
-                          by_axes->chosen().get()) != NULL);
+                          by_axes->inner().get()) != NULL);
     EXPECT_EQ(2, layer->blobs().size());
     EXPECT_EQ(this->bottom_blob_.shape(), this->top_blob_.shape());
     GradientChecker<Dtype> checker(1e-2, 1e-3);
