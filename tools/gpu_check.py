@@ -2,7 +2,7 @@
 
     python tools/gpu_check.py                    builds, tests against the CPU, measures
     python tools/gpu_check.py --json FILE        and writes all figures, with what they are of
-    python tools/gpu_check.py --caffe BUILD      and runs the layers' tests of a Caffe with CUDA
+    python tools/gpu_check.py --caffe TREE       and has the layers tested in a Caffe with CUDA
 
 Kernels are compared with the CPU's and timed, then the engine's tests run on the GPU, then nets.
 P3D-199 then takes turns with torch, where that can be imported with CUDA; what is asked of it
@@ -12,8 +12,9 @@ ten minutes is left out, and says so.
 
 Needs an NVIDIA GPU with its driver, nvcc 12.8 or newer, a C++ compiler and caffe-p3d with what its
 tests need (`pip install '.[test]'`) in the Python that runs this; says what is missing otherwise.
-BUILD is the build folder of a Caffe tree that plug_into_caffe.py has been run on, built with its
-tests (`make test`): that is where the convolutions are, through cuDNN.
+TREE is a source tree of Caffe. A copy of it gets our layers (plug_into_caffe.py --modernize) and
+is built with CUDA, and with cuDNN where that is installed. That takes the libraries that a Caffe
+needs, and some minutes more than the ten.
 
 Exit codes: 0 all passed, 1 something failed, 2 something is missing, nothing was verified.
 """
@@ -50,7 +51,9 @@ SECONDS = 540  # for all, of which one comparison may take COMPARISON
 COMPARISON = 150
 CHOOSING = 90
 QUICK = ["--systems", "torch-last"]
-CAFFE_TESTS = "BN*:Pooling3D*:Convolution3D*"
+CAFFE_TESTS = ("bn_layer", "pooling3d_layer", "convolution3d_layer", "four_axes_layer")
+CAFFE_OPTIONS = ("BUILD_docs=OFF", "BUILD_python=OFF", "USE_OPENCV=OFF", "USE_LEVELDB=OFF")
+CAFFE_OPTIONS += ("USE_LMDB=OFF", "CMAKE_BUILD_TYPE=Release", "CMAKE_POLICY_VERSION_MINIMUM=3.5")
 
 
 class Row(NamedTuple):
@@ -63,7 +66,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--caffe", type=Path, metavar="BUILD")
+    parser.add_argument(
+        "--caffe",
+        type=Path,
+        metavar="TREE",
+        help="a source tree of Caffe, for the layers' own tests",
+    )
     parser.add_argument("--num", type=int, default=8, metavar="N", help="clips to measure with (8)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     args = parser.parse_args(argv)
@@ -82,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
             rows += [choose(library, NET, precision) for precision in ("bf16", "tf32")]
             rows.append(check_end_to_end(library, NET, figures, began + SECONDS))
             rows += check_targets(library, NET, gpu_targets.TARGETS, figures, began + SECONDS)
-    rows.append(_check_caffe(args.caffe) if args.caffe else NO_CAFFE)
+        rows.append(check_caffe(args.caffe, Path(work), _capability()) if args.caffe else NO_CAFFE)
     if args.json:
         write_figures(args.json, figures, rows)
     width = max(len(row.what) for row in rows)
@@ -91,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0 if all(row.passed for row in rows) else 1
 
 
-NO_CAFFE = Row("layers in Caffe", True, "not run: needs --caffe BUILD")
+NO_CAFFE = Row("layers in Caffe", True, "not run: needs --caffe TREE")
 
 
 def _missing() -> list[str]:
@@ -351,12 +359,29 @@ def _run_program(program: Path, arguments: list[str]) -> Row:
     )
 
 
-def _check_caffe(build: Path) -> Row:
-    programs = sorted(build.rglob("test.testbin")) or sorted(build.rglob("test_all.testbin"))
-    if not programs:
-        return Row("layers in Caffe", False, f"{build} has no test.testbin; build the tests")
-    error = _run([programs[0], f"--gtest_filter={CAFFE_TESTS}"])
+def check_caffe(tree: Path, work: Path, capability: str) -> Row:
+    """The layers' own tests in a copy of this Caffe, built for GPUs of this compute capability."""
+    copy, build = work / "caffe", work / "caffe-build"
+    if not (tree / "src" / "caffe").is_dir():
+        return Row("layers in Caffe", False, f"{tree} is no source tree of Caffe")
+    shutil.copytree(tree, copy, symlinks=True, ignore=shutil.ignore_patterns(".git", "build"))
+    options = [*CAFFE_OPTIONS, f"BUILD_only_tests={','.join(CAFFE_TESTS)}"]
+    options += ["CUDA_ARCH_NAME=Manual", f"CUDA_ARCH_BIN={capability}", "CUDA_ARCH_PTX="]
+    commands: list[list[str | Path]] = [
+        [sys.executable, ROOT / "tools" / "plug_into_caffe.py", copy, "--modernize"],
+        ["cmake", "-S", copy, "-B", build, *(f"-D{option}" for option in options)],
+        ["make", "-C", build, f"-j{os.cpu_count()}", "test.testbin"],
+        [build / "test" / "test.testbin"],
+    ]
+    error = next(filter(None, map(_run, commands)), "")
     return Row("layers in Caffe", not error, error or "all tests passed")
+
+
+def _capability() -> str:
+    """Of the first GPU: "90" for 9.0."""
+    query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    _, output = _output(query)
+    return output.split()[0].replace(".", "")
 
 
 def _run(command: list[str | Path]) -> str:

@@ -13,6 +13,7 @@ import pytest
 from benchmarking import gpu_targets
 from benchmarking.gpu_systems import peaks
 from benchmarking.gpu_targets import Target
+from caffe_trees import write_tree
 
 TINY = Path(__file__).parents[1] / "golden" / "tiny" / "tiny.prototxt"
 
@@ -32,20 +33,34 @@ def test_it_says_what_is_missing(
 
 
 @pytest.mark.parametrize(("code", "passed"), [(0, True), (3, False)])
-def test_caffes_tests_count(tmp_path: Path, code: int, passed: bool) -> None:
-    program = tmp_path / "test" / "test.testbin"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "ran $*"\nexit {code}\n')
-    program.chmod(0o755)
-    row = gpu_check._check_caffe(tmp_path)
-    assert row.passed is passed
-    assert passed or "ran --gtest_filter=BN*:Pooling3D*:Convolution3D*" in row.result
+def test_layers_are_tested_in_a_copy_of_caffe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, passed: bool
+) -> None:
+    tree = write_tree(tmp_path / "tree", "upstream")
+    work = tmp_path / "work"
+    work.mkdir()
+    # In the places of cmake and make: the second leaves a program of tests.
+    tools = {
+        "cmake": f'echo "$*" > {work}/cmake.txt',
+        "make": "mkdir -p $2/test && cp $0 $2/test/test.testbin"
+        f" && printf '#!/bin/sh\necho it ran\nexit {code}\n' > $2/test/test.testbin",
+    }
+    for name, script in tools.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    row = gpu_check.check_caffe(tree, work, "90")
+    assert row.passed is passed, row.result
+    assert passed or "it ran" in row.result
+    assert "-DCUDA_ARCH_BIN=90" in (work / "cmake.txt").read_text()
+    assert (work / "caffe/src/caffe/layers/bn_layer.cu").exists()
+    assert not (tree / "src/caffe/layers/bn_layer.cu").exists()
 
 
-def test_a_caffe_without_tests_fails(tmp_path: Path) -> None:
-    row = gpu_check._check_caffe(tmp_path)
+def test_what_is_no_caffe_fails(tmp_path: Path) -> None:
+    row = gpu_check.check_caffe(tmp_path, tmp_path / "work", "90")
     assert not row.passed
-    assert "no test.testbin" in row.result
+    assert "is no source tree of Caffe" in row.result
 
 
 def test_nets_are_run_with_the_library(tmp_path: Path) -> None:
