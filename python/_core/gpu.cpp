@@ -16,14 +16,11 @@ namespace py = pybind11;
 
 namespace {
 
-// By value.
-constexpr const char* kPrecisions[] = {"float32", "tf32", "bf16", "fp16"};
-
 void SetPrecision(const std::string& name) {
-  for (int i = 0; i < 4; ++i) {
-    if (name == kPrecisions[i]) {
-      return p3d::set_precision(static_cast<p3d::Precision>(i));
-    }
+  using p3d::Precision;
+  for (Precision kind : {Precision::kFloat32, Precision::kTf32,
+                         Precision::kBf16, Precision::kFp16}) {
+    if (name == p3d::Name(kind)) return p3d::set_precision(kind);
   }
   p3d::Fail("there is no precision '", name,
             "'; there are float32, tf32, bf16 and fp16");
@@ -165,8 +162,7 @@ void BindGpu(py::module_& m) {
   m.def("set_precision", &SetPrecision, py::arg("name"),
         "Nets on a GPU take float32, tf32, bf16 or fp16 from now on.");
   m.def(
-      "precision",
-      [] { return kPrecisions[static_cast<int>(p3d::precision())]; },
+      "precision", [] { return p3d::Name(p3d::precision()); },
       "What nets on a GPU take.");
   BindCopies(m);
 }

@@ -1,8 +1,9 @@
 // Convolutions of narrow values through the GPU library's table, where cuDNN
-// (simulated_cudnn.cpp on the simulated GPU) may do them, against conv.cu's
-// plain loops for floats on the same rounded values.
+// and cuBLASLt (simulated_cudnn.cpp and simulated_cublaslt.cpp on the simulated
+// GPU) may do them, against conv.cu's plain loops for floats on the same
+// rounded values.
 //
-//   test_conv_libraries GPU_LIBRARY CUDNN_FOLDER CACHE SCENARIO ["case"...]
+//   test_conv_libraries GPU_LIBRARY FOLDER CACHE SCENARIO ["case"...]
 //
 // Prints the choices, one "choice<TAB>form" a line, and the sum of the checks.
 
@@ -175,11 +176,21 @@ const char* const kCases[] = {
     "2 16 8 1 zero 5,3,1,1,1,1 4,2,1,1,0,1",
     "2 16 32 2 zero 3,1,1,1,0,0 5,3,1,1,1,1 4,3,1,1,1,1",
     "1 24 24 3 zero 5,3,2,1,1,1 6,3,1,1,1,1",
+    // Products of matrices.
+    "2 5 7 1 zero 3,1,1,1,0,0 3,1,1,1,0,0 5,1,1,1,0,0",
+    "2 8 9 1 zero 5,1,1,1,0,0 4,4,1,1,0,0 3,3,2,1,0,0",
+    "5 13 11 1 zero 3,3,1,1,0,0",
+    "3 16 8 1 zero 1,1,3,2,0,0 7,1,1,1,0,0",
+    "2 3 5 1 replicate 4,1,1,1,0,0",
     // Not asked for.
+    "2 3 5 1 zero 4,4,1,1,0,0 3,1,1,1,0,0",
+    "2 6 4 2 zero 4,1,1,1,0,0",
+    "1 4 5 1 zero 4,1,1,1,1,0",
     "1 3 8 1 zero 5,3,1,1,1,1 5,3,1,1,1,1",
     "1 8 8 1 replicate 5,3,1,1,1,1 5,3,1,1,1,1",
     "2 16 16 16 zero 5,3,1,1,1,1 5,3,1,1,1,1",
 };
+const char kProduct[] = "2 5 12 1 zero 3,1,1,1,0,0 7,1,1,1,0,0";
 
 void TestAll(const std::vector<std::string>& cases) {
   int use = 0;
@@ -189,8 +200,14 @@ void TestAll(const std::vector<std::string>& cases) {
     TestCase<Tf32>(text, (use + 3) % 32, true, 1. / 256);
     use += 3;
   }
-  for (use = 0; use < 32; ++use) {
-    TestCase<Fp16>(cases[0], use, false, 1. / 512);
+}
+
+void TestEpilogues() {
+  for (int use = 0; use < 32; ++use) {
+    TestCase<Fp16>(kCases[0], use, false, 1. / 512);
+    TestCase<Bf16>(kProduct, use, false, 1. / 64);
+    TestCase<Fp16>(kProduct, use, true, 1. / 512);
+    TestCase<Tf32>(kProduct, use, false, 1. / 256);
   }
 }
 
@@ -206,6 +223,12 @@ void TestCapture(const std::string& text) {
     Gpu().ReleaseGraph(graph);
   }
   Expect(chosen.y() == want, "a captured convolution makes something else");
+  const std::string way = Gpu().ForwardWay(p3d::Precision::kBf16, shape);
+  Expect(!way.empty() &&
+             Gpu().ConvChoices().find(way + "\tforward") != std::string::npos,
+         "the forward way is not '" + way + "'");
+  Expect(Gpu().ForwardWay(p3d::Precision::kFp16, shape).empty(),
+         "fp16 has a way that was not chosen");
   Calls<float> wide(shape, kShift, false);
   wide.Run();
   ExpectClose(fresh.y(), wide.y(), 1. / 64, "captured without a choice");
@@ -255,6 +278,7 @@ int main(int argc, char** argv) {
   if (scenario == "all") {
     TestFlattened();
     TestAll(cases);
+    if (all) TestEpilogues();
   } else if (scenario == "capture") {
     TestCapture(cases[0]);
   } else {

@@ -1,0 +1,42 @@
+#ifndef P3D_KERNELS_CUBLASLT_CONV_HPP_
+#define P3D_KERNELS_CUBLASLT_CONV_HPP_
+
+#include <string>
+#include <vector>
+
+#include "kernels/conv_way.hpp"
+
+namespace p3d {
+namespace cublaslt {
+
+// Convolutions that are products of matrices, by cuBLASLt. With x of (rows,
+// inputs), weights of (outputs, inputs) and y of (rows, outputs), all row by
+// row, they are
+//
+//   y = x weights^T        dx = dy weights        dw = dy^T x
+//
+// if there is one group and every axis either has a kernel of 1, moves nothing
+// and makes rows; or, behind those, is covered by the kernel as a whole and
+// makes inputs: 1x1x1 of stride 1, and what InnerProduct is.
+//
+// An epilogue (see conv.hpp) becomes
+//
+//   max(scale[o] sum + beta residual + shift[o], 0)
+//
+// so there is none with a ReLU before the residual, nor with alpha beside a
+// scale or a shift. cuBLASLt takes a shift in 16 bits where the result has
+// them: it is rounded as the result is, by a launch before the product. Partial
+// sums are floats always.
+
+// Whether cuBLASLt is asked at all.
+bool CanAsk(const cuda::ConvForm& form);
+
+// Loads libcublasLt.so.13 or else .12 from the first of `folders` that has it,
+// or from where the loader looks. Stays loaded. Throws Error with the cure
+// where there is none.
+cuda::ConvLibrary LoadConvolutions(const std::vector<std::string>& folders);
+
+}  // namespace cublaslt
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_CUBLASLT_CONV_HPP_
