@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "kernels/conv_flat.hpp"
 #include "kernels/cublaslt_api.hpp"
 #include "kernels/error.hpp"
 #include "kernels/found_library.hpp"
@@ -45,29 +46,6 @@ std::shared_ptr<const Library> Load(const std::vector<std::string>& folders) {
   return library;
 }
 
-// The sizes of a product; `is` false of what is none.
-struct Sizes {
-  explicit Sizes(const ConvShape& shape)
-      : rows(shape.num),
-        inputs(shape.channels),
-        outputs(shape.num_output),
-        is(shape.group == 1) {
-    bool covered = false;
-    for (const ConvAxis& axis : shape.axes) {
-      const bool padded = axis.pad_begin > 0 || axis.pad_end > 0;
-      if (axis.kernel == 1 && axis.stride == 1 && !padded && !covered) {
-        rows *= axis.in;
-      } else {
-        is = is && axis.kernel == axis.in && !padded;
-        inputs *= axis.in;
-        covered = covered || axis.in > 1;
-      }
-    }
-  }
-  int64_t rows, inputs, outputs;
-  bool is;
-};
-
 int TypeOf(Precision kind) {
   if (BytesOf(kind) == 4) return kFloat;
   return kind == Precision::kBf16 ? kBfloat16 : kHalf;
@@ -89,8 +67,9 @@ class Product {
         second_(nullptr, nullptr),
         first_(nullptr, nullptr),
         result_(nullptr, nullptr) {
-    const Sizes sizes(form.shape);
-    const int64_t r = sizes.rows, i = sizes.inputs, o = sizes.outputs;
+    const ConvShape& shape = form.shape;
+    const int64_t r = shape.num * shape.in_pixels();  // rows
+    const int64_t i = shape.channels, o = shape.num_output;
     const int type = TypeOf(form.kind);
     switch (form.use) {
       case ConvUse::kForward:
@@ -264,7 +243,10 @@ class Finder : public cuda::ConvFinder {
 }  // namespace
 
 bool CanAsk(const ConvForm& form) {
-  return Sizes(form.shape).is && !(form.residual && form.inner_relu) &&
+  const std::vector<ConvAxis>& axes = form.shape.axes;
+  return form.shape.group == 1 &&
+         std::all_of(axes.begin(), axes.end(), Still) &&
+         !(form.residual && form.inner_relu) &&
          (form.alpha == 1 || !(form.scale || form.shift));
 }
 

@@ -9,15 +9,11 @@
 namespace p3d {
 namespace cublaslt {
 
-// Convolutions that are products of matrices, by cuBLASLt. With x of (rows,
-// inputs), weights of (outputs, inputs) and y of (rows, outputs), all row by
-// row, they are
+// Convolutions that are products of matrices, by cuBLASLt: of one group, with
+// axes that are still (see conv_flat.hpp). With x of (rows, inputs), weights of
+// (outputs, inputs) and y of (rows, outputs), all row by row, they are
 //
 //   y = x weights^T        dx = dy weights        dw = dy^T x
-//
-// if there is one group and every axis either has a kernel of 1, moves nothing
-// and makes rows; or, behind those, is covered by the kernel as a whole and
-// makes inputs: 1x1x1 of stride 1, and what InnerProduct is.
 //
 // An epilogue (see conv.hpp) becomes
 //

@@ -115,13 +115,15 @@ void BindGpu(py::module_& m) {
         Gpu().UseConvLibraries(folders, cache);
       },
       py::arg("folders"), py::arg("cache"),
-      "Where cuDNN may lie, and where choices are kept ('': nowhere).");
+      "Where NVIDIA's libraries may lie, and where choices are kept ('': "
+      "nowhere).");
   m.def(
       "conv_libraries", [] { return Gpu().ConvLibraries(); },
-      "The version of cuDNN, or why there is none.");
+      "The versions of cuDNN and cuBLASLt, or why there is none.");
   m.def(
       "conv_choices", [] { return Gpu().ConvChoices(); },
-      "Convolutions so far that could be cuDNN's, 'choice<TAB>form' a line.");
+      "Convolutions so far that could be a library's, 'choice<TAB>form' a "
+      "line.");
   m.def(
       "gpu_count", [] { return Gpu().DeviceCount(); },
       "How many GPUs there are.");
