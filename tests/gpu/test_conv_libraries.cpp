@@ -29,23 +29,26 @@ using p3d::RealOf;
 using p3d::Tf32;
 using testing::Expect;
 
+// Aligned to 16 bytes and no better: all that ways may count on.
 template <typename T>
 class OnGpu {
  public:
   explicit OnGpu(const std::vector<float>& values)
-      : count_(values.size()), buffer_(values.size() * sizeof(T)) {
+      : count_(values.size()), buffer_(values.size() * sizeof(T) + 16) {
     Set(values);
   }
   void Set(const std::vector<float>& values) {
     const std::vector<T> converted(values.begin(), values.end());
-    Gpu().CopyToDevice(buffer_.data(), converted.data(), count_ * sizeof(T));
+    Gpu().CopyToDevice(get(), converted.data(), count_ * sizeof(T));
   }
   std::vector<float> values() const {
     std::vector<T> got(count_);
-    Gpu().CopyToHost(got.data(), buffer_.data(), count_ * sizeof(T));
+    Gpu().CopyToHost(got.data(), get(), count_ * sizeof(T));
     return std::vector<float>(got.begin(), got.end());
   }
-  T* get() const { return static_cast<T*>(buffer_.data()); }
+  T* get() const {
+    return reinterpret_cast<T*>(static_cast<char*>(buffer_.data()) + 16);
+  }
 
  private:
   size_t count_;
