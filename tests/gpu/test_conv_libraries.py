@@ -176,20 +176,7 @@ def test_what_cublaslt_does_not_have_is_not_chosen(convolve) -> None:
     assert set(chosen.values()) == {"cublaslt_0"}
 
 
-@pytest.fixture
-def alone(tmp_path: Path):
-    """A folder with one of the libraries."""
-
-    def alone(name: str) -> Path:
-        folder = tmp_path / "alone"
-        folder.mkdir()
-        (folder / name).symlink_to(cpp.build("gpu") / name)
-        return folder
-
-    return alone
-
-
-def test_there_is_one_of_them_or_none(convolve, alone, tmp_path: Path) -> None:
+def test_there_is_one_of_them_or_none(convolve, tmp_path: Path) -> None:
     cure = "; pip install 'caffe-p3d[cuda]'"
     chosen, printed = convolve("one", PRODUCT, folder=tmp_path)
     if "cuDNN 9." not in printed and "cuBLASLt 1" not in printed:  # else the loader knows one
@@ -197,12 +184,13 @@ def test_there_is_one_of_them_or_none(convolve, alone, tmp_path: Path) -> None:
         for title, file in (("cuDNN", "libcudnn.so.9"), ("cuBLASLt", "libcublasLt.so.13")):
             assert f"no {title} ({file}: cannot open" in printed
         assert printed.count(cure) == 2
-    chosen, printed = convolve(
-        "one", PRODUCT, folder=alone("libcublasLt.so.13"), P3D_CONVOLUTION="cublaslt"
-    )
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    (folder / "libcublasLt.so.13").symlink_to(cpp.build("gpu") / "libcublasLt.so.13")
+    chosen, printed = convolve("one", PRODUCT, folder=folder, P3D_CONVOLUTION="cublaslt")
     assert "cuBLASLt 13.10.0" in printed
     assert set(chosen.values()) == {"cublaslt_0"}
-    chosen, printed = convolve("one", CASE, folder=tmp_path / "alone")
+    chosen, printed = convolve("one", CASE, folder=folder)
     assert not chosen or "no cuDNN" not in printed  # it is no product
 
 
