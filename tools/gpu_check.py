@@ -176,8 +176,8 @@ END_TO_END = "extraction, end to end"
 
 
 def choose(library: Path, net: str, precision: str, batch: int = 64) -> Row:
-    """Has cuDNN's ways to do the net's convolutions compared with ours, which takes its time once;
-    the row says what was chosen how often."""
+    """Has the libraries' ways to do the net's convolutions compared with ours, which takes its time
+    once; the row says what was chosen how often."""
     code = (
         "import collections, sys, numpy\n"
         "from p3d import gpu, timing\n"

@@ -3,11 +3,8 @@
 #include <dlfcn.h>
 
 #include <atomic>
-#include <cctype>
 #include <mutex>
-#include <sstream>
 
-#include "kernels/conv_library.hpp"
 #include "kernels/error.hpp"
 
 namespace p3d {
@@ -70,27 +67,6 @@ void LoadGpu(const std::string& path) {
         path, " is of another build of caffe-p3d (version ", functions->version,
         ", this one takes ", cuda::kFunctionsVersion, "); install both again");
   the_functions = functions;
-}
-
-std::string LibraryChoice(const ConvShape& shape) {
-  if (precision() == Precision::kFloat32) return "";
-  cuda::ConvForm form;
-  form.shape = shape;
-  form.kind = precision() == Precision::kTf32   ? cuda::ValueKind::kTf32
-              : precision() == Precision::kBf16 ? cuda::ValueKind::kBf16
-                                                : cuda::ValueKind::kFp16;
-  // With any epilogue, whose words follow the shape's numbers.
-  const std::string start = form.Text();
-  std::istringstream lines(Gpu().ConvChoices());
-  std::string choice, text;
-  while (std::getline(lines, choice, '\t') && std::getline(lines, text)) {
-    if (choice == "own" || text.compare(0, start.size(), start) != 0) continue;
-    const std::string rest = text.substr(start.size());
-    if (rest.empty() || (rest.size() > 1 && std::isalpha(rest[1]))) {
-      return choice;
-    }
-  }
-  return "";
 }
 
 const cuda::Functions& Gpu() {

@@ -22,7 +22,6 @@ void set_mode(Side side);
 // What values between layers are on the GPU, and what products take of them
 // (see narrow.hpp). Sums, parameters and their gradients are floats always, and
 // so are the values of layers that have no kernels for fewer digits.
-enum class Precision { kFloat32, kTf32, kBf16, kFp16 };
 Precision precision();
 // From now on. Nothing changes on the host, nor for nets of doubles.
 void set_precision(Precision precision);
@@ -56,10 +55,6 @@ struct GpuKernels : cuda::Kernels<Value> {
 };
 template <typename Value>
 GpuKernels<Value> GpuOf();
-
-// Which way of a library does convolutions of this shape at the present
-// precision, "cudnn_0"; nothing where our own kernels do or nothing was chosen.
-std::string LibraryChoice(const ConvShape& shape);
 
 // Memory on the device in use, undefined at first, that its owner can neither
 // copy nor grow.

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <string>
-#include <type_traits>
 
 #include "engine/gpu.hpp"
 #include "kernels/error.hpp"
@@ -23,17 +22,9 @@ Order OrderOf(Order held) {
   return kNarrow<Value> ? Order::kChannelsLast : held;
 }
 
-// Which of the two they are.
-template <typename Value>
-constexpr Precision KindOf() {
-  return std::is_same<Value, Bf16>::value ? Precision::kBf16 : Precision::kFp16;
-}
-
 // Bytes of a value between layers of float, where nets run now.
 inline size_t ValueBytes() {
-  const Precision kind = precision();
-  const bool narrow = kind == Precision::kBf16 || kind == Precision::kFp16;
-  return mode() == Side::kGpu && narrow ? 2 : sizeof(float);
+  return mode() == Side::kGpu ? BytesOf(precision()) : sizeof(float);
 }
 
 namespace detail {
@@ -108,12 +99,13 @@ void RunOn(Side side, Host host, Device cuda::Kernels<Value>::* device,
 template <typename Dtype>
 std::string NameOnGpu(const ConvShape& shape) {
   std::string name;
-  WithProducts<Dtype>(Side::kGpu, [&](auto kind) {
-    name = GpuOf<decltype(kind)>().ConvolveName(shape);
+  WithProducts<Dtype>(Side::kGpu, [&](auto value) {
+    using Value = decltype(value);
+    name = GpuOf<Value>().ConvolveName(shape);  // "conv_bf16_cuda_mma_64x64"
+    const std::string way = Gpu().ForwardWay(KindOf<Value>(), shape);
+    if (!way.empty()) name.replace(name.find("cuda_"), std::string::npos, way);
   });
-  const std::string library = LibraryChoice(shape);
-  const size_t own = name.find("cuda_");  // "conv_bf16_cuda_mma_64x64"
-  return library.empty() ? name : name.substr(0, own) + library;
+  return name;
 }
 
 }  // namespace p3d

@@ -1,14 +1,11 @@
 #include "kernels/conv_flat.hpp"
 
 namespace p3d {
-namespace {
 
 bool Still(const ConvAxis& axis) {
   return axis.kernel == 1 && axis.stride == 1 && axis.pad_begin == 0 &&
          axis.pad_end == 0;
 }
-
-}  // namespace
 
 ConvShape Flattened(const ConvShape& shape) {
   ConvShape flat = shape;

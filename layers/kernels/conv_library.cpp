@@ -7,7 +7,7 @@ namespace p3d {
 namespace cuda {
 namespace {
 
-std::atomic<ConvLibrary> the_library{nullptr};
+std::atomic<ConvChooser> the_chooser{nullptr};
 
 const char* Name(ConvUse use) {
   switch (use) {
@@ -20,20 +20,9 @@ const char* Name(ConvUse use) {
   }
 }
 
-const char* Name(ValueKind kind) {
-  switch (kind) {
-    case ValueKind::kTf32:
-      return "tf32";
-    case ValueKind::kBf16:
-      return "bf16";
-    default:
-      return "fp16";
-  }
-}
-
 }  // namespace
 
-std::string ConvForm::Text() const {
+std::string ConvForm::Product() const {
   std::ostringstream out;
   out << Name(use) << ' ' << Name(kind) << ' ' << shape.num << ' '
       << shape.channels << ' ' << shape.num_output << ' ' << shape.group
@@ -42,6 +31,12 @@ std::string ConvForm::Text() const {
     out << ' ' << axis.in << ',' << axis.kernel << ',' << axis.stride << ','
         << axis.dilation << ',' << axis.pad_begin << ',' << axis.pad_end;
   }
+  return out.str();
+}
+
+std::string ConvForm::Text() const {
+  std::ostringstream out;
+  out << Product();
   if (scale) out << " scale";
   if (shift) out << " shift";
   if (inner_relu) out << " relu";
@@ -50,16 +45,21 @@ std::string ConvForm::Text() const {
   return out.str();
 }
 
-size_t ConvForm::result_bytes() const {
-  if (use == ConvUse::kWeightGradient) return 4 * shape.weight_count();
-  const size_t size = kind == ValueKind::kTf32 ? 4 : 2;
-  return size * shape.num *
-         (use == ConvUse::kForward ? shape.out_pixels() * shape.num_output
-                                   : shape.in_pixels() * shape.channels);
+Precision ConvForm::result_kind() const {
+  return use == ConvUse::kWeightGradient ? Precision::kFloat32 : kind;
 }
 
-void SetConvLibrary(ConvLibrary library) { the_library = library; }
-ConvLibrary TheConvLibrary() { return the_library; }
+size_t ConvForm::result_bytes() const {
+  const int64_t count = use == ConvUse::kForward
+                            ? shape.num * shape.out_pixels() * shape.num_output
+                        : use == ConvUse::kDataGradient
+                            ? shape.num * shape.in_pixels() * shape.channels
+                            : shape.weight_count();
+  return BytesOf(result_kind()) * count;
+}
+
+void SetConvChooser(ConvChooser chooser) { the_chooser = chooser; }
+ConvChooser TheConvChooser() { return the_chooser; }
 
 }  // namespace cuda
 }  // namespace p3d

@@ -16,12 +16,11 @@ namespace cuda {
 // their bits depend on the shape and the values alone.
 
 enum class ConvUse { kForward, kDataGradient, kWeightGradient };
-enum class ValueKind { kTf32, kBf16, kFp16 };
 
 // What is to be done, wherever the values lie.
 struct ConvForm {
   ConvUse use = ConvUse::kForward;
-  ValueKind kind = ValueKind::kBf16;
+  Precision kind = Precision::kBf16;  // never kFloat32
   ConvShape shape;
   // Of the epilogue (see conv.hpp); a gradient that is added has a residual.
   bool scale = false, shift = false;
@@ -30,9 +29,12 @@ struct ConvForm {
   float alpha = 1, beta = 1;
   bool outer_relu = false;
 
-  // In one line: two forms that differ have different ones.
+  // In one line: two forms that differ have different ones. That of Product()
+  // leaves the epilogue out.
   std::string Text() const;
-  // Bytes of what is made.
+  std::string Product() const;
+  // Of what is made: a weight's gradient is of floats.
+  Precision result_kind() const;
   size_t result_bytes() const;
 };
 
@@ -51,12 +53,12 @@ struct OwnKernel {
 };
 
 // Does it, with whatever is fastest; false where our own kernel has to.
-using ConvLibrary = bool (*)(CUstream_st*, const ConvForm&, const ConvPlaces&,
+using ConvChooser = bool (*)(CUstream_st*, const ConvForm&, const ConvPlaces&,
                              const OwnKernel&);
 
 // From now on asked first; none before. Null is fine.
-void SetConvLibrary(ConvLibrary library);
-ConvLibrary TheConvLibrary();
+void SetConvChooser(ConvChooser chooser);
+ConvChooser TheConvChooser();
 
 }  // namespace cuda
 }  // namespace p3d

@@ -9,28 +9,6 @@
 namespace p3d {
 namespace cuda {
 
-// Whether a library may do it at all.
-template <typename Value>
-struct NarrowKind {
-  static constexpr bool is = false;
-  static constexpr ValueKind kind = ValueKind::kBf16;
-};
-template <>
-struct NarrowKind<Tf32> {
-  static constexpr bool is = true;
-  static constexpr ValueKind kind = ValueKind::kTf32;
-};
-template <>
-struct NarrowKind<Bf16> {
-  static constexpr bool is = true;
-  static constexpr ValueKind kind = ValueKind::kBf16;
-};
-template <>
-struct NarrowKind<Fp16> {
-  static constexpr bool is = true;
-  static constexpr ValueKind kind = ValueKind::kFp16;
-};
-
 // A Call has the type Value and the functions
 //
 //   void Describe(ConvForm* form, ConvPlaces* places) const
@@ -38,11 +16,12 @@ struct NarrowKind<Fp16> {
 template <typename Call>
 void LaunchChosen(CUstream_st* stream, const Call& call) {
   const Candidate<Call>& own = Chosen(call);
-  const ConvLibrary library =
-      NarrowKind<typename Call::Value>::is ? TheConvLibrary() : nullptr;
-  if (library) {
+  constexpr Precision kind = KindOf<typename Call::Value>();
+  const ConvChooser chooser =
+      kind == Precision::kFloat32 ? nullptr : TheConvChooser();
+  if (chooser) {
     ConvForm form;
-    form.kind = NarrowKind<typename Call::Value>::kind;
+    form.kind = kind;
     form.shape = call.shape;
     ConvPlaces places;
     call.Describe(&form, &places);
@@ -53,7 +32,7 @@ void LaunchChosen(CUstream_st* stream, const Call& call) {
       moved.MakeAt(at);
       own.launch(stream, moved);
     };
-    if (library(stream, form, places, kernel)) return;
+    if (chooser(stream, form, places, kernel)) return;
   }
   own.launch(stream, call);
 }

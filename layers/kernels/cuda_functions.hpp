@@ -108,6 +108,7 @@
   X(UseConvLibraries)          \
   X(ConvLibraries)             \
   X(ConvChoices)               \
+  X(ForwardWay)                \
   X(DeviceAllocate)            \
   X(DeviceRelease)             \
   X(DeviceBytesInUse)          \

@@ -1,55 +1,29 @@
 #include "kernels/cudnn.hpp"
 
-#include <dlfcn.h>
-
+#include "kernels/conv_way.hpp"
 #include "kernels/error.hpp"
+#include "kernels/found_library.hpp"
 
 namespace p3d {
 namespace cudnn {
 namespace {
 
 constexpr int kOldest = 91500;
-const char kName[] = "libcudnn.so.9";
-const char kInstall[] = "; pip install 'caffe-p3d[cuda]'";
-
-void* Open(const std::vector<std::string>& folders) {
-  for (const std::string& folder : folders) {
-    void* const found =
-        dlopen((folder + "/" + kName).c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (found) return found;
-  }
-  void* const found = dlopen(kName, RTLD_NOW | RTLD_LOCAL);
-  if (found) return found;
-  const char* reason = dlerror();
-  Fail("no cuDNN (", reason ? reason : kName, ")", kInstall);
-}
-
-template <typename Function>
-void Find(void* file, const char* name, Function** function) {
-  *function = reinterpret_cast<Function*>(dlsym(file, name));
-  Check(*function, kName, " has no ", name, kInstall);
-}
 
 }  // namespace
 
-std::string VersionText(int version) {
-  return std::to_string(version / 10000) + "." +
-         std::to_string(version / 100 % 100) + "." +
-         std::to_string(version % 100);
-}
-
 std::unique_ptr<Library> Load(const std::vector<std::string>& folders) {
-  void* const file = Open(folders);
+  const FoundLibrary found("cuDNN", {"libcudnn.so.9"}, folders);
   std::unique_ptr<Library> library(new Library);
-#define P3D_FIND(name, ...) Find(file, #name, &library->name);
+#define P3D_FIND(name, ...) found.Find(#name, &library->name);
   P3D_CUDNN_FUNCTIONS(P3D_FIND)
 #undef P3D_FIND
   library->version = static_cast<int>(library->cudnnGetVersion());
   p3d::Check(library->version >= kOldest, "cuDNN ",
-             VersionText(library->version),
+             cuda::VersionText(library->version),
              " is not used: before 9.15 its convolutions with three axes are "
              "slow or wrong",
-             kInstall);
+             kInstallLibraries);
   return library;
 }
 

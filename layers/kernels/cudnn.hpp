@@ -30,9 +30,6 @@ struct Library {
 // wrong.
 std::unique_ptr<Library> Load(const std::vector<std::string>& folders);
 
-// "9.15.1"
-std::string VersionText(int version);
-
 // A descriptor of the graph interface: attributes are set, then it is
 // finalized. All functions throw Error.
 class Descriptor {

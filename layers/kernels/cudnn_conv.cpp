@@ -1,6 +1,7 @@
 #include "kernels/cudnn_conv.hpp"
 
 #include <deque>
+#include <memory>
 
 #include "kernels/conv_flat.hpp"
 #include "kernels/error.hpp"
@@ -12,7 +13,7 @@ namespace {
 using cuda::ConvForm;
 using cuda::ConvPlaces;
 using cuda::ConvUse;
-using cuda::ValueKind;
+using cuda::ConvWays;
 
 // Tensors that lie somewhere; those between operations have larger numbers.
 enum Id {
@@ -49,9 +50,9 @@ const void* Place(const ConvPlaces& places, const float* alpha,
   }
 }
 
-int TypeOf(ValueKind kind) {
-  if (kind == ValueKind::kTf32) return kFloat;
-  return kind == ValueKind::kBf16 ? kBfloat16 : kHalf;
+int TypeOf(Precision kind) {
+  if (BytesOf(kind) == 4) return kFloat;
+  return kind == Precision::kBf16 ? kBfloat16 : kHalf;
 }
 
 // n, c, spatial axes
@@ -118,9 +119,7 @@ class Graph {
         return weights_;
     }
   }
-  int result_type() const {
-    return form_.use == ConvUse::kWeightGradient ? kFloat : type_;
-  }
+  int result_type() const { return TypeOf(form_.result_kind()); }
   // Operations behind the convolution.
   int EpilogueLength() const {
     return form_.scale + form_.shift + form_.inner_relu + (form_.alpha != 1) +
@@ -296,48 +295,78 @@ std::vector<Descriptor> Configs(const Library& library, const Descriptor& graph,
   return configs;
 }
 
-}  // namespace
+class Plan : public cuda::ConvWay {
+ public:
+  Plan(const Library& library, Handle handle, Descriptor plan,
+       std::vector<int64_t> ids, const ConvForm& form, int number)
+      : ConvWay("cudnn_" + std::to_string(number), plan.Int(kPlanWorkspace)),
+        library_(library),
+        handle_(handle),
+        alpha_(form.alpha),
+        beta_(form.beta),
+        plan_(std::move(plan)),
+        ids_(std::move(ids)) {}
 
-ConvPlan::ConvPlan(const Library& library, Descriptor plan,
-                   std::vector<int64_t> ids, const ConvForm& form, int number)
-    : library_(library),
-      alpha_(form.alpha),
-      beta_(form.beta),
-      number_(number),
-      plan_(std::move(plan)),
-      ids_(std::move(ids)),
-      workspace_bytes_(plan_.Int(kPlanWorkspace)) {}
-
-void ConvPlan::Run(Handle handle, CUstream_st* stream, const ConvPlaces& places,
-                   void* workspace) const {
-  std::vector<const void*> pointers;
-  for (int64_t id : ids_) {
-    pointers.push_back(Place(places, &alpha_, &beta_, id));
+  void Run(CUstream_st* stream, const ConvPlaces& places,
+           void* workspace) const override {
+    std::vector<const void*> pointers;
+    for (int64_t id : ids_) {
+      pointers.push_back(Place(places, &alpha_, &beta_, id));
+    }
+    Descriptor pack(library_, kVariantPack);
+    pack.Set(kPackIds, ids_);
+    pack.Set(kPackPointers, kOfPointer, static_cast<int64_t>(pointers.size()),
+             pointers.data());
+    pack.Set(kPackWorkspace, kOfPointer, 1, &workspace);
+    pack.Finalize();
+    library_.Check(library_.cudnnSetStream(handle_, stream), "cudnnSetStream");
+    library_.Check(
+        library_.cudnnBackendExecute(handle_, plan_.get(), pack.get()),
+        "cudnnBackendExecute");
   }
-  Descriptor pack(library_, kVariantPack);
-  pack.Set(kPackIds, ids_);
-  pack.Set(kPackPointers, kOfPointer, static_cast<int64_t>(pointers.size()),
-           pointers.data());
-  pack.Set(kPackWorkspace, kOfPointer, 1, &workspace);
-  pack.Finalize();
-  library_.Check(library_.cudnnSetStream(handle, stream), "cudnnSetStream");
-  library_.Check(library_.cudnnBackendExecute(handle, plan_.get(), pack.get()),
-                 "cudnnBackendExecute");
-}
+
+ private:
+  const Library& library_;
+  const Handle handle_;
+  const float alpha_, beta_;
+  Descriptor plan_;
+  std::vector<int64_t> ids_;  // of the tensors that lie somewhere
+};
+
+class Finder : public cuda::ConvFinder {
+ public:
+  explicit Finder(std::shared_ptr<const Library> library)
+      : library_(std::move(library)) {
+    library_->Check(library_->cudnnCreate(&target_.handle), "cudnnCreate");
+  }
+
+  const char* name() const override { return "cudnn"; }
+  bool CanAsk(const ConvForm& form) const override {
+    return cudnn::CanAsk(form);
+  }
+  ConvWays Find(const ConvForm& form, int first, int most,
+                int64_t workspace_bytes) const override {
+    return MakeWays(*library_, target_, form, first, most, workspace_bytes);
+  }
+
+ private:
+  const std::shared_ptr<const Library> library_;
+  Target target_;
+};
+
+}  // namespace
 
 bool CanAsk(const ConvForm& form) {
   const ConvShape& shape = form.shape;
-  const int64_t step = form.kind == ValueKind::kTf32 ? 4 : 8;
+  const int64_t step = form.kind == Precision::kTf32 ? 4 : 8;
   return shape.pad_mode == PadMode::kZero && shape.axes.size() <= 3 &&
          shape.channels / shape.group % step == 0 &&
          shape.num_output / shape.group % step == 0;
 }
 
-std::vector<std::unique_ptr<ConvPlan>> MakePlans(const Library& library,
-                                                 const Target& target,
-                                                 const ConvForm& form,
-                                                 int first, size_t most,
-                                                 int64_t workspace_bytes) {
+ConvWays MakeWays(const Library& library, const Target& target,
+                  const ConvForm& form, int first, int most,
+                  int64_t workspace_bytes) {
   Graph operations(library, form);
   const Descriptor graph = operations.Finish(target);
   std::unique_ptr<Descriptor> device;
@@ -347,12 +376,12 @@ std::vector<std::unique_ptr<ConvPlan>> MakePlans(const Library& library,
                 target.json.data());
     device->Finalize();
   }
-  std::vector<std::unique_ptr<ConvPlan>> plans;
+  ConvWays ways;
   int number = -1;
   for (int mode : {kHeuristicsA, kHeuristicsFallback}) {
     for (const Descriptor& config :
          Configs(library, graph, device.get(), mode)) {
-      if (plans.size() == most) return plans;
+      if (ways.size() == static_cast<size_t>(most)) return ways;
       if (++number < first) continue;
       try {
         Descriptor plan(library, kPlan);
@@ -360,16 +389,24 @@ std::vector<std::unique_ptr<ConvPlan>> MakePlans(const Library& library,
         if (device) plan.Set(kPlanDevice, *device);
         plan.Set(kPlanConfig, config);
         plan.Finalize();
-        std::unique_ptr<ConvPlan> made(new ConvPlan(
-            library, std::move(plan), operations.ids(), form, number));
+        std::unique_ptr<Plan> made(new Plan(library, target.handle,
+                                            std::move(plan), operations.ids(),
+                                            form, number));
         if (made->workspace_bytes() > workspace_bytes) continue;
-        plans.push_back(std::move(made));
+        ways.push_back(std::move(made));
       } catch (const Error&) {
         // A configuration that this GPU or version cannot do after all.
       }
     }
   }
-  return plans;
+  return ways;
+}
+
+cuda::ConvLibrary LoadConvolutions(const std::vector<std::string>& folders) {
+  const std::shared_ptr<const Library> library = Load(folders);
+  return {"cuDNN " + cuda::VersionText(library->version), [library] {
+            return std::unique_ptr<cuda::ConvFinder>(new Finder(library));
+          }};
 }
 
 }  // namespace cudnn

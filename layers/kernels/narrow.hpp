@@ -6,8 +6,10 @@
 // itself, so that a kernel which is written for float serves them too, if it
 // names its sums and its parameters RealOf<Value>.
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/host_device.hpp"
 
@@ -123,6 +125,26 @@ struct RealOf<Tf32> {
 }  // namespace detail
 template <typename Value>
 using RealOf = typename detail::RealOf<Value>::type;
+
+// Which kind values are, by name; those of double count as float's.
+enum class Precision { kFloat32, kTf32, kBf16, kFp16 };
+
+template <typename Value>
+constexpr Precision KindOf() {
+  return std::is_same<Value, Tf32>::value   ? Precision::kTf32
+         : std::is_same<Value, Bf16>::value ? Precision::kBf16
+         : std::is_same<Value, Fp16>::value ? Precision::kFp16
+                                            : Precision::kFloat32;
+}
+// "bf16"
+inline const char* Name(Precision kind) {
+  constexpr const char* kNames[] = {"float32", "tf32", "bf16", "fp16"};
+  return kNames[static_cast<int>(kind)];
+}
+// Of one value.
+inline size_t BytesOf(Precision kind) {
+  return kind == Precision::kBf16 || kind == Precision::kFp16 ? 2 : 4;
+}
 
 }  // namespace p3d
 

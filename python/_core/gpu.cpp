@@ -16,14 +16,11 @@ namespace py = pybind11;
 
 namespace {
 
-// By value.
-constexpr const char* kPrecisions[] = {"float32", "tf32", "bf16", "fp16"};
-
 void SetPrecision(const std::string& name) {
-  for (int i = 0; i < 4; ++i) {
-    if (name == kPrecisions[i]) {
-      return p3d::set_precision(static_cast<p3d::Precision>(i));
-    }
+  using p3d::Precision;
+  for (Precision kind : {Precision::kFloat32, Precision::kTf32,
+                         Precision::kBf16, Precision::kFp16}) {
+    if (name == p3d::Name(kind)) return p3d::set_precision(kind);
   }
   p3d::Fail("there is no precision '", name,
             "'; there are float32, tf32, bf16 and fp16");
@@ -118,13 +115,15 @@ void BindGpu(py::module_& m) {
         Gpu().UseConvLibraries(folders, cache);
       },
       py::arg("folders"), py::arg("cache"),
-      "Where cuDNN may lie, and where choices are kept ('': nowhere).");
+      "Where NVIDIA's libraries may lie, and where choices are kept ('': "
+      "nowhere).");
   m.def(
       "conv_libraries", [] { return Gpu().ConvLibraries(); },
-      "The version of cuDNN, or why there is none.");
+      "The versions of cuDNN and cuBLASLt, or why there is none.");
   m.def(
       "conv_choices", [] { return Gpu().ConvChoices(); },
-      "Convolutions so far that could be cuDNN's, 'choice<TAB>form' a line.");
+      "Convolutions so far that could be a library's, 'choice<TAB>form' a "
+      "line.");
   m.def(
       "gpu_count", [] { return Gpu().DeviceCount(); },
       "How many GPUs there are.");
@@ -165,8 +164,7 @@ void BindGpu(py::module_& m) {
   m.def("set_precision", &SetPrecision, py::arg("name"),
         "Nets on a GPU take float32, tf32, bf16 or fp16 from now on.");
   m.def(
-      "precision",
-      [] { return kPrecisions[static_cast<int>(p3d::precision())]; },
+      "precision", [] { return p3d::Name(p3d::precision()); },
       "What nets on a GPU take.");
   BindCopies(m);
 }

@@ -5,8 +5,8 @@ The kernels for GPUs are a library beside the package, made by
     pip install . -C cmake.define.P3D_CUDA=ON
 
 or the one that the environment variable P3D_CUDA_LIBRARY names. Convolutions of 16 bits and TF32
-may be done by cuDNN there, if it is installed (`pip install 'caffe-p3d[cuda]'`); what was chosen is
-kept in P3D_CACHE, or else in the user's cache folder.
+may be done by cuDNN or cuBLASLt there, where they are installed (`pip install 'caffe-p3d[cuda]'`);
+what was chosen is kept in P3D_CACHE, or else in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -79,13 +79,13 @@ def software() -> str:
 
 
 def libraries() -> str:
-    """The version of cuDNN, or why there is none and what to install."""
+    """The versions of cuDNN and cuBLASLt, or why one is missing and what to install."""
     load()
     return _core.conv_libraries()
 
 
 def choices() -> dict[str, str]:
-    """What does the convolutions so far that could be cuDNN's, by the convolution."""
+    """What does the convolutions so far that could be a library's, by the convolution."""
     load()
     lines = (line.split("\t", 1) for line in _core.conv_choices().splitlines())
     return {form: choice for choice, form in lines}

@@ -16,12 +16,12 @@
 
 namespace {
 
+using p3d::Precision;
 using p3d::cuda::ConvForm;
 using p3d::cuda::ConvUse;
-using p3d::cuda::ValueKind;
 
 // Of a convolution without and with every part of an epilogue.
-std::vector<ConvForm> Forms(const std::string& text, ValueKind kind) {
+std::vector<ConvForm> Forms(const std::string& text, Precision kind) {
   std::vector<ConvForm> forms;
   for (int use = 0; use < 3; ++use) {
     ConvForm form;
@@ -53,14 +53,14 @@ int main(int argc, char** argv) {
   if (cases.empty()) {
     cases.assign(std::begin(testing::kP3d), std::end(testing::kP3d));
   }
-  for (ValueKind kind :
-       {ValueKind::kBf16, ValueKind::kFp16, ValueKind::kTf32}) {
+  for (Precision kind :
+       {Precision::kBf16, Precision::kFp16, Precision::kTf32}) {
     for (const std::string& text : cases) {
       for (const ConvForm& form : Forms(text, kind)) {
         if (!p3d::cudnn::CanAsk(form)) continue;
         try {
           const auto plans =
-              p3d::cudnn::MakePlans(*library, target, form, 0, 1, 256 << 20);
+              p3d::cudnn::MakeWays(*library, target, form, 0, 1, 256 << 20);
           std::printf("%zu plans, %lld bytes: %s\n", plans.size(),
                       plans.empty()
                           ? -1LL

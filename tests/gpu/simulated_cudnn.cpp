@@ -11,7 +11,6 @@
 //   $P3D_SIMULATED_CUDNN_LOG       a file that gets a line for each plan run
 
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -19,9 +18,13 @@
 #include <vector>
 
 #include "kernels/cudnn_api.hpp"
-#include "kernels/narrow.hpp"
+#include "simulated_library.hpp"
 
 using namespace p3d::cudnn;  // NOLINT: all of it is simulated here
+using p3d::Precision;
+using simulated::Lists;
+using simulated::Number;
+using simulated::Variable;
 
 namespace {
 
@@ -71,15 +74,6 @@ size_t SizeOf(int type) {
   }
 }
 
-std::string Variable(const char* name) {
-  const char* text = std::getenv(name);
-  return text ? text : "";
-}
-bool Lists(const char* variable, int number) {
-  return (" " + Variable(variable) + " ")
-             .find(" " + std::to_string(number) + " ") != std::string::npos;
-}
-
 thread_local std::string the_error;
 Status Refuse(Status status, const char* why) {
   the_error = why;
@@ -107,19 +101,16 @@ struct Tensor {
     }
     return place;
   }
+  Precision kind() const {
+    return type == kFloat  ? Precision::kFloat32
+           : type == kHalf ? Precision::kFp16
+                           : Precision::kBf16;
+  }
   float Read(const void* from, int64_t place) const {
-    if (type == kFloat) return static_cast<const float*>(from)[place];
-    if (type == kHalf) return static_cast<const p3d::Fp16*>(from)[place];
-    return static_cast<const p3d::Bf16*>(from)[place];
+    return simulated::Read(kind(), from, place);
   }
   void Write(void* to, int64_t place, float value) const {
-    if (type == kFloat) {
-      static_cast<float*>(to)[place] = value;
-    } else if (type == kHalf) {
-      static_cast<p3d::Fp16*>(to)[place] = value;
-    } else {
-      static_cast<p3d::Bf16*>(to)[place] = value;
-    }
+    simulated::Write(kind(), value, to, place);
   }
 
   int64_t id;
@@ -163,7 +154,7 @@ class Run {
           Pointwise(operation);
       }
     }
-    if (lie) Spoil();
+    if (lie) simulated::Spoil(last_kind_, last_memory_);
   }
 
  private:
@@ -222,9 +213,8 @@ class Run {
     for (size_t i = 0; i < sums.size(); ++i) {
       made.Write(to, i, static_cast<float>(sums[i]));
     }
-    last_ = made.id;
     last_memory_ = to;
-    last_type_ = made.type;
+    last_kind_ = made.kind();
   }
 
   void Pointwise(const Object& operation) {
@@ -247,24 +237,14 @@ class Run {
       y.Write(ys, y.Place(at), made);
     } while (Next(y.sizes, &at));
     last_memory_ = ys;
-    last_type_ = y.type;
-  }
-
-  // One value of the result.
-  void Spoil() {
-    if (last_type_ == kFloat) {
-      *static_cast<float*>(last_memory_) += 1e6f;
-    } else {
-      *static_cast<uint16_t*>(last_memory_) ^= 0x7c00;
-    }
+    last_kind_ = y.kind();
   }
 
   const Object& graph_;
   std::map<int64_t, void*> given_;
   std::map<int64_t, Values> between_;
-  int64_t last_ = 0;
   void* last_memory_ = nullptr;
-  int last_type_ = kFloat;
+  Precision last_kind_ = Precision::kFloat32;
 };
 
 // Whether the sizes of y are what x, w and the convolution make.
@@ -346,11 +326,8 @@ Object* Of(RawDescriptor raw) { return static_cast<Object*>(raw); }
 
 }  // namespace
 
-#define P3D_SIMULATED extern "C" __attribute__((visibility("default")))
-
 P3D_SIMULATED size_t cudnnGetVersion() {
-  const std::string version = Variable("P3D_SIMULATED_CUDNN_VERSION");
-  return version.empty() ? 92801 : std::stoul(version);
+  return Number("P3D_SIMULATED_CUDNN_VERSION", 92801);
 }
 P3D_SIMULATED const char* cudnnGetErrorString(Status status) {
   return status == kBad ? "BAD_PARAM" : "NOT_SUPPORTED";
@@ -415,9 +392,8 @@ P3D_SIMULATED Status cudnnBackendGetAttribute(const void* raw, int name, int,
     *static_cast<int64_t*>(values) = 1000;
     return kSuccess;
   }
-  const std::string plans = Variable("P3D_SIMULATED_CUDNN_PLANS");
   const bool fallback = object->Get<int>(kHeuristicsMode) != kHeuristicsA;
-  *count = fallback ? 0 : plans.empty() ? 3 : std::stoi(plans);
+  *count = fallback ? 0 : Number("P3D_SIMULATED_CUDNN_PLANS", 3);
   for (int64_t i = 0; i < *count && i < room; ++i) {
     Object* config = Of(static_cast<RawDescriptor*>(values)[i]);
     config->number = static_cast<int>(i);
@@ -432,13 +408,7 @@ P3D_SIMULATED Status cudnnBackendExecute(Handle, RawDescriptor plan,
   if (Lists("P3D_SIMULATED_CUDNN_FAILS", config.number)) {
     return Refuse(kFailed, "as it was told");
   }
-  const std::string log = Variable("P3D_SIMULATED_CUDNN_LOG");
-  if (!log.empty()) {
-    if (FILE* file = std::fopen(log.c_str(), "a")) {
-      std::fprintf(file, "%d\n", config.number);
-      std::fclose(file);
-    }
-  }
+  simulated::Log("P3D_SIMULATED_CUDNN_LOG", config.number);
   // It works in all of the memory that it asked for.
   std::memset(Of(pack)->Get<void*>(kPackWorkspace), 1, 1000);
   Run(config.At(kHeuristicsGraph), *Of(pack))

@@ -1,8 +1,9 @@
 // Convolutions of narrow values through the GPU library's table, where cuDNN
-// (simulated_cudnn.cpp on the simulated GPU) may do them, against conv.cu's
-// plain loops for floats on the same rounded values.
+// and cuBLASLt (simulated_cudnn.cpp and simulated_cublaslt.cpp on the simulated
+// GPU) may do them, against conv.cu's plain loops for floats on the same
+// rounded values.
 //
-//   test_conv_libraries GPU_LIBRARY CUDNN_FOLDER CACHE SCENARIO ["case"...]
+//   test_conv_libraries GPU_LIBRARY FOLDER CACHE SCENARIO ["case"...]
 //
 // Prints the choices, one "choice<TAB>form" a line, and the sum of the checks.
 
@@ -28,23 +29,26 @@ using p3d::RealOf;
 using p3d::Tf32;
 using testing::Expect;
 
+// Aligned to 16 bytes and no better: all that ways may count on.
 template <typename T>
 class OnGpu {
  public:
   explicit OnGpu(const std::vector<float>& values)
-      : count_(values.size()), buffer_(values.size() * sizeof(T)) {
+      : count_(values.size()), buffer_(values.size() * sizeof(T) + 16) {
     Set(values);
   }
   void Set(const std::vector<float>& values) {
     const std::vector<T> converted(values.begin(), values.end());
-    Gpu().CopyToDevice(buffer_.data(), converted.data(), count_ * sizeof(T));
+    Gpu().CopyToDevice(get(), converted.data(), count_ * sizeof(T));
   }
   std::vector<float> values() const {
     std::vector<T> got(count_);
-    Gpu().CopyToHost(got.data(), buffer_.data(), count_ * sizeof(T));
+    Gpu().CopyToHost(got.data(), get(), count_ * sizeof(T));
     return std::vector<float>(got.begin(), got.end());
   }
-  T* get() const { return static_cast<T*>(buffer_.data()); }
+  T* get() const {
+    return reinterpret_cast<T*>(static_cast<char*>(buffer_.data()) + 16);
+  }
 
  private:
   size_t count_;
@@ -175,11 +179,20 @@ const char* const kCases[] = {
     "2 16 8 1 zero 5,3,1,1,1,1 4,2,1,1,0,1",
     "2 16 32 2 zero 3,1,1,1,0,0 5,3,1,1,1,1 4,3,1,1,1,1",
     "1 24 24 3 zero 5,3,2,1,1,1 6,3,1,1,1,1",
+    // Products of matrices.
+    "2 5 7 1 zero 3,1,1,1,0,0 3,1,1,1,0,0 5,1,1,1,0,0",
+    "5 13 11 1 zero 9,1,1,1,0,0",
+    "3 16 8 1 zero 3,1,1,2,0,0 7,1,1,1,0,0",
+    "2 3 5 1 replicate 4,1,1,1,0,0",
     // Not asked for.
+    "2 3 5 1 zero 4,1,2,1,0,0 3,1,1,1,0,0",
+    "2 6 4 2 zero 4,1,1,1,0,0",
+    "1 4 5 1 zero 4,1,1,1,1,0",
     "1 3 8 1 zero 5,3,1,1,1,1 5,3,1,1,1,1",
     "1 8 8 1 replicate 5,3,1,1,1,1 5,3,1,1,1,1",
     "2 16 16 16 zero 5,3,1,1,1,1 5,3,1,1,1,1",
 };
+const char kProduct[] = "2 5 12 1 zero 3,1,1,1,0,0 7,1,1,1,0,0";
 
 void TestAll(const std::vector<std::string>& cases) {
   int use = 0;
@@ -189,8 +202,14 @@ void TestAll(const std::vector<std::string>& cases) {
     TestCase<Tf32>(text, (use + 3) % 32, true, 1. / 256);
     use += 3;
   }
-  for (use = 0; use < 32; ++use) {
-    TestCase<Fp16>(cases[0], use, false, 1. / 512);
+}
+
+void TestEpilogues() {
+  for (int use = 0; use < 32; ++use) {
+    TestCase<Fp16>(kCases[0], use, false, 1. / 512);
+    TestCase<Bf16>(kProduct, use, false, 1. / 64);
+    TestCase<Fp16>(kProduct, use, true, 1. / 512);
+    TestCase<Tf32>(kProduct, use, false, 1. / 256);
   }
 }
 
@@ -206,6 +225,12 @@ void TestCapture(const std::string& text) {
     Gpu().ReleaseGraph(graph);
   }
   Expect(chosen.y() == want, "a captured convolution makes something else");
+  const std::string way = Gpu().ForwardWay(p3d::Precision::kBf16, shape);
+  Expect(!way.empty() &&
+             Gpu().ConvChoices().find(way + "\tforward") != std::string::npos,
+         "the forward way is not '" + way + "'");
+  Expect(Gpu().ForwardWay(p3d::Precision::kFp16, shape).empty(),
+         "fp16 has a way that was not chosen");
   Calls<float> wide(shape, kShift, false);
   wide.Run();
   ExpectClose(fresh.y(), wide.y(), 1. / 64, "captured without a choice");
@@ -255,6 +280,7 @@ int main(int argc, char** argv) {
   if (scenario == "all") {
     TestFlattened();
     TestAll(cases);
+    if (all) TestEpilogues();
   } else if (scenario == "capture") {
     TestCapture(cases[0]);
   } else {

@@ -1,6 +1,7 @@
-"""cuDNN among the convolutions of the GPU: a simulated one on the simulated GPU, and the real one.
+"""cuDNN and cuBLASLt among the convolutions of the GPU: simulated ones on the simulated GPU, and
+the real cuDNN.
 
-To look at the real one, which needs no GPU for that:
+To look at that, which needs no GPU:
 
     P3D_TEST_CUDNN=FOLDER  with lib/ of the wheel nvidia-cudnn-cu13
 
@@ -10,6 +11,7 @@ It is only asked there, and compiles; a libcuda.so.1 has to be there, if only to
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 from pathlib import Path
 
@@ -21,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "golden" / "tiny"
 CASE = "2 8 16 1 zero 3,1,1,1,0,0 5,3,1,1,1,1 6,3,1,1,1,1"
 FORWARD = f"forward bf16 {CASE} scale"
+PRODUCT = "2 8 16 1 zero 3,1,1,1,0,0 5,1,1,1,0,0"
+WAYS = {f"{library}_{number}" for library in ("cudnn", "cublaslt") for number in range(3)}
 
 
 @pytest.fixture
@@ -40,6 +44,7 @@ def convolve(tmp_path: Path):
         environment = {
             **{key: value for key, value in os.environ.items() if key != "P3D_CONVOLUTION"},
             "P3D_SIMULATED_CUDNN_LOG": str(tmp_path / "log"),
+            "P3D_SIMULATED_CUBLASLT_LOG": str(tmp_path / "log"),
             **variables,
         }
         done = subprocess.run(
@@ -53,42 +58,77 @@ def convolve(tmp_path: Path):
 
 
 def runs(folder: Path) -> list[str]:
-    """The numbers of cuDNN's plans in the order in which they were run; forgets them."""
+    """The numbers of the libraries' ways in the order in which they were run; forgets them."""
     log = folder / "log"
     lines = log.read_text().split() if log.exists() else []
     log.unlink(missing_ok=True)
     return lines
 
 
-@pytest.mark.parametrize("pin", ["cudnn", "cudnn_1", ""])
+def by_cudnn(form: str) -> bool:
+    """Whether cuDNN is asked for it: channels of a group in eights, or fours; zeros as padding."""
+    _, kind, _, channels, outputs, group, mode, *_ = form.split()
+    step = 4 if kind == "tf32" else 8
+    whole = all(int(count) // int(group) % step == 0 for count in (channels, outputs))
+    return whole and mode == "zero"
+
+
+def by_cublaslt(form: str) -> bool:
+    """Whether cuBLASLt is: a product of matrices with an epilogue that it has."""
+    words = form.split()
+    axes = [word.split(",", 1)[1] for word in words[7:] if word[0].isdigit()]
+    still = all(axis in ("1,1,1,0,0", "1,1,2,0,0") for axis in axes)
+    residual = next((word for word in words if word.startswith("residual")), "residual,1,1")
+    weighed = not residual.startswith("residual,1,") and {"scale", "shift"} & {*words}
+    inner = "relu" in words and residual in words
+    return words[5] == "1" and still and not inner and not weighed
+
+
+@pytest.mark.parametrize("pin", ["cudnn_1", "cublaslt"])
 def test_every_form_is_right(convolve, pin: str) -> None:
-    # The race's times make another one win each time.
-    seconds = "9 1 2 3 9 2 1 3 9 3 2 1 1 2 3 4 " * 60
-    chosen, _ = convolve("all", P3D_CONVOLUTION=pin, P3D_SIMULATED_SECONDS=seconds)
-    pinned = {"cudnn": {"cudnn_0"}, "cudnn_1": {"cudnn_1"}}
-    assert set(chosen.values()) == pinned.get(pin, {"own", "cudnn_0", "cudnn_1", "cudnn_2"})
+    chosen, _ = convolve("all", P3D_CONVOLUTION=pin)
+    can = by_cudnn if "cudnn" in pin else by_cublaslt
+    way = pin if "_" in pin else f"{pin}_0"
+    assert chosen == {form: way if can(form) else "own" for form in chosen}
+    assert all(by_cudnn(form) or by_cublaslt(form) for form in chosen)  # else nobody is asked
     for use in ("forward", "data_gradient", "weight_gradient"):
         for kind in ("tf32", "bf16", "fp16"):
-            assert any(form.startswith(f"{use} {kind}") for form in chosen), (use, kind)
-    # What cuDNN is not asked for.
-    asked = [form.split() for form in chosen]
-    assert all("replicate" not in form for form in asked)
-    assert all(int(form[3]) % 8 == 0 and form[5] != "16" for form in asked)
+            done = [form for form in chosen if form.startswith(f"{use} {kind}") and can(form)]
+            assert done, (use, kind)
+
+
+def test_every_winner_is_right(convolve) -> None:
+    rng = random.Random(0)
+    seconds = " ".join(str(rng.randint(1, 9)) for _ in range(400))
+    few = [
+        "3 8 8 1 zero 2,1,1,1,0,0 3,1,1,1,0,0",
+        "2 5 4 1 zero 5,1,1,1,0,0",
+        "1 8 8 1 zero 5,3,2,1,1,1",
+    ]
+    chosen, _ = convolve("all", PRODUCT, *few, P3D_SIMULATED_SECONDS=seconds)
+    assert set(chosen.values()) == {"own", *WAYS}
+    for form, way in chosen.items():
+        assert by_cudnn(form) or "cudnn" not in way, form
+        assert by_cublaslt(form) or "cublaslt" not in way, form
 
 
 @pytest.mark.parametrize(
-    ("seconds", "winner"),
+    ("case", "seconds", "winner"),
     [
-        ("1 2 3 4", "own"),
-        ("4 2 3 4", "cudnn_0"),
-        ("4 3 2 3", "cudnn_1"),
-        ("4 3 2 1", "cudnn_2"),
-        ("2 2 2 2", "own"),
+        (CASE, "1 2 3 4", "own"),
+        (CASE, "4 2 3 4", "cudnn_0"),
+        (CASE, "4 3 2 3", "cudnn_1"),
+        (CASE, "4 3 2 1", "cudnn_2"),
+        (CASE, "2 2 2 2", "own"),
+        (PRODUCT, "1 2 3 4 2 3 4", "own"),
+        (PRODUCT, "4 3 2 3 2 3 4", "cudnn_1"),
+        (PRODUCT, "4 3 3 3 2 3 4", "cublaslt_0"),
+        (PRODUCT, "4 3 3 3 3 2 1", "cublaslt_2"),
     ],
 )
-def test_the_fastest_is_chosen(convolve, seconds: str, winner: str) -> None:
-    chosen, _ = convolve("one", CASE, P3D_SIMULATED_SECONDS=seconds)
-    assert chosen[FORWARD] == winner
+def test_the_fastest_is_chosen(convolve, case: str, seconds: str, winner: str) -> None:
+    chosen, _ = convolve("one", case, P3D_SIMULATED_SECONDS=seconds)
+    assert chosen[f"forward bf16 {case} scale"] == winner
 
 
 def test_a_pinned_choice_is_not_timed_or_kept(convolve, tmp_path: Path) -> None:
@@ -98,36 +138,63 @@ def test_a_pinned_choice_is_not_timed_or_kept(convolve, tmp_path: Path) -> None:
     chosen, _ = convolve("one", CASE, P3D_CONVOLUTION="cudnn_2")
     assert chosen[FORWARD] == "cudnn_2"
     assert set(runs(tmp_path)) == {"2"}
-    for odd in ("cudnn_3", "cudnn_", "cudnn_x", "nonsense"):
-        chosen, _ = convolve("one", CASE, P3D_CONVOLUTION=odd)
-        assert chosen[FORWARD] == "own", odd
+    for odd in ("cudnn_3", "cudnn_", "cudnn_x", "cublaslt_3", "cublaslt_9999999", "nonsense"):
+        chosen, _ = convolve("one", PRODUCT, P3D_CONVOLUTION=odd)
+        assert set(chosen.values()) == {"own"}, odd
     assert not (tmp_path / "cache").exists()
 
 
-def test_what_is_wrong_is_not_chosen(convolve) -> None:
-    slow_own = "9 " * 40
-    lies = {"P3D_SIMULATED_SECONDS": slow_own, "P3D_SIMULATED_CUDNN_LIES": "0 1 2"}
-    chosen, printed = convolve("one", CASE, P3D_CONVOLUTION="", **lies)
+@pytest.mark.parametrize(("library", "case"), [("cudnn", CASE), ("cublaslt", PRODUCT)])
+def test_what_is_wrong_is_not_chosen(convolve, library: str, case: str) -> None:
+    lies = {f"P3D_SIMULATED_{library.upper()}_LIES": "0 1 2", "P3D_SIMULATED_SECONDS": "9 " * 40}
+    lie = f"{library}_1 is not used for a convolution, its results are "
+    chosen, printed = convolve("one", case, **lies)
+    assert not any(way.startswith(library) for way in chosen.values())
+    assert printed.count(lie) == 3
+    assert printed.count(f"largest value off: forward bf16 {case} scale\n") == 3
+    chosen, printed = convolve("one", case, P3D_CONVOLUTION=f"{library}_1", **lies)
     assert set(chosen.values()) == {"own"}
-    assert printed.count(f"largest value off: {FORWARD}\n") == 3
-    chosen, printed = convolve("one", CASE, P3D_CONVOLUTION="cudnn_1", **lies)
-    assert set(chosen.values()) == {"own"}
-    assert printed.count(f"largest value off: {FORWARD}\n") == 1
+    assert printed.count(lie) == 3
 
 
 def test_what_fails_is_not_chosen(convolve) -> None:
-    chosen, _ = convolve(
-        "one", CASE, P3D_SIMULATED_SECONDS="4 3 2", P3D_SIMULATED_CUDNN_FAILS="0 2"
-    )
+    fails = {"P3D_SIMULATED_CUDNN_FAILS": "0 2", "P3D_SIMULATED_CUBLASLT_FAILS": "0 1 2"}
+    chosen, _ = convolve("one", CASE, P3D_SIMULATED_SECONDS="4 3 2", **fails)
     assert chosen[FORWARD] == "cudnn_1"
+    chosen, _ = convolve("one", PRODUCT, P3D_CONVOLUTION="cublaslt", **fails)
+    assert set(chosen.values()) == {"own"}
 
 
-def test_no_cudnn_and_an_old_one(convolve, tmp_path: Path) -> None:
-    chosen, printed = convolve("one", CASE, folder=tmp_path)
-    if "cuDNN 9." not in printed:  # else the loader knows one
+def test_what_cublaslt_does_not_have_is_not_chosen(convolve) -> None:
+    pin = {"P3D_CONVOLUTION": "cublaslt"}
+    chosen, _ = convolve("one", PRODUCT, P3D_SIMULATED_CUBLASLT_UNFIT="0 2", **pin)
+    assert set(chosen.values()) == {"cublaslt_1"}
+    chosen, _ = convolve("one", PRODUCT, P3D_SIMULATED_CUBLASLT_PLANS="0", **pin)
+    assert set(chosen.values()) == {"own"}
+    chosen, _ = convolve("one", PRODUCT, P3D_SIMULATED_CUBLASLT_SCALARS="yes", **pin)
+    assert chosen.pop(f"forward bf16 {PRODUCT} scale") == "own"
+    assert set(chosen.values()) == {"cublaslt_0"}
+
+
+def test_there_is_one_of_them_or_none(convolve, tmp_path: Path) -> None:
+    cure = "; pip install 'caffe-p3d[cuda]'"
+    chosen, printed = convolve("one", PRODUCT, folder=tmp_path)
+    if "cuDNN 9." not in printed and "cuBLASLt 1" not in printed:  # else the loader knows one
         assert not chosen
-        assert "no cuDNN" in printed
-        assert "pip install 'caffe-p3d[cuda]'" in printed
+        for title, file in (("cuDNN", "libcudnn.so.9"), ("cuBLASLt", "libcublasLt.so.13")):
+            assert f"no {title} ({file}: cannot open" in printed
+        assert printed.count(cure) == 2
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    (folder / "libcublasLt.so.13").symlink_to(cpp.build("gpu") / "libcublasLt.so.13")
+    chosen, printed = convolve("one", PRODUCT, folder=folder, P3D_CONVOLUTION="cublaslt")
+    assert "cuBLASLt 13.10.0" in printed
+    assert set(chosen.values()) == {"cublaslt_0"}
+    chosen, printed = convolve("one", CASE, folder=folder)
+    assert not chosen or "no cuDNN" not in printed  # it is no product
+
+
+def test_a_cudnn_that_is_old_or_has_nothing(convolve) -> None:
     chosen, printed = convolve("one", CASE, P3D_SIMULATED_CUDNN_VERSION="91402")
     assert not chosen
     assert "cuDNN 9.14.2 is not used: before 9.15" in printed
@@ -136,11 +203,21 @@ def test_no_cudnn_and_an_old_one(convolve, tmp_path: Path) -> None:
     assert "cuDNN 9.28.1" in printed
 
 
-def test_a_cudnn_that_does_not_start(convolve) -> None:
-    chosen, printed = convolve("one", CASE, P3D_SIMULATED_CUDNN_BROKEN="yes")
-    assert not chosen
-    reason = "cuDNN fails in cudnnCreate: NOT_SUPPORTED (a part of cuDNN is missing)"
-    assert printed.count(f"caffe-p3d: cuDNN is not used: {reason}") == 1
+BROKEN = {
+    "CUDNN": "cuDNN 9.28.1 is not used: cuDNN fails in cudnnCreate: NOT_SUPPORTED "
+    "(a part of cuDNN is missing)",
+    "CUBLASLT": "cuBLASLt 13.10.0 is not used: cuBLASLt fails in cublasLtCreate: as it was told",
+}
+
+
+@pytest.mark.parametrize("broken", [["CUDNN"], ["CUBLASLT"], ["CUDNN", "CUBLASLT"]])
+def test_what_does_not_start_is_not_used(convolve, broken: list[str]) -> None:
+    variables = {f"P3D_SIMULATED_{name}_BROKEN": "yes" for name in broken}
+    chosen, printed = convolve("one", PRODUCT, P3D_SIMULATED_SECONDS="9 1 " * 40, **variables)
+    for name, line in BROKEN.items():
+        assert printed.count(f"caffe-p3d: {line}\n") == (name in broken), name
+    others = {name.lower() for name in BROKEN if name not in broken}
+    assert {way.split("_")[0] for way in chosen.values()} == others
 
 
 def cached(folder: Path) -> Path:
@@ -156,9 +233,19 @@ def test_choices_are_kept(convolve, tmp_path: Path) -> None:
     again, _ = convolve("one", CASE, P3D_SIMULATED_SECONDS="9 1 2 3 9 1 2 3 9 1 2 3")
     assert again == chosen
     assert sorted(runs(tmp_path)) == ["1", "2"]
-    # Another version's choices are others.
+    # Another version's choices are others, whichever library's it is.
     convolve("one", CASE, P3D_SIMULATED_CUDNN_VERSION="92900")
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    convolve("one", CASE, P3D_SIMULATED_CUBLASLT_VERSION="131100")
+    assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+def test_choices_of_cublaslt_are_kept(convolve, tmp_path: Path) -> None:
+    chosen, _ = convolve("one", PRODUCT, P3D_SIMULATED_SECONDS="9 4 3 3 2 1 2 " * 3)
+    assert set(chosen.values()) == {"cublaslt_1"}
+    runs(tmp_path)
+    again, _ = convolve("one", PRODUCT, P3D_SIMULATED_SECONDS="1 2 3 3 2 2 2 " * 3)
+    assert again == chosen
+    assert runs(tmp_path) == ["1"] * 3
 
 
 @pytest.mark.parametrize(
@@ -196,18 +283,20 @@ def test_a_folder_that_cannot_be_written(convolve, tmp_path: Path) -> None:
     assert chosen[FORWARD] == "cudnn_0"
 
 
-def test_nothing_is_chosen_in_a_capture(convolve) -> None:
-    chosen, _ = convolve("capture", CASE, P3D_CONVOLUTION="cudnn")
-    assert chosen[FORWARD] == "cudnn_0"
-    assert f"forward bf16 {CASE} shift" not in chosen
+@pytest.mark.parametrize(("library", "case"), [("cudnn", CASE), ("cublaslt", PRODUCT)])
+def test_nothing_is_chosen_in_a_capture(convolve, library: str, case: str) -> None:
+    chosen, _ = convolve("capture", case, P3D_CONVOLUTION=library)
+    assert chosen[f"forward bf16 {case} scale"] == f"{library}_0"
+    assert f"forward bf16 {case} shift" not in chosen
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    """A PYTHONPATH that has the simulated cuDNN where pip puts the real one."""
-    folder = tmp_path / "nvidia" / "cudnn" / "lib"
-    folder.mkdir(parents=True)
-    (folder / "libcudnn.so.9").symlink_to(cpp.build("gpu") / "libcudnn.so.9")
+    """A PYTHONPATH that has the simulated libraries where pip puts the real ones."""
+    for folder, name in (("cudnn", "libcudnn.so.9"), ("cu13", "libcublasLt.so.13")):
+        at = tmp_path / "nvidia" / folder / "lib" / name
+        at.parent.mkdir(parents=True)
+        at.symlink_to(cpp.build("gpu") / name)
     return os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
 
 
@@ -228,7 +317,7 @@ print(_core.gpu_graph_launches(), *(step["kernel"] for step in net.profile()))
 """
 
 
-@pytest.mark.parametrize("pin", ["own", "cudnn"])
+@pytest.mark.parametrize("pin", ["own", "cudnn", "cublaslt"])
 def test_a_net_is_done_by_it(run, path: str, pin: str) -> None:
     files = [TINY / "tiny.prototxt", TINY / "tiny_seeded.caffemodel"]
     pinned = {"PYTHONPATH": path, "P3D_PRECISION": "bf16", "P3D_CONVOLUTION": pin}
@@ -236,16 +325,19 @@ def test_a_net_is_done_by_it(run, path: str, pin: str) -> None:
     assert done.returncode == 0, done.stderr
     launches, *kernels = done.stdout.split()
     assert launches == "2"
-    assert ("conv_bf16_cudnn_0" in kernels) == (pin == "cudnn")
+    for library in ("cudnn", "cublaslt"):
+        assert (f"conv_bf16_{library}_0" in kernels) == (pin == library)
     assert any(name.startswith("conv_bf16_cuda_mma") for name in kernels)  # of three channels
 
 
 def test_the_device_query_shows_it(run, path: str) -> None:
-    assert "cuDNN 9.28.1" in run("-m", "p3d", "device_query", PYTHONPATH=path).stdout
+    query = run("-m", "p3d", "device_query", PYTHONPATH=path).stdout
+    assert "\ncuDNN 9.28.1, cuBLASLt 13.10.0\n" in query
     old = run(
         "-m", "p3d", "device_query", PYTHONPATH=path, P3D_SIMULATED_CUDNN_VERSION="90000"
     ).stdout
     assert "cuDNN 9.0.0 is not used" in old
+    assert ", cuBLASLt 13.10.0\n" in old
 
 
 @pytest.fixture
@@ -256,9 +348,10 @@ def real() -> Path:
     return Path(folder)
 
 
-def test_our_numbers_are_those_of_the_real_header() -> None:
-    source = Path(__file__).with_name("check_cudnn_api.cpp")
-    folders = [ROOT / "layers", nvcc.headers("cudnn9")]
+@pytest.mark.parametrize(("library", "headers"), [("cudnn", "cudnn9"), ("cublaslt", "cublas")])
+def test_our_numbers_are_those_of_the_real_header(library: str, headers: str) -> None:
+    source = Path(__file__).with_name(f"check_{library}_api.cpp")
+    folders = [ROOT / "layers", nvcc.headers(headers)]
     options = ["-std=c++14", "-x=cu", "-Xcompiler=-Wno-deprecated-declarations"]
     nvcc.compile_cuda([source], folders, archs=["90"], options=options)
 

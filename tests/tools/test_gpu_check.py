@@ -81,6 +81,7 @@ def test_convolutions_are_chosen_beforehand() -> None:
     row = gpu_check.choose(library, str(TINY), "bf16", batch=1)
     assert row.passed, row
     assert "cuDNN" in row.result
+    assert "cuBLASLt" in row.result
     assert not gpu_check.choose(library, "p3d7", "bf16").passed
 
 
