@@ -195,7 +195,7 @@ struct Functions {
 };
 #undef P3D_MEMBER
 
-constexpr int kFunctionsVersion = 5;
+constexpr int kFunctionsVersion = 6;
 
 }  // namespace cuda
 }  // namespace p3d
