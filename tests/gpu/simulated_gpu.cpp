@@ -3,8 +3,7 @@
 // host (see cuda_launch.hpp). Like that of a GPU its memory is another one:
 //
 //   - what the host reads or writes of it by mistake crashes, since its pages
-//     are open during copies and kernels only (while there are few: that takes
-//     its time);
+//     are open during copies and kernels only (see Lock);
 //   - a kernel that is given an address of the host's, or one of memory that
 //     was released, throws Error;
 //   - while a graph is captured, kernels are noted down instead of run, and
@@ -85,6 +84,61 @@ Fault& TheFault() {
   return *fault;
 }
 
+// Lets nobody at the pages from `base` on while it is closed. Where processors
+// have keys for pages, one of them costs nothing, and opens for its thread
+// alone; elsewhere the pages themselves are closed, while they are few: that
+// takes its time.
+class Lock {
+ public:
+  Lock() = default;
+  explicit Lock(char* base) : base_(base) {
+#ifdef PKEY_DISABLE_ACCESS
+    key_ = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+#endif
+  }
+
+  // To the first `bytes`.
+  void Open(size_t bytes) {
+    if (open_ < bytes) {
+      Protect(bytes, PROT_READ | PROT_WRITE);
+      open_ = bytes;
+    }
+    Turn(false);
+  }
+  void Close() {
+    constexpr size_t kFew = 16 << 20;
+    if (key_ < 0 && open_ < kFew) {
+      Protect(open_, PROT_NONE);
+      open_ = 0;
+    }
+    Turn(true);
+  }
+
+ private:
+  void Protect(size_t bytes, int protection) {
+    const size_t size = (bytes + 4095) / 4096 * 4096;
+#ifdef PKEY_DISABLE_ACCESS
+    if (key_ >= 0) {
+      Check(pkey_mprotect(base_, size, protection, key_) == 0,
+            "no key for the simulated GPU's pages");
+      return;
+    }
+#endif
+    mprotect(base_, size, protection);
+  }
+  void Turn(bool closed) const {
+#ifdef PKEY_DISABLE_ACCESS
+    if (key_ >= 0) pkey_set(key_, closed ? PKEY_DISABLE_ACCESS : 0);
+#else
+    (void)closed;
+#endif
+  }
+
+  char* base_ = nullptr;
+  int key_ = -1;
+  size_t open_ = 0;  // bytes whose pages can be read
+};
+
 class Memory {
  public:
   Memory() {
@@ -94,6 +148,7 @@ class Memory {
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     Check(base != MAP_FAILED, "no room for a simulated GPU");
     base_ = static_cast<char*>(base);
+    lock_ = Lock(base_);
   }
 
   // What does not count is never released.
@@ -116,7 +171,7 @@ class Memory {
     if (counts) in_use_ += size;
     top_ = std::max(top_, place + size);
     // Kernels that choose among others allocate while they run.
-    if (open_ > 0) Protect(PROT_READ | PROT_WRITE);
+    if (open_ > 0) lock_.Open(top_);
     const Open open(this);
     std::memset(base_ + place, 0xff, size);
     return base_ + place;
@@ -149,10 +204,10 @@ class Memory {
   class Open {
    public:
     explicit Open(Memory* memory) : memory_(memory), lock_(memory->mutex_) {
-      if (memory_->open_++ == 0) memory_->Protect(PROT_READ | PROT_WRITE);
+      if (memory_->open_++ == 0) memory_->lock_.Open(memory_->top_);
     }
     ~Open() {
-      if (--memory_->open_ == 0) memory_->Protect(PROT_NONE);
+      if (--memory_->open_ == 0) memory_->lock_.Close();
     }
 
    private:
@@ -164,20 +219,12 @@ class Memory {
   // Addresses by bytes of memory.
   static constexpr size_t kSpread = 8;
 
-  void Protect(int protection) {
-    constexpr size_t kFew = 16 << 20;
-    const bool open = protection != PROT_NONE;
-    if (open ? readable_ >= top_ : top_ >= kFew) return;
-    readable_ = open ? top_ : 0;
-    mprotect(base_, (top_ + 4095) / 4096 * 4096, protection);
-  }
-
   char* base_ = nullptr;
   size_t size_ = 0;
   size_t in_use_ = 0;
   size_t top_ = 0;
+  Lock lock_;
   int open_ = 0;
-  size_t readable_ = 0;            // bytes from base_ whose pages are open
   std::map<size_t, size_t> used_;  // place -> size
   std::recursive_mutex mutex_;
 };
