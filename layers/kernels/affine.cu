@@ -1,7 +1,7 @@
 #include "kernels/affine_cuda.hpp"
 
 // The header that this file implements comes first.
-#include "kernels/cuda_launch.hpp"
+#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -14,12 +14,17 @@ struct ScaleShiftKernel {
   const Value* x;
   Value* y;
 
-  P3D_HOST_DEVICE void operator()(int64_t i, int64_t d) const {
-    Real value = x[i];
-    if (center) value -= center[d];
-    if (scale) value *= scale[d];
-    if (shift) value += shift[d];
-    y[i] = value;
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    const auto centers = runs.Each(center), scales = runs.Each(scale),
+               shifts = runs.Each(shift);
+    const auto f = [&](int k, Real value) {
+      if (center) value -= centers[k];
+      if (scale) value *= scales[k];
+      if (shift) value += shifts[k];
+      return value;
+    };
+    runs.Map(y, f, x);
   }
 };
 
@@ -55,8 +60,9 @@ template <typename Value>
 void ScaleShift(CUstream_st* stream, const Broadcast& shape,
                 const RealOf<Value>* center, const RealOf<Value>* scale,
                 const RealOf<Value>* shift, const Value* x, Value* y) {
-  ForEachValue(stream, "ScaleShift", shape,
-               ScaleShiftKernel<Value>{center, scale, shift, x, y});
+  ForEachRun<Value>(stream, "ScaleShift", shape,
+                    Aligned(center, scale, shift, x, y),
+                    ScaleShiftKernel<Value>{center, scale, shift, x, y});
 }
 
 template <typename Value>

@@ -1,7 +1,7 @@
 #include "kernels/copy_rows_cuda.hpp"
 
 // The header that this file implements comes first.
-#include "kernels/cuda_launch.hpp"
+#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -19,13 +19,27 @@ struct CopyRowsKernel {
   }
 };
 
+template <typename Dtype>
+void Copy(CUstream_st* stream, int64_t rows, int64_t width,
+          Rows<const Dtype> from, Rows<Dtype> to) {
+  ForEach(stream, "CopyRows", rows * width,
+          CopyRowsKernel<Dtype>{width, from, to});
+}
+
 }  // namespace
 
 template <typename Dtype>
 void CopyRows(CUstream_st* stream, int64_t rows, int64_t width,
               Rows<const Dtype> from, Rows<Dtype> to) {
-  ForEach(stream, "CopyRows", rows * width,
-          CopyRowsKernel<Dtype>{width, from, to});
+  constexpr int n = kRunBytes / sizeof(Dtype);
+  if (Aligned(from.data, to.data) &&
+      (width | from.stride | to.stride) % n == 0) {
+    using All = Run<Dtype, n>;
+    return Copy<All>(stream, rows, width / n,
+                     {reinterpret_cast<const All*>(from.data), from.stride / n},
+                     {reinterpret_cast<All*>(to.data), to.stride / n});
+  }
+  Copy(stream, rows, width, from, to);
 }
 
 #define P3D_INSTANTIATE(Dtype)                                              \

@@ -37,9 +37,10 @@ using p3d::Order;
 using testing::Device;
 using testing::Expect;
 
-const char* const kCases[] = {"1 1 1",   "3 1 5",   "1 7 1",   "2 3 4",
-                              "5 17 9",  "1 5 70",  "2 300 9", "1 70 257",
-                              "1 1 900", "3 2 5000"};
+const char* const kCases[] = {"1 1 1",    "3 1 5",   "1 7 1",    "2 3 4",
+                              "5 17 9",   "1 5 70",  "2 300 9",  "2 16 24",
+                              "1 70 257", "1 1 900", "3 2 5000", "1 801 1",
+                              "1 3200 2"};
 
 template <typename Dtype>
 using Values = std::vector<Dtype>;
@@ -407,7 +408,8 @@ Geometry Parse(const std::string& text) {
 template <typename Dtype>
 void TestType(const std::string& text) {
   const Geometry g = Parse(text);
-  const std::string where = "test_cuda_values \"" + text + "\"" +
+  const std::string where = "test_cuda_values \"" + text + "\", from value " +
+                            std::to_string(testing::FirstValue()) + " on" +
                             (sizeof(Dtype) == 4 ? ", float: " : ", double: ");
   TestOrder<Dtype>(where, g);
   for (Order order : {Order::kCaffe, Order::kChannelsLast}) {
@@ -524,7 +526,7 @@ void TestNotFinite() {
 
 int main(int argc, char** argv) {
   testing::RunCases(argc, argv, kCases,
-                    {TestType<float>, TestType<double>, TestFloat});
+                    {TestType<float>, TestType<double>, TestFloat}, {0, 1});
   TestMaxOfNaN();
   TestNotFinite();
   TestSumOfSquaresLimits();
