@@ -131,7 +131,7 @@
   X(ReleaseGraph)              \
   X(BnScratchSize)             \
   X(NormalizeScratchSize)      \
-  X(PreluScratchSize)          \
+  X(SumsScratchSize)           \
   X(ConvolveScratch)           \
   X(ConvDataGradientScratch)   \
   X(ConvWeightGradientScratch) \

@@ -272,10 +272,6 @@ void Prelu(CUstream_st* stream, const Geometry& g, Order order, const Value* x,
                     Aligned(slope, x, y), PreluKernel<Value>{slope, x, y});
 }
 
-int64_t PreluScratchSize(const Geometry& g, Order order) {
-  return ChannelSumsSize(Broadcast::Channels(g, order));
-}
-
 template <typename Value>
 void PreluBackward(CUstream_st* stream, const Geometry& g, Order order,
                    const Value* x, const RealOf<Value>* slope, const Value* dy,

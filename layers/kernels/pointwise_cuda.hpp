@@ -113,9 +113,8 @@ template <typename Value>
 void Prelu(CUstream_st* stream, const Geometry& geometry, Order order,
            const Value* x, const RealOf<Value>* slope, Value* y);
 
-// `scratch` is memory for the length of a call: PreluScratchSize doubles. It
-// may be null where dslope is.
-int64_t PreluScratchSize(const Geometry& geometry, Order order);
+// `scratch` is memory for the length of a call: SumsScratchSize doubles for the
+// channels (see affine_cuda.hpp). It may be null where dslope is.
 template <typename Value>
 void PreluBackward(CUstream_st* stream, const Geometry& geometry, Order order,
                    const Value* x, const RealOf<Value>* slope, const Value* dy,

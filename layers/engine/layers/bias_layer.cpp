@@ -61,9 +61,8 @@ class BiasLayer : public Layer<Dtype> {
       Dtype* gradient = learned_
                             ? this->blobs_[0]->mutable_diff(Order::kCaffe, side)
                             : ZeroDiff(bottom[1], side);
-      RunOn<Dtype>(side, ScaleShiftGradients<Dtype>,
-                   &cuda::Kernels<Dtype>::ScaleShiftGradients, at.broadcast,
-                   nullptr, dy, nullptr, gradient);
+      AddScaleShiftGradients<Dtype, Dtype>(side, at.broadcast, nullptr, dy,
+                                           nullptr, gradient);
     }
     if (!propagate_down[0] || bottom[0] == top[0]) return;
     RunOn<Dtype>(side, ScaleShift<Dtype>, &cuda::Kernels<Dtype>::ScaleShift,

@@ -72,8 +72,8 @@ class PReLULayer : public Layer<Dtype> {
       return PreluBackward(values.geometry, values.order, x, slope(side), dy,
                            dslope, dx);
     }
-    const GpuScratch<double> scratch(
-        Gpu().PreluScratchSize(values.geometry, values.order));
+    const GpuScratch<double> scratch(Gpu().SumsScratchSize(
+        Broadcast::Channels(values.geometry, values.order)));
     const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
     gpu.PreluBackward(gpu.stream, values.geometry, values.order, x, slope(side),
                       dy, scratch.data(), dslope, dx);

@@ -84,9 +84,8 @@ class ScaleLayer : public Layer<Dtype> {
     Dtype* dshift = nullptr;
     if (bias) dshift = this->blobs_.back()->mutable_diff(Order::kCaffe, side);
     if (dscale || dshift) {
-      RunOn<Dtype>(side, ScaleShiftGradients<Dtype>,
-                   &cuda::Kernels<Dtype>::ScaleShiftGradients, at.broadcast,
-                   input.data(at.order, side), dy, dscale, dshift);
+      AddScaleShiftGradients<Dtype, Dtype>(
+          side, at.broadcast, input.data(at.order, side), dy, dscale, dshift);
     }
     if (!propagate_down[0]) return;
     RunOn<Dtype>(side, ScaleShift<Dtype>, &cuda::Kernels<Dtype>::ScaleShift,
