@@ -31,7 +31,7 @@ struct ScaleShiftKernel {
 
 // dy x, where x is there, and dy.
 template <typename Value>
-struct GradientTerm {
+struct ScaleTerm {
   const Value *x, *dy;
   P3D_HOST_DEVICE Pair operator()(int64_t, int64_t i) const {
     const double gradient = dy[i];
@@ -40,7 +40,7 @@ struct GradientTerm {
 };
 
 template <typename Real>
-struct AddGradients {
+struct AddScaleGradients {
   Real *dscale, *dshift;
   P3D_HOST_DEVICE void operator()(int64_t d, const Pair& sum) const {
     if (dscale) dscale[d] += static_cast<Real>(sum.first);
@@ -68,8 +68,8 @@ void ScaleShiftGradients(CUstream_st* stream, const Broadcast& shape,
                          const Value* x, const Value* dy, double* scratch,
                          RealOf<Value>* dscale, RealOf<Value>* dshift) {
   SumChannels(stream, "ScaleShiftGradients", shape,
-              GradientTerm<Value>{dscale ? x : nullptr, dy}, scratch,
-              AddGradients<RealOf<Value>>{dscale, dshift});
+              ScaleTerm<Value>{dscale ? x : nullptr, dy}, scratch,
+              AddScaleGradients<RealOf<Value>>{dscale, dshift});
 }
 
 #define P3D_INSTANTIATE(Value)                                           \

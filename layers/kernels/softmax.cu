@@ -30,7 +30,9 @@ struct Positions {
     const int64_t first = Quotient(lane, width);
     const int64_t position = row * width + lane - first * width;
     if (position >= view.outer * view.inner) return;
-    const int64_t start = view.start(position);
+    const int64_t o = Quotient(position, view.inner);  // as view.start does
+    const int64_t start = position + o * (view.channels - 1) * view.inner;
+    P3D_UNROLL_1
     for (int64_t c = first; c < view.channels; c += Quotient(kThreads, width)) {
       body(start + c * view.inner);
     }
