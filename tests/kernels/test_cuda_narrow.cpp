@@ -189,6 +189,18 @@ void TestChannels(const Rounding<Value>& test, const Geometry& g, Order order) {
   });
 }
 
+// Half of the channels, into the other half.
+template <typename Value>
+void TestCopyRows(const Rounding<Value>& test, const Geometry& g) {
+  const int64_t half = g.channels / 2;
+  test.Expect("CopyRows", [&](auto kind, const auto& a) {
+    using T = decltype(kind);
+    gpu::CopyRows<T>(nullptr, g.num * g.pixels, g.channels - half,
+                     p3d::Rows<const T>{a[0], g.channels},
+                     p3d::Rows<T>{a[1] + half, g.channels});
+  });
+}
+
 template <typename Value>
 void TestEpilogueBackward(const Rounding<Value>& test, const Geometry& g) {
   const Device<float> scale(As<float>(Gaussian<Value>(7, g.channels)));
@@ -233,6 +245,7 @@ void TestType(const std::string& text) {
   TestEltwise(test, g.count());
   TestChannels(test, g, Order::kCaffe);
   TestChannels(test, g, Order::kChannelsLast);
+  TestCopyRows(test, g);
   TestEpilogueBackward(test, g);
   TestConversions<Value>(test.where, g.count());
 }
