@@ -79,17 +79,6 @@ Geometry Blob<Dtype>::geometry() const {
 }
 
 template <typename Dtype>
-void Blob<Dtype>::CopyFrom(const Blob& other, Order order, Side side) {
-  const Dtype* from = other.data(order, side);
-  Dtype* to = write_data(order, side);
-  if (side == Side::kHost) {
-    std::copy_n(from, count_, to);
-  } else {
-    Gpu().CopyOnDevice(to, from, static_cast<size_t>(count_) * sizeof(Dtype));
-  }
-}
-
-template <typename Dtype>
 void Blob<Dtype>::ShareData(const Blob& other) {
   Check(count_ == other.count_, "cannot share ", ShapeString(other.shape_),
         " as ", ShapeString(shape_));

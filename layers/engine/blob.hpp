@@ -1,6 +1,7 @@
 #ifndef P3D_ENGINE_BLOB_HPP_
 #define P3D_ENGINE_BLOB_HPP_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -95,7 +96,8 @@ class Blob {
   }
 
   // Overwrites the values with those of a blob of the same shape, in `order` on
-  // `side`.
+  // `side`, as values of a kind.
+  template <typename Value = Dtype>
   void CopyFrom(const Blob& other, Order order, Side side);
 
   // Makes this blob another view of the other's values; counts must agree.
@@ -119,6 +121,18 @@ class Blob {
   std::shared_ptr<Storage<Dtype>> data_;
   std::shared_ptr<Storage<Dtype>> diff_;
 };
+
+template <typename Dtype>
+template <typename Value>
+void Blob<Dtype>::CopyFrom(const Blob& other, Order order, Side side) {
+  const Value* from = other.data_of<Value>(order, side);
+  Value* to = write_data_of<Value>(order, side);
+  if (side == Side::kHost) {
+    std::copy_n(from, count_, to);
+  } else {
+    Gpu().CopyOnDevice(to, from, static_cast<size_t>(count_) * sizeof(Value));
+  }
+}
 
 }  // namespace p3d
 

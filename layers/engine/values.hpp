@@ -95,6 +95,20 @@ void RunOn(Side side, Host host, Device cuda::Kernels<Value>::* device,
   (gpu.*device)(gpu.stream, args...);
 }
 
+// ScaleShiftGradients, which takes scratch memory on the GPU.
+template <typename Value, typename Dtype>
+void AddScaleShiftGradients(Side side, const Broadcast& shape, const Value* x,
+                            const Value* dy, Dtype* dscale, Dtype* dshift) {
+  if (side == Side::kHost) {
+    return detail::HostCall<kNarrow<Value>>::Run(ScaleShiftGradients<Dtype>,
+                                                 shape, x, dy, dscale, dshift);
+  }
+  const GpuScratch<double> scratch(Gpu().SumsScratchSize(shape));
+  const GpuKernels<Value> gpu = GpuOf<Value>();
+  gpu.ScaleShiftGradients(gpu.stream, shape, x, dy, scratch.data(), dscale,
+                          dshift);
+}
+
 // The kernel that a convolution takes on the GPU now.
 template <typename Dtype>
 std::string NameOnGpu(const ConvShape& shape) {

@@ -1,7 +1,8 @@
 #include "kernels/affine_cuda.hpp"
 
 // The header that this file implements comes first.
-#include "kernels/cuda_launch.hpp"
+#include "kernels/channel_sums_cuda.hpp"
+#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -14,36 +15,34 @@ struct ScaleShiftKernel {
   const Value* x;
   Value* y;
 
-  P3D_HOST_DEVICE void operator()(int64_t i, int64_t d) const {
-    Real value = x[i];
-    if (center) value -= center[d];
-    if (scale) value *= scale[d];
-    if (shift) value += shift[d];
-    y[i] = value;
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    const auto centers = runs.Each(center), scales = runs.Each(scale),
+               shifts = runs.Each(shift);
+    const auto f = [&](int k, Real value) {
+      if (center) value -= centers[k];
+      if (scale) value *= scales[k];
+      if (shift) value += shifts[k];
+      return value;
+    };
+    runs.Map(y, f, x);
   }
 };
 
-// Row d: the sums of dy x and of dy.
+// dy x, where x is there, and dy.
 template <typename Value>
-struct GradientRows {
-  using Real = RealOf<Value>;
-  Broadcast shape;
+struct ScaleTerm {
   const Value *x, *dy;
-  Real *dscale, *dshift;
-
-  P3D_HOST_DEVICE Pair Sum(int64_t d, int64_t lane) const {
-    const int64_t end = shape.outer * shape.inner;
-    Pair sum = {0, 0};
-    for (int64_t place = lane; place < end; place += kThreads) {
-      const int64_t o = Quotient(place, shape.inner);
-      const int64_t i =
-          (o * shape.dim + d) * shape.inner + place - o * shape.inner;
-      const double gradient = dy[i];
-      sum += {dscale ? gradient * x[i] : 0, gradient};
-    }
-    return sum;
+  P3D_HOST_DEVICE Pair operator()(int64_t, int64_t i) const {
+    const double gradient = dy[i];
+    return {x ? gradient * x[i] : 0, gradient};
   }
-  P3D_HOST_DEVICE void Store(int64_t d, const Pair& sum) const {
+};
+
+template <typename Real>
+struct AddScaleGradients {
+  Real *dscale, *dshift;
+  P3D_HOST_DEVICE void operator()(int64_t d, const Pair& sum) const {
     if (dscale) dscale[d] += static_cast<Real>(sum.first);
     if (dshift) dshift[d] += static_cast<Real>(sum.second);
   }
@@ -55,24 +54,30 @@ template <typename Value>
 void ScaleShift(CUstream_st* stream, const Broadcast& shape,
                 const RealOf<Value>* center, const RealOf<Value>* scale,
                 const RealOf<Value>* shift, const Value* x, Value* y) {
-  ForEachValue(stream, "ScaleShift", shape,
-               ScaleShiftKernel<Value>{center, scale, shift, x, y});
+  ForEachRun<Value>(stream, "ScaleShift", shape,
+                    Aligned(center, scale, shift, x, y),
+                    ScaleShiftKernel<Value>{center, scale, shift, x, y});
+}
+
+int64_t SumsScratchSize(const Broadcast& shape) {
+  return ChannelSumsSize(shape);
 }
 
 template <typename Value>
 void ScaleShiftGradients(CUstream_st* stream, const Broadcast& shape,
-                         const Value* x, const Value* dy, RealOf<Value>* dscale,
-                         RealOf<Value>* dshift) {
-  SumRows(stream, "ScaleShiftGradients", shape.dim,
-          GradientRows<Value>{shape, x, dy, dscale, dshift});
+                         const Value* x, const Value* dy, double* scratch,
+                         RealOf<Value>* dscale, RealOf<Value>* dshift) {
+  SumChannels(stream, "ScaleShiftGradients", shape,
+              ScaleTerm<Value>{dscale ? x : nullptr, dy}, scratch,
+              AddScaleGradients<RealOf<Value>>{dscale, dshift});
 }
 
-#define P3D_INSTANTIATE(Value)                                          \
-  template void ScaleShift(CUstream_st*, const Broadcast&,              \
-                           const RealOf<Value>*, const RealOf<Value>*,  \
-                           const RealOf<Value>*, const Value*, Value*); \
-  template void ScaleShiftGradients(CUstream_st*, const Broadcast&,     \
-                                    const Value*, const Value*,         \
+#define P3D_INSTANTIATE(Value)                                           \
+  template void ScaleShift(CUstream_st*, const Broadcast&,               \
+                           const RealOf<Value>*, const RealOf<Value>*,   \
+                           const RealOf<Value>*, const Value*, Value*);  \
+  template void ScaleShiftGradients(CUstream_st*, const Broadcast&,      \
+                                    const Value*, const Value*, double*, \
                                     RealOf<Value>*, RealOf<Value>*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);

@@ -20,10 +20,12 @@ void ScaleShift(CUstream_st* stream, const Broadcast& shape,
                 const RealOf<Value>* center, const RealOf<Value>* scale,
                 const RealOf<Value>* shift, const Value* x, Value* y);
 
+// `scratch` is memory for the length of a call: SumsScratchSize doubles.
+int64_t SumsScratchSize(const Broadcast& shape);
 template <typename Value>
 void ScaleShiftGradients(CUstream_st* stream, const Broadcast& shape,
-                         const Value* x, const Value* dy, RealOf<Value>* dscale,
-                         RealOf<Value>* dshift);
+                         const Value* x, const Value* dy, double* scratch,
+                         RealOf<Value>* dscale, RealOf<Value>* dshift);
 
 }  // namespace cuda
 }  // namespace p3d

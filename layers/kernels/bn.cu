@@ -5,7 +5,7 @@
 
 #include "kernels/affine.hpp"
 #include "kernels/channel_sums_cuda.hpp"
-#include "kernels/cuda_launch.hpp"
+#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -45,6 +45,8 @@ struct Coefficients {
         shift(scale + channels),
         tilt(shift + channels),
         average(tilt + channels) {}
+  // Of runs: where the channels are a multiple of one, the others are as well.
+  bool aligned() const { return Aligned(center); }
   Dtype *center, *scale, *shift, *tilt, *average;
 };
 constexpr int64_t kCoefficients = 5;
@@ -69,8 +71,14 @@ struct NormalizeKernel {
   Coefficients<RealOf<Value>> by;
   const Value* x;
   Value* y;
-  P3D_HOST_DEVICE void operator()(int64_t i, int64_t c) const {
-    y[i] = (x[i] - by.center[c]) * by.scale[c] + by.shift[c];
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    const auto center = runs.Each(by.center), scale = runs.Each(by.scale),
+               shift = runs.Each(by.shift);
+    const auto f = [&](int k, RealOf<Value> v) {
+      return (v - center[k]) * scale[k] + shift[k];
+    };
+    runs.Map(y, f, x);
   }
 };
 
@@ -153,9 +161,16 @@ struct BackwardKernel {
   Coefficients<RealOf<Value>> by;
   const Value *x, *dy;
   Value* dx;
-  P3D_HOST_DEVICE void operator()(int64_t i, int64_t c) const {
-    dx[i] = (dy[i] - by.average[c]) * by.scale[c] +
-            ((x[i] - by.center[c]) * by.tilt[c] + by.shift[c]);
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    const auto average = runs.Each(by.average), scale = runs.Each(by.scale),
+               center = runs.Each(by.center), tilt = runs.Each(by.tilt),
+               shift = runs.Each(by.shift);
+    const auto f = [&](int k, RealOf<Value> d, RealOf<Value> v) {
+      return (d - average[k]) * scale[k] +
+             ((v - center[k]) * tilt[k] + shift[k]);
+    };
+    runs.Map(dx, f, dy, x);
   }
 };
 
@@ -174,8 +189,10 @@ struct FrozenBackwardKernel {
   const RealOf<Value>* gain;
   const Value* dy;
   Value* dx;
-  P3D_HOST_DEVICE void operator()(int64_t i, int64_t c) const {
-    dx[i] = gain[c] * dy[i];
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    const auto gains = runs.Each(gain);
+    runs.Map(dx, [&](int k, RealOf<Value> d) { return gains[k] * d; }, dy);
   }
 };
 
@@ -266,8 +283,9 @@ void Normalize(CUstream_st* stream, const Geometry& g, Order order,
   const Coefficients<RealOf<Value>> by(scratch, g.channels);
   ForEach(stream, "NormalizeCoefficients", g.channels,
           SetCoefficients<RealOf<Value>>{mean, deviation, slope, bias, by});
-  ForEachValue(stream, "Normalize", Broadcast::Channels(g, order),
-               NormalizeKernel<Value>{by, x, y});
+  ForEachRun<Value>(stream, "Normalize", Broadcast::Channels(g, order),
+                    by.aligned() && Aligned(x, y),
+                    NormalizeKernel<Value>{by, x, y});
 }
 
 template <typename Value>
@@ -285,8 +303,9 @@ void NormalizeBackward(CUstream_st* stream, const Geometry& g, Order order,
               FinishGradient<RealOf<Value>>{
                   {deviation, dslope, dbias}, {mean, deviation, slope, by}, m});
   if (!dx) return;
-  ForEachValue(stream, "NormalizeBackward", channels,
-               BackwardKernel<Value>{by, x, dy, dx});
+  ForEachRun<Value>(stream, "NormalizeBackward", channels,
+                    by.aligned() && Aligned(x, dy, dx),
+                    BackwardKernel<Value>{by, x, dy, dx});
 }
 
 template <typename Value>
@@ -297,8 +316,9 @@ void NormalizeBackwardFrozen(CUstream_st* stream, const Geometry& g,
   RealOf<Value>* gain = reinterpret_cast<RealOf<Value>*>(scratch);
   ForEach(stream, "NormalizeBackwardFrozen gain", g.channels,
           SetGain<RealOf<Value>>{deviation, slope, gain});
-  ForEachValue(stream, "NormalizeBackwardFrozen", Broadcast::Channels(g, order),
-               FrozenBackwardKernel<Value>{gain, dy, dx});
+  ForEachRun<Value>(stream, "NormalizeBackwardFrozen",
+                    Broadcast::Channels(g, order), Aligned(gain, dy, dx),
+                    FrozenBackwardKernel<Value>{gain, dy, dx});
 }
 
 template <typename Dtype>
@@ -352,8 +372,9 @@ void NormalizeBackwardJoint(CUstream_st* stream, const Geometry& g, Order order,
   ForEach(stream, "NormalizeBackwardJoint", g.channels,
           SetJointGradient<RealOf<Value>>{
               {mean, deviation, slope, by}, g.channels, sums, m});
-  ForEachValue(stream, "NormalizeBackward", Broadcast::Channels(g, order),
-               BackwardKernel<Value>{by, x, dy, dx});
+  ForEachRun<Value>(stream, "NormalizeBackward", Broadcast::Channels(g, order),
+                    by.aligned() && Aligned(x, dy, dx),
+                    BackwardKernel<Value>{by, x, dy, dx});
 }
 
 #define P3D_INSTANTIATE(Value)                                                 \

@@ -20,10 +20,10 @@ struct ChannelShares {
     constexpr int64_t kShares = 2048;       // in all, to aim at
     if (b.inner == 1) {
       while (width < channels && width < kWidth) width *= 2;
-      pixels = values;
+      pixels = std::max<int64_t>(1, values);
       step_p = channels;
     } else {
-      pixels = step_c = b.inner;
+      pixels = step_c = std::max<int64_t>(1, b.inner);
     }
     groups = std::max<int64_t>(1, (channels + width - 1) / width);
     parts = std::min(std::max<int64_t>(1, kShares / groups),

@@ -1,17 +1,17 @@
 #include "kernels/copy_rows_cuda.hpp"
 
 // The header that this file implements comes first.
-#include "kernels/cuda_launch.hpp"
+#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
 namespace {
 
-template <typename Dtype>
+template <typename Value>
 struct CopyRowsKernel {
   int64_t width;
-  Rows<const Dtype> from;
-  Rows<Dtype> to;
+  Rows<const Value> from;
+  Rows<Value> to;
 
   P3D_HOST_DEVICE void operator()(int64_t i) const {
     const int64_t row = Quotient(i, width), place = i - row * width;
@@ -19,20 +19,36 @@ struct CopyRowsKernel {
   }
 };
 
-}  // namespace
-
-template <typename Dtype>
-void CopyRows(CUstream_st* stream, int64_t rows, int64_t width,
-              Rows<const Dtype> from, Rows<Dtype> to) {
+template <typename Value>
+void Copy(CUstream_st* stream, int64_t rows, int64_t width,
+          Rows<const Value> from, Rows<Value> to) {
   ForEach(stream, "CopyRows", rows * width,
-          CopyRowsKernel<Dtype>{width, from, to});
+          CopyRowsKernel<Value>{width, from, to});
 }
 
-#define P3D_INSTANTIATE(Dtype)                                              \
-  template void CopyRows(CUstream_st*, int64_t, int64_t, Rows<const Dtype>, \
-                         Rows<Dtype>)
+}  // namespace
+
+template <typename Value>
+void CopyRows(CUstream_st* stream, int64_t rows, int64_t width,
+              Rows<const Value> from, Rows<Value> to) {
+  constexpr int n = kRunBytes / sizeof(Value);
+  if (Aligned(from.data, to.data) &&
+      (width | from.stride | to.stride) % n == 0) {
+    using All = Run<Value, n>;
+    return Copy<All>(stream, rows, width / n,
+                     {reinterpret_cast<const All*>(from.data), from.stride / n},
+                     {reinterpret_cast<All*>(to.data), to.stride / n});
+  }
+  Copy(stream, rows, width, from, to);
+}
+
+#define P3D_INSTANTIATE(Value)                                              \
+  template void CopyRows(CUstream_st*, int64_t, int64_t, Rows<const Value>, \
+                         Rows<Value>)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
+P3D_INSTANTIATE(Bf16);
+P3D_INSTANTIATE(Fp16);
 #undef P3D_INSTANTIATE
 
 }  // namespace cuda

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/copy_rows.hpp"
+#include "kernels/narrow.hpp"
 
 struct CUstream_st;  // a cudaStream_t is a pointer to it
 
@@ -12,9 +13,9 @@ namespace cuda {
 
 // CopyRows of copy_rows.hpp on a GPU. Arrays lie in device memory. The call is
 // put into the stream and not waited for; what cannot be launched throws Error.
-template <typename Dtype>
+template <typename Value>
 void CopyRows(CUstream_st* stream, int64_t rows, int64_t width,
-              Rows<const Dtype> from, Rows<Dtype> to);
+              Rows<const Value> from, Rows<Value> to);
 
 }  // namespace cuda
 }  // namespace p3d

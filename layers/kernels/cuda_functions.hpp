@@ -51,6 +51,30 @@
   X(ToChannelsLast)               \
   X(Relu)                         \
   X(ReluBackward)                 \
+  X(Sigmoid)                      \
+  X(SigmoidBackward)              \
+  X(Tanh)                         \
+  X(TanhBackward)                 \
+  X(Abs)                          \
+  X(AbsBackward)                  \
+  X(Bnll)                         \
+  X(BnllBackward)                 \
+  X(Clip)                         \
+  X(ClipBackward)                 \
+  X(Elu)                          \
+  X(EluBackward)                  \
+  X(Exp)                          \
+  X(ExpBackward)                  \
+  X(Log)                          \
+  X(LogBackward)                  \
+  X(Power)                        \
+  X(PowerBackward)                \
+  X(Swish)                        \
+  X(SwishBackward)                \
+  X(Threshold)                    \
+  X(Prelu)                        \
+  X(PreluBackward)                \
+  X(CopyRows)                     \
   X(MaxPool)                      \
   X(AveragePool)                  \
   X(MaskedPoolBackward)           \
@@ -63,30 +87,6 @@
   X(LogLoss)                \
   X(SoftmaxLossBackward)    \
   X(ToCaffeOrder)           \
-  X(Sigmoid)                \
-  X(SigmoidBackward)        \
-  X(Tanh)                   \
-  X(TanhBackward)           \
-  X(Abs)                    \
-  X(AbsBackward)            \
-  X(Bnll)                   \
-  X(BnllBackward)           \
-  X(Clip)                   \
-  X(ClipBackward)           \
-  X(Elu)                    \
-  X(EluBackward)            \
-  X(Exp)                    \
-  X(ExpBackward)            \
-  X(Log)                    \
-  X(LogBackward)            \
-  X(Power)                  \
-  X(PowerBackward)          \
-  X(Swish)                  \
-  X(SwishBackward)          \
-  X(Threshold)              \
-  X(Prelu)                  \
-  X(PreluBackward)          \
-  X(CopyRows)               \
   X(StochasticPool)         \
   X(StochasticPoolMean)     \
   X(Softmax)                \
@@ -132,7 +132,7 @@
   X(ReleaseGraph)              \
   X(BnScratchSize)             \
   X(NormalizeScratchSize)      \
-  X(PreluScratchSize)          \
+  X(SumsScratchSize)           \
   X(ConvolveScratch)           \
   X(ConvDataGradientScratch)   \
   X(ConvWeightGradientScratch) \

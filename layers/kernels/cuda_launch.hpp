@@ -71,7 +71,7 @@ __global__ void __launch_bounds__(kThreads) RunThreads(Threads threads) {
           int64_t{gridDim.x} * blockDim.x);
 }
 
-template <typename Rows>
+template <bool spread, typename Rows>
 __global__ void __launch_bounds__(kThreads)
     RunRows(int64_t count, int width, Rows rows) {
   __shared__ decltype(rows.Sum(0, 0)) sums[kThreads];
@@ -83,7 +83,9 @@ __global__ void __launch_bounds__(kThreads)
       if (lane < half) sums[lane] += sums[lane + half];
       __syncthreads();
     }
-    if (lane < width) rows.Store(row, lane, sums[lane]);
+    if (spread || lane < width) {
+      rows.Store(row, lane, sums[lane & (width - 1)]);
+    }
     __syncthreads();
   }
 }
@@ -96,12 +98,12 @@ void LaunchThreads(CUstream_st* stream, const char* kernel, int64_t items,
   CheckLaunch(kernel);
 }
 
-template <typename Rows>
+template <bool spread, typename Rows>
 void LaunchRows(CUstream_st* stream, const char* kernel, int64_t count,
                 int width, const Rows& rows) {
   const int64_t blocks = std::min(count, kBlocks);
-  RunRows<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(count, width,
-                                                                  rows);
+  RunRows<spread><<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(
+      count, width, rows);
   CheckLaunch(kernel);
 }
 
@@ -142,7 +144,7 @@ void LaunchThreads(CUstream_st*, const char*, int64_t items,
   for (int64_t thread = 0; thread < count; ++thread) threads(thread, count);
 }
 
-template <typename Rows>
+template <bool spread, typename Rows>
 void LaunchRows(CUstream_st*, const char*, int64_t count, int width,
                 const Rows& rows) {
   for (int64_t row = 0; row < count; ++row) {
@@ -152,8 +154,8 @@ void LaunchRows(CUstream_st*, const char*, int64_t count, int width,
     for (int half = kThreads / 2; half >= width; half /= 2) {
       for (int lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
     }
-    for (int lane = 0; lane < width; ++lane) {
-      rows.Store(row, lane, sums[lane]);
+    for (int lane = 0; lane < (spread ? kThreads : width); ++lane) {
+      rows.Store(row, lane, sums[lane & (width - 1)]);
     }
   }
 }
@@ -255,7 +257,16 @@ template <typename Rows>
 void SumColumns(CUstream_st* stream, const char* kernel, int64_t count,
                 int width, const Rows& rows) {
   if (count <= 0) return;
-  detail::LaunchRows(stream, kernel, count, width, rows);
+  detail::LaunchRows<false>(stream, kernel, count, width, rows);
+}
+
+// The same where every lane gets the sum of its column:
+// rows.Store(row, lane, sum).
+template <typename Rows>
+void SpreadColumns(CUstream_st* stream, const char* kernel, int64_t count,
+                   int width, const Rows& rows) {
+  if (count <= 0) return;
+  detail::LaunchRows<true>(stream, kernel, count, width, rows);
 }
 
 // Of one column: rows.Store(row, sum of rows.Sum(row, lane) over all lanes).

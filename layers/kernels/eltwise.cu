@@ -3,8 +3,8 @@
 // The header that this file implements comes first.
 #include <algorithm>
 
-#include "kernels/cuda_launch.hpp"
 #include "kernels/error.hpp"
+#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -15,73 +15,124 @@ constexpr size_t kMost = 16;
 // What a kernel can be given of a vector.
 template <typename Value>
 struct Bottoms {
+  using Real = RealOf<Value>;
+
   explicit Bottoms(const std::vector<const Value*>& bottoms)
       : count(static_cast<int>(bottoms.size())) {
     Check(bottoms.size() <= kMost, "an Eltwise on a GPU takes up to ", kMost,
           " bottoms, not ", bottoms.size());
     std::copy(bottoms.begin(), bottoms.end(), x);
   }
+  bool aligned() const {
+    return std::all_of(x, x + count,
+                       [](const Value* bottom) { return Aligned(bottom); });
+  }
+
+  // join(bottom b, what came of those before, its value) over all of them, for
+  // each value of the run at i.
+  template <typename Result, typename Runs, typename Join>
+  P3D_HOST_DEVICE Run<Result, Runs::kWidth> Fold(const Runs& runs, int64_t i,
+                                                 const Join& join) const {
+    Run<Result, Runs::kWidth> result = {};
+    P3D_UNROLL_4
+    for (int b = 0; b < count; ++b) {
+      const auto values = runs.Read(x[b] + i);
+      P3D_UNROLL
+      for (int k = 0; k < Runs::kWidth; ++k) {
+        result[k] = join(b, result[k], Real(values[k]));
+      }
+    }
+    return result;
+  }
+
   int count;
   const Value* x[kMost] = {};
 };
 
 template <typename Value>
 struct SumKernel {
+  using Real = RealOf<Value>;
   Bottoms<Value> bottoms;
   Value* top;
-  RealOf<Value> coefficients[kMost];
+  Real coefficients[kMost];
 
-  P3D_HOST_DEVICE void operator()(int64_t i) const {
-    RealOf<Value> sum = coefficients[0] * bottoms.x[0][i];
-    for (int b = 1; b < bottoms.count; ++b) {
-      sum += coefficients[b] * bottoms.x[b][i];
-    }
-    top[i] = sum;
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    const auto join = [&](int b, Real sum, Real value) {
+      return b == 0 ? coefficients[0] * value : sum + coefficients[b] * value;
+    };
+    runs.ForEach([&](int64_t i) {
+      runs.Write(bottoms.template Fold<Real>(runs, i, join), top + i);
+    });
   }
 };
 
 template <typename Value>
 struct ProdKernel {
+  using Real = RealOf<Value>;
   Bottoms<Value> bottoms;
   Value* top;
 
-  P3D_HOST_DEVICE void operator()(int64_t i) const {
-    RealOf<Value> product = bottoms.x[0][i];
-    for (int b = 1; b < bottoms.count; ++b) product *= bottoms.x[b][i];
-    top[i] = product;
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    const auto join = [](int b, Real product, Real value) {
+      return b == 0 ? value : product * value;
+    };
+    runs.ForEach([&](int64_t i) {
+      runs.Write(bottoms.template Fold<Real>(runs, i, join), top + i);
+    });
   }
 };
 
-// The bottom whose value EltwiseMax takes.
-template <typename Value>
-P3D_HOST_DEVICE int Winner(const Bottoms<Value>& bottoms, int64_t i) {
-  const Value* const* x = bottoms.x;
-  int winner = bottoms.count > 1 && !(x[0][i] > x[1][i]);
-  for (int b = 2; b < bottoms.count; ++b) {
-    if (x[b][i] > x[winner][i]) winner = b;
-  }
-  return winner;
+// Whether EltwiseMax takes bottom b, after `most` of those before.
+template <typename Real>
+P3D_HOST_DEVICE bool Wins(int b, Real most, Real value) {
+  return b == 0 || (b == 1 ? !(most > value) : value > most);
 }
 
 template <typename Value>
 struct MaxKernel {
+  using Real = RealOf<Value>;
   Bottoms<Value> bottoms;
   Value* top;
 
-  P3D_HOST_DEVICE void operator()(int64_t i) const {
-    top[i] = bottoms.x[Winner(bottoms, i)][i];
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    const auto join = [](int b, Real most, Real value) {
+      return Wins(b, most, value) ? value : most;
+    };
+    runs.ForEach([&](int64_t i) {
+      runs.Write(bottoms.template Fold<Real>(runs, i, join), top + i);
+    });
   }
 };
 
 template <typename Value>
 struct MaxBackwardKernel {
+  using Real = RealOf<Value>;
+  struct Winner {
+    Real most;
+    int bottom;
+  };
   Bottoms<Value> bottoms;
   int bottom;
   const Value* dy;
   Value* dx;
 
-  P3D_HOST_DEVICE void operator()(int64_t i) const {
-    dx[i] = Winner(bottoms, i) == bottom ? dy[i] : Value(0);
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    const auto join = [](int b, Winner before, Real value) {
+      return Wins(b, before.most, value) ? Winner{value, b} : before;
+    };
+    runs.ForEach([&](int64_t i) {
+      const auto winners = bottoms.template Fold<Winner>(runs, i, join);
+      auto gradients = runs.Read(dy + i);
+      P3D_UNROLL
+      for (int k = 0; k < Runs::kWidth; ++k) {
+        if (winners[k].bottom != bottom) gradients[k] = Value(0);
+      }
+      runs.Write(gradients, dx + i);
+    });
   }
 };
 
@@ -93,21 +144,24 @@ void EltwiseSum(CUstream_st* stream, const std::vector<const Value*>& bottoms,
                 Value* top) {
   SumKernel<Value> kernel = {Bottoms<Value>(bottoms), top, {}};
   std::copy(coefficients.begin(), coefficients.end(), kernel.coefficients);
-  ForEach(stream, "EltwiseSum", count, kernel);
+  ForEachRun<Value>(stream, "EltwiseSum", count,
+                    kernel.bottoms.aligned() && Aligned(top), kernel);
 }
 
 template <typename Value>
 void EltwiseProd(CUstream_st* stream, const std::vector<const Value*>& bottoms,
                  int64_t count, Value* top) {
-  ForEach(stream, "EltwiseProd", count,
-          ProdKernel<Value>{Bottoms<Value>(bottoms), top});
+  const Bottoms<Value> all(bottoms);
+  ForEachRun<Value>(stream, "EltwiseProd", count, all.aligned() && Aligned(top),
+                    ProdKernel<Value>{all, top});
 }
 
 template <typename Value>
 void EltwiseMax(CUstream_st* stream, const std::vector<const Value*>& bottoms,
                 int64_t count, Value* top) {
-  ForEach(stream, "EltwiseMax", count,
-          MaxKernel<Value>{Bottoms<Value>(bottoms), top});
+  const Bottoms<Value> all(bottoms);
+  ForEachRun<Value>(stream, "EltwiseMax", count, all.aligned() && Aligned(top),
+                    MaxKernel<Value>{all, top});
 }
 
 template <typename Value>
@@ -124,9 +178,10 @@ template <typename Value>
 void EltwiseMaxBackward(CUstream_st* stream,
                         const std::vector<const Value*>& bottoms, size_t bottom,
                         const Value* dy, int64_t count, Value* dx) {
-  ForEach(stream, "EltwiseMaxBackward", count,
-          MaxBackwardKernel<Value>{Bottoms<Value>(bottoms),
-                                   static_cast<int>(bottom), dy, dx});
+  const Bottoms<Value> all(bottoms);
+  ForEachRun<Value>(
+      stream, "EltwiseMaxBackward", count, all.aligned() && Aligned(dy, dx),
+      MaxBackwardKernel<Value>{all, static_cast<int>(bottom), dy, dx});
 }
 
 #define P3D_INSTANTIATE(Value)                                                \

@@ -1,8 +1,7 @@
 #include "kernels/epilogue_backward_cuda.hpp"
 
 // The header that this file implements comes first.
-#include "kernels/affine.hpp"
-#include "kernels/cuda_launch.hpp"
+#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -17,10 +16,34 @@ struct EpilogueBackwardKernel {
   const Value* y;
   Value *dy, *dresidual;
 
-  P3D_HOST_DEVICE void operator()(int64_t i, int64_t c) const {
-    const Real d = !relu || y[i] > 0 ? Real(dy[i]) : 0;
-    if (dresidual) dresidual[i] = (add ? Real(dresidual[i]) : 0) + beta * d;
-    dy[i] = d * (scale ? alpha * scale[c] : alpha);
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    const auto scales = runs.Each(scale);
+    runs.ForEach([&](int64_t i) {
+      auto d = runs.Read(dy + i);
+      if (relu) Rectify(runs.Read(y + i), &d);
+      if (dresidual) {
+        auto sum = add ? runs.Read(dresidual + i) : d;
+        P3D_UNROLL
+        for (int k = 0; k < Runs::kWidth; ++k) {
+          sum[k] = (add ? Real(sum[k]) : 0) + beta * Real(d[k]);
+        }
+        runs.Write(sum, dresidual + i);
+      }
+      P3D_UNROLL
+      for (int k = 0; k < Runs::kWidth; ++k) {
+        d[k] = Real(d[k]) * (scale ? alpha * scales[k] : alpha);
+      }
+      runs.Write(d, dy + i);
+    });
+  }
+  template <int n>
+  P3D_HOST_DEVICE static void Rectify(const Run<Value, n>& out,
+                                      Run<Value, n>* d) {
+    P3D_UNROLL
+    for (int k = 0; k < n; ++k) {
+      if (!(out[k] > 0)) (*d)[k] = Value(0);
+    }
   }
 };
 
@@ -39,7 +62,8 @@ void EpilogueBackward(CUstream_st* stream, const Epilogue<Value>& epilogue,
   kernel.y = y;
   kernel.dy = dy;
   kernel.dresidual = dresidual;
-  ForEachValue(stream, "EpilogueBackward", {rows, channels, 1}, kernel);
+  ForEachRun<Value>(stream, "EpilogueBackward", Broadcast{rows, channels, 1},
+                    Aligned(kernel.scale, y, dy, dresidual), kernel);
 }
 
 #define P3D_INSTANTIATE(Value)                                           \

@@ -1,7 +1,7 @@
 #include "kernels/narrow_cuda.hpp"
 
 // The header that this file implements comes first.
-#include "kernels/cuda_launch.hpp"
+#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -12,19 +12,24 @@ struct CopyKernel {
   const From* from;
   To* to;
 
-  P3D_HOST_DEVICE void operator()(int64_t i) const { to[i] = from[i]; }
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    runs.Map(to, [](int, float value) { return value; }, from);
+  }
 };
 
 }  // namespace
 
 template <typename Value>
 void Narrow(CUstream_st* stream, const float* from, int64_t count, Value* to) {
-  ForEach(stream, "Narrow", count, CopyKernel<float, Value>{from, to});
+  ForEachRun<Value>(stream, "Narrow", count, Aligned(from, to),
+                    CopyKernel<float, Value>{from, to});
 }
 
 template <typename Value>
 void Widen(CUstream_st* stream, const Value* from, int64_t count, float* to) {
-  ForEach(stream, "Widen", count, CopyKernel<Value, float>{from, to});
+  ForEachRun<Value>(stream, "Widen", count, Aligned(from, to),
+                    CopyKernel<Value, float>{from, to});
 }
 
 template void Narrow(CUstream_st*, const float*, int64_t, Bf16*);

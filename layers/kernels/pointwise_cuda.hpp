@@ -23,99 +23,102 @@ template <typename Value>
 void ReluBackward(CUstream_st* stream, const Value* x, const Value* dy,
                   int64_t count, RealOf<Value> negative_slope, Value* dx);
 
-template <typename Dtype>
-void Abs(CUstream_st* stream, const Dtype* x, int64_t count, Dtype* y);
+template <typename Value>
+void Abs(CUstream_st* stream, const Value* x, int64_t count, Value* y);
 
-template <typename Dtype>
-void Bnll(CUstream_st* stream, const Dtype* x, int64_t count, Dtype* y);
+template <typename Value>
+void Bnll(CUstream_st* stream, const Value* x, int64_t count, Value* y);
 
-template <typename Dtype>
-void Clip(CUstream_st* stream, const Dtype* x, int64_t count, Dtype least,
-          Dtype most, Dtype* y);
+template <typename Value>
+void Clip(CUstream_st* stream, const Value* x, int64_t count,
+          RealOf<Value> least, RealOf<Value> most, Value* y);
 
-template <typename Dtype>
-void Elu(CUstream_st* stream, const Dtype* x, int64_t count, Dtype alpha,
-         Dtype* y);
+template <typename Value>
+void Elu(CUstream_st* stream, const Value* x, int64_t count,
+         RealOf<Value> alpha, Value* y);
 
-template <typename Dtype>
-void Exp(CUstream_st* stream, const Dtype* x, int64_t count, Dtype scale,
-         Dtype factor, Dtype* y);
+template <typename Value>
+void Exp(CUstream_st* stream, const Value* x, int64_t count,
+         RealOf<Value> scale, RealOf<Value> factor, Value* y);
 
-template <typename Dtype>
-void Log(CUstream_st* stream, const Dtype* x, int64_t count, Dtype scale,
-         Dtype shift, Dtype factor, Dtype* y);
+template <typename Value>
+void Log(CUstream_st* stream, const Value* x, int64_t count,
+         RealOf<Value> scale, RealOf<Value> shift, RealOf<Value> factor,
+         Value* y);
 
-template <typename Dtype>
-void Power(CUstream_st* stream, const Dtype* x, int64_t count, Dtype power,
-           Dtype scale, Dtype shift, Dtype* y);
+template <typename Value>
+void Power(CUstream_st* stream, const Value* x, int64_t count,
+           RealOf<Value> power, RealOf<Value> scale, RealOf<Value> shift,
+           Value* y);
 
-template <typename Dtype>
-void Sigmoid(CUstream_st* stream, const Dtype* x, int64_t count, Dtype* y);
+template <typename Value>
+void Sigmoid(CUstream_st* stream, const Value* x, int64_t count, Value* y);
 
-template <typename Dtype>
-void Swish(CUstream_st* stream, const Dtype* x, int64_t count, Dtype beta,
-           Dtype* y);
+template <typename Value>
+void Swish(CUstream_st* stream, const Value* x, int64_t count,
+           RealOf<Value> beta, Value* y);
 
-template <typename Dtype>
-void Tanh(CUstream_st* stream, const Dtype* x, int64_t count, Dtype* y);
+template <typename Value>
+void Tanh(CUstream_st* stream, const Value* x, int64_t count, Value* y);
 
-template <typename Dtype>
-void Threshold(CUstream_st* stream, const Dtype* x, int64_t count,
-               Dtype threshold, Dtype* y);
+template <typename Value>
+void Threshold(CUstream_st* stream, const Value* x, int64_t count,
+               RealOf<Value> threshold, Value* y);
 
-template <typename Dtype>
-void AbsBackward(CUstream_st* stream, const Dtype* x, const Dtype* dy,
-                 int64_t count, Dtype* dx);
+template <typename Value>
+void AbsBackward(CUstream_st* stream, const Value* x, const Value* dy,
+                 int64_t count, Value* dx);
 
-template <typename Dtype>
-void BnllBackward(CUstream_st* stream, const Dtype* x, const Dtype* dy,
-                  int64_t count, Dtype* dx);
+template <typename Value>
+void BnllBackward(CUstream_st* stream, const Value* x, const Value* dy,
+                  int64_t count, Value* dx);
 
-template <typename Dtype>
-void ClipBackward(CUstream_st* stream, const Dtype* x, const Dtype* dy,
-                  int64_t count, Dtype least, Dtype most, Dtype* dx);
+template <typename Value>
+void ClipBackward(CUstream_st* stream, const Value* x, const Value* dy,
+                  int64_t count, RealOf<Value> least, RealOf<Value> most,
+                  Value* dx);
 
-template <typename Dtype>
-void EluBackward(CUstream_st* stream, const Dtype* x, const Dtype* y,
-                 const Dtype* dy, int64_t count, Dtype alpha, Dtype* dx);
+template <typename Value>
+void EluBackward(CUstream_st* stream, const Value* x, const Value* y,
+                 const Value* dy, int64_t count, RealOf<Value> alpha,
+                 Value* dx);
 
-template <typename Dtype>
-void ExpBackward(CUstream_st* stream, const Dtype* y, const Dtype* dy,
-                 int64_t count, Dtype scale, Dtype* dx);
+template <typename Value>
+void ExpBackward(CUstream_st* stream, const Value* y, const Value* dy,
+                 int64_t count, RealOf<Value> scale, Value* dx);
 
-template <typename Dtype>
-void LogBackward(CUstream_st* stream, const Dtype* x, const Dtype* dy,
-                 int64_t count, Dtype scale, Dtype shift, Dtype factor,
-                 Dtype* dx);
+template <typename Value>
+void LogBackward(CUstream_st* stream, const Value* x, const Value* dy,
+                 int64_t count, RealOf<Value> scale, RealOf<Value> shift,
+                 RealOf<Value> factor, Value* dx);
 
-template <typename Dtype>
-void PowerBackward(CUstream_st* stream, const Dtype* x, const Dtype* dy,
-                   int64_t count, Dtype power, Dtype scale, Dtype shift,
-                   Dtype* dx);
+template <typename Value>
+void PowerBackward(CUstream_st* stream, const Value* x, const Value* dy,
+                   int64_t count, RealOf<Value> power, RealOf<Value> scale,
+                   RealOf<Value> shift, Value* dx);
 
-template <typename Dtype>
-void SigmoidBackward(CUstream_st* stream, const Dtype* y, const Dtype* dy,
-                     int64_t count, Dtype* dx);
+template <typename Value>
+void SigmoidBackward(CUstream_st* stream, const Value* y, const Value* dy,
+                     int64_t count, Value* dx);
 
-template <typename Dtype>
-void SwishBackward(CUstream_st* stream, const Dtype* x, const Dtype* dy,
-                   int64_t count, Dtype beta, Dtype* dx);
+template <typename Value>
+void SwishBackward(CUstream_st* stream, const Value* x, const Value* dy,
+                   int64_t count, RealOf<Value> beta, Value* dx);
 
-template <typename Dtype>
-void TanhBackward(CUstream_st* stream, const Dtype* y, const Dtype* dy,
-                  int64_t count, Dtype* dx);
+template <typename Value>
+void TanhBackward(CUstream_st* stream, const Value* y, const Value* dy,
+                  int64_t count, Value* dx);
 
-template <typename Dtype>
+template <typename Value>
 void Prelu(CUstream_st* stream, const Geometry& geometry, Order order,
-           const Dtype* x, const Dtype* slope, Dtype* y);
+           const Value* x, const RealOf<Value>* slope, Value* y);
 
-// `scratch` is memory for the length of a call: PreluScratchSize doubles. It
-// may be null where dslope is.
-int64_t PreluScratchSize(const Geometry& geometry, Order order);
-template <typename Dtype>
+// `scratch` is memory for the length of a call: SumsScratchSize doubles for the
+// channels (see affine_cuda.hpp). It may be null where dslope is.
+template <typename Value>
 void PreluBackward(CUstream_st* stream, const Geometry& geometry, Order order,
-                   const Dtype* x, const Dtype* slope, const Dtype* dy,
-                   double* scratch, Dtype* dslope, Dtype* dx);
+                   const Value* x, const RealOf<Value>* slope, const Value* dy,
+                   double* scratch, RealOf<Value>* dslope, Value* dx);
 
 }  // namespace cuda
 }  // namespace p3d

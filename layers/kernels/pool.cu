@@ -103,6 +103,21 @@ struct Window {
   int64_t height, width, image, step;
 };
 
+// The maximum of nothing: Caffe's, and the least number of those kinds that do
+// not reach as far.
+template <typename Value>
+P3D_HOST_DEVICE RealOf<Value> Least() {
+  return -FLT_MAX;
+}
+template <>
+P3D_HOST_DEVICE inline float Least<Bf16>() {
+  return -3.38953139e38f;
+}
+template <>
+P3D_HOST_DEVICE inline float Least<Fp16>() {
+  return -65504.f;
+}
+
 template <typename Value>
 struct MaxKernel {
   Shape shape;
@@ -112,7 +127,7 @@ struct MaxKernel {
 
   P3D_HOST_DEVICE void operator()(int64_t i) const {
     const Window window(shape, i);
-    RealOf<Value> best = -FLT_MAX;
+    RealOf<Value> best = Least<Value>();
     int64_t place = -1;
     window.ForEachPixel([&](int64_t pixel) {
       const RealOf<Value> value = x[window.image + pixel * window.step];

@@ -1,9 +1,9 @@
 #include "kernels/random_cuda.hpp"
 
 // The header that this file implements comes first.
-#include "kernels/cuda_launch.hpp"
 #include "kernels/random_bits.hpp"
 #include "kernels/ranges.hpp"
+#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -17,13 +17,23 @@ struct KeepKernel {
   const Value* x;
   Value* y;
 
-  // Value i is draw number i % kRange of its part's generator.
-  P3D_HOST_DEVICE void operator()(int64_t i) const {
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    runs.ForEach([&](int64_t i) {
+      auto values = runs.Read(x + i);
+      P3D_UNROLL
+      for (int k = 0; k < Runs::kWidth; ++k) {
+        values[k] = Draw(i + k) < keep ? scale * values[k] : RealOf<Value>(0);
+      }
+      runs.Write(values, y + i);
+    });
+  }
+  // Number i % kRange of its part's generator.
+  P3D_HOST_DEVICE double Draw(int64_t i) const {
     const int64_t begin = Quotient(i, kRange) * kRange;
     const uint64_t state = PartSeed(seed, static_cast<uint64_t>(begin));
     const uint64_t draws = static_cast<uint64_t>(i - begin + 1);
-    const double drawn = UniformFromBits(MixBits(state + draws * kRandomStep));
-    y[i] = drawn < keep ? scale * x[i] : RealOf<Value>(0);
+    return UniformFromBits(MixBits(state + draws * kRandomStep));
   }
 };
 
@@ -32,8 +42,8 @@ struct KeepKernel {
 template <typename Value>
 void KeepRandomly(CUstream_st* stream, uint64_t seed, double keep, double scale,
                   int64_t count, const Value* x, Value* y) {
-  ForEach(
-      stream, "KeepRandomly", count,
+  ForEachRun<Value>(
+      stream, "KeepRandomly", count, Aligned(x, y),
       KeepKernel<Value>{seed, keep, static_cast<RealOf<Value>>(scale), x, y});
 }
 

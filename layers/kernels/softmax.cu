@@ -1,7 +1,9 @@
 #include "kernels/softmax_cuda.hpp"
 
 // The header that this file implements comes first.
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/cuda_launch.hpp"
 
@@ -9,45 +11,95 @@ namespace p3d {
 namespace cuda {
 namespace {
 
-template <typename Dtype>
-struct SoftmaxKernel {
-  AxisView view;
-  const Dtype* x;
-  Dtype* y;
+// A block's lanes share out `width` neighbouring positions, as many as read
+// whole lines of memory or have work for all lanes; each lane takes some of one
+// position's channels.
+struct Positions {
+  explicit Positions(const AxisView& view) : view(view) {
+    while (width < kThreads && (width * view.channels < kThreads ||
+                                width < std::min<int64_t>(view.inner, 32))) {
+      width *= 2;
+    }
+  }
+  int64_t rows() const { return (view.outer * view.inner + width - 1) / width; }
 
-  P3D_HOST_DEVICE void operator()(int64_t position) const {
-    const int64_t start = view.start(position);
-    const int64_t stop = start + view.channels * view.inner;
-    Dtype most = x[start];
-    for (int64_t i = start; i < stop; i += view.inner) {
-      if (most < x[i]) most = x[i];
+  // body(i) for every value that is the lane's.
+  template <typename Body>
+  P3D_HOST_DEVICE void ForEach(int64_t row, int64_t lane,
+                               const Body& body) const {
+    const int64_t first = Quotient(lane, width);
+    const int64_t position = row * width + lane - first * width;
+    if (position >= view.outer * view.inner) return;
+    const int64_t o = Quotient(position, view.inner);  // as view.start does
+    const int64_t start = position + o * (view.channels - 1) * view.inner;
+    P3D_UNROLL_1
+    for (int64_t c = first; c < view.channels; c += Quotient(kThreads, width)) {
+      body(start + c * view.inner);
     }
-    double sum = 0;
-    for (int64_t i = start; i < stop; i += view.inner) {
-      y[i] = std::exp(x[i] - most);
-      sum += y[i];
-    }
-    const Dtype divisor = static_cast<Dtype>(sum);
-    for (int64_t i = start; i < stop; i += view.inner) y[i] /= divisor;
+  }
+
+  AxisView view;
+  int width = 1;
+};
+
+template <typename Dtype>
+struct Most {
+  Dtype value;
+  P3D_HOST_DEVICE void operator+=(const Most& other) {
+    if (value < other.value) value = other.value;
   }
 };
 
 template <typename Dtype>
-struct SoftmaxBackwardKernel {
-  AxisView view;
+struct SoftmaxExp {
+  Positions at;
+  Dtype least;  // minus infinity
+  const Dtype* x;
+  Dtype* y;
+
+  P3D_HOST_DEVICE Most<Dtype> Sum(int64_t row, int64_t lane) const {
+    Most<Dtype> most = {least};
+    at.ForEach(row, lane, [&](int64_t i) { most += {x[i]}; });
+    return most;
+  }
+  P3D_HOST_DEVICE void Store(int64_t row, int64_t lane,
+                             const Most<Dtype>& most) const {
+    at.ForEach(row, lane,
+               [&](int64_t i) { y[i] = std::exp(x[i] - most.value); });
+  }
+};
+
+template <typename Dtype>
+struct SoftmaxShares {
+  Positions at;
+  Dtype* y;
+
+  P3D_HOST_DEVICE double Sum(int64_t row, int64_t lane) const {
+    double sum = 0;
+    at.ForEach(row, lane, [&](int64_t i) { sum += y[i]; });
+    return sum;
+  }
+  P3D_HOST_DEVICE void Store(int64_t row, int64_t lane, double sum) const {
+    const Dtype divisor = static_cast<Dtype>(sum);
+    at.ForEach(row, lane, [&](int64_t i) { y[i] /= divisor; });
+  }
+};
+
+template <typename Dtype>
+struct SoftmaxBackwardRows {
+  Positions at;
   const Dtype *y, *dy;
   Dtype* dx;
 
-  P3D_HOST_DEVICE void operator()(int64_t position) const {
-    const int64_t start = view.start(position);
-    const int64_t stop = start + view.channels * view.inner;
+  P3D_HOST_DEVICE double Sum(int64_t row, int64_t lane) const {
     double sum = 0;
-    for (int64_t i = start; i < stop; i += view.inner) {
-      sum += static_cast<double>(dy[i]) * y[i];
-    }
+    at.ForEach(row, lane,
+               [&](int64_t i) { sum += static_cast<double>(dy[i]) * y[i]; });
+    return sum;
+  }
+  P3D_HOST_DEVICE void Store(int64_t row, int64_t lane, double sum) const {
     const Dtype mean = static_cast<Dtype>(sum);
-    for (int64_t i = start; i < stop; i += view.inner)
-      dx[i] = y[i] * (dy[i] - mean);
+    at.ForEach(row, lane, [&](int64_t i) { dx[i] = y[i] * (dy[i] - mean); });
   }
 };
 
@@ -56,16 +108,20 @@ struct SoftmaxBackwardKernel {
 template <typename Dtype>
 void Softmax(CUstream_st* stream, const AxisView& view, const Dtype* x,
              Dtype* y) {
-  if (view.channels == 0) return;
-  ForEach(stream, "Softmax", view.outer * view.inner,
-          SoftmaxKernel<Dtype>{view, x, y});
+  const Positions at(view);
+  const Dtype least = -std::numeric_limits<Dtype>::infinity();
+  SpreadColumns(stream, "Softmax", at.rows(), at.width,
+                SoftmaxExp<Dtype>{at, least, x, y});
+  SpreadColumns(stream, "Softmax shares", at.rows(), at.width,
+                SoftmaxShares<Dtype>{at, y});
 }
 
 template <typename Dtype>
 void SoftmaxBackward(CUstream_st* stream, const AxisView& view, const Dtype* y,
                      const Dtype* dy, Dtype* dx) {
-  ForEach(stream, "SoftmaxBackward", view.outer * view.inner,
-          SoftmaxBackwardKernel<Dtype>{view, y, dy, dx});
+  const Positions at(view);
+  SpreadColumns(stream, "SoftmaxBackward", at.rows(), at.width,
+                SoftmaxBackwardRows<Dtype>{at, y, dy, dx});
 }
 
 #define P3D_INSTANTIATE(Dtype)                                                \

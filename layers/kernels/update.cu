@@ -5,8 +5,8 @@
 #include <cfloat>
 #include <cmath>
 
-#include "kernels/cuda_launch.hpp"
 #include "kernels/error.hpp"
+#include "kernels/runs_cuda.hpp"
 #include "kernels/update_rules.hpp"
 
 namespace p3d {
@@ -21,12 +21,24 @@ struct UpdateKernel {
   Dtype *w, *g, *a, *b;
   bool* finite;
 
-  P3D_HOST_DEVICE void operator()(int64_t i) const {
-    Dtype none = 0;
-    const Dtype gradient = regularize(g[i], w[i]);
-    g[i] = rule(gradient, &a[i], b ? &b[i] : &none) + shrink * w[i];
-    w[i] -= g[i];
-    if (!(std::fabs(w[i]) <= Largest(w[i]))) *finite = false;
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    runs.ForEach([&](int64_t i) {
+      auto weights = runs.Read(w + i), steps = runs.Read(g + i),
+           first = runs.Read(a + i), second = first;
+      if (b) second = runs.Read(b + i);
+      P3D_UNROLL
+      for (int k = 0; k < Runs::kWidth; ++k) {
+        const Dtype gradient = regularize(steps[k], weights[k]);
+        steps[k] = rule(gradient, &first[k], &second[k]) + shrink * weights[k];
+        weights[k] -= steps[k];
+        if (!(std::fabs(weights[k]) <= Largest(weights[k]))) *finite = false;
+      }
+      runs.Write(weights, w + i);
+      runs.Write(steps, g + i);
+      runs.Write(first, a + i);
+      if (b) runs.Write(second, b + i);
+    });
   }
   P3D_HOST_DEVICE static float Largest(float) { return FLT_MAX; }
   P3D_HOST_DEVICE static double Largest(double) { return DBL_MAX; }
@@ -35,10 +47,10 @@ struct UpdateKernel {
 template <typename Rule, typename Dtype>
 void Apply(CUstream_st* stream, const UpdateStep& step, int64_t count, Dtype* w,
            Dtype* g, Dtype* a, Dtype* b, bool* finite) {
-  ForEach(stream, "Update", count,
-          UpdateKernel<Rule, Dtype>{Rule(step), Regularization<Dtype>(step),
-                                    static_cast<Dtype>(step.shrink), w, g, a, b,
-                                    finite});
+  ForEachRun<Dtype>(stream, "Update", count, Aligned(w, g, a, b),
+                    UpdateKernel<Rule, Dtype>{
+                        Rule(step), Regularization<Dtype>(step),
+                        static_cast<Dtype>(step.shrink), w, g, a, b, finite});
 }
 
 // Row `part`: the sum of the squares of that part of x.

@@ -8,8 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import graph_scenarios
 import numpy as np
 import training_nets
+from graph_scenarios import ON_GPU
+from plan_nets import conv, data
 
 import p3d.caffe as caffe
 from p3d import _core
@@ -18,6 +21,13 @@ from p3d.caffe import loss_scale
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 from test_training_plan import CASES, make
 
+HEAD = data(2, 4, 2, 3, 5)
+# Those of test_graph.py behind a convolution, whose gradient goes through them.
+BEHIND = {
+    name: HEAD + conv("first", "data", 4) + text.removeprefix(HEAD).replace('"data"', '"first"')
+    for name, text in ON_GPU.items()
+    if name not in ("threshold", "batch_norm")  # no gradient, and one that is 0
+}
 # How far all gradients of a net together may be off, as a part of their length: the nets have BN
 # over few values, which makes more of an error.
 BOUNDS = {"tf32": 5e-3, "bf16": 0.1, "fp16": 0.02}
@@ -38,6 +48,15 @@ def gradients_of(text: str) -> list[dict[str, np.ndarray]]:
     return result
 
 
+def rounded() -> None:
+    """Layers that run on the GPU leave values of 8 binary digits."""
+    for name, text in ON_GPU.items():
+        net = graph_scenarios.made(text)
+        net.blobs["data"].data[...] = np.random.default_rng(1).normal(size=net.blobs["data"].shape)
+        net.forward()
+        assert not np.any(net.blobs["top"].data.view(np.uint32) & 0xFFFF), name
+
+
 def length(arrays: dict[str, np.ndarray]) -> float:
     return float(np.sqrt(sum(np.square(a, dtype=np.float64).sum() for a in arrays.values())))
 
@@ -45,7 +64,7 @@ def length(arrays: dict[str, np.ndarray]) -> float:
 def gradients() -> None:
     """Those of every net are near those of the processor."""
     exact = 0
-    for name, text in CASES.items():
+    for name, text in {**CASES, **BEHIND}.items():
         caffe.set_mode_cpu()
         want = gradients_of(text)[1]
         caffe.set_mode_gpu()

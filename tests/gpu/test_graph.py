@@ -18,7 +18,11 @@ def test_values_are_those_of_the_processor(scenario: str, run) -> None:
 
 
 NEAR = [("bf16", found.__name__) for found in graph_scenarios.LAUNCHES]
-NEAR += [(other, name) for other in ("tf32", "fp16") for name in ("changing_inputs", "small_nets")]
+NEAR += [
+    (other, name)
+    for other in ("tf32", "fp16")
+    for name in ("changing_inputs", "small_nets", "on_gpu")
+]
 
 
 @pytest.mark.parametrize(("precision", "scenario"), NEAR)

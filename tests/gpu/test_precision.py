@@ -21,6 +21,11 @@ def test_near_to_float32(scenario: str, precision: str, run) -> None:
     assert done.returncode == 0, f"{where}:\n{done.stdout}{done.stderr}"
 
 
+def test_values_have_16_bits(run) -> None:
+    done = run(FILE, "rounded", P3D_PRECISION="bf16")
+    assert done.returncode == 0, f"P3D_PRECISION=bf16 {FILE.name} rounded:\n{done.stderr}"
+
+
 @pytest.mark.parametrize("scenario", ["too_large_a_scale", "growing_scale"])
 def test_losses_are_scaled_in_fp16(scenario: str, run) -> None:
     done = run(FILE, scenario, P3D_PRECISION="fp16")

@@ -42,6 +42,13 @@ inline void Copy(void* to, const void* from, size_t bytes) {
 
 #endif
 
+// How many values behind an aligned address arrays begin that are made from now
+// on.
+inline int64_t& FirstValue() {
+  static int64_t value = 0;
+  return value;
+}
+
 // An array in the memory that kernels see, 0xff (NaN) where nothing was
 // written.
 template <typename T>
@@ -54,14 +61,16 @@ class Device {
     Copy(memory_, blank.data(), bytes());
   }
   explicit Device(const std::vector<T>& values)
-      : count_(values.size()), memory_(Allocate(bytes())) {
+      : count_(values.size()),
+        allocated_(Allocate(bytes() + FirstValue() * sizeof(T))),
+        memory_(static_cast<T*>(allocated_) + FirstValue()) {
     Copy(memory_, values.data(), bytes());
   }
-  ~Device() { Release(memory_); }
+  ~Device() { Release(allocated_); }
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
-  T* get() const { return static_cast<T*>(memory_); }
+  T* get() const { return memory_; }
   void Set(const std::vector<T>& values) const {
     Copy(memory_, values.data(), bytes());
   }
@@ -75,21 +84,28 @@ class Device {
  private:
   size_t bytes() const { return count_ * sizeof(T); }
   size_t count_;
-  void* memory_;
+  void* allocated_;
+  T* memory_;
 };
 
 // What these programs do with their arguments: runs the tests, one per type of
-// values, on the case that was given, or else on every case.
+// values, on the case that was given, or else on every case, with arrays that
+// begin at each of `starts`.
 template <size_t count>
 void RunCases(int argc, char** argv, const char* const (&cases)[count],
-              std::initializer_list<void (*)(const std::string&)> tests) {
+              std::initializer_list<void (*)(const std::string&)> tests,
+              std::initializer_list<int64_t> starts = {0}) {
   const bool given = argc > 1 && argv[1][0] != '-';
   const std::vector<std::string> texts =
       given ? std::vector<std::string>(1, argv[1])
             : std::vector<std::string>(cases, cases + count);
-  for (const std::string& text : texts) {
-    for (auto test : tests) test(text);
+  for (int64_t start : starts) {
+    FirstValue() = start;
+    for (const std::string& text : texts) {
+      for (auto test : tests) test(text);
+    }
   }
+  FirstValue() = 0;
 }
 
 }  // namespace testing

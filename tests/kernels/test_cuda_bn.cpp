@@ -282,7 +282,8 @@ void TestOptions() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  testing::RunCases(argc, argv, kCases, {TestType<float>, TestType<double>});
+  testing::RunCases(argc, argv, kCases, {TestType<float>, TestType<double>},
+                    {0, 1});
   TestOptions();
   return testing::Finish();
 }

@@ -6,8 +6,10 @@
 // Cases are written as in pool_cases.hpp.
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -206,10 +208,32 @@ void TestType(const std::string& text) {
   }
 }
 
+// The maximum of nothing is the least number, also where infinity is near: of
+// a window outside the input, and of one that holds nothing larger.
+template <typename Value>
+void TestMaxOfNothing(float least) {
+  const PoolShape shape = Parse("1 1 ceil 4,1,3,0 1,1,1,0 1,1,1,0");
+  const Device<Value> x(
+      std::vector<Value>(4, Value(-std::numeric_limits<float>::infinity()))),
+      y(2);
+  const Device<float> mask(2);
+  p3d::cuda::MaxPool(nullptr, shape, Order::kCaffe, x.get(), y.get(),
+                     mask.get());
+  for (float value : y.values()) {
+    Expect(value == least, "test_cuda_pool: the maximum of nothing is " +
+                               std::to_string(value));
+  }
+  Expect(mask.values() == std::vector<float>(2, -1.f),
+         "test_cuda_pool: the place of nothing");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   testing::RunCases(argc, argv, kCases, {TestType<float>, TestType<double>});
+  TestMaxOfNothing<float>(-FLT_MAX);
+  TestMaxOfNothing<p3d::Bf16>(-255 * std::ldexp(1.f, 120));
+  TestMaxOfNothing<p3d::Fp16>(-65504);
   PoolShape shape = Parse("1 1 ceil 2,1,1,0 2,1,1,0 2,1,1,0 2,1,1,0");
   testing::ExpectError(
       [&] {

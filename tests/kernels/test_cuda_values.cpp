@@ -37,9 +37,10 @@ using p3d::Order;
 using testing::Device;
 using testing::Expect;
 
-const char* const kCases[] = {"1 1 1",   "3 1 5",   "1 7 1",   "2 3 4",
-                              "5 17 9",  "1 5 70",  "2 300 9", "1 70 257",
-                              "1 1 900", "3 2 5000"};
+const char* const kCases[] = {"1 1 1",    "3 1 5",   "1 7 1",    "2 3 4",
+                              "5 17 9",   "1 5 70",  "2 300 9",  "2 16 24",
+                              "1 70 257", "1 1 900", "3 2 5000", "1 801 1",
+                              "1 3200 2"};
 
 template <typename Dtype>
 using Values = std::vector<Dtype>;
@@ -104,13 +105,14 @@ void TestAffine(const std::string& where, const Geometry& g, Order order) {
   const Device<Dtype> d_dscale(scale), d_dshift(shift);
   p3d::ScaleShiftGradients(shape, x.data(), dy.data(), dscale.data(),
                            dshift.data());
+  const Device<double> scratch(p3d::cuda::SumsScratchSize(shape));
   p3d::cuda::ScaleShiftGradients(nullptr, shape, d_x.get(), d_dy.get(),
-                                 d_dscale.get(), d_dshift.get());
+                                 scratch.get(), d_dscale.get(), d_dshift.get());
   ExpectNear(d_dscale.values(), dscale, where + "gradient of the scale");
   ExpectNear(d_dshift.values(), dshift, where + "gradient of the shift");
   const Device<Dtype> alone(shift);
   p3d::cuda::ScaleShiftGradients<Dtype>(nullptr, shape, nullptr, d_dy.get(),
-                                        nullptr, alone.get());
+                                        scratch.get(), nullptr, alone.get());
   Expect(alone.values() == d_dshift.values(), where + "shift without scale");
 }
 
@@ -257,7 +259,8 @@ void TestPrelu(const std::string& where, const Geometry& g, Order order) {
   p3d::Prelu(g, order, x.data(), slope.data(), y.data());
   p3d::cuda::Prelu(nullptr, g, order, d_x.get(), d_slope.get(), d_y.get());
   ExpectNear(d_y.values(), y, where + "Prelu");
-  const Device<double> scratch(p3d::cuda::PreluScratchSize(g, order));
+  const Device<double> scratch(
+      p3d::cuda::SumsScratchSize(p3d::Broadcast::Channels(g, order)));
   p3d::PreluBackward(g, order, x.data(), slope.data(), dy.data(), dslope.data(),
                      y.data());
   p3d::cuda::PreluBackward(nullptr, g, order, d_x.get(), d_slope.get(),
@@ -407,7 +410,8 @@ Geometry Parse(const std::string& text) {
 template <typename Dtype>
 void TestType(const std::string& text) {
   const Geometry g = Parse(text);
-  const std::string where = "test_cuda_values \"" + text + "\"" +
+  const std::string where = "test_cuda_values \"" + text + "\", from value " +
+                            std::to_string(testing::FirstValue()) + " on" +
                             (sizeof(Dtype) == 4 ? ", float: " : ", double: ");
   TestOrder<Dtype>(where, g);
   for (Order order : {Order::kCaffe, Order::kChannelsLast}) {
@@ -505,6 +509,39 @@ void TestMaxOfNaN() {
          "test_cuda_values: EltwiseMaxBackward of NaN");
 }
 
+// Gradients of nothing are none.
+void TestNoValues() {
+  for (const p3d::Broadcast& shape :
+       {p3d::Broadcast{0, 3, 1}, p3d::Broadcast{2, 3, 0},
+        p3d::Broadcast{2, 0, 4}}) {
+    const Values<float> before(shape.dim, 5.f);
+    const Device<float> dscale(before), dshift(before);
+    const Device<double> scratch(p3d::cuda::SumsScratchSize(shape));
+    p3d::cuda::ScaleShiftGradients<float>(nullptr, shape, nullptr, nullptr,
+                                          scratch.get(), dscale.get(),
+                                          dshift.get());
+    Expect(dscale.values() == before && dshift.values() == before,
+           "test_cuda_values: ScaleShiftGradients of nothing");
+  }
+}
+
+// A row with a NaN, or with nothing above minus infinity, is NaN; another with
+// an infinite place is not.
+void TestSoftmaxLimits() {
+  const float none = std::numeric_limits<float>::quiet_NaN(),
+              least = -std::numeric_limits<float>::infinity();
+  const Device<float> x(
+      Values<float>{none, 1, 2, 1, none, 2, least, least, least, 1, least, 1}),
+      y(12);
+  p3d::cuda::Softmax(nullptr, {4, 3, 1}, x.get(), y.get());
+  const Values<float> got = y.values();
+  for (int i = 0; i < 9; ++i) {
+    Expect(std::isnan(got[i]), "test_cuda_values: Softmax with NaN");
+  }
+  Expect(got[9] == 0.5f && got[10] == 0 && got[11] == 0.5f,
+         "test_cuda_values: Softmax of minus infinity");
+}
+
 // One weight that is not finite any more is enough.
 void TestNotFinite() {
   const float most = std::numeric_limits<float>::max();
@@ -524,9 +561,11 @@ void TestNotFinite() {
 
 int main(int argc, char** argv) {
   testing::RunCases(argc, argv, kCases,
-                    {TestType<float>, TestType<double>, TestFloat});
+                    {TestType<float>, TestType<double>, TestFloat}, {0, 1});
   TestMaxOfNaN();
   TestNotFinite();
+  TestNoValues();
+  TestSoftmaxLimits();
   TestSumOfSquaresLimits();
   testing::ExpectError(
       [] {

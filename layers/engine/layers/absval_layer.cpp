@@ -5,25 +5,29 @@ namespace p3d {
 
 // AbsVal: top = |bottom|; not in place, as in Caffe.
 template <typename Dtype>
-class AbsValLayer : public NeuronLayer<Dtype> {
+class AbsValLayer : public NeuronLayer<Dtype, AbsValLayer> {
  public:
-  using NeuronLayer<Dtype>::NeuronLayer;
-  using typename NeuronLayer<Dtype>::Blobs;
+  using NeuronLayer<Dtype, AbsValLayer>::NeuronLayer;
+  using typename NeuronLayer<Dtype, AbsValLayer>::Blobs;
 
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
   }
 
- protected:
-  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    RunOn<Dtype>(this->side(), Abs<Dtype>, &cuda::Kernels<Dtype>::Abs, x, count,
+  template <typename Value>
+  void Map(const Value* x, int64_t count, Value* y) const {
+    RunOn<Value>(this->side(), Abs<Dtype>, &cuda::Kernels<Value>::Abs, x, count,
                  y);
   }
-  void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
-                   Dtype* dx) const override {
-    RunOn<Dtype>(this->side(), AbsBackward<Dtype>,
-                 &cuda::Kernels<Dtype>::AbsBackward, x, dy, count, dx);
+  template <typename Value>
+  void MapBackward(const Value* x, const Value*, const Value* dy, int64_t count,
+                   Value* dx) const {
+    RunOn<Value>(this->side(), AbsBackward<Dtype>,
+                 &cuda::Kernels<Value>::AbsBackward, x, dy, count, dx);
   }
+
+ protected:
+  bool SlopeNeedsInput() const override { return true; }
 };
 
 P3D_REGISTER_LAYER(AbsVal, AbsValLayer);

@@ -100,7 +100,8 @@ class BatchNormLayer : public Layer<Dtype> {
     if (use_global_stats_) {
       GlobalMomentsGpu();
     } else {
-      if (this->needs_backward()) input_.template SaveAs<Value>(*bottom, *top);
+      if (this->needs_backward())
+        input_.template Save<Value>(*bottom, *top, Side::kGpu);
       gpu_.template BatchStatistics<Value>(*bottom);
       AddGpu(bottom->geometry());
       gpu_.Finish(eps_);

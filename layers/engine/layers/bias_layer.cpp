@@ -42,33 +42,42 @@ class BiasLayer : public Layer<Dtype> {
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Side side = this->side();
     const Blob<Dtype>& bias = Bias(bottom);
-    const Placement at = Place(*bottom[0], axis_, bias, side);
-    const Dtype* coefficients = bias.data(Order::kCaffe, side);
-    const Dtype* x = bottom[0]->data(at.order, side);
-    RunOn<Dtype>(side, ScaleShift<Dtype>, &cuda::Kernels<Dtype>::ScaleShift,
-                 at.broadcast, nullptr, nullptr, coefficients, x,
-                 top[0]->write_data(at.order, side));
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Placement at = Place(*bottom[0], axis_, bias,
+                                 OrderOf<Value>(bottom[0]->order(side)));
+      const Dtype* coefficients = bias.data(Order::kCaffe, side);
+      const Value* x = bottom[0]->template data_of<Value>(at.order, side);
+      RunOn<Value>(side, ScaleShift<Dtype>, &cuda::Kernels<Value>::ScaleShift,
+                   at.broadcast, nullptr, nullptr, coefficients, x,
+                   top[0]->template write_data_of<Value>(at.order, side));
+    });
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
-    const bool wanted = learned_ ? this->learns(0) : propagate_down[1];
     const Side side = this->side();
-    const Blob<Dtype>& bias = Bias(bottom);
-    const Placement at = Place(*top[0], axis_, bias, side);
-    const Dtype* dy = top[0]->diff(at.order, side);
-    if (wanted) {
-      Dtype* gradient = learned_
-                            ? this->blobs_[0]->mutable_diff(Order::kCaffe, side)
-                            : ZeroDiff(bottom[1], side);
-      RunOn<Dtype>(side, ScaleShiftGradients<Dtype>,
-                   &cuda::Kernels<Dtype>::ScaleShiftGradients, at.broadcast,
-                   nullptr, dy, nullptr, gradient);
+    Dtype* gradient = nullptr;
+    if (learned_ && this->learns(0)) {
+      gradient = this->blobs_[0]->mutable_diff(Order::kCaffe, side);
     }
-    if (!propagate_down[0] || bottom[0] == top[0]) return;
-    RunOn<Dtype>(side, ScaleShift<Dtype>, &cuda::Kernels<Dtype>::ScaleShift,
-                 at.broadcast, nullptr, nullptr, nullptr, dy,
-                 bottom[0]->write_diff(at.order, side));
+    if (!learned_ && propagate_down[1]) gradient = ZeroDiff(bottom[1], side);
+    const bool copied = propagate_down[0] && bottom[0] != top[0];
+    if (!gradient && !copied) return;
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Placement at = Place(*top[0], axis_, Bias(bottom),
+                                 OrderOf<Value>(top[0]->order(side)));
+      const Value* dy = top[0]->template diff_of<Value>(at.order, side);
+      if (gradient) {
+        AddScaleShiftGradients<Value, Dtype>(side, at.broadcast, nullptr, dy,
+                                             nullptr, gradient);
+      }
+      if (!copied) return;
+      RunOn<Value>(side, ScaleShift<Dtype>, &cuda::Kernels<Value>::ScaleShift,
+                   at.broadcast, nullptr, nullptr, nullptr, dy,
+                   bottom[0]->template write_diff_of<Value>(at.order, side));
+    });
   }
 
   void Affine(Dtype* scale, Dtype* shift) const override {

@@ -124,7 +124,7 @@ class BNLayer : public Layer<Dtype> {
   template <typename Value>
   void ForwardGpu(Blob<Dtype>* bottom, Blob<Dtype>* top) {
     if (!frozen_ && this->needs_backward()) {
-      input_.template SaveAs<Value>(*bottom, *top);
+      input_.template Save<Value>(*bottom, *top, side_);
     }
     joint_ = sync_ && learning() && Gpu().RanksJoined() > 1;
     if (!learning()) {

@@ -5,20 +5,23 @@ namespace p3d {
 
 // BNLL, binomial normal log likelihood: top = log(1 + exp(bottom)).
 template <typename Dtype>
-class BNLLLayer : public NeuronLayer<Dtype> {
+class BNLLLayer : public NeuronLayer<Dtype, BNLLLayer> {
  public:
-  using NeuronLayer<Dtype>::NeuronLayer;
+  using NeuronLayer<Dtype, BNLLLayer>::NeuronLayer;
 
- protected:
-  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    RunOn<Dtype>(this->side(), Bnll<Dtype>, &cuda::Kernels<Dtype>::Bnll, x,
+  template <typename Value>
+  void Map(const Value* x, int64_t count, Value* y) const {
+    RunOn<Value>(this->side(), Bnll<Dtype>, &cuda::Kernels<Value>::Bnll, x,
                  count, y);
   }
-  void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
-                   Dtype* dx) const override {
-    RunOn<Dtype>(this->side(), BnllBackward<Dtype>,
-                 &cuda::Kernels<Dtype>::BnllBackward, x, dy, count, dx);
+  template <typename Value>
+  void MapBackward(const Value* x, const Value*, const Value* dy, int64_t count,
+                   Value* dx) const {
+    RunOn<Value>(this->side(), BnllBackward<Dtype>,
+                 &cuda::Kernels<Value>::BnllBackward, x, dy, count, dx);
   }
+
+ protected:
   bool SlopeNeedsInput() const override { return true; }
 };
 

@@ -42,13 +42,12 @@ bool IsPerChannel(const Blob<Dtype>& bottom, int64_t axis,
 
 template <typename Dtype>
 Placement Place(const Blob<Dtype>& bottom, int64_t axis,
-                const Blob<Dtype>& coefficients, Side side) {
+                const Blob<Dtype>& coefficients, Order held) {
   if (coefficients.num_axes() == 0) {
-    return {{1, 1, bottom.count()}, bottom.order(side)};
+    return {{1, 1, bottom.count()}, held};
   }
   if (IsPerChannel(bottom, axis, coefficients)) {
-    const Order order = bottom.order(side);
-    return {Broadcast::Channels(bottom.geometry(), order), order};
+    return {Broadcast::Channels(bottom.geometry(), held), held};
   }
   const int begin = bottom.CanonicalAxis(axis);
   return {{bottom.count(0, begin), coefficients.count(),
@@ -68,7 +67,7 @@ Dtype* ZeroDiff(Blob<Dtype>* blob, Side side) {
                                   const Blob<Dtype>&);                         \
   template bool IsPerChannel(const Blob<Dtype>&, int64_t, const Blob<Dtype>&); \
   template Placement Place(const Blob<Dtype>&, int64_t, const Blob<Dtype>&,    \
-                           Side);                                              \
+                           Order);                                             \
   template Dtype* ZeroDiff(Blob<Dtype>*, Side)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);

@@ -27,15 +27,14 @@ bool IsPerChannel(const Blob<Dtype>& bottom, int64_t axis,
                   const Blob<Dtype>& coefficients);
 
 // How the bottom's values and the coefficients belong together, and the order
-// of the values for which that is so: the one in which they lie on `side`, if
-// possible.
+// of the values for which that is so: `held`, in which they lie, if possible.
 struct Placement {
   Broadcast broadcast;
   Order order = Order::kCaffe;
 };
 template <typename Dtype>
 Placement Place(const Blob<Dtype>& bottom, int64_t axis,
-                const Blob<Dtype>& coefficients, Side side = Side::kHost);
+                const Blob<Dtype>& coefficients, Order held);
 
 // A bottom's diff, set to 0 for gradients to be added.
 template <typename Dtype>

@@ -5,10 +5,10 @@ namespace p3d {
 
 // Clip: top = the value of [min, max] nearest to the bottom.
 template <typename Dtype>
-class ClipLayer : public NeuronLayer<Dtype> {
+class ClipLayer : public NeuronLayer<Dtype, ClipLayer> {
  public:
-  using NeuronLayer<Dtype>::NeuronLayer;
-  using typename NeuronLayer<Dtype>::Blobs;
+  using NeuronLayer<Dtype, ClipLayer>::NeuronLayer;
+  using typename NeuronLayer<Dtype, ClipLayer>::Blobs;
 
   void LayerSetUp(const Blobs&, const Blobs&) override {
     const Fields& param = this->Param("clip_param");
@@ -18,17 +18,20 @@ class ClipLayer : public NeuronLayer<Dtype> {
     max_ = this->Number("clip_param", "max");
   }
 
- protected:
-  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    RunOn<Dtype>(this->side(), Clip<Dtype>, &cuda::Kernels<Dtype>::Clip, x,
+  template <typename Value>
+  void Map(const Value* x, int64_t count, Value* y) const {
+    RunOn<Value>(this->side(), Clip<Dtype>, &cuda::Kernels<Value>::Clip, x,
                  count, min_, max_, y);
   }
-  void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
-                   Dtype* dx) const override {
-    RunOn<Dtype>(this->side(), ClipBackward<Dtype>,
-                 &cuda::Kernels<Dtype>::ClipBackward, x, dy, count, min_, max_,
+  template <typename Value>
+  void MapBackward(const Value* x, const Value*, const Value* dy, int64_t count,
+                   Value* dx) const {
+    RunOn<Value>(this->side(), ClipBackward<Dtype>,
+                 &cuda::Kernels<Value>::ClipBackward, x, dy, count, min_, max_,
                  dx);
   }
+
+ protected:
   bool SlopeNeedsInput() const override { return true; }
 
  private:

@@ -46,35 +46,45 @@ class ConcatLayer : public Layer<Dtype> {
   void Forward(const Blobs& bottom, const Blobs& top) override {
     if (bottom.size() == 1) return;
     const Side side = this->side();
-    const Order order = axis_ == 1 ? bottom[0]->order(side) : Order::kCaffe;
-    const Layout layout = LayoutOf(*top[0], order);
-    Dtype* to = top[0]->write_data(order, side);
-    for (Blob<Dtype>* blob : bottom) {
-      const int64_t width = blob->shape(axis_) * layout.inner;
-      RunOn<Dtype>(side, CopyRows<Dtype>, &cuda::Kernels<Dtype>::CopyRows,
-                   layout.rows, width,
-                   Rows<const Dtype>{blob->data(order, side), width},
-                   Rows<Dtype>{to, layout.stride});
-      to += width;
-    }
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Order order =
+          axis_ == 1 ? OrderOf<Value>(bottom[0]->order(side)) : Order::kCaffe;
+      const Layout layout = LayoutOf(*top[0], order);
+      Value* to = top[0]->template write_data_of<Value>(order, side);
+      for (Blob<Dtype>* blob : bottom) {
+        const int64_t width = blob->shape(axis_) * layout.inner;
+        const Value* from = blob->template data_of<Value>(order, side);
+        RunOn<Value>(side, CopyRows<Dtype>, &cuda::Kernels<Value>::CopyRows,
+                     layout.rows, width, Rows<const Value>{from, width},
+                     Rows<Value>{to, layout.stride});
+        to += width;
+      }
+    });
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (bottom.size() == 1) return;
     const Side side = this->side();
-    const Order order = axis_ == 1 ? top[0]->diff_order(side) : Order::kCaffe;
-    const Layout layout = LayoutOf(*top[0], order);
-    const Dtype* from = top[0]->diff(order, side);
-    for (size_t i = 0; i < bottom.size(); ++i) {
-      const int64_t width = bottom[i]->shape(axis_) * layout.inner;
-      if (propagate_down[i]) {
-        RunOn<Dtype>(side, CopyRows<Dtype>, &cuda::Kernels<Dtype>::CopyRows,
-                     layout.rows, width, Rows<const Dtype>{from, layout.stride},
-                     Rows<Dtype>{bottom[i]->write_diff(order, side), width});
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Order order =
+          axis_ == 1 ? OrderOf<Value>(top[0]->diff_order(side)) : Order::kCaffe;
+      const Layout layout = LayoutOf(*top[0], order);
+      const Value* from = top[0]->template diff_of<Value>(order, side);
+      for (size_t i = 0; i < bottom.size(); ++i) {
+        const int64_t width = bottom[i]->shape(axis_) * layout.inner;
+        if (propagate_down[i]) {
+          Value* to = bottom[i]->template write_diff_of<Value>(order, side);
+          RunOn<Value>(side, CopyRows<Dtype>, &cuda::Kernels<Value>::CopyRows,
+                       layout.rows, width,
+                       Rows<const Value>{from, layout.stride},
+                       Rows<Value>{to, width});
+        }
+        from += width;
       }
-      from += width;
-    }
+    });
   }
 
  private:

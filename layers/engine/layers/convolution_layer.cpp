@@ -228,9 +228,8 @@ void ConvolutionLayer<Dtype>::AddBiasGradient(Storage<Dtype>& dy,
     using Value = decltype(kind);
     const Value* from =
         dy.template data_of<Value>(Order::kChannelsLast, out, side);
-    RunOn<Value>(side, ScaleShiftGradients<Dtype>,
-                 &cuda::Kernels<Value>::ScaleShiftGradients, channels, nullptr,
-                 from, nullptr, db);
+    AddScaleShiftGradients<Value, Dtype>(side, channels, nullptr, from, nullptr,
+                                         db);
   });
 }
 

@@ -5,26 +5,29 @@ namespace p3d {
 
 // ELU: top = bottom where it is positive, else alpha * (exp(bottom) - 1).
 template <typename Dtype>
-class ELULayer : public NeuronLayer<Dtype> {
+class ELULayer : public NeuronLayer<Dtype, ELULayer> {
  public:
-  using NeuronLayer<Dtype>::NeuronLayer;
-  using typename NeuronLayer<Dtype>::Blobs;
+  using NeuronLayer<Dtype, ELULayer>::NeuronLayer;
+  using typename NeuronLayer<Dtype, ELULayer>::Blobs;
 
   void LayerSetUp(const Blobs&, const Blobs&) override {
     alpha_ = this->Number("elu_param", "alpha");
   }
 
- protected:
-  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    RunOn<Dtype>(this->side(), Elu<Dtype>, &cuda::Kernels<Dtype>::Elu, x, count,
+  template <typename Value>
+  void Map(const Value* x, int64_t count, Value* y) const {
+    RunOn<Value>(this->side(), Elu<Dtype>, &cuda::Kernels<Value>::Elu, x, count,
                  alpha_, y);
   }
-  void MapBackward(const Dtype* x, const Dtype* y, const Dtype* dy,
-                   int64_t count, Dtype* dx) const override {
-    RunOn<Dtype>(this->side(), EluBackward<Dtype>,
-                 &cuda::Kernels<Dtype>::EluBackward, x, y, dy, count, alpha_,
+  template <typename Value>
+  void MapBackward(const Value* x, const Value* y, const Value* dy,
+                   int64_t count, Value* dx) const {
+    RunOn<Value>(this->side(), EluBackward<Dtype>,
+                 &cuda::Kernels<Value>::EluBackward, x, y, dy, count, alpha_,
                  dx);
   }
+
+ protected:
   bool SlopeNeedsInput() const override { return alpha_ < 0; }
 
  private:

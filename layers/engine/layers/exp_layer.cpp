@@ -7,10 +7,10 @@ namespace p3d {
 
 // Exp: top = base ^ (shift + scale * bottom); base -1, the default, is e.
 template <typename Dtype>
-class ExpLayer : public NeuronLayer<Dtype> {
+class ExpLayer : public NeuronLayer<Dtype, ExpLayer> {
  public:
-  using NeuronLayer<Dtype>::NeuronLayer;
-  using typename NeuronLayer<Dtype>::Blobs;
+  using NeuronLayer<Dtype, ExpLayer>::NeuronLayer;
+  using typename NeuronLayer<Dtype, ExpLayer>::Blobs;
 
   void LayerSetUp(const Blobs&, const Blobs&) override {
     const Dtype base = this->Number("exp_param", "base");
@@ -22,15 +22,16 @@ class ExpLayer : public NeuronLayer<Dtype> {
     factor_ = base == -1 ? std::exp(shift) : std::pow(base, shift);
   }
 
- protected:
-  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    RunOn<Dtype>(this->side(), Exp<Dtype>, &cuda::Kernels<Dtype>::Exp, x, count,
+  template <typename Value>
+  void Map(const Value* x, int64_t count, Value* y) const {
+    RunOn<Value>(this->side(), Exp<Dtype>, &cuda::Kernels<Value>::Exp, x, count,
                  scale_, factor_, y);
   }
-  void MapBackward(const Dtype*, const Dtype* y, const Dtype* dy, int64_t count,
-                   Dtype* dx) const override {
-    RunOn<Dtype>(this->side(), ExpBackward<Dtype>,
-                 &cuda::Kernels<Dtype>::ExpBackward, y, dy, count, scale_, dx);
+  template <typename Value>
+  void MapBackward(const Value*, const Value* y, const Value* dy, int64_t count,
+                   Value* dx) const {
+    RunOn<Value>(this->side(), ExpBackward<Dtype>,
+                 &cuda::Kernels<Value>::ExpBackward, y, dy, count, scale_, dx);
   }
 
  private:

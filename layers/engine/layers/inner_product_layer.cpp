@@ -144,9 +144,8 @@ class InnerProductLayer : public Layer<Dtype> {
     WithValues<Dtype>(side, [&](auto kind) {
       using Value = decltype(kind);
       const Value* dy = top.template diff_of<Value>(Order::kCaffe, side);
-      RunOn<Value>(side, ScaleShiftGradients<Dtype>,
-                   &cuda::Kernels<Value>::ScaleShiftGradients, outputs, nullptr,
-                   dy, nullptr, db);
+      AddScaleShiftGradients<Value, Dtype>(side, outputs, nullptr, dy, nullptr,
+                                           db);
     });
   }
 

@@ -8,10 +8,10 @@ namespace p3d {
 // Log: top = log(shift + scale * bottom) to the base `base`; -1, the default,
 // is e.
 template <typename Dtype>
-class LogLayer : public NeuronLayer<Dtype> {
+class LogLayer : public NeuronLayer<Dtype, LogLayer> {
  public:
-  using NeuronLayer<Dtype>::NeuronLayer;
-  using typename NeuronLayer<Dtype>::Blobs;
+  using NeuronLayer<Dtype, LogLayer>::NeuronLayer;
+  using typename NeuronLayer<Dtype, LogLayer>::Blobs;
 
   void LayerSetUp(const Blobs&, const Blobs&) override {
     const Dtype base = this->Number("log_param", "base");
@@ -22,17 +22,20 @@ class LogLayer : public NeuronLayer<Dtype> {
     shift_ = this->Number("log_param", "shift");
   }
 
- protected:
-  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    RunOn<Dtype>(this->side(), Log<Dtype>, &cuda::Kernels<Dtype>::Log, x, count,
+  template <typename Value>
+  void Map(const Value* x, int64_t count, Value* y) const {
+    RunOn<Value>(this->side(), Log<Dtype>, &cuda::Kernels<Value>::Log, x, count,
                  scale_, shift_, factor_, y);
   }
-  void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
-                   Dtype* dx) const override {
-    RunOn<Dtype>(this->side(), LogBackward<Dtype>,
-                 &cuda::Kernels<Dtype>::LogBackward, x, dy, count, scale_,
+  template <typename Value>
+  void MapBackward(const Value* x, const Value*, const Value* dy, int64_t count,
+                   Value* dx) const {
+    RunOn<Value>(this->side(), LogBackward<Dtype>,
+                 &cuda::Kernels<Value>::LogBackward, x, dy, count, scale_,
                  shift_, factor_, dx);
   }
+
+ protected:
   bool SlopeNeedsInput() const override { return true; }
 
  private:

@@ -5,10 +5,10 @@ namespace p3d {
 
 // Power: top = (shift + scale * bottom) ^ power.
 template <typename Dtype>
-class PowerLayer : public NeuronLayer<Dtype> {
+class PowerLayer : public NeuronLayer<Dtype, PowerLayer> {
  public:
-  using NeuronLayer<Dtype>::NeuronLayer;
-  using typename NeuronLayer<Dtype>::Blobs;
+  using NeuronLayer<Dtype, PowerLayer>::NeuronLayer;
+  using typename NeuronLayer<Dtype, PowerLayer>::Blobs;
 
   void LayerSetUp(const Blobs&, const Blobs&) override {
     power_ = this->Number("power_param", "power");
@@ -16,17 +16,20 @@ class PowerLayer : public NeuronLayer<Dtype> {
     shift_ = this->Number("power_param", "shift");
   }
 
- protected:
-  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    RunOn<Dtype>(this->side(), Power<Dtype>, &cuda::Kernels<Dtype>::Power, x,
+  template <typename Value>
+  void Map(const Value* x, int64_t count, Value* y) const {
+    RunOn<Value>(this->side(), Power<Dtype>, &cuda::Kernels<Value>::Power, x,
                  count, power_, scale_, shift_, y);
   }
-  void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
-                   Dtype* dx) const override {
-    RunOn<Dtype>(this->side(), PowerBackward<Dtype>,
-                 &cuda::Kernels<Dtype>::PowerBackward, x, dy, count, power_,
+  template <typename Value>
+  void MapBackward(const Value* x, const Value*, const Value* dy, int64_t count,
+                   Value* dx) const {
+    RunOn<Value>(this->side(), PowerBackward<Dtype>,
+                 &cuda::Kernels<Value>::PowerBackward, x, dy, count, power_,
                  scale_, shift_, dx);
   }
+
+ protected:
   bool SlopeNeedsInput() const override { return power_ != 1; }
 
  private:

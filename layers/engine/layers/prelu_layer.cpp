@@ -43,40 +43,32 @@ class PReLULayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Side side = this->side();
-    if (this->needs_backward()) input_.Save(*bottom[0], *top[0], side);
-    const Values values = Look(*bottom[0], bottom[0]->order(side));
-    const Dtype* x = bottom[0]->data(values.held, side);
-    Dtype* y = top[0]->write_data(values.held, side);
-    // To Prelu there, one channel is one thread's work.
-    if (shared_ && side == Side::kHost) {
-      return Relu(x, bottom[0]->count(), slope(side)[0], y);
-    }
-    RunOn<Dtype>(side, Prelu<Dtype>, &cuda::Kernels<Dtype>::Prelu,
-                 values.geometry, values.order, x, slope(side), y);
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      using Kernels = cuda::Kernels<Value>;
+      if (this->needs_backward()) {
+        input_.template Save<Value>(*bottom[0], *top[0], side);
+      }
+      const Values values =
+          Look(*bottom[0], OrderOf<Value>(bottom[0]->order(side)));
+      const Value* x = bottom[0]->template data_of<Value>(values.held, side);
+      Value* y = top[0]->template write_data_of<Value>(values.held, side);
+      // To Prelu there, one channel is one thread's work.
+      if (shared_ && side == Side::kHost) {
+        return RunOn<Value>(side, Relu<Dtype>, &Kernels::Relu, x,
+                            bottom[0]->count(), slope(side)[0], y);
+      }
+      RunOn<Value>(side, Prelu<Dtype>, &Kernels::Prelu, values.geometry,
+                   values.order, x, slope(side), y);
+    });
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
-    const Side side = this->side();
-    const Blob<Dtype>& input = input_.of(*bottom[0]);
-    const Values values = Look(input, input.order(side));
-    const Dtype* x = input.data(values.held, side);
-    const Dtype* dy = top[0]->diff(values.held, side);
-    Dtype* dslope = nullptr;
-    if (this->learns(0)) {
-      dslope = this->blobs_[0]->mutable_diff(Order::kCaffe, side);
-    }
-    Dtype* dx = nullptr;
-    if (propagate_down[0]) dx = bottom[0]->write_diff(values.held, side);
-    if (side == Side::kHost) {
-      return PreluBackward(values.geometry, values.order, x, slope(side), dy,
-                           dslope, dx);
-    }
-    const GpuScratch<double> scratch(
-        Gpu().PreluScratchSize(values.geometry, values.order));
-    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-    gpu.PreluBackward(gpu.stream, values.geometry, values.order, x, slope(side),
-                      dy, scratch.data(), dslope, dx);
+    Blob<Dtype>* below = propagate_down[0] ? bottom[0] : nullptr;
+    WithValues<Dtype>(this->side(), [&](auto kind) {
+      BackwardAs<decltype(kind)>(*top[0], input_.of(*bottom[0]), below);
+    });
   }
 
  private:
@@ -90,6 +82,30 @@ class PReLULayer : public Layer<Dtype> {
   Values Look(const Blob<Dtype>& blob, Order held) const {
     if (shared_) return {held, {1, 1, blob.count()}, Order::kCaffe};
     return {held, blob.geometry(), held};
+  }
+  template <typename Value>
+  void BackwardAs(const Blob<Dtype>& top, const Blob<Dtype>& input,
+                  Blob<Dtype>* below) {
+    const Side side = this->side();
+    const Values values = Look(input, OrderOf<Value>(input.order(side)));
+    const Value* x = input.template data_of<Value>(values.held, side);
+    const Value* dy = top.template diff_of<Value>(values.held, side);
+    Dtype* dslope = nullptr;
+    if (this->learns(0)) {
+      dslope = this->blobs_[0]->mutable_diff(Order::kCaffe, side);
+    }
+    Value* dx = nullptr;
+    if (below) dx = below->template write_diff_of<Value>(values.held, side);
+    if (side == Side::kHost) {
+      return detail::HostCall<kNarrow<Value>>::Run(
+          PreluBackward<Dtype>, values.geometry, values.order, x, slope(side),
+          dy, dslope, dx);
+    }
+    const GpuScratch<double> scratch(Gpu().SumsScratchSize(
+        Broadcast::Channels(values.geometry, values.order)));
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    gpu.PreluBackward(gpu.stream, values.geometry, values.order, x, slope(side),
+                      dy, scratch.data(), dslope, dx);
   }
   const Dtype* slope(Side side) const {
     return this->blobs_[0]->data(Order::kCaffe, side);

@@ -10,26 +10,16 @@ namespace p3d {
 template <typename Dtype>
 class SavedInput {
  public:
-  // In Forward, before the top is written: copies only where top is bottom.
+  // In Forward, before the top is written, for a layer that takes Values:
+  // copies only where top is bottom.
+  template <typename Value = Dtype>
   void Save(const Blob<Dtype>& bottom, const Blob<Dtype>& top,
             Side side = Side::kHost) {
     saved_ = &bottom == &top;
     if (!saved_) return;
     copy_.ReshapeLike(bottom);
-    copy_.CopyFrom(bottom, bottom.order(side), side);
-  }
-  // The same for a layer that takes Values, on the GPU.
-  template <typename Value>
-  void SaveAs(const Blob<Dtype>& bottom, const Blob<Dtype>& top) {
-    if (!kNarrow<Value>) return Save(bottom, top, Side::kGpu);
-    saved_ = &bottom == &top;
-    if (!saved_) return;
-    copy_.ReshapeLike(bottom);
-    const Order order = Order::kChannelsLast;
-    const Value* from = bottom.template data_of<Value>(order, Side::kGpu);
-    Gpu().CopyOnDevice(copy_.template write_data_of<Value>(order, Side::kGpu),
-                       from,
-                       static_cast<size_t>(bottom.count()) * sizeof(Value));
+    copy_.template CopyFrom<Value>(bottom, OrderOf<Value>(bottom.order(side)),
+                                   side);
   }
 
   // The bottom, or the copy.

@@ -59,22 +59,24 @@ class ScaleLayer : public Layer<Dtype> {
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Blob<Dtype>& scale = Scale(bottom);
     const Side side = this->side();
-    if (this->needs_backward()) input_.Save(*bottom[0], *top[0], side);
-    const Placement at = Place(*bottom[0], axis_, scale, side);
-    const Dtype* coefficients = scale.data(Order::kCaffe, side);
-    const Dtype* x = bottom[0]->data(at.order, side);
-    RunOn<Dtype>(side, ScaleShift<Dtype>, &cuda::Kernels<Dtype>::ScaleShift,
-                 at.broadcast, nullptr, coefficients, bias_or_null(side), x,
-                 top[0]->write_data(at.order, side));
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      if (this->needs_backward()) {
+        input_.template Save<Value>(*bottom[0], *top[0], side);
+      }
+      const Placement at = Place(*bottom[0], axis_, scale,
+                                 OrderOf<Value>(bottom[0]->order(side)));
+      const Dtype* coefficients = scale.data(Order::kCaffe, side);
+      const Value* x = bottom[0]->template data_of<Value>(at.order, side);
+      RunOn<Value>(side, ScaleShift<Dtype>, &cuda::Kernels<Value>::ScaleShift,
+                   at.broadcast, nullptr, coefficients, bias_or_null(side), x,
+                   top[0]->template write_data_of<Value>(at.order, side));
+    });
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
-    const Blob<Dtype>& scale = Scale(bottom);
-    const Blob<Dtype>& input = input_.of(*bottom[0]);
     const Side side = this->side();
-    const Placement at = Place(input, axis_, scale, side);
-    const Dtype* dy = top[0]->diff(at.order, side);
     Dtype* dscale = nullptr;
     if (learned_ && this->learns(0)) {
       dscale = this->blobs_[0]->mutable_diff(Order::kCaffe, side);
@@ -83,15 +85,11 @@ class ScaleLayer : public Layer<Dtype> {
     const bool bias = has_bias_ && this->learns(this->blobs_.size() - 1);
     Dtype* dshift = nullptr;
     if (bias) dshift = this->blobs_.back()->mutable_diff(Order::kCaffe, side);
-    if (dscale || dshift) {
-      RunOn<Dtype>(side, ScaleShiftGradients<Dtype>,
-                   &cuda::Kernels<Dtype>::ScaleShiftGradients, at.broadcast,
-                   input.data(at.order, side), dy, dscale, dshift);
-    }
-    if (!propagate_down[0]) return;
-    RunOn<Dtype>(side, ScaleShift<Dtype>, &cuda::Kernels<Dtype>::ScaleShift,
-                 at.broadcast, nullptr, scale.data(Order::kCaffe, side),
-                 nullptr, dy, bottom[0]->write_diff(at.order, side));
+    Blob<Dtype>* below = propagate_down[0] ? bottom[0] : nullptr;
+    WithValues<Dtype>(side, [&](auto kind) {
+      BackwardAs<decltype(kind)>(*top[0], Scale(bottom), input_.of(*bottom[0]),
+                                 dscale, dshift, below);
+    });
   }
 
   void Affine(Dtype* scale, Dtype* shift) const override {
@@ -103,6 +101,25 @@ class ScaleLayer : public Layer<Dtype> {
   }
 
  private:
+  template <typename Value>
+  void BackwardAs(const Blob<Dtype>& top, const Blob<Dtype>& scale,
+                  const Blob<Dtype>& input, Dtype* dscale, Dtype* dshift,
+                  Blob<Dtype>* below) {
+    const Side side = this->side();
+    const Placement at =
+        Place(input, axis_, scale, OrderOf<Value>(input.order(side)));
+    const Value* dy = top.template diff_of<Value>(at.order, side);
+    if (dscale || dshift) {
+      AddScaleShiftGradients<Value>(
+          side, at.broadcast, input.template data_of<Value>(at.order, side), dy,
+          dscale, dshift);
+    }
+    if (!below) return;
+    RunOn<Value>(side, ScaleShift<Dtype>, &cuda::Kernels<Value>::ScaleShift,
+                 at.broadcast, nullptr, scale.data(Order::kCaffe, side),
+                 nullptr, dy,
+                 below->template write_diff_of<Value>(at.order, side));
+  }
   const Blob<Dtype>& Scale(const Blobs& bottom) const {
     return learned_ ? *this->blobs_[0] : *bottom[1];
   }

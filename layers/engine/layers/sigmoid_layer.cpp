@@ -5,19 +5,20 @@ namespace p3d {
 
 // Sigmoid: top = 1 / (1 + exp(-bottom)).
 template <typename Dtype>
-class SigmoidLayer : public NeuronLayer<Dtype> {
+class SigmoidLayer : public NeuronLayer<Dtype, SigmoidLayer> {
  public:
-  using NeuronLayer<Dtype>::NeuronLayer;
+  using NeuronLayer<Dtype, SigmoidLayer>::NeuronLayer;
 
- protected:
-  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    RunOn<Dtype>(this->side(), Sigmoid<Dtype>, &cuda::Kernels<Dtype>::Sigmoid,
+  template <typename Value>
+  void Map(const Value* x, int64_t count, Value* y) const {
+    RunOn<Value>(this->side(), Sigmoid<Dtype>, &cuda::Kernels<Value>::Sigmoid,
                  x, count, y);
   }
-  void MapBackward(const Dtype*, const Dtype* y, const Dtype* dy, int64_t count,
-                   Dtype* dx) const override {
-    RunOn<Dtype>(this->side(), SigmoidBackward<Dtype>,
-                 &cuda::Kernels<Dtype>::SigmoidBackward, y, dy, count, dx);
+  template <typename Value>
+  void MapBackward(const Value*, const Value* y, const Value* dy, int64_t count,
+                   Value* dx) const {
+    RunOn<Value>(this->side(), SigmoidBackward<Dtype>,
+                 &cuda::Kernels<Value>::SigmoidBackward, y, dy, count, dx);
   }
 };
 

@@ -37,33 +37,42 @@ class SliceLayer : public Layer<Dtype> {
   void Forward(const Blobs& bottom, const Blobs& top) override {
     if (top.size() == 1) return;
     const Side side = this->side();
-    const Order order = axis_ == 1 ? bottom[0]->order(side) : Order::kCaffe;
-    const Layout layout = LayoutOf(*bottom[0], order);
-    const Dtype* from = bottom[0]->data(order, side);
-    for (Blob<Dtype>* blob : top) {
-      const int64_t width = blob->shape(axis_) * layout.inner;
-      RunOn<Dtype>(side, CopyRows<Dtype>, &cuda::Kernels<Dtype>::CopyRows,
-                   layout.rows, width, Rows<const Dtype>{from, layout.stride},
-                   Rows<Dtype>{blob->write_data(order, side), width});
-      from += width;
-    }
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Order order =
+          axis_ == 1 ? OrderOf<Value>(bottom[0]->order(side)) : Order::kCaffe;
+      const Layout layout = LayoutOf(*bottom[0], order);
+      const Value* from = bottom[0]->template data_of<Value>(order, side);
+      for (Blob<Dtype>* blob : top) {
+        const int64_t width = blob->shape(axis_) * layout.inner;
+        Value* to = blob->template write_data_of<Value>(order, side);
+        RunOn<Value>(side, CopyRows<Dtype>, &cuda::Kernels<Value>::CopyRows,
+                     layout.rows, width, Rows<const Value>{from, layout.stride},
+                     Rows<Value>{to, width});
+        from += width;
+      }
+    });
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (top.size() == 1 || !propagate_down[0]) return;
     const Side side = this->side();
-    const Order order = axis_ == 1 ? top[0]->diff_order(side) : Order::kCaffe;
-    const Layout layout = LayoutOf(*bottom[0], order);
-    Dtype* to = bottom[0]->write_diff(order, side);
-    for (Blob<Dtype>* blob : top) {
-      const int64_t width = blob->shape(axis_) * layout.inner;
-      RunOn<Dtype>(side, CopyRows<Dtype>, &cuda::Kernels<Dtype>::CopyRows,
-                   layout.rows, width,
-                   Rows<const Dtype>{blob->diff(order, side), width},
-                   Rows<Dtype>{to, layout.stride});
-      to += width;
-    }
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Order order =
+          axis_ == 1 ? OrderOf<Value>(top[0]->diff_order(side)) : Order::kCaffe;
+      const Layout layout = LayoutOf(*bottom[0], order);
+      Value* to = bottom[0]->template write_diff_of<Value>(order, side);
+      for (Blob<Dtype>* blob : top) {
+        const int64_t width = blob->shape(axis_) * layout.inner;
+        const Value* from = blob->template diff_of<Value>(order, side);
+        RunOn<Value>(side, CopyRows<Dtype>, &cuda::Kernels<Value>::CopyRows,
+                     layout.rows, width, Rows<const Value>{from, width},
+                     Rows<Value>{to, layout.stride});
+        to += width;
+      }
+    });
   }
 
  private:

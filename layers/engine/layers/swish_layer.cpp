@@ -5,25 +5,28 @@ namespace p3d {
 
 // Swish: top = bottom * sigmoid(beta * bottom).
 template <typename Dtype>
-class SwishLayer : public NeuronLayer<Dtype> {
+class SwishLayer : public NeuronLayer<Dtype, SwishLayer> {
  public:
-  using NeuronLayer<Dtype>::NeuronLayer;
-  using typename NeuronLayer<Dtype>::Blobs;
+  using NeuronLayer<Dtype, SwishLayer>::NeuronLayer;
+  using typename NeuronLayer<Dtype, SwishLayer>::Blobs;
 
   void LayerSetUp(const Blobs&, const Blobs&) override {
     beta_ = this->Number("swish_param", "beta");
   }
 
- protected:
-  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    RunOn<Dtype>(this->side(), Swish<Dtype>, &cuda::Kernels<Dtype>::Swish, x,
+  template <typename Value>
+  void Map(const Value* x, int64_t count, Value* y) const {
+    RunOn<Value>(this->side(), Swish<Dtype>, &cuda::Kernels<Value>::Swish, x,
                  count, beta_, y);
   }
-  void MapBackward(const Dtype* x, const Dtype*, const Dtype* dy, int64_t count,
-                   Dtype* dx) const override {
-    RunOn<Dtype>(this->side(), SwishBackward<Dtype>,
-                 &cuda::Kernels<Dtype>::SwishBackward, x, dy, count, beta_, dx);
+  template <typename Value>
+  void MapBackward(const Value* x, const Value*, const Value* dy, int64_t count,
+                   Value* dx) const {
+    RunOn<Value>(this->side(), SwishBackward<Dtype>,
+                 &cuda::Kernels<Value>::SwishBackward, x, dy, count, beta_, dx);
   }
+
+ protected:
   bool SlopeNeedsInput() const override { return true; }
 
  private:

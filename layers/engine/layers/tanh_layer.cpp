@@ -5,19 +5,20 @@ namespace p3d {
 
 // TanH: top = tanh(bottom).
 template <typename Dtype>
-class TanHLayer : public NeuronLayer<Dtype> {
+class TanHLayer : public NeuronLayer<Dtype, TanHLayer> {
  public:
-  using NeuronLayer<Dtype>::NeuronLayer;
+  using NeuronLayer<Dtype, TanHLayer>::NeuronLayer;
 
- protected:
-  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    RunOn<Dtype>(this->side(), Tanh<Dtype>, &cuda::Kernels<Dtype>::Tanh, x,
+  template <typename Value>
+  void Map(const Value* x, int64_t count, Value* y) const {
+    RunOn<Value>(this->side(), Tanh<Dtype>, &cuda::Kernels<Value>::Tanh, x,
                  count, y);
   }
-  void MapBackward(const Dtype*, const Dtype* y, const Dtype* dy, int64_t count,
-                   Dtype* dx) const override {
-    RunOn<Dtype>(this->side(), TanhBackward<Dtype>,
-                 &cuda::Kernels<Dtype>::TanhBackward, y, dy, count, dx);
+  template <typename Value>
+  void MapBackward(const Value*, const Value* y, const Value* dy, int64_t count,
+                   Value* dx) const {
+    RunOn<Value>(this->side(), TanhBackward<Dtype>,
+                 &cuda::Kernels<Value>::TanhBackward, y, dy, count, dx);
   }
 };
 

@@ -5,10 +5,10 @@ namespace p3d {
 
 // Threshold: top = 1 where the bottom is larger than `threshold`, else 0.
 template <typename Dtype>
-class ThresholdLayer : public NeuronLayer<Dtype> {
+class ThresholdLayer : public NeuronLayer<Dtype, ThresholdLayer> {
  public:
-  using NeuronLayer<Dtype>::NeuronLayer;
-  using typename NeuronLayer<Dtype>::Blobs;
+  using NeuronLayer<Dtype, ThresholdLayer>::NeuronLayer;
+  using typename NeuronLayer<Dtype, ThresholdLayer>::Blobs;
 
   bool Differentiable(int) const override { return false; }
 
@@ -16,10 +16,10 @@ class ThresholdLayer : public NeuronLayer<Dtype> {
     threshold_ = this->Number("threshold_param", "threshold");
   }
 
- protected:
-  void Map(const Dtype* x, int64_t count, Dtype* y) const override {
-    RunOn<Dtype>(this->side(), Threshold<Dtype>,
-                 &cuda::Kernels<Dtype>::Threshold, x, count, threshold_, y);
+  template <typename Value>
+  void Map(const Value* x, int64_t count, Value* y) const {
+    RunOn<Value>(this->side(), Threshold<Dtype>,
+                 &cuda::Kernels<Value>::Threshold, x, count, threshold_, y);
   }
 
  private:
