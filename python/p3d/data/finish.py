@@ -29,10 +29,10 @@ class Finish:
         self._framing = Framing(param, train)
         mean = read_mean(param, channels, places=3)
         self._mean = np.zeros((channels, 1, 1, 1), np.float32) if mean is None else mean
-        if self._mean.shape[1] not in (1, self._length):
+        if self._mean.shape[1] not in (1, param.new_length):
             raise Error(
                 f"mean_file {param.mean_file} has {self._mean.shape[1]} frames, new_length is "
-                f"{self._length}"
+                f"{param.new_length}"
             )
 
     @property

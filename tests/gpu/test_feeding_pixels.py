@@ -1,0 +1,34 @@
+"""Clips that travel to the GPU as bytes are what they are on the processor."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).with_name("pixel_scenarios.py")
+DATA = Path(__file__).parents[1] / "data"
+
+
+def scenario(run, name: str, **variables: str) -> None:
+    path = os.pathsep.join([str(DATA), str(DATA.parent)])
+    done = run(FILE, name, PYTHONPATH=path, **variables)
+    where = " ".join([*(f"{key}={value}" for key, value in variables.items()), FILE.name, name])
+    assert done.returncode == 0, f"{where}:\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])
+@pytest.mark.parametrize("name", ["values", "nets", "changing_kinds", "training_data"])
+def test_bytes_become_the_same_values(name: str, precision: str, run) -> None:
+    scenario(run, name, P3D_PRECISION=precision)
+
+
+@pytest.mark.parametrize("name", ["memory", "refusals", "touched_too_early"])
+def test_the_way_there(name: str, run) -> None:
+    scenario(run, name)
+
+
+@pytest.mark.parametrize("fault", ["1", "4", "9"])
+def test_batches_of_bytes_outlive_a_fault(fault: str, run) -> None:
+    scenario(run, "faults", P3D_SIMULATED_FAULT=fault)
