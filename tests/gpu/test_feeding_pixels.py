@@ -24,11 +24,17 @@ def test_bytes_become_the_same_values(name: str, precision: str, run) -> None:
     scenario(run, name, P3D_PRECISION=precision)
 
 
-@pytest.mark.parametrize("name", ["memory", "refusals", "touched_too_early"])
+simulated = pytest.mark.skipif("P3D_CUDA_LIBRARY" in os.environ, reason="what a real GPU forgives")
+
+
+@pytest.mark.parametrize(
+    "name", ["memory", "refusals", pytest.param("touched_too_early", marks=simulated)]
+)
 def test_the_way_there(name: str, run) -> None:
     scenario(run, name)
 
 
+@simulated
 @pytest.mark.parametrize("fault", ["1", "4", "9"])
 def test_batches_of_bytes_outlive_a_fault(fault: str, run) -> None:
     scenario(run, "faults", P3D_SIMULATED_FAULT=fault)
