@@ -22,8 +22,8 @@ class GpuEvent {
   CUevent_st* event_;
 };
 
-// Memory of the host from and to which a GPU copies by itself, in Caffe's
-// order, and the moment from which it may be touched.
+// Memory of the host from and to which a GPU copies by itself, and the moment
+// from which it may be touched.
 class LockedBuffer {
  public:
   explicit LockedBuffer(size_t bytes)
