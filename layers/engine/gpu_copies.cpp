@@ -1,6 +1,6 @@
 #include "engine/gpu_copies.hpp"
 
-#include <cstring>
+#include <algorithm>
 
 #include "kernels/error.hpp"
 
@@ -97,7 +97,8 @@ void GpuFetch::Begin(const Blob<float>& blob) {
     Gpu().RecordEvent(buffer_->event());
   } else {
     const float* values = blob.data();
-    std::memcpy(buffer_->data(), values, bytes);
+    std::copy(values, values + blob.count(),
+              static_cast<float*>(buffer_->data()));
   }
 }
 

@@ -253,6 +253,18 @@ def training_data() -> None:
                 assert _core.gpu_bytes_in_use() == 0, param
 
 
+def failing_data() -> None:
+    """A GPU that fails under a VideoData layer is told with the layer's name, and the processor
+    can go on."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, param = next(layers(Path(folder)))
+        made = video_layers.net(source, param)
+        with pytest.raises(Error, match=r"VideoData 'v': .* fails on the simulated GPU"):
+            video_layers.batches(made, 9)
+        gpu.run(False)
+        assert len(video_layers.batches(made, 2)) == 2
+
+
 def main(name: str) -> None:
     gpu.run(True)
     globals()[name]()

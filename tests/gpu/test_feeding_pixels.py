@@ -35,6 +35,8 @@ def test_the_way_there(name: str, run) -> None:
 
 
 @simulated
-@pytest.mark.parametrize("fault", ["1", "4", "9"])
-def test_batches_of_bytes_outlive_a_fault(fault: str, run) -> None:
-    scenario(run, "faults", P3D_SIMULATED_FAULT=fault)
+@pytest.mark.parametrize(
+    ("name", "fault"), [("faults", "1"), ("faults", "4"), ("faults", "9"), ("failing_data", "2")]
+)
+def test_a_fault_on_the_way(name: str, fault: str, run) -> None:
+    scenario(run, name, P3D_SIMULATED_FAULT=fault)

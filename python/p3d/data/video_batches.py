@@ -90,7 +90,10 @@ class VideoBatches:
         """What takes a clip to its place in the blob, and what ends a batch. To a GPU they go as
         bytes."""
         if not (_core.gpu_mode() and isinstance(data, _core.Blob)):
-            self._gpu_pixels = None  # nothing of it stays on a GPU
+            if self._gpu_pixels is not None:
+                self._gpu_pixels = None
+                # Nothing shall be read from a GPU that may have failed.
+                data.assign(np.zeros(data.shape, np.float32))
             view = data.data
             return lambda place, pixels, values: values.write(pixels, view[place]), lambda: None
         if self._gpu_pixels is None:
