@@ -78,7 +78,7 @@ class Child:
 
     def receive_into(self, array: np.ndarray) -> None:
         """Fills the array with what `send_values` sent, without a copy in between."""
-        left = memoryview(array).cast("B")
+        left = array.data.cast("B")
         try:
             while left:
                 count = os.readv(self.results.fileno(), [left])
