@@ -32,7 +32,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -44,7 +44,8 @@ ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests" / "kernels"
 INCLUDES = [f"-I{ROOT / 'layers'}", f"-I{TESTS}"]
 NET_TESTS = tuple(
-    ROOT / "tests" / "gpu" / f"test_{name}.py" for name in ("nets", "graph", "precision")
+    ROOT / "tests" / "gpu" / f"test_{name}.py"
+    for name in ("nets", "graph", "precision", "feeding_pixels")
 )
 NETS = (("p3d63-kinetics", 8), ("p3d199-kinetics", 1), ("p3d199-kinetics", 8))
 SECONDS = 540  # for all, of which one comparison may take COMPARISON
@@ -88,7 +89,8 @@ def main(argv: list[str] | None = None) -> int:
             library = Path(work) / "libp3d_cuda.so"
             figures["device_query"] = _query(library)
             rows += [choose(library, NET, precision) for precision in ("bf16", "tf32")]
-            rows.append(check_end_to_end(library, NET, figures, began + SECONDS))
+            rows.append(check_extraction(library, NET, figures, began + SECONDS))
+            rows.append(check_training(library, NET, figures, began + SECONDS))
             rows += check_targets(library, NET, gpu_targets.TARGETS, figures, began + SECONDS)
         rows.append(check_caffe(args.caffe, Path(work), _capability()) if args.caffe else NO_CAFFE)
     if args.json:
@@ -172,7 +174,7 @@ def check_nets(
 
 
 NET = "p3d199-kinetics"
-END_TO_END = "extraction, end to end"
+END_TO_END = "{}, end to end, bf16"
 
 
 def choose(library: Path, net: str, precision: str, batch: int = 64) -> Row:
@@ -269,27 +271,75 @@ def _reason(error: str) -> tuple[str, bool]:
     return reason, any(words in reason for words in left_out)
 
 
-def check_end_to_end(
-    library: Path, net: str, figures: dict[str, Any], deadline: float, videos: int = 16
+def check_extraction(
+    library: Path,
+    net: str,
+    figures: dict[str, Any],
+    deadline: float,
+    videos: int = 256,
+    batch: int = 64,
 ) -> Row:
     """The row of an extraction from video files to features; "not run" behind the deadline."""
+
+    def say(found: dict[str, Any]) -> str:
+        rate, alone = found["clips_per_second"], found["net_clips_per_second"]
+        return (
+            f"{rate:.1f} clips/s in batches of {found['batch']}, the net alone {alone:.1f}; "
+            f"{found['waiting']:.0%} of the time the net waited for frames"
+        )
+
+    command = ["end_to_end", net, "cuda:0", videos, batch]
+    return _end_to_end("extraction", command, library, figures, deadline, say)
+
+
+def check_training(
+    library: Path,
+    net: str,
+    figures: dict[str, Any],
+    deadline: float,
+    batch: int = 8,
+    iterations: int = 30,
+) -> Row:
+    """The row of a training from video files; "not run" behind the deadline."""
+
+    def say(found: dict[str, Any]) -> str:
+        rate, alone = found["iterations_per_second"], found["net_iterations_per_second"]
+        return (
+            f"{rate:.2f} iterations/s of {batch} clips, {rate * batch:.1f} clips/s; the net alone "
+            f"{alone:.2f} iterations/s"
+        )
+
+    command = ["end_to_end_training", net, "cuda:0", batch, iterations]
+    return _end_to_end("training", command, library, figures, deadline, say)
+
+
+def _end_to_end(
+    kind: str,
+    program: Sequence[Any],
+    library: Path,
+    figures: dict[str, Any],
+    deadline: float,
+    say: Callable[[dict[str, Any]], str],
+) -> Row:
+    """The row of a program of benchmarking, whose figures `say` puts in words."""
+    what = END_TO_END.format(kind)
     left = deadline - time.monotonic()
     if left <= 0:
-        return Row(END_TO_END, True, "not run: no time was left")
-    program = ROOT / "tools" / "benchmarking" / "end_to_end.py"
-    command: list[str | Path] = [sys.executable, program, net, "cuda:0", str(videos)]
-    environment = {**os.environ, "P3D_CUDA_LIBRARY": str(library)}
+        return Row(what, True, "not run: no time was left")
+    paths = [str(ROOT / "tools"), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ,
+        "P3D_CUDA_LIBRARY": str(library),
+        "P3D_PRECISION": "bf16",
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+    }
+    command = [sys.executable, "-m", f"benchmarking.{program[0]}", *program[1:]]
     error, output = _output(command, environment, left)
     if error:
         reason, left_out = _reason(error)
-        return Row(END_TO_END, left_out, f"not run: {reason}")
-    found = figures["end_to_end"] = json.loads(output)
-    return Row(
-        END_TO_END,
-        found["on_gpu"],
-        f"{found['clips_per_second']:.1f} clips/s in batches of {found['batch']}; "
-        f"{found['waiting']:.0%} of the time the net waited for frames",
-    )
+        return Row(what, left_out, f"not run: {reason}")
+    found = figures[f"{kind}_end_to_end"] = json.loads(output)
+    return Row(what, found["on_gpu"], say(found))
 
 
 def _steps(

@@ -22,8 +22,8 @@ class GpuEvent {
   CUevent_st* event_;
 };
 
-// Memory of the host from and to which a GPU copies by itself, in Caffe's
-// order, and the moment from which it may be touched.
+// Memory of the host from and to which a GPU copies by itself, and the moment
+// from which it may be touched.
 class LockedBuffer {
  public:
   explicit LockedBuffer(size_t bytes)
@@ -32,7 +32,7 @@ class LockedBuffer {
   LockedBuffer(const LockedBuffer&) = delete;
   LockedBuffer& operator=(const LockedBuffer&) = delete;
 
-  float* data() const { return static_cast<float*>(data_); }
+  void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
   // Behind the last copy.
   CUevent_st* event() const { return event_.get(); }
@@ -44,34 +44,88 @@ class LockedBuffer {
   void* data_;
 };
 
-// Brings values to a blob on the GPU while the net still runs on the last ones:
-// one of two buffers is filled while the other is copied.
+// Where values arrive on the GPU while it still works on the last ones: one of
+// two buffers is filled while the other is copied.
+class Landing {
+ public:
+  // Throws OutOfMemory.
+  explicit Landing(size_t bytes);
+
+  // The buffer to fill; waits until it may be.
+  void* Next() const;
+  // Copies it; `launch` is given what arrived, and launches kernels that read
+  // it.
+  template <typename Launch>
+  void Send(const Launch& launch) {
+    launch(Copy());
+    Gpu().RecordEvent(read_.get());
+  }
+
+ private:
+  void* Copy();
+
+  std::array<std::unique_ptr<LockedBuffer>, 2> buffers_;
+  int next_ = 0;
+  GpuBuffer memory_;
+  GpuEvent read_;  // behind the reading of what arrived last
+};
+
+// Brings values to a blob on the GPU while the net still runs on the last ones.
 //
 //   while (...) {
 //     Fill(feed.Next());
-//     feed.Send();
+//     feed.Send(&blob);
 //     net.Forward();
 //   }
 //
-// Values arrive in memory of the feed's own and are brought into the blob's,
+// They arrive in memory of the feed's own and are brought into the blob's,
 // whose address a PlanGraph knows, in the order of what the GPU does.
 class GpuFeed {
  public:
-  // For the blob's present shape. Throws OutOfMemory.
-  explicit GpuFeed(Blob<float>* blob);
+  // For blobs of `count` values. Throws OutOfMemory.
+  explicit GpuFeed(int64_t count)
+      : count_(count), landing_(static_cast<size_t>(count) * sizeof(float)) {}
 
   // An array to fill, in Caffe's order; waits until it may be.
-  float* Next() const;
-  // The blob has those values from now on.
-  void Send();
+  float* Next() const { return static_cast<float*>(landing_.Next()); }
+  // The blob has those values from now on. Throws Error for another count.
+  void Send(Blob<float>* blob);
 
  private:
-  Blob<float>* blob_;
   int64_t count_;
-  std::array<std::unique_ptr<LockedBuffer>, 2> buffers_;
-  int next_ = 0;
-  GpuBuffer landing_;
-  GpuEvent read_;  // behind the reading of what landed last
+  Landing landing_;
+};
+
+// The same for pixels of 8 bits, a quarter of the bytes, which become floats,
+// or values of 16 bits, on the GPU.
+class GpuPixelFeed {
+ public:
+  // What to fill: pixels[n, c, p], mean[n, c, means], scale[n, c]; see
+  // pixels_cuda.hpp.
+  struct Batch {
+    uint8_t* pixels;
+    float* mean;
+    float* scale;
+  };
+
+  // For blobs of this geometry and so many means per channel, which divide its
+  // pixels. Throws OutOfMemory, and Error where they do not.
+  GpuPixelFeed(const Geometry& geometry, int64_t means);
+
+  Batch Next() const { return At(landing_.Next()); }
+  void Send(Blob<float>* blob);
+
+  const Geometry& geometry() const { return geometry_; }
+  int64_t means() const { return means_; }
+
+ private:
+  // Of one of the buffers.
+  size_t bytes() const;
+  Batch At(void* buffer) const;
+
+  Geometry geometry_;
+  int64_t means_;
+  Landing landing_;
 };
 
 // Takes a blob's values of now back from the GPU while the net goes on.

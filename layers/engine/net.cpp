@@ -218,11 +218,28 @@ Dtype Net<Dtype>::RunSources(int last, std::vector<StepTime>* times) {
 }
 
 template <typename Dtype>
+void Net<Dtype>::TimeInputCopies(std::vector<StepTime>* times) {
+  using Clock = std::chrono::steady_clock;
+  Finish();
+  const Clock::time_point start = Clock::now();
+  WithValues<Dtype>(Side::kGpu, [&](auto kind) {
+    for (int id : inputs_) {
+      blobs_[id]->template data_of<decltype(kind)>(Order::kChannelsLast,
+                                                   Side::kGpu);
+    }
+  });
+  Finish();
+  const std::chrono::duration<double, std::milli> spent = Clock::now() - start;
+  times->push_back({"input copies", "", "", 0, 0, spent.count()});
+}
+
+template <typename Dtype>
 std::vector<StepTime> Net<Dtype>::Profile() {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   const SteadyMode steady;
   std::vector<StepTime> times;
   TouchAll();
+  if (mode() == Side::kGpu && !inputs_.empty()) TimeInputCopies(&times);
   const int last = static_cast<int>(layers_.size()) - 1;
   if (Planning()) {
     RunSources(last, &times);

@@ -91,6 +91,8 @@ class Net {
   ParamSpec param_spec(int layer, int blob) const;
 
   // A whole forward by the way that Forward takes, with the time of each step.
+  // On a GPU a row "input copies" of no type comes first: bringing the inputs
+  // there.
   std::vector<StepTime> Profile();
 
   // Gives every blob the shape that follows from the inputs' shapes.
@@ -204,6 +206,8 @@ class Net {
   void ReshapeLayer(int layer);
   Dtype RunLayer(int layer);
   Dtype TimeLayer(int layer, std::vector<StepTime>* times);
+  // Brings the inputs to the GPU as convolutions read them.
+  void TimeInputCopies(std::vector<StepTime>* times);
   Dtype ForwardLayers(int from, int to, const Poll& poll);
   // From now on layer by layer; repeats a forward that was planned.
   void LeavePlan(const Poll& poll);

@@ -19,6 +19,7 @@
 #include "kernels/narrow_cuda.hpp"
 #include "kernels/nccl_cuda.hpp"
 #include "kernels/order_cuda.hpp"
+#include "kernels/pixels_cuda.hpp"
 #include "kernels/pointwise_cuda.hpp"
 #include "kernels/pool_cuda.hpp"
 #include "kernels/random_cuda.hpp"
@@ -49,6 +50,7 @@
   X(EltwiseMaxBackward)           \
   X(EpilogueBackward)             \
   X(ToChannelsLast)               \
+  X(PixelsToChannelsLast)         \
   X(Relu)                         \
   X(ReluBackward)                 \
   X(Sigmoid)                      \

@@ -33,50 +33,99 @@ std::vector<py::ssize_t> ShapeOf(const Handle& handle) {
   return {shape.begin(), shape.end()};
 }
 
-// A GpuFeed and the blob that it feeds.
-struct Feed {
-  explicit Feed(const Handle& handle)
-      : handle(handle), feed(handle.blob.get()) {}
-  Handle handle;
-  p3d::GpuFeed feed;
-};
-
 struct Fetch {
   p3d::GpuFetch fetch;
   std::vector<py::ssize_t> shape;
 };
 
-// The array lives in the feed's memory, which it keeps alive.
-py::array NextArray(const py::object& self) {
-  const Feed& feed = self.cast<const Feed&>();
+// A GpuFeed or GpuPixelFeed, for blobs of this shape.
+template <typename Kind>
+struct Feed {
+  template <typename... Args>
+  explicit Feed(const Handle& handle, const Args&... args)
+      : shape(ShapeOf(handle)), feed(args...) {}
+  std::vector<py::ssize_t> shape;
+  Kind feed;
+};
+using FloatFeed = Feed<p3d::GpuFeed>;
+using PixelFeed = Feed<p3d::GpuPixelFeed>;
+
+// Runs body() with the lock of the blob's net, whose needs an OutOfMemory
+// tells; a Python layer's blobs know no net, which tells by itself.
+template <typename Body>
+auto WithNetOf(const Handle& handle, const Body& body) -> decltype(body()) {
+  const auto lock = Lock(handle.net.get());
+  return handle.net ? handle.net->TellingNeeds(body) : body();
+}
+
+// The arrays live in the feed's memory, which it keeps alive.
+py::array NextFloats(const py::object& self) {
+  const auto& feed = self.cast<const FloatFeed&>();
   float* data = nullptr;
   {
     py::gil_scoped_release release;
     data = feed.feed.Next();
   }
-  return py::array(py::dtype::of<float>(), ShapeOf(feed.handle), data, self);
+  return py::array(py::dtype::of<float>(), feed.shape, data, self);
 }
 
-void BindCopies(py::module_& m) {
-  py::class_<Feed>(
+py::tuple NextPixels(const py::object& self) {
+  const auto& feed = self.cast<const PixelFeed&>();
+  p3d::GpuPixelFeed::Batch batch;
+  {
+    py::gil_scoped_release release;
+    batch = feed.feed.Next();
+  }
+  const p3d::Geometry& g = feed.feed.geometry();
+  const std::vector<py::ssize_t> planes = {g.num, g.channels};
+  const std::vector<py::ssize_t> means = {g.num, g.channels, feed.feed.means()};
+  return py::make_tuple(
+      py::array(py::dtype::of<uint8_t>(), feed.shape, batch.pixels, self),
+      py::array(py::dtype::of<float>(), means, batch.mean, self),
+      py::array(py::dtype::of<float>(), planes, batch.scale, self));
+}
+
+template <typename Kind>
+void Send(Feed<Kind>& feed, const Handle& handle) {
+  WithNetOf(handle, [&] { feed.feed.Send(handle.blob.get()); });
+}
+
+constexpr const char* kSend = "The blob has those values from now on.";
+
+void BindFeeds(py::module_& m) {
+  py::class_<FloatFeed>(
       m, "GpuFeed",
-      "Brings values to a blob on the GPU while its net still runs "
-      "on the last ones; for the blob's present shape.")
+      "Brings values to blobs of a shape on the GPU while their net still runs "
+      "on the last ones.")
       .def(py::init([](const Handle& handle) {
-             const auto lock = Lock(handle.net.get());
-             return handle.net->TellingNeeds(
-                 [&] { return std::unique_ptr<Feed>(new Feed(handle)); });
+             return WithNetOf(handle, [&] {
+               return std::unique_ptr<FloatFeed>(
+                   new FloatFeed(handle, handle.blob->count()));
+             });
            }),
            py::arg("blob"))
-      .def("next", &NextArray,
+      .def("next", &NextFloats,
            "The array to fill before the next send; not to be touched after.")
-      .def(
-          "send",
-          [](Feed& feed) {
-            const auto lock = Lock(feed.handle.net.get());
-            feed.handle.net->TellingNeeds([&] { feed.feed.Send(); });
-          },
-          "The blob has the array's values from now on.");
+      .def("send", &Send<p3d::GpuFeed>, py::arg("blob"), kSend);
+  py::class_<PixelFeed>(
+      m, "GpuPixelFeed",
+      "Brings pixels of 8 bits to blobs of a shape on the GPU, which makes "
+      "(pixel - mean) * scale of them: with a mean for each channel, or "
+      "`means` of them that are repeated.")
+      .def(py::init([](const Handle& handle, int64_t means) {
+             return WithNetOf(handle, [&] {
+               return std::unique_ptr<PixelFeed>(
+                   new PixelFeed(handle, handle.blob->geometry(), means));
+             });
+           }),
+           py::arg("blob"), py::arg("means") = 1)
+      .def("next", &NextPixels,
+           "The arrays to fill before the next send, not to be touched after: "
+           "pixels of the blob's shape, means (n, c, means), scales (n, c).")
+      .def("send", &Send<p3d::GpuPixelFeed>, py::arg("blob"), kSend);
+}
+
+void BindFetches(py::module_& m) {
   py::class_<Fetch>(m, "GpuFetch",
                     "Takes a blob's values back from the GPU while its net "
                     "goes on.")
@@ -166,5 +215,6 @@ void BindGpu(py::module_& m) {
   m.def(
       "precision", [] { return p3d::Name(p3d::precision()); },
       "What nets on a GPU take.");
-  BindCopies(m);
+  BindFeeds(m);
+  BindFetches(m);
 }

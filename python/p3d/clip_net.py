@@ -10,7 +10,8 @@ import numpy as np
 
 from p3d.error import Error
 from p3d.gpu_runs import GpuRuns
-from p3d.video.preprocess import minus_mean
+from p3d.pixel_values import fill
+from p3d.video.preprocess import pixel_values
 
 Row = dict[str, np.ndarray]
 
@@ -35,13 +36,15 @@ class ClipNet:
         GPU it waits for them, and further runs may be started before it is called.
 
         Clips (c, l, h, w) are all of one shape: uint8, from which the mean is subtracted, or
-        float32, which are taken as they are.
+        float32, which are taken as they are (those of .npy files, and arrays). Decoded and resized
+        frames are uint8.
         """
         self._reshape((len(clips), *clips[0].shape))
+        values = pixel_values(self.modality)
         if self._runs.possible():
-            values_of = self._runs.start(lambda array: self._fill(array, clips))
+            values_of = self._runs.start(clips, values)
             return lambda: self._rows(values_of(), len(clips))
-        self._fill(self._net.blobs[self._input].data, clips)
+        fill(self._net.blobs[self._input].data, clips, values)
         rows = self._rows(self._net.forward(blobs=list(self.blobs)), len(clips))
         return lambda: rows
 
@@ -58,13 +61,6 @@ class ClipNet:
         if tuple(data.shape) != shape:
             data.reshape(*shape)
             self._net.reshape()
-
-    def _fill(self, array: np.ndarray, clips: Sequence[np.ndarray]) -> None:
-        for row, clip in zip(array, clips, strict=True):
-            if clip.dtype == np.uint8:
-                minus_mean(clip, self.modality, out=row)
-            else:
-                row[...] = clip
 
     def _rows(self, tops: Mapping[str, np.ndarray], count: int) -> list[Row]:
         for name in self.blobs:

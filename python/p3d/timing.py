@@ -43,6 +43,7 @@ class Report(NamedTuple):
     warm_up_ms: float
     ms: list[float]
     steps: list[Step]
+    copies_ms: float | None  # of inputs to a GPU; in no step
 
 
 def make(
@@ -78,10 +79,13 @@ def measure(net: Any, iterations: int) -> Report:
     whole, profiles = [], []
     for _ in range(iterations):
         whole.append(_forward(net, clips))
-        _fill(net, clips)  # the first step also brings a new clip into the engine's order
+        # On the processor the first step also brings a new clip into the engine's order.
+        _fill(net, clips)
         profiles.append(net.profile())
     items = int(net.blobs[net.inputs[0]].shape[0]) if net.inputs else 1
-    return Report(items, warm_up, whole, _steps(net, profiles))
+    copies = [rows.pop(0)["ms"] for rows in profiles if rows and not rows[0]["type"]]
+    steps = _steps(net, profiles)
+    return Report(items, warm_up, whole, steps, median(copies) if copies else None)
 
 
 def _forward(net: Any, clips: dict[str, np.ndarray]) -> float:

@@ -44,6 +44,7 @@ def test_steps_are_the_net_in_order(capsys):
     assert {s["name"].split()[0]: s["macs"] for s in data["steps"]}.items() >= MACS.items()
     assert data["planned"] is True
     assert data["threads"] == 1
+    assert data["input_copies_ms"] is None
     assert data["inputs"] == {"data": [1, 3, 8, 32, 32]}
     assert "conv1 +BN +ReLU" in [step["name"] for step in data["steps"]]
 

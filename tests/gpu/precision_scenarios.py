@@ -10,6 +10,7 @@ from typing import Any
 
 import graph_scenarios
 import numpy as np
+import pytest
 import training_nets
 from graph_scenarios import ON_GPU
 from plan_nets import conv, data
@@ -17,6 +18,8 @@ from plan_nets import conv, data
 import p3d.caffe as caffe
 from p3d import _core
 from p3d.caffe import loss_scale
+from p3d.caffe.proto import caffe_pb2
+from p3d.error import Error
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 from test_training_plan import CASES, make
@@ -134,6 +137,29 @@ def growing_scale() -> None:
     assert np.abs(one.net.params["fc1"][0].data - start).max() > 0.001
     for key, value in training_nets.weights(one).items():
         np.testing.assert_allclose(training_nets.weights(other)[key], value, rtol=0, atol=1e-5)
+
+
+def resumed_scale() -> None:
+    """A snapshot, of either kind, keeps the factor and what it counts; float32 leaves both."""
+    loss_scale._PATIENCE = 3
+    for kind in ("BINARYPROTO", "HDF5"):
+        with tempfile.TemporaryDirectory() as folder:
+            made = solver(folder)
+            made.param.snapshot_format = getattr(caffe_pb2.SolverParameter, kind)
+            made.step(4)
+            made.snapshot()
+            (state,) = Path(folder).glob("*.solverstate*")
+            other = solver(folder)
+            other.restore(str(state))
+            kept = other._loss_scale
+            assert (kept._scale, kept._steps) == (2 * 2.0**13, 1), f"{kind}: {vars(kept)}"
+            caffe.set_precision("float32")
+            other.step(4)
+            assert (kept._scale, kept._steps) == (2 * 2.0**13, 1), f"{kind}: {vars(kept)}"
+            caffe.set_precision("fp16")
+    for scale in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(Error, match=f"^a loss_scale of {scale} is not possible"):
+            kept.restore(caffe_pb2.SolverPlace(loss_scale=scale))
 
 
 def switching() -> None:

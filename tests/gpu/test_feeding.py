@@ -134,10 +134,10 @@ def test_page_locked_memory_is_not_touched_too_early(run, misuse) -> None:
         array = feed.next()
         array[...] = 1
         if {misuse!r} == "fill":
-            feed.send()
+            feed.send(blob)
             array[...] = 2
             feed.next()
-            feed.send()
+            feed.send(blob)
             try:
                 feed.next()
                 raise SystemExit("no error")

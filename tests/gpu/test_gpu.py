@@ -137,6 +137,18 @@ def test_time_names_kernels_and_says_whether_the_net_is_a_graph(run, captures) -
     assert "conv_cuda" not in kernels
 
 
+@pytest.mark.parametrize("more", [[], ["--layers"], ["--precision", "bf16"]])
+def test_time_counts_copies_of_inputs_in_no_step(run, more) -> None:
+    command = ["-m", "p3d", "time", NET, "--iterations", "2", "--device", "cuda:0", *more]
+    data = json.loads(run(*command, "--json").stdout)
+    assert data["input_copies_ms"] > 0
+    names = [step["name"] for step in data["steps"]]
+    assert names[0] == "data"
+    assert "input copies" not in names
+    assert sum(step["ms"] for step in data["steps"]) == pytest.approx(data["total"]["ms"])
+    assert " ms, in no step\n" in run(*command).stdout
+
+
 @pytest.mark.parametrize("captures", ["1", "0"])
 def test_a_graph_that_is_refused_is_told_once(run, captures) -> None:
     said = script(

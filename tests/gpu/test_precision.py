@@ -26,7 +26,7 @@ def test_values_have_16_bits(run) -> None:
     assert done.returncode == 0, f"P3D_PRECISION=bf16 {FILE.name} rounded:\n{done.stderr}"
 
 
-@pytest.mark.parametrize("scenario", ["too_large_a_scale", "growing_scale"])
+@pytest.mark.parametrize("scenario", ["too_large_a_scale", "growing_scale", "resumed_scale"])
 def test_losses_are_scaled_in_fp16(scenario: str, run) -> None:
     done = run(FILE, scenario, P3D_PRECISION="fp16")
     assert done.returncode == 0, f"P3D_PRECISION=fp16 {FILE.name} {scenario}:\n{done.stderr}"

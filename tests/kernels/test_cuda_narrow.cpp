@@ -12,15 +12,15 @@
 #include <vector>
 
 #include "device.hpp"
-#include "kernels/affine.cu"
-#include "kernels/bn.cu"
-#include "kernels/copy_rows.cu"
-#include "kernels/eltwise.cu"
-#include "kernels/epilogue_backward.cu"
-#include "kernels/narrow.cu"
-#include "kernels/pointwise.cu"
-#include "kernels/random.cu"
+#include "kernels/affine_cuda.hpp"
+#include "kernels/bn_cuda.hpp"
+#include "kernels/copy_rows_cuda.hpp"
+#include "kernels/eltwise_cuda.hpp"
+#include "kernels/epilogue_backward_cuda.hpp"
+#include "kernels/narrow_cuda.hpp"
+#include "kernels/pointwise_cuda.hpp"
 #include "kernels/random.hpp"
+#include "kernels/random_cuda.hpp"
 #include "testing.hpp"
 
 namespace {

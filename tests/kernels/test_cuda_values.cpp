@@ -1,12 +1,13 @@
-// The kernels of order.cu, affine.cu, copy_rows.cu, pointwise.cu, eltwise.cu,
-// epilogue_backward.cu, softmax.cu, random.cu and update.cu against those of
-// the .cpp beside each; see device.hpp for what this tests where.
+// The kernels of order.cu, pixels.cu, affine.cu, copy_rows.cu, pointwise.cu,
+// eltwise.cu, epilogue_backward.cu, softmax.cu, random.cu and update.cu against
+// those of the .cpp beside each; see device.hpp for what this tests where.
 //
 //   test_cuda_values ["num channels pixels"]
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <sstream>
@@ -21,6 +22,7 @@
 #include "kernels/epilogue_backward.hpp"
 #include "kernels/epilogue_backward_cuda.hpp"
 #include "kernels/order_cuda.hpp"
+#include "kernels/pixels_cuda.hpp"
 #include "kernels/pointwise.hpp"
 #include "kernels/pointwise_cuda.hpp"
 #include "kernels/random.hpp"
@@ -79,6 +81,34 @@ void TestOrder(const std::string& where, const Geometry& g) {
   Expect(last.values() == want, where + "ToChannelsLast");
   p3d::cuda::ToCaffeOrder(nullptr, g, last.get(), back.get());
   Expect(back.values() == x, where + "ToCaffeOrder");
+}
+
+// The values of a flipped and of a scaled plane, in one rounding each.
+template <typename Value>
+void TestPixels(const std::string& where, const Geometry& g, int64_t means) {
+  const int64_t planes = g.num * g.channels;
+  std::vector<uint8_t> x(g.count());
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<uint8_t>(i * 37);
+  const auto mean = Gaussian<float>(1, planes * means);
+  const auto scale = Gaussian<float>(2, planes);
+  const Device<uint8_t> d_x(x);
+  const Device<float> d_mean(mean), d_scale(scale);
+  const Device<Value> y(g.count());
+  p3d::cuda::PixelsToChannelsLast(nullptr, g, d_x.get(), means, d_mean.get(),
+                                  d_scale.get(), y.get());
+  const std::vector<Value> got = y.values();
+  bool equal = true;
+  for (int64_t i = 0; i < g.count(); ++i) {
+    const int64_t plane = i / g.pixels, p = i % g.pixels;
+    const float center = mean[plane * means + p % means], factor = scale[plane];
+    const float value =
+        factor < 0 ? (center - x[i]) * -factor : (x[i] - center) * factor;
+    const int64_t n = plane / g.channels, c = plane % g.channels;
+    const Value expected = value;
+    const Value& found = got[(n * g.pixels + p) * g.channels + c];
+    equal &= !std::memcmp(&found, &expected, sizeof expected);
+  }
+  Expect(equal, where + "PixelsToChannelsLast, means " + std::to_string(means));
 }
 
 template <typename Dtype>
@@ -464,6 +494,12 @@ void TestEpilogueBackward(const std::string& where,
 // What there is for float alone.
 void TestFloat(const std::string& text) {
   const Geometry g = Parse(text);
+  for (int64_t means : {int64_t{1}, g.pixels}) {
+    const std::string where = "test_cuda_values \"" + text + "\", ";
+    TestPixels<float>(where, g, means);
+    TestPixels<p3d::Bf16>(where, g, means);
+    TestPixels<p3d::Fp16>(where, g, means);
+  }
   const Values<float> scale = Gaussian<float>(4, g.channels);
   for (int variant = 0; variant < 12; ++variant) {
     p3d::ConvEpilogue epilogue;

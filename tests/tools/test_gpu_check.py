@@ -157,15 +157,28 @@ def test_nothing_goes_on_behind_its_time(tmp_path: Path) -> None:
     assert error.endswith("it was ended after 1 s")
 
 
-def test_an_extraction_end_to_end() -> None:
+def test_extraction_and_training_end_to_end() -> None:
     library = cpp.build("gpu") / "simulated_gpu.so"
     figures: dict[str, Any] = {}
-    row = gpu_check.check_end_to_end(library, str(TINY), figures, time.monotonic() + 3600, 1)
+    deadline = time.monotonic() + 3600
+    row = gpu_check.check_extraction(library, str(TINY), figures, deadline, 1, 4)
     assert row.passed, row
-    assert figures["end_to_end"]["clips"] == 20
-    assert "clips/s in batches of 64" in row.result
-    late = gpu_check.check_end_to_end(library, str(TINY), figures, time.monotonic())
-    assert late.result == "not run: no time was left"
+    assert row.what == "extraction, end to end, bf16"
+    found = figures["extraction_end_to_end"]
+    assert found["clips"] == 20
+    assert found["net_clips_per_second"] > 0
+    assert "clips/s in batches of 4, the net alone " in row.result
+    row = gpu_check.check_training(library, str(TINY), figures, deadline, 2, 3)
+    assert row.passed, row
+    found = figures["training_end_to_end"]
+    assert min(found["iterations_per_second"], found["net_iterations_per_second"]) > 0
+    assert "iterations/s of 2 clips, " in row.result
+    for check in (gpu_check.check_extraction, gpu_check.check_training):
+        late = check(library, str(TINY), figures, time.monotonic())
+        assert late.result == "not run: no time was left"
+        bad = check(library, "none.prototxt", figures, deadline)
+        assert not bad.passed
+        assert "none.prototxt: there is no such prototxt" in bad.result
 
 
 def _row(system: str, ms: float, mib: float, fault: str = "") -> dict[str, Any]:

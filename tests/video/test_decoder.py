@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import drawn
 import numpy as np
 import pytest
 
+from p3d.child_process import Child, Gone
 from p3d.video.decoder import Decoder
 from p3d.video.decoding import Decoders
 from p3d.video.reading import Clip, End, Reading, read
@@ -67,6 +69,28 @@ def test_a_crash_is_the_failure_of_that_video_alone(tmp_path, how):
     decoder.stop()
 
 
+def test_a_child_that_dies_in_the_middle_of_a_clip(tmp_path):
+    """Which is larger than what a pipe holds."""
+    shape = (3, 8, 320, 321)
+    clip = np.random.default_rng(1).random((1, *shape)).astype(np.float32)
+    np.save(tmp_path / "a.npy", clip)
+    wanted = reading(tmp_path / "a.npy")._replace(shape=shape)
+    for dies in (False, True):
+        child = Child("p3d.video.decoder_process")
+        child.send(wanted)
+        while (message := pickle.loads(child.receive()))[0] != "clip":
+            assert message[0] in ("alive", "note")
+        values = np.empty(*message[2:])
+        if dies:
+            os.kill(child._process.pid, signal.SIGKILL)
+            with pytest.raises(Gone, match=r"the decoder crashed \(SIGKILL"):
+                child.receive_into(values)
+        else:
+            child.receive_into(values)
+            assert np.array_equal(values, clip[0])
+        child.kill()
+
+
 def test_a_decoder_that_hangs_is_ended(tmp_path):
     video = drawn.write_video(tmp_path / "a.mp4", 40)
     decoder = Decoder(timeout=0.5)
@@ -96,6 +120,7 @@ def test_a_parent_that_is_killed_leaves_no_child(tmp_path):
     code = f"""
 import sys, time
 sys.path[:] = {sys.path!r}
+from p3d.child_process import Child, Gone
 from p3d.video.decoder import Decoder
 from video.test_decoder import reading
 decoder = Decoder()

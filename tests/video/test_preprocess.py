@@ -131,5 +131,5 @@ def test_bytes_minus_mean_are_the_clip(modality):
     rng = np.random.default_rng(1701)
     mean = preprocess.MEAN[modality]
     frames = [rng.integers(0, 256, (5, 7, len(mean)), np.uint8) for _ in range(3)]
-    clip = preprocess.minus_mean(preprocess.planes(frames), modality)
+    clip = preprocess.pixel_values(modality).of(preprocess.planes(frames))
     assert np.array_equal(clip, preprocess.to_clip(frames, mean))

@@ -323,7 +323,8 @@ class Net:
         self._net.set_planning(False)
 
     def profile(self) -> list[dict[str, Any]]:
-        """One forward; per step its layers, type, kernel, multiplications and milliseconds."""
+        """One forward; per step its layers, type, kernel, multiplications and milliseconds. On a
+        GPU "input copies", of no type, come first."""
         return self._net.profile()
 
     def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:

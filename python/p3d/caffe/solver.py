@@ -174,6 +174,7 @@ class Solver:
             self._rate.last_event = state.place.last_event
         first = self.iter - len(state.place.loss)
         self._losses = dict(enumerate(state.place.loss, first))
+        self._loss_scale.restore(state.place)
         place.restore(state.place, self._nets)
 
     def apply_update(self) -> None:
@@ -396,6 +397,7 @@ class Solver:
             message.minimum_loss = self._rate.minimum_loss
             message.last_event = self._rate.last_event
         message.loss.extend(loss for i, loss in self._losses.items() if i < self.iter)
+        self._loss_scale.save(message)
         history = [blob.data for blob in self._updater.history]
         (snapshot.write_hdf5 if self._hdf5 else snapshot.write)(
             snapshot.State(self.iter, weights, self._rate.drops, history, message), state

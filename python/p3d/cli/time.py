@@ -18,6 +18,7 @@ examples:
 A step is a convolution with the layers that run inside it, or a single layer. GMAC counts products
 with padding too; "peak" is the share of what this machine's multiply-add units reach. Steps are
 medians over the iterations; the whole net is timed from filling its input to copying its output.
+On a GPU what the copies of the inputs to it take is in no step and has a line of its own.
 """
 
 
@@ -179,6 +180,7 @@ def _data(args: argparse.Namespace, name: str, net: Any, report: Any, peak: floa
         "peak_gflops": peak,
         "iterations": args.iterations,
         "warm_up_ms": report.warm_up_ms,
+        "input_copies_ms": report.copies_ms,
         "ms_per_item": {"median": median(clips), "min": min(clips), "max": max(clips)},
         "steps": rows(report.steps),
         "kernels": rows(group(report.steps, "kernel")),
@@ -202,6 +204,8 @@ def _lines(data: Any) -> Iterator[str]:
     ms, total = data["ms_per_item"], data["total"]
     item = "clip" if any(len(shape) == 5 for shape in data["inputs"].values()) else "item"
     yield f"\nwarm-up {data['warm_up_ms']:.1f} ms"
+    if data["input_copies_ms"] is not None:
+        yield f"input copies {data['input_copies_ms']:.3f} ms, in no step"
     yield (
         f"whole net {ms['median']:.2f} ms per {item} (min {ms['min']:.2f}, max {ms['max']:.2f}), "
         f"steps together {total['peak']:.1%} of the peak"

@@ -10,6 +10,7 @@ from p3d.data.framing import Framing
 from p3d.data.listed_clips import Clip
 from p3d.data.mean import read_mean
 from p3d.error import Error
+from p3d.pixel_values import PixelValues
 
 
 class Finish:
@@ -21,26 +22,29 @@ class Finish:
 
     def __init__(self, param: Any, train: bool) -> None:
         channels = 2 if param.use_flow else 3
-        self._flow, self._length = param.use_flow, param.new_length
-        self._scale = np.float32(param.scale)
+        self._scale = np.full(channels, param.scale, np.float32)
+        self._flipped_scale = self._scale.copy()
+        if param.use_flow:
+            self._flipped_scale[0] *= -1
         self._framing = Framing(param, train)
         mean = read_mean(param, channels, places=3)
         self._mean = np.zeros((channels, 1, 1, 1), np.float32) if mean is None else mean
-        if self._mean.shape[1] not in (1, self._length):
+        if self._mean.shape[1] not in (1, param.new_length):
             raise Error(
                 f"mean_file {param.mean_file} has {self._mean.shape[1]} frames, new_length is "
-                f"{self._length}"
+                f"{param.new_length}"
             )
 
-    def apply(self, clip: Clip, pixels: np.ndarray, out: np.ndarray) -> None:
-        """uint8 (c, l, h, w) -> `out`, float32 of that shape."""
+    @property
+    def means(self) -> int:
+        """Of each channel: one, or one for each pixel of a frame or of the clip."""
+        h, w = self._framing.size if self._mean[0].size > 1 else (1, 1)
+        return self._mean.shape[1] * h * w
+
+    def values(self, clip: Clip) -> PixelValues:
+        """How this clip's pixels become the net's."""
         mean = self._mean if self._mean[0].size == 1 else self._cut_mean(clip)
-        for channel, (values, minus) in enumerate(zip(pixels, mean, strict=True)):
-            negated = self._flow and clip.flip and channel == 0
-            terms = (minus, values) if negated else (values, minus)
-            np.subtract(*terms, out=out[channel], dtype=np.float32)
-        if self._scale != 1:
-            out *= self._scale
+        return PixelValues(mean, self._flipped_scale if clip.flip else self._scale)
 
     def _cut_mean(self, clip: Clip) -> np.ndarray:
         if self._mean.shape[2:] != clip.frame:

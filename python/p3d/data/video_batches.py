@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from p3d import _core
 from p3d.caffe.proto import caffe_pb2
 from p3d.data.data_layer import check_tops, pack_state, unpack_state
 from p3d.data.finish import Finish
@@ -16,6 +19,10 @@ from p3d.data.order import skipped
 from p3d.data.seeds import new_seed
 from p3d.data.share import of_this_process
 from p3d.data.workers import reading
+from p3d.gpu_pixels import GpuPixels
+from p3d.pixel_values import PixelValues
+
+Put = Callable[[int, np.ndarray, PixelValues], None]
 
 
 @dataclass
@@ -49,6 +56,7 @@ class VideoBatches:
         self._batch, self._seed = param.batch_size, seed
         self._clips = ListedClips(param, train, seed)
         self._finish = Finish(param, train)
+        self._gpu_pixels: GpuPixels | None = None
         workers = param.workers if param.HasField("workers") else None
         own = of_this_process(train)
         who = reading(self._clips, workers, param.prefetch * param.batch_size, own.ranks)
@@ -66,15 +74,33 @@ class VideoBatches:
 
     def fill(self, top: Sequence[Any]) -> None:
         """The next batch."""
-        views = [top[index].data for index in range(len(top))]
+        put, send = self._way_to(top[0])
+        views = [top[index].data for index in range(1, len(top))]
         for place in range(self._batch):
             began = time.perf_counter()
             clip, pixels = self.loader.next()
             read = time.perf_counter()
-            self._finish.apply(clip, pixels, views[0][place])
-            for labels in views[1:]:
+            put(place, pixels, self._finish.values(clip))
+            for labels in views:
                 labels[place] = clip.label
             self._count(clip, read - began, time.perf_counter() - read)
+        send()
+
+    def _way_to(self, data: Any) -> tuple[Put, Callable[[], None]]:
+        """What takes a clip to its place in the blob, and what ends a batch. To a GPU they go as
+        bytes."""
+        if not (_core.gpu_mode() and isinstance(data, _core.Blob)):
+            if self._gpu_pixels is not None:
+                self._gpu_pixels = None
+                # Nothing shall be read from a GPU that may have failed.
+                data.assign(np.zeros(data.shape, np.float32))
+            view = data.data
+            return lambda place, pixels, values: values.write(pixels, view[place]), lambda: None
+        if self._gpu_pixels is None:
+            self._gpu_pixels = GpuPixels(data, self._finish.means)
+        gpu_pixels = self._gpu_pixels
+        gpu_pixels.begin()
+        return gpu_pixels.put, lambda: gpu_pixels.send(data)
 
     def _count(self, clip: Clip, wait: float, copy: float) -> None:
         self.spent.clips += 1

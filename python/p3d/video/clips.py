@@ -113,7 +113,7 @@ class ClipReader:
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
         for index, pixels in self.pixels():
-            yield index, preprocess.minus_mean(pixels, self.source.modality)
+            yield index, preprocess.pixel_values(self.source.modality).of(pixels)
 
     def pixels(self) -> Iterator[tuple[int, np.ndarray]]:
         """The same as bytes, before the mean is subtracted: uint8 (c, l, h, w)."""

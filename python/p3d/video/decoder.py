@@ -46,7 +46,9 @@ class Decoder:
                 kind, *rest = self._receive(child, str(reading.video))
                 if kind == "clip":
                     number, shape, dtype = rest
-                    yield Clip(number, np.frombuffer(child.receive(), dtype).reshape(shape))
+                    values = np.empty(shape, dtype)
+                    child.receive_into(values)
+                    yield Clip(number, values)
                 elif kind == "note":
                     text, category = rest
                     warnings.warn(text, category, stacklevel=2)

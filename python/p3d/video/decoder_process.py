@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from p3d.child_process import requests
+from p3d.child_process import requests, send_values
 from p3d.error import Error
 from p3d.input_check import InputWarning
 from p3d.video.reading import Clip, Reading, read
@@ -48,7 +48,7 @@ def _serve(reading: Reading, results: Connection, caught: list[warnings.WarningM
         if isinstance(event, Clip):
             values = np.ascontiguousarray(event.values)
             _send(results, "clip", event.number, values.shape, values.dtype.str)
-            results.send_bytes(values.data.cast("B"))
+            send_values(results, values)
         else:
             result = event.result
             error = isinstance(result, Exception)

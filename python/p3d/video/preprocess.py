@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from p3d.error import Error
+from p3d.pixel_values import PixelValues, minus
 
 MEAN = {"frame": (104.0, 117.0, 123.0), "flow": (128.0, 128.0)}
 """What is subtracted per channel: B, G, R of a frame; x, y of a flow image."""
@@ -88,18 +89,11 @@ def planes(frames: Sequence[np.ndarray]) -> np.ndarray:
     return clip
 
 
-def minus_mean(clip: np.ndarray, modality: str, out: np.ndarray | None = None) -> np.ndarray:
-    """uint8 (c, l, h, w) -> float32, the mean of "frame" or "flow" subtracted."""
-    return _minus(clip, MEAN[modality], np.empty(clip.shape, np.float32) if out is None else out)
+def pixel_values(modality: str) -> PixelValues:
+    """The mean of "frame" or "flow" is subtracted."""
+    return minus(MEAN[modality])
 
 
 def to_clip(frames: Sequence[np.ndarray], mean: Sequence[float]) -> np.ndarray:
     """uint8 frames (h, w, c), one after the other -> float32 (c, l, h, w), mean subtracted."""
-    clip = planes(frames)
-    return _minus(clip, mean, np.empty(clip.shape, np.float32))
-
-
-def _minus(clip: np.ndarray, mean: Sequence[float], out: np.ndarray) -> np.ndarray:
-    for channel, value in enumerate(mean):
-        np.subtract(clip[channel], np.float32(value), out=out[channel])
-    return out
+    return minus(mean).of(planes(frames))
