@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from real_video import real_video
@@ -14,6 +15,10 @@ __all__ = ["backend", "real_video"]
 # Before any net: some tests make theirs without p3d.caffe.
 if os.environ.get("P3D_DEVICE"):
     interface()
+
+# A shell ignores Ctrl-C for what it runs in the background, and so would all processes of tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
