@@ -7,6 +7,7 @@
 
 #include <cstddef>
 
+#include "kernels/accuracy_cuda.hpp"
 #include "kernels/affine_cuda.hpp"
 #include "kernels/bn_cuda.hpp"
 #include "kernels/conv_choice.hpp"
@@ -83,18 +84,26 @@
   X(AveragePoolBackward)          \
   X(KeepRandomly)
 // ... of float and double alone,
-#define P3D_CUDA_KERNELS(X) \
-  X(UpdateRunning)          \
-  X(Moments)                \
-  X(LogLoss)                \
-  X(SoftmaxLossBackward)    \
-  X(ToCaffeOrder)           \
-  X(StochasticPool)         \
-  X(StochasticPoolMean)     \
-  X(Softmax)                \
-  X(SoftmaxBackward)        \
-  X(Update)                 \
-  X(SumOfSquares)           \
+#define P3D_CUDA_KERNELS(X)      \
+  X(UpdateRunning)               \
+  X(Moments)                     \
+  X(CountHits)                   \
+  X(LogLoss)                     \
+  X(LogLossBackward)             \
+  X(SoftmaxLossBackward)         \
+  X(SigmoidCrossEntropyLoss)     \
+  X(SigmoidCrossEntropyBackward) \
+  X(SquaredDistance)             \
+  X(SquaredDistanceBackward)     \
+  X(HingeLoss)                   \
+  X(HingeLossBackward)           \
+  X(ToCaffeOrder)                \
+  X(StochasticPool)              \
+  X(StochasticPoolMean)          \
+  X(Softmax)                     \
+  X(SoftmaxBackward)             \
+  X(Update)                      \
+  X(SumOfSquares)                \
   X(MeanOverRanks)
 // ... of 16 bits alone,
 #define P3D_CUDA_NARROW_KERNELS(X) \
@@ -197,7 +206,7 @@ struct Functions {
 };
 #undef P3D_MEMBER
 
-constexpr int kFunctionsVersion = 6;
+constexpr int kFunctionsVersion = 7;
 
 }  // namespace cuda
 }  // namespace p3d

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/loss_formulas.hpp"
 #include "kernels/ranges.hpp"
 
 namespace p3d {
@@ -45,16 +46,13 @@ LossSum SigmoidCrossEntropyLoss(int64_t count, const Dtype* x,
                                 const Dtype* target, bool has_ignore,
                                 int64_t ignore) {
   const auto skipped = [&](int64_t i) {
-    return has_ignore && std::trunc(target[i]) == static_cast<Dtype>(ignore);
+    return IsLeftOut(target[i], has_ignore, ignore);
   };
   LossSum loss;
   loss.sum = SumRanges(count, [&](int64_t begin, int64_t end) {
     double sum = 0;
     for (int64_t i = begin; i < end; ++i) {
-      if (skipped(i)) continue;
-      const double v = x[i];
-      sum +=
-          std::max(v, 0.) - v * target[i] + std::log1p(std::exp(-std::fabs(v)));
+      if (!skipped(i)) sum += SigmoidCrossEntropyOf(x[i], target[i]);
     }
     return sum;
   });
@@ -82,9 +80,7 @@ double HingeLoss(int64_t rows, const Dtype* x, const Labels<Dtype>& labels,
     const int64_t label = labels.at(r);
     const Dtype* row = x + r * labels.classes;
     for (int64_t c = 0; c < labels.classes; ++c) {
-      const double v = row[c];
-      const double hinge = std::max(0., 1 + (c == label ? -v : v));
-      sum += squared ? hinge * hinge : hinge;
+      sum += HingeLossOf(row[c], c == label, squared);
     }
   }
   return sum;

@@ -5,36 +5,107 @@
 
 #include "kernels/affine.hpp"
 #include "kernels/cuda_launch.hpp"
+#include "kernels/loss_formulas.hpp"
 
 namespace p3d {
 namespace cuda {
 namespace {
 
-// One row: the losses at all positions.
+// A row for each part; at(i) is loss i.
+template <typename At>
+struct LossRows {
+  int64_t count;
+  At at;
+  LabelledSum* parts;
+
+  P3D_HOST_DEVICE LabelledSum Sum(int64_t row, int64_t lane) const {
+    LabelledSum sum = {0, 0, -1, 0};
+    const int64_t end = Smaller(count, (row + 1) * kLossesInPart);
+    for (int64_t i = row * kLossesInPart + lane; i < end; i += kThreads) {
+      sum += at(i);
+    }
+    return sum;
+  }
+  P3D_HOST_DEVICE void Store(int64_t row, const LabelledSum& sum) const {
+    parts[row] = sum;
+  }
+};
+
+template <typename At>
+void SumLosses(CUstream_st* stream, const char* kernel, int64_t count,
+               const At& at, LabelledSum* parts) {
+  SumRows(stream, kernel, LossParts(count), LossRows<At>{count, at, parts});
+}
+
 template <typename Dtype>
-struct LogLossRow {
+struct LogLossAt {
   AxisView view;
   const Dtype* prob;
   Labels<Dtype> labels;
   Dtype least;
-  LogLossResult* result;
 
-  P3D_HOST_DEVICE LogLossResult Sum(int64_t, int64_t lane) const {
-    LogLossResult sum = {0, 0, -1, 0};
-    for (int64_t i = lane; i < view.outer * view.inner; i += kThreads) {
-      sum += At(i);
-    }
-    return sum;
-  }
-  P3D_HOST_DEVICE LogLossResult At(int64_t i) const {
+  P3D_HOST_DEVICE LabelledSum operator()(int64_t i) const {
     const int64_t label = labels.find(i);
     if (label == labels.kIgnored) return {0, 0, -1, 0};
     if (label == labels.kNoClass) return {0, 0, i, labels.values[i]};
     const Dtype p = prob[view.start(i) + label * view.inner];
     return {-std::log(static_cast<double>(p < least ? least : p)), 1, -1, 0};
   }
-  P3D_HOST_DEVICE void Store(int64_t, const LogLossResult& sum) const {
-    *result = sum;
+};
+
+template <typename Dtype>
+struct SigmoidCrossEntropyAt {
+  const Dtype* x;
+  const Dtype* target;
+  bool has_ignore;
+  int64_t ignore;
+
+  P3D_HOST_DEVICE LabelledSum operator()(int64_t i) const {
+    if (IsLeftOut(target[i], has_ignore, ignore)) return {0, 0, -1, 0};
+    return {SigmoidCrossEntropyOf(x[i], target[i]), 1, -1, 0};
+  }
+};
+
+template <typename Dtype>
+struct SquaredDistanceAt {
+  const Dtype* a;
+  const Dtype* b;
+
+  P3D_HOST_DEVICE LabelledSum operator()(int64_t i) const {
+    const double difference = static_cast<double>(a[i]) - b[i];
+    return {difference * difference, 1, -1, 0};
+  }
+};
+
+template <typename Dtype>
+struct HingeLossAt {
+  const Dtype* x;
+  Labels<Dtype> labels;
+  bool squared;
+
+  P3D_HOST_DEVICE LabelledSum operator()(int64_t i) const {
+    const int64_t row = Quotient(i, labels.classes);
+    const int64_t label = labels.find(row);
+    if (label == labels.kNoClass) return {0, 0, row, labels.values[row]};
+    const bool above = i - row * labels.classes == label;
+    return {HingeLossOf(x[i], above, squared), 1, -1, 0};
+  }
+};
+
+template <typename Dtype>
+struct LogLossBackwardKernel {
+  AxisView view;
+  const Dtype* prob;
+  Labels<Dtype> labels;
+  Dtype least;
+  double factor;
+  Dtype* dx;
+
+  P3D_HOST_DEVICE void operator()(int64_t at, int64_t c) const {
+    const int64_t o = Quotient(at, view.channels * view.inner);
+    const int64_t i = at - (o * (view.channels - 1) + c) * view.inner;
+    const Dtype p = prob[at] < least ? least : prob[at];
+    dx[at] = c == labels.find(i) ? static_cast<Dtype>(-factor / p) : Dtype(0);
   }
 };
 
@@ -57,13 +128,88 @@ struct SoftmaxLossBackwardKernel {
   }
 };
 
+template <typename Dtype>
+struct SigmoidCrossEntropyBackwardKernel {
+  const Dtype* x;
+  const Dtype* target;
+  bool has_ignore;
+  int64_t ignore;
+  double factor;
+  Dtype* dx;
+
+  P3D_HOST_DEVICE void operator()(int64_t i) const {
+    const double slope = SigmoidCrossEntropySlope(x[i], target[i]);
+    dx[i] = IsLeftOut(target[i], has_ignore, ignore)
+                ? Dtype(0)
+                : static_cast<Dtype>(factor * slope);
+  }
+};
+
+template <typename Dtype>
+struct SquaredDistanceBackwardKernel {
+  const Dtype* a;
+  const Dtype* b;
+  double factor;
+  Dtype* dx;
+
+  P3D_HOST_DEVICE void operator()(int64_t i) const {
+    dx[i] = static_cast<Dtype>(2 * factor * (a[i] - b[i]));
+  }
+};
+
+template <typename Dtype>
+struct HingeLossBackwardKernel {
+  const Dtype* x;
+  Labels<Dtype> labels;
+  bool squared;
+  double factor;
+  Dtype* dx;
+
+  P3D_HOST_DEVICE void operator()(int64_t at, int64_t c) const {
+    const bool above = c == labels.find(Quotient(at, labels.classes));
+    const double slope = HingeLossSlope(x[at], above, squared);
+    dx[at] = static_cast<Dtype>(factor * slope);
+  }
+};
+
 }  // namespace
 
 template <typename Dtype>
 void LogLoss(CUstream_st* stream, const AxisView& view, const Dtype* prob,
-             const Labels<Dtype>& labels, Dtype least, LogLossResult* result) {
-  SumRows(stream, "LogLoss", 1,
-          LogLossRow<Dtype>{view, prob, labels, least, result});
+             const Labels<Dtype>& labels, Dtype least, LabelledSum* parts) {
+  SumLosses(stream, "LogLoss", view.outer * view.inner,
+            LogLossAt<Dtype>{view, prob, labels, least}, parts);
+}
+
+template <typename Dtype>
+void SigmoidCrossEntropyLoss(CUstream_st* stream, int64_t count, const Dtype* x,
+                             const Dtype* target, bool has_ignore,
+                             int64_t ignore, LabelledSum* parts) {
+  SumLosses(stream, "SigmoidCrossEntropyLoss", count,
+            SigmoidCrossEntropyAt<Dtype>{x, target, has_ignore, ignore}, parts);
+}
+
+template <typename Dtype>
+void SquaredDistance(CUstream_st* stream, int64_t count, const Dtype* a,
+                     const Dtype* b, LabelledSum* parts) {
+  SumLosses(stream, "SquaredDistance", count, SquaredDistanceAt<Dtype>{a, b},
+            parts);
+}
+
+template <typename Dtype>
+void HingeLoss(CUstream_st* stream, int64_t rows, const Dtype* x,
+               const Labels<Dtype>& labels, bool squared, LabelledSum* parts) {
+  SumLosses(stream, "HingeLoss", rows * labels.classes,
+            HingeLossAt<Dtype>{x, labels, squared}, parts);
+}
+
+template <typename Dtype>
+void LogLossBackward(CUstream_st* stream, const AxisView& view,
+                     const Dtype* prob, const Labels<Dtype>& labels,
+                     Dtype least, double factor, Dtype* dx) {
+  ForEachValue(
+      stream, "LogLossBackward", {view.outer, view.channels, view.inner},
+      LogLossBackwardKernel<Dtype>{view, prob, labels, least, factor, dx});
 }
 
 template <typename Dtype>
@@ -75,12 +221,53 @@ void SoftmaxLossBackward(CUstream_st* stream, const AxisView& view,
       SoftmaxLossBackwardKernel<Dtype>{view, prob, labels, factor, dx});
 }
 
-#define P3D_INSTANTIATE(Dtype)                                          \
-  template void LogLoss(CUstream_st*, const AxisView&, const Dtype*,    \
-                        const Labels<Dtype>&, Dtype, LogLossResult*);   \
-  template void SoftmaxLossBackward(CUstream_st*, const AxisView&,      \
-                                    const Dtype*, const Labels<Dtype>&, \
-                                    double, Dtype*)
+template <typename Dtype>
+void SigmoidCrossEntropyBackward(CUstream_st* stream, int64_t count,
+                                 const Dtype* x, const Dtype* target,
+                                 bool has_ignore, int64_t ignore, double factor,
+                                 Dtype* dx) {
+  ForEach(stream, "SigmoidCrossEntropyBackward", count,
+          SigmoidCrossEntropyBackwardKernel<Dtype>{x, target, has_ignore,
+                                                   ignore, factor, dx});
+}
+
+template <typename Dtype>
+void SquaredDistanceBackward(CUstream_st* stream, int64_t count, const Dtype* a,
+                             const Dtype* b, double factor, Dtype* dx) {
+  ForEach(stream, "SquaredDistanceBackward", count,
+          SquaredDistanceBackwardKernel<Dtype>{a, b, factor, dx});
+}
+
+template <typename Dtype>
+void HingeLossBackward(CUstream_st* stream, int64_t rows, const Dtype* x,
+                       const Labels<Dtype>& labels, bool squared, double factor,
+                       Dtype* dx) {
+  ForEachValue(stream, "HingeLossBackward", {rows, labels.classes, 1},
+               HingeLossBackwardKernel<Dtype>{x, labels, squared, factor, dx});
+}
+
+#define P3D_INSTANTIATE(Dtype)                                                \
+  template void LogLoss(CUstream_st*, const AxisView&, const Dtype*,          \
+                        const Labels<Dtype>&, Dtype, LabelledSum*);           \
+  template void SigmoidCrossEntropyLoss(CUstream_st*, int64_t, const Dtype*,  \
+                                        const Dtype*, bool, int64_t,          \
+                                        LabelledSum*);                        \
+  template void SquaredDistance(CUstream_st*, int64_t, const Dtype*,          \
+                                const Dtype*, LabelledSum*);                  \
+  template void HingeLoss(CUstream_st*, int64_t, const Dtype*,                \
+                          const Labels<Dtype>&, bool, LabelledSum*);          \
+  template void LogLossBackward(CUstream_st*, const AxisView&, const Dtype*,  \
+                                const Labels<Dtype>&, Dtype, double, Dtype*); \
+  template void SoftmaxLossBackward(CUstream_st*, const AxisView&,            \
+                                    const Dtype*, const Labels<Dtype>&,       \
+                                    double, Dtype*);                          \
+  template void SigmoidCrossEntropyBackward(CUstream_st*, int64_t,            \
+                                            const Dtype*, const Dtype*, bool, \
+                                            int64_t, double, Dtype*);         \
+  template void SquaredDistanceBackward(CUstream_st*, int64_t, const Dtype*,  \
+                                        const Dtype*, double, Dtype*);        \
+  template void HingeLossBackward(CUstream_st*, int64_t, const Dtype*,        \
+                                  const Labels<Dtype>&, bool, double, Dtype*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
 #undef P3D_INSTANTIATE

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/loss_formulas.hpp"
 #include "kernels/losses.hpp"
 #include "kernels/ranges.hpp"
 
@@ -71,10 +72,10 @@ void SigmoidCrossEntropyBackward(int64_t count, const Dtype* x,
                                  int64_t ignore, double factor, Dtype* dx) {
   ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const bool skipped =
-          has_ignore && std::trunc(target[i]) == static_cast<Dtype>(ignore);
-      const double p = 1 / (1 + std::exp(-static_cast<double>(x[i])));
-      dx[i] = skipped ? 0 : static_cast<Dtype>(factor * (p - target[i]));
+      const double slope = SigmoidCrossEntropySlope(x[i], target[i]);
+      dx[i] = IsLeftOut(target[i], has_ignore, ignore)
+                  ? 0
+                  : static_cast<Dtype>(factor * slope);
     }
   });
 }
@@ -97,10 +98,8 @@ void HingeLossBackward(int64_t rows, const Dtype* x,
     const int64_t label = labels.at(r);
     for (int64_t c = 0; c < labels.classes; ++c) {
       const int64_t at = r * labels.classes + c;
-      const double sign = c == label ? -1 : 1;
-      const double hinge = std::max(0., 1 + sign * x[at]);
-      const double slope = squared ? 2 * hinge : hinge > 0;
-      dx[at] = static_cast<Dtype>(factor * sign * slope);
+      const double slope = HingeLossSlope(x[at], c == label, squared);
+      dx[at] = static_cast<Dtype>(factor * slope);
     }
   }
 }

@@ -2,6 +2,7 @@
 #define P3D_KERNELS_LOSSES_CUDA_HPP_
 
 #include <cstdint>
+#include <vector>
 
 #include "kernels/axis_view.hpp"
 #include "kernels/host_device.hpp"
@@ -13,20 +14,19 @@ struct CUstream_st;  // a cudaStream_t is a pointer to it
 namespace p3d {
 namespace cuda {
 
-// Those functions of losses.hpp on a GPU that classifiers are trained with: the
-// same formulas, sums in double in one order always. Arrays lie in device
-// memory, the labels' too. Each call is put into the stream and not waited for;
-// what cannot be launched throws Error.
+// Functions of losses.hpp on a GPU: the same formulas, sums in double in one
+// order always. Arrays lie in device memory, the labels' too. Each call is put
+// into the stream and not waited for; what cannot be launched throws Error.
 
-// What LogLoss leaves in device memory. Kernels cannot throw: labels that are
-// no classes are left out, and the first of them is told.
-struct LogLossResult {
+// What is summed over labels in device memory. Kernels cannot throw: labels
+// that are no classes are left out, and the first of them is told.
+struct LabelledSum {
   double sum;
   int64_t valid;
   int64_t wrong;  // its position, or -1
   double label;   // its value
 
-  P3D_HOST_DEVICE void operator+=(const LogLossResult& other) {
+  P3D_HOST_DEVICE void operator+=(const LabelledSum& other) {
     sum += other.sum;
     valid += other.valid;
     if (other.wrong >= 0 && (wrong < 0 || other.wrong < wrong)) {
@@ -36,27 +36,70 @@ struct LogLossResult {
   }
 };
 
-// One block sums all positions, which are few: a label per clip, mostly.
-template <typename Dtype>
-void LogLoss(CUstream_st* stream, const AxisView& view, const Dtype* prob,
-             const Labels<Dtype>& labels, Dtype least, LogLossResult* result);
+// The losses below leave one sum for each of so many parts of their `count`
+// losses.
+constexpr int64_t kLossesInPart = 16384;
+inline int64_t LossParts(int64_t count) {
+  return (count + kLossesInPart - 1) / kLossesInPart;
+}
 
-// The loss in a result that was copied to host memory. Throws the CPU's Error
+// The loss in parts that were copied to host memory. Throws the CPU's Error
 // for the label that is wrong.
 template <typename Dtype>
-LossSum FinishLoss(const Labels<Dtype>& labels, const LogLossResult& result) {
-  if (result.wrong >= 0) labels.Refuse(result.wrong, result.label);
+LossSum FinishLoss(const Labels<Dtype>& labels,
+                   const std::vector<LabelledSum>& parts) {
+  LabelledSum total = {0, 0, -1, 0};
+  for (const LabelledSum& part : parts) total += part;
+  if (total.wrong >= 0) labels.Refuse(total.wrong, total.label);
   LossSum loss;
-  loss.sum = result.sum;
-  loss.valid = result.valid;
+  loss.sum = total.sum;
+  loss.valid = total.valid;
   return loss;
 }
 
-// A label that is no class counts as one to ignore; LogLoss tells of it.
+// LossParts(view.outer * view.inner) sums.
+template <typename Dtype>
+void LogLoss(CUstream_st* stream, const AxisView& view, const Dtype* prob,
+             const Labels<Dtype>& labels, Dtype least, LabelledSum* parts);
+
+// LossParts(count) sums.
+template <typename Dtype>
+void SigmoidCrossEntropyLoss(CUstream_st* stream, int64_t count, const Dtype* x,
+                             const Dtype* target, bool has_ignore,
+                             int64_t ignore, LabelledSum* parts);
+
+// LossParts(count) sums.
+template <typename Dtype>
+void SquaredDistance(CUstream_st* stream, int64_t count, const Dtype* a,
+                     const Dtype* b, LabelledSum* parts);
+
+// LossParts(rows * labels.classes) sums.
+template <typename Dtype>
+void HingeLoss(CUstream_st* stream, int64_t rows, const Dtype* x,
+               const Labels<Dtype>& labels, bool squared, LabelledSum* parts);
+
+// A label that is no class has no gradient, or in HingeLossBackward that of no
+// label; the loss tells of it.
+template <typename Dtype>
+void LogLossBackward(CUstream_st* stream, const AxisView& view,
+                     const Dtype* prob, const Labels<Dtype>& labels,
+                     Dtype least, double factor, Dtype* dx);
 template <typename Dtype>
 void SoftmaxLossBackward(CUstream_st* stream, const AxisView& view,
                          const Dtype* prob, const Labels<Dtype>& labels,
                          double factor, Dtype* dx);
+template <typename Dtype>
+void SigmoidCrossEntropyBackward(CUstream_st* stream, int64_t count,
+                                 const Dtype* x, const Dtype* target,
+                                 bool has_ignore, int64_t ignore, double factor,
+                                 Dtype* dx);
+template <typename Dtype>
+void SquaredDistanceBackward(CUstream_st* stream, int64_t count, const Dtype* a,
+                             const Dtype* b, double factor, Dtype* dx);
+template <typename Dtype>
+void HingeLossBackward(CUstream_st* stream, int64_t rows, const Dtype* x,
+                       const Labels<Dtype>& labels, bool squared, double factor,
+                       Dtype* dx);
 
 }  // namespace cuda
 }  // namespace p3d

@@ -1,5 +1,5 @@
-// The losses of losses.cu against those of losses.cpp; see device.hpp for what
-// this tests where.
+// The losses of losses.cu and the hits of accuracy.cu against those of the .cpp
+// files; see device.hpp for what this tests where.
 //
 //   test_cuda_losses ["outer channels inner"]
 
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "device.hpp"
+#include "kernels/accuracy_cuda.hpp"
 #include "kernels/losses.hpp"
 #include "kernels/losses_cuda.hpp"
 #include "kernels/random.hpp"
@@ -24,8 +25,8 @@ using p3d::Labels;
 using testing::Device;
 using testing::Expect;
 
-const char* const kCases[] = {"1 1 1",   "3 2 1",    "1 5 7",  "64 400 1",
-                              "2 3 129", "257 11 1", "300 7 3"};
+const char* const kCases[] = {"1 1 1",   "3 2 1",    "1 5 7",   "64 400 1",
+                              "2 3 129", "257 11 1", "300 7 3", "129 2 257"};
 
 // Between 0 and 1, some so small that they are cut off.
 template <typename Dtype>
@@ -50,9 +51,146 @@ std::vector<Dtype> Classes(int64_t count, int64_t classes) {
   return values;
 }
 
+// From -3 to 3 in steps of 1/8, so that many are equal, some on the edge of a
+// hinge.
+template <typename Dtype>
+std::vector<Dtype> Scores(int64_t count, int seed) {
+  p3d::Random random(seed);
+  std::vector<Dtype> values(count);
+  for (Dtype& value : values) {
+    value = static_cast<Dtype>((random.Next() % 49 - 24.) / 8);
+  }
+  return values;
+}
+
 // Sums in double, in another order: that loses 1e-15 of the sum at most for
-// each value. A gradient is one operation in double, rounded once; GPUs may
-// round it differently.
+// each value. Nothing is written behind the parts.
+template <typename Dtype, typename Launch>
+void ExpectLoss(const std::string& what, int64_t count,
+                const Labels<Dtype>& labels, const p3d::LossSum& want,
+                const Launch& launch) {
+  const int64_t size = p3d::cuda::LossParts(count);
+  const Device<p3d::cuda::LabelledSum> device(size + 1);
+  launch(device.get());
+  std::vector<p3d::cuda::LabelledSum> parts = device.values();
+  Expect(std::isnan(parts[size].sum), what + " writes behind its parts");
+  parts.resize(size);
+  const p3d::LossSum got = p3d::cuda::FinishLoss(labels, parts);
+  Expect(got.valid == want.valid, what + ": losses that count");
+  Expect(std::fabs(got.sum - want.sum) <= 1e-12 * std::fabs(want.sum),
+         what + " is " + std::to_string(got.sum) + " instead of " +
+             std::to_string(want.sum));
+}
+
+// A gradient of at most `most` is a few operations in double, rounded once;
+// GPUs may round it differently.
+template <typename Dtype, typename Host, typename Launch>
+void ExpectGradient(const std::string& what, int64_t count, double most,
+                    const Host& host, const Launch& launch) {
+  std::vector<Dtype> want(count);
+  host(want.data());
+  const Device<Dtype> device(count);
+  launch(device.get());
+  const std::vector<Dtype> got = device.values();
+  const double tolerance = most * std::numeric_limits<Dtype>::epsilon();
+  bool near = true;
+  for (int64_t i = 0; i < count; ++i) {
+    near = near && std::fabs(got[i] - want[i]) <= tolerance;
+  }
+  Expect(near, what);
+}
+
+// Of values with many ties and a NaN.
+template <typename Dtype>
+void TestHits(const std::string& where, const AxisView& view,
+              const Labels<Dtype>& labels, const Labels<Dtype>& device) {
+  std::vector<Dtype> score = Scores<Dtype>(view.count(), 7);
+  score.back() = std::numeric_limits<Dtype>::quiet_NaN();
+  const Device<Dtype> d_score(score);
+  for (int64_t top_k : {1, 2, 5}) {
+    if (top_k > view.channels) continue;
+    const p3d::Hits want = p3d::CountHits(view, score.data(), labels, top_k);
+    const Device<p3d::cuda::LabelledSum> classes(view.channels);
+    p3d::cuda::CountHits(nullptr, view, d_score.get(), device, top_k,
+                         classes.get());
+    const p3d::Hits got = p3d::cuda::FinishHits(device, classes.values());
+    Expect(got.all == want.all && got.found == want.found,
+           where + "CountHits with top_k " + std::to_string(top_k));
+  }
+}
+
+template <typename Dtype>
+void TestHinge(const std::string& where, const AxisView& view, bool squared) {
+  const int64_t rows = view.outer * view.inner;
+  const auto x = Scores<Dtype>(view.count(), 11),
+             values = Classes<Dtype>(rows, view.channels);
+  const Device<Dtype> d_x(x), d_values(values);
+  const Labels<Dtype> labels = {values.data(), view.channels},
+                      device = {d_values.get(), view.channels};
+  p3d::LossSum want;
+  want.sum = p3d::HingeLoss(rows, x.data(), labels, squared);
+  want.valid = view.count();
+  ExpectLoss(where + "HingeLoss", view.count(), device, want,
+             [&](p3d::cuda::LabelledSum* parts) {
+               p3d::cuda::HingeLoss(nullptr, rows, d_x.get(), device, squared,
+                                    parts);
+             });
+  ExpectGradient<Dtype>(
+      where + "HingeLossBackward", view.count(), 8,
+      [&](Dtype* dx) {
+        p3d::HingeLossBackward(rows, x.data(), labels, squared, 0.3, dx);
+      },
+      [&](Dtype* dx) {
+        p3d::cuda::HingeLossBackward(nullptr, rows, d_x.get(), device, squared,
+                                     0.3, dx);
+      });
+}
+
+// Losses of values beside targets. Targets are cut off: -0.5 is left out where
+// 0 is.
+template <typename Dtype>
+void TestTargets(const std::string& where, int64_t count, bool has_ignore,
+                 int64_t ignore) {
+  const auto x = Scores<Dtype>(count, 13), target = Scores<Dtype>(count, 17);
+  const Device<Dtype> d_x(x), d_target(target);
+  ExpectLoss(where + "SigmoidCrossEntropyLoss", count, Labels<Dtype>(),
+             p3d::SigmoidCrossEntropyLoss(count, x.data(), target.data(),
+                                          has_ignore, ignore),
+             [&](p3d::cuda::LabelledSum* parts) {
+               p3d::cuda::SigmoidCrossEntropyLoss(nullptr, count, d_x.get(),
+                                                  d_target.get(), has_ignore,
+                                                  ignore, parts);
+             });
+  ExpectGradient<Dtype>(
+      where + "SigmoidCrossEntropyBackward", count, 4,
+      [&](Dtype* dx) {
+        p3d::SigmoidCrossEntropyBackward(count, x.data(), target.data(),
+                                         has_ignore, ignore, 0.3, dx);
+      },
+      [&](Dtype* dx) {
+        p3d::cuda::SigmoidCrossEntropyBackward(nullptr, count, d_x.get(),
+                                               d_target.get(), has_ignore,
+                                               ignore, 0.3, dx);
+      });
+  p3d::LossSum want;
+  want.sum = p3d::SquaredDistance(count, x.data(), target.data());
+  want.valid = count;
+  ExpectLoss(where + "SquaredDistance", count, Labels<Dtype>(), want,
+             [&](p3d::cuda::LabelledSum* parts) {
+               p3d::cuda::SquaredDistance(nullptr, count, d_x.get(),
+                                          d_target.get(), parts);
+             });
+  ExpectGradient<Dtype>(
+      where + "SquaredDistanceBackward", count, 4,
+      [&](Dtype* dx) {
+        p3d::SquaredDistanceBackward(count, x.data(), target.data(), -0.3, dx);
+      },
+      [&](Dtype* dx) {
+        p3d::cuda::SquaredDistanceBackward(nullptr, count, d_x.get(),
+                                           d_target.get(), -0.3, dx);
+      });
+}
+
 template <typename Dtype>
 void TestLabels(const std::string& where, const AxisView& view,
                 bool has_ignore) {
@@ -65,29 +203,38 @@ void TestLabels(const std::string& where, const AxisView& view,
   device.values = d_values.get();
 
   const Dtype least = std::numeric_limits<Dtype>::min();
-  const Device<p3d::cuda::LogLossResult> result(1);
-  p3d::cuda::LogLoss(nullptr, view, d_prob.get(), device, least, result.get());
-  const p3d::LossSum got = p3d::cuda::FinishLoss(device, result.values()[0]),
-                     want = p3d::LogLoss(view, prob.data(), labels, least);
-  Expect(got.valid == want.valid, where + "labels that count");
-  Expect(std::fabs(got.sum - want.sum) <= 1e-12 * std::fabs(want.sum),
-         where + "LogLoss is " + std::to_string(got.sum) + " instead of " +
-             std::to_string(want.sum));
+  ExpectLoss(where + "LogLoss", view.outer * view.inner, device,
+             p3d::LogLoss(view, prob.data(), labels, least),
+             [&](p3d::cuda::LabelledSum* parts) {
+               p3d::cuda::LogLoss(nullptr, view, d_prob.get(), device, least,
+                                  parts);
+             });
+  ExpectGradient<Dtype>(
+      where + "LogLossBackward", view.count(), 1000,
+      [&](Dtype* dx) {
+        p3d::LogLossBackward(view, prob.data(), labels, Dtype(0.01), 0.3, dx);
+      },
+      [&](Dtype* dx) {
+        p3d::cuda::LogLossBackward(nullptr, view, d_prob.get(), device,
+                                   Dtype(0.01), 0.3, dx);
+      });
+  TestHits(where, view, labels, device);
 
-  std::vector<Dtype> want_dx(prob.size());
-  p3d::SoftmaxLossBackward(view, prob.data(), labels, 0.3, want_dx.data());
+  ExpectGradient<Dtype>(
+      where + "SoftmaxLossBackward", view.count(), 1,
+      [&](Dtype* to) {
+        p3d::SoftmaxLossBackward(view, prob.data(), labels, 0.3, to);
+      },
+      [&](Dtype* to) {
+        p3d::cuda::SoftmaxLossBackward(nullptr, view, d_prob.get(), device, 0.3,
+                                       to);
+      });
   p3d::cuda::SoftmaxLossBackward(nullptr, view, d_prob.get(), device, 0.3,
                                  dx.get());
-  const std::vector<Dtype> got_dx = dx.values();
-  const double tolerance = std::numeric_limits<Dtype>::epsilon();
-  bool near = true;
-  for (size_t i = 0; i < want_dx.size(); ++i) {
-    near = near && std::fabs(got_dx[i] - want_dx[i]) <= tolerance;
-  }
-  Expect(near, where + "SoftmaxLossBackward");
   p3d::cuda::SoftmaxLossBackward(nullptr, view, d_prob.get(), device, 0.3,
                                  d_prob.get());
-  Expect(d_prob.values() == got_dx, where + "SoftmaxLossBackward in place");
+  Expect(d_prob.values() == dx.values(),
+         where + "SoftmaxLossBackward in place");
 }
 
 template <typename Dtype>
@@ -98,6 +245,11 @@ void TestType(const std::string& text) {
                             (sizeof(Dtype) == 4 ? ", float: " : ", double: ");
   TestLabels<Dtype>(where, view, false);
   TestLabels<Dtype>(where + "with ignored labels: ", view, true);
+  TestHinge<Dtype>(where, view, false);
+  TestHinge<Dtype>(where + "squared: ", view, true);
+  TestTargets<Dtype>(where, view.count(), false, 0);
+  TestTargets<Dtype>(where + "without targets of 0: ", view.count(), true, 0);
+  TestTargets<Dtype>(where + "without targets of -2: ", view.count(), true, -2);
 }
 
 std::string ErrorOf(const Labels<float>& labels, const AxisView& view,
@@ -112,31 +264,41 @@ std::string ErrorOf(const Labels<float>& labels, const AxisView& view,
 
 // The first label that is no class is told as on the CPU, and no other is lost.
 void TestWrongLabels() {
-  const AxisView view = {700, 3, 1};
+  const AxisView view = {700, 30, 1};
   const std::vector<float> prob(view.count(), 0.5f);
   const Device<float> d_prob(prob), dx(prob.size());
   for (float wrong :
-       {3.f, -1.f, 1e30f, 2.5e9f, std::numeric_limits<float>::quiet_NaN()}) {
+       {30.f, -1.f, 1e30f, 2.5e9f, std::numeric_limits<float>::quiet_NaN()}) {
     std::vector<float> values(view.outer, 2.75f);
     values[300] = values[560] = wrong;
-    values[303] = 7;
+    values[303] = 70;
     const Device<float> d_values(values);
-    const Labels<float> labels = {values.data(), 3},
-                        device = {d_values.get(), 3};
-    const Device<p3d::cuda::LogLossResult> result(1);
-    p3d::cuda::LogLoss(nullptr, view, d_prob.get(), device, 1e-20f,
-                       result.get());
+    const Labels<float> labels = {values.data(), view.channels},
+                        device = {d_values.get(), view.channels};
     const std::string where =
         "test_cuda_losses: label " + std::to_string(wrong);
-    Expect(result.values()[0].valid == 697, where + " does not count");
-    testing::ExpectError(
-        [&] { p3d::cuda::FinishLoss(device, result.values()[0]); },
-        ErrorOf(labels, view, prob), where);
+    const std::string error = ErrorOf(labels, view, prob);
+    const Device<p3d::cuda::LabelledSum> loss(1), classes(view.channels),
+        hinge(p3d::cuda::LossParts(view.count()));
+    p3d::cuda::LogLoss(nullptr, view, d_prob.get(), device, 1e-20f, loss.get());
+    p3d::cuda::HingeLoss(nullptr, view.outer, d_prob.get(), device, false,
+                         hinge.get());
+    p3d::cuda::CountHits(nullptr, view, d_prob.get(), device, 1, classes.get());
+    Expect(loss.values()[0].valid == 697, where + " does not count");
+    for (const auto* sums : {&loss, &hinge, &classes}) {
+      testing::ExpectError(
+          [&] { p3d::cuda::FinishLoss(device, sums->values()); }, error, where);
+    }
     p3d::cuda::SoftmaxLossBackward(nullptr, view, d_prob.get(), device, 1.,
                                    dx.get());
-    Expect(dx.values()[900] == 0 && dx.values()[902] == 0,
+    Expect(dx.values()[9000] == 0 && dx.values()[9002] == 0,
            where + " has no gradient");
-    Expect(dx.values()[905] == -0.5f, where + " beside others");
+    Expect(dx.values()[9032] == -0.5f, where + " beside others");
+    p3d::cuda::LogLossBackward(nullptr, view, d_prob.get(), device, 1e-20f, 1.,
+                               dx.get());
+    Expect(dx.values()[9000] == 0 && dx.values()[9002] == 0,
+           where + " has no gradient of LogLoss");
+    Expect(dx.values()[9032] == -2, where + " beside others, of LogLoss");
   }
 }
 

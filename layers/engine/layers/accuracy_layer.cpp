@@ -16,6 +16,8 @@ class AccuracyLayer : public Layer<Dtype> {
   BlobCounts counts() const override { return {2, 2, 1, 2, false}; }
   bool Differentiable(int) const override { return false; }
 
+  bool HasGpu() const override { return true; }
+
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
     const Fields& param = this->Param("accuracy_param");
@@ -31,11 +33,15 @@ class AccuracyLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Fields& param = this->Param("accuracy_param");
-    const Labels<Dtype> labels{bottom[1]->data(), view_.channels,
-                               param.Has("ignore_label"),
+    const Side side = this->side();
+    const Dtype* score = bottom[0]->data(Order::kCaffe, side);
+    const Labels<Dtype> labels{bottom[1]->data(Order::kCaffe, side),
+                               view_.channels, param.Has("ignore_label"),
                                param.Int("ignore_label")};
-    const Hits hits =
-        CountHits(view_, bottom[0]->data(), labels, param.Int("top_k"));
+    const int64_t top_k = param.Int("top_k");
+    const Hits hits = side == Side::kHost
+                          ? CountHits(view_, score, labels, top_k)
+                          : HitsOnGpu(score, labels, top_k);
     int64_t all = 0;
     int64_t found = 0;
     Dtype* per_class = top.size() == 2 ? top[1]->write_data() : nullptr;
@@ -48,6 +54,17 @@ class AccuracyLayer : public Layer<Dtype> {
   }
 
  private:
+  Hits HitsOnGpu(const Dtype* score, const Labels<Dtype>& labels,
+                 int64_t top_k) const {
+    std::vector<cuda::LabelledSum> classes(view_.channels);
+    const GpuScratch<cuda::LabelledSum> on_gpu(view_.channels);
+    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    gpu.CountHits(gpu.stream, view_, score, labels, top_k, on_gpu.data());
+    Gpu().CopyToHost(classes.data(), on_gpu.data(),
+                     classes.size() * sizeof(classes[0]));
+    return cuda::FinishHits(labels, classes);
+  }
+
   static Dtype Share(int64_t part, int64_t all) {
     return all == 0 ? 0 : static_cast<Dtype>(part) / all;
   }

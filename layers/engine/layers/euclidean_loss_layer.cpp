@@ -10,6 +10,8 @@ class EuclideanLossLayer : public LossLayer<Dtype> {
   using LossLayer<Dtype>::LossLayer;
   using typename LossLayer<Dtype>::Blobs;
 
+  bool HasGpu() const override { return true; }
+
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     LossLayer<Dtype>::Reshape(bottom, top);
     Check(bottom[0]->count() == bottom[1]->count(),
@@ -20,18 +22,30 @@ class EuclideanLossLayer : public LossLayer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const double sum = SquaredDistance(bottom[0]->count(), bottom[0]->data(),
-                                       bottom[1]->data());
+    const Side side = this->side();
+    const int64_t count = bottom[0]->count();
+    const Dtype* a = bottom[0]->data(Order::kCaffe, side);
+    const Dtype* b = bottom[1]->data(Order::kCaffe, side);
+    const double sum =
+        side == Side::kHost
+            ? SquaredDistance(count, a, b)
+            : this->LossOnGpu(&cuda::Kernels<Dtype>::SquaredDistance, count, {},
+                              count, a, b)
+                  .sum;
     this->SetLoss(sum, 2. * bottom[0]->shape(0), top);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
+    const Side side = this->side();
     for (int i = 0; i < 2; ++i) {
       if (!propagate_down[i]) continue;
-      SquaredDistanceBackward(
-          bottom[0]->count(), bottom[0]->data(), bottom[1]->data(),
-          (i == 0 ? 1 : -1) * this->Factor(top), bottom[i]->write_diff());
+      RunOn<Dtype>(side, SquaredDistanceBackward<Dtype>,
+                   &cuda::Kernels<Dtype>::SquaredDistanceBackward,
+                   bottom[0]->count(), bottom[0]->data(Order::kCaffe, side),
+                   bottom[1]->data(Order::kCaffe, side),
+                   (i == 0 ? 1 : -1) * this->Factor(top),
+                   bottom[i]->write_diff(Order::kCaffe, side));
     }
   }
 

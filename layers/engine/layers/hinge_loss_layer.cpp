@@ -11,6 +11,8 @@ class HingeLossLayer : public LossLayer<Dtype> {
   using LossLayer<Dtype>::LossLayer;
   using typename LossLayer<Dtype>::Blobs;
 
+  bool HasGpu() const override { return true; }
+
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     LossLayer<Dtype>::Reshape(bottom, top);
     this->CheckLabelCount({bottom[0]->shape(0), bottom[0]->count(1), 1},
@@ -19,21 +21,32 @@ class HingeLossLayer : public LossLayer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const int64_t items = bottom[0]->shape(0);
-    const double sum =
-        HingeLoss(items, bottom[0]->data(), Labeled(bottom), squared());
+    const Side side = this->side();
+    const Dtype* x = bottom[0]->data(Order::kCaffe, side);
+    const Labels<Dtype> labels = Labeled(bottom);
+    const double sum = side == Side::kHost
+                           ? HingeLoss(items, x, labels, squared())
+                           : this->LossOnGpu(&cuda::Kernels<Dtype>::HingeLoss,
+                                             bottom[0]->count(), labels, items,
+                                             x, labels, squared())
+                                 .sum;
     this->SetLoss(sum, static_cast<double>(items), top);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
-    HingeLossBackward(bottom[0]->shape(0), bottom[0]->data(), Labeled(bottom),
-                      squared(), this->Factor(top), bottom[0]->write_diff());
+    const Side side = this->side();
+    RunOn<Dtype>(side, HingeLossBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::HingeLossBackward, bottom[0]->shape(0),
+                 bottom[0]->data(Order::kCaffe, side), Labeled(bottom),
+                 squared(), this->Factor(top),
+                 bottom[0]->write_diff(Order::kCaffe, side));
   }
 
  private:
-  static Labels<Dtype> Labeled(const Blobs& bottom) {
-    return {bottom[1]->data(), bottom[0]->count(1)};
+  Labels<Dtype> Labeled(const Blobs& bottom) const {
+    return {bottom[1]->data(Order::kCaffe, this->side()), bottom[0]->count(1)};
   }
   bool squared() const {
     return this->Param("hinge_loss_param").Str("norm") == "L2";

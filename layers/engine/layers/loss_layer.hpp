@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include "engine/layer.hpp"
 #include "kernels/labels.hpp"
+#include "kernels/losses.hpp"
 
 namespace p3d {
 
@@ -40,6 +42,20 @@ class LossLayer : public Layer<Dtype> {
     divisor_ = divisor;
     top[0]->write_data()[0] = static_cast<Dtype>(sum / divisor);
   }
+  // A loss of losses_cuda.hpp that is the sum of `count` losses:
+  // gpu.*kernel(stream, args..., parts). `labels` may be none.
+  template <typename Kernel, typename... Args>
+  static LossSum LossOnGpu(Kernel cuda::Kernels<Dtype>::* kernel, int64_t count,
+                           const Labels<Dtype>& labels, const Args&... args) {
+    std::vector<cuda::LabelledSum> parts(cuda::LossParts(count));
+    const GpuScratch<cuda::LabelledSum> on_gpu(parts.size());
+    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+    (gpu.*kernel)(gpu.stream, args..., on_gpu.data());
+    Gpu().CopyToHost(parts.data(), on_gpu.data(),
+                     parts.size() * sizeof(parts[0]));
+    return cuda::FinishLoss(labels, parts);
+  }
+
   // What Backward multiplies the sum's gradient by.
   double Factor(const Blobs& top) const { return top[0]->diff()[0] / divisor_; }
 

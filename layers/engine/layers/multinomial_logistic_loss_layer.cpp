@@ -11,6 +11,8 @@ class MultinomialLogisticLossLayer : public LossLayer<Dtype> {
   using LossLayer<Dtype>::LossLayer;
   using typename LossLayer<Dtype>::Blobs;
 
+  bool HasGpu() const override { return true; }
+
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     LossLayer<Dtype>::Reshape(bottom, top);
     view_ = {bottom[0]->shape(0), bottom[0]->count(1), 1};
@@ -18,22 +20,34 @@ class MultinomialLogisticLossLayer : public LossLayer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Labels<Dtype> labels{bottom[1]->data(), view_.channels};
-    const double sum =
-        LogLoss(view_, bottom[0]->data(), labels, static_cast<Dtype>(1e-20))
-            .sum;
-    this->SetLoss(sum, static_cast<double>(view_.outer), top);
+    const Side side = this->side();
+    const Dtype* prob = bottom[0]->data(Order::kCaffe, side);
+    const Labels<Dtype> labels = Labeled(bottom);
+    const LossSum loss =
+        side == Side::kHost
+            ? LogLoss(view_, prob, labels, kLeast)
+            : this->LossOnGpu(&cuda::Kernels<Dtype>::LogLoss, view_.outer,
+                              labels, view_, prob, labels, Dtype(kLeast));
+    this->SetLoss(loss.sum, static_cast<double>(view_.outer), top);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
-    const Labels<Dtype> labels{bottom[1]->data(), view_.channels};
-    LogLossBackward(view_, bottom[0]->data(), labels, static_cast<Dtype>(1e-20),
-                    this->Factor(top), bottom[0]->write_diff());
+    const Side side = this->side();
+    RunOn<Dtype>(side, LogLossBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::LogLossBackward, view_,
+                 bottom[0]->data(Order::kCaffe, side), Labeled(bottom),
+                 Dtype(kLeast), this->Factor(top),
+                 bottom[0]->write_diff(Order::kCaffe, side));
   }
 
  private:
+  Labels<Dtype> Labeled(const Blobs& bottom) const {
+    return {bottom[1]->data(Order::kCaffe, this->side()), view_.channels};
+  }
+
+  static constexpr Dtype kLeast = static_cast<Dtype>(1e-20);
   AxisView view_;
 };
 

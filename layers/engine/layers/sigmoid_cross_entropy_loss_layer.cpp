@@ -12,6 +12,8 @@ class SigmoidCrossEntropyLossLayer : public LossLayer<Dtype> {
   using LossLayer<Dtype>::LossLayer;
   using typename LossLayer<Dtype>::Blobs;
 
+  bool HasGpu() const override { return true; }
+
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     LossLayer<Dtype>::Reshape(bottom, top);
     Check(bottom[0]->count() == bottom[1]->count(),
@@ -23,9 +25,17 @@ class SigmoidCrossEntropyLossLayer : public LossLayer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Fields& param = this->Param("loss_param");
-    const LossSum loss = SigmoidCrossEntropyLoss(
-        bottom[0]->count(), bottom[0]->data(), bottom[1]->data(),
-        param.Has("ignore_label"), param.Int("ignore_label"));
+    const Side side = this->side();
+    const int64_t count = bottom[0]->count();
+    const Dtype* x = bottom[0]->data(Order::kCaffe, side);
+    const Dtype* target = bottom[1]->data(Order::kCaffe, side);
+    const bool has_ignore = param.Has("ignore_label");
+    const int64_t ignore = param.Int("ignore_label");
+    const LossSum loss =
+        side == Side::kHost
+            ? SigmoidCrossEntropyLoss(count, x, target, has_ignore, ignore)
+            : this->LossOnGpu(&cuda::Kernels<Dtype>::SigmoidCrossEntropyLoss,
+                              count, {}, count, x, target, has_ignore, ignore);
     const AxisView view{bottom[0]->shape(0), 1, bottom[0]->count(1)};
     this->SetLoss(
         loss.sum,
@@ -37,10 +47,13 @@ class SigmoidCrossEntropyLossLayer : public LossLayer<Dtype> {
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
     const Fields& param = this->Param("loss_param");
-    SigmoidCrossEntropyBackward(bottom[0]->count(), bottom[0]->data(),
-                                bottom[1]->data(), param.Has("ignore_label"),
-                                param.Int("ignore_label"), this->Factor(top),
-                                bottom[0]->write_diff());
+    const Side side = this->side();
+    RunOn<Dtype>(side, SigmoidCrossEntropyBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::SigmoidCrossEntropyBackward,
+                 bottom[0]->count(), bottom[0]->data(Order::kCaffe, side),
+                 bottom[1]->data(Order::kCaffe, side),
+                 param.Has("ignore_label"), param.Int("ignore_label"),
+                 this->Factor(top), bottom[0]->write_diff(Order::kCaffe, side));
   }
 };
 

@@ -35,9 +35,12 @@ class SoftmaxWithLossLayer : public LossLayer<Dtype> {
                  bottom[0]->data(Order::kCaffe, side), prob);
     const Labels<Dtype> labels =
         this->LabelsOf(*bottom[1], view_.channels, side);
-    const LossSum loss = side == Side::kHost
-                             ? LogLoss<Dtype>(view_, prob, labels, FLT_MIN)
-                             : LossOnGpu(prob, labels);
+    const LossSum loss =
+        side == Side::kHost
+            ? LogLoss<Dtype>(view_, prob, labels, FLT_MIN)
+            : this->LossOnGpu(&cuda::Kernels<Dtype>::LogLoss,
+                              view_.outer * view_.inner, labels, view_, prob,
+                              labels, Dtype(FLT_MIN));
     this->SetLoss(
         loss.sum,
         this->Divisor(this->Normalization("VALID"), view_, loss.valid), top);
@@ -56,15 +59,6 @@ class SoftmaxWithLossLayer : public LossLayer<Dtype> {
   }
 
  private:
-  LossSum LossOnGpu(const Dtype* prob, const Labels<Dtype>& labels) const {
-    const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-    const GpuScratch<cuda::LogLossResult> result(1);
-    gpu.LogLoss(gpu.stream, view_, prob, labels, FLT_MIN, result.data());
-    cuda::LogLossResult loss;
-    Gpu().CopyToHost(&loss, result.data(), sizeof(loss));
-    return cuda::FinishLoss(labels, loss);
-  }
-
   AxisView view_;
   Blob<Dtype> prob_;
 };
