@@ -19,7 +19,8 @@ using cuda::ConvUse;
 using cuda::ConvWays;
 
 constexpr int kProposals = 8;  // always as many: their numbers stay the same
-constexpr int64_t kAlignment = 256;  // of memory to work in
+constexpr int64_t kAlignment = 256;       // of memory to work in
+constexpr uint32_t kPlaceAlignment = 16;  // of all else, see ConvWay::Run
 
 // cuBLASLt as it is found at run time.
 struct Library {
@@ -90,8 +91,8 @@ class Product {
     if (form.scale) Set(kPointerMode, kAlphaVector);
     if (form.shift) {
       Set(kEpilogue, relu ? kReluBias : kBias);
-      // Somewhere, for the heuristics want one.
-      SetShift(reinterpret_cast<const void*>(kAlignment));
+      // Somewhere, for the heuristics want one, aligned no better than it is.
+      SetShift(reinterpret_cast<const void*>(uintptr_t{kPlaceAlignment}));
     } else if (relu) {
       Set(kEpilogue, kRelu);
     }
@@ -110,7 +111,7 @@ class Product {
     wish(kMostWorkspace, static_cast<uint64_t>(workspace_bytes));
     wish(kReductions, uint32_t{kReducedAsComputed});
     for (int side : {kAlignmentA, kAlignmentB, kAlignmentC, kAlignmentD}) {
-      wish(side, uint32_t{16});
+      wish(side, kPlaceAlignment);
     }
     std::vector<Proposal> proposals(kProposals);
     int count = 0;

@@ -205,12 +205,15 @@ P3D_SIMULATED Status cublasLtMatmulAlgoGetHeuristic(
   for (int side : {kAlignmentA, kAlignmentB, kAlignmentC, kAlignmentD}) {
     alignment = std::max<uint64_t>(alignment, Get<uint32_t>(wished, side, 256));
   }
+  // That of the place which the bias has by now is counted on as well.
+  const auto bias = reinterpret_cast<uint64_t>(As<Product>(product)->bias());
   *count = std::min(room, simulated::Number("P3D_SIMULATED_CUBLASLT_PLANS", 3));
   for (int i = 0; i < *count; ++i) {
     const bool unfit = simulated::Lists("P3D_SIMULATED_CUBLASLT_UNFIT", i);
     proposals[i] = {};
     proposals[i].algorithm.data[0] = i;
     proposals[i].algorithm.data[1] = alignment;
+    proposals[i].algorithm.data[2] = bias & -bias;
     proposals[i].workspace_bytes = kWorkspace;
     proposals[i].state = unfit ? kUnsupported : kSuccess;
   }
@@ -233,6 +236,8 @@ P3D_SIMULATED Status cublasLtMatmul(Handle, RawDescriptor raw_product,
   for (const void* place : {as, bs, cs, static_cast<const void*>(ds)}) {
     if (!Aligned(place, algorithm->data[1])) return kInvalid;
   }
+  const uint64_t of_bias = algorithm->data[2];
+  if (of_bias && !Aligned(product.bias(), of_bias)) return kInvalid;
   if (!Aligned(workspace, 256) || workspace_bytes < kWorkspace) return kInvalid;
   const int number = static_cast<int>(algorithm->data[0]);
   if (simulated::Lists("P3D_SIMULATED_CUBLASLT_FAILS", number)) {
