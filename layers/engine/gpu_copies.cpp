@@ -20,8 +20,9 @@ Landing::Landing(size_t bytes) : memory_(bytes) {
 }
 
 void* Landing::Next() const {
-  buffers_[next_]->Wait();
-  return buffers_[next_]->data();
+  const LockedBuffer& buffer = *buffers_[next_];
+  buffer.Wait();
+  return buffer.data();
 }
 
 void* Landing::Copy() {

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 import p3d
-from p3d import _core
+from p3d import _core, gpu
 from p3d.clip_net import ClipNet
 from p3d.error import Error
 from p3d.gpu_batches import GpuBatches
@@ -131,9 +131,11 @@ class Extractor:
         check_filled(loaded, self.blobs)
         if labels is not None and self.labels is not None:
             _check_labels(self.labels, net_of_clips.classes())
-        if not isinstance(recipe, Recipe) or crop or size:
+        if not isinstance(recipe, Recipe) or crop is not None or size is not None:
             chosen = chosen.at(
-                crop=crop or net_of_clips.side, length=length or net_of_clips.length, size=size
+                crop=net_of_clips.side if crop is None else crop,
+                length=length or net_of_clips.length,
+                size=size,
             )
         self.recipe = chosen
         self._shape = (net_of_clips.channels, chosen.length, chosen.crop, chosen.crop)
@@ -312,6 +314,11 @@ class Extractor:
         return _Refused(f"the net takes no frames of {w}x{h}: {error}")
 
     @property
+    def precision(self) -> str:
+        """Of the net's values now, see p3d.gpu.set_precision; "float32" on the processor."""
+        return gpu.precision() if _core.gpu_mode() else "float32"
+
+    @property
     def decoding_seconds(self) -> float:
         """Seconds that child processes worked, all together."""
         return self._decoders.busy
@@ -342,7 +349,7 @@ class Extractor:
         if isinstance(result, Exception):
             return result
         versions = {"caffe-p3d": p3d.__version__, "opencv": cv2.__version__}
-        return {**result, **self.about, "versions": versions}
+        return {**result, **self.about, "precision": self.precision, "versions": versions}
 
     def _features(
         self, result: dict[str, Any] | Exception, rows: list[dict[str, np.ndarray]]

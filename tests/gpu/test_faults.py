@@ -160,6 +160,29 @@ def test_a_training_is_that_of_the_processor(run, whole: Path, tmp_path: Path) -
     assert models[0] == models[1], "all but the values is equal"
 
 
+def test_a_fault_in_an_update_is_told(run, tmp_path: Path) -> None:
+    """The weights may be those of two iterations then: nothing is saved, and a line says so."""
+    code = f"""
+        import training_nets
+        import p3d.caffe as caffe
+        caffe.set_device(0); caffe.set_mode_gpu()
+        made = caffe.get_solver({str(training_nets.solver_file(tmp_path / "update", more=MORE))!r})
+        class Failing:
+            updater = made._updater
+            def __getattr__(self, name): return getattr(self.updater, name)
+            def apply(self, **numbers):
+                if made.iter == 1: raise RuntimeError("kernel 7 fails")
+                return self.updater.apply(**numbers)
+        made._updater = Failing()
+        try: made.solve()
+        except RuntimeError as error: assert str(error) == "kernel 7 fails"
+        else: raise AssertionError("no error")
+    """
+    done = run("-c", textwrap.dedent(code))
+    assert done.returncode == 0, done.stderr
+    assert "kernel 7 fails; this came in the middle of an update" in done.stderr
+
+
 @pytest.mark.parametrize("fault", ["1", "200", "150 once"])
 def test_a_training_whose_gpu_fails_keeps_its_snapshots(fault, run, whole, tmp_path) -> None:
     solver = training_nets.solver_file(tmp_path / "failed", more=MORE)

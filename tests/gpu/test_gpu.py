@@ -125,6 +125,21 @@ def test_features_are_those_of_the_processor(run, tmp_path, real_video) -> None:
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
 
 
+def test_features_of_another_precision_are_made_again(run, tmp_path, real_video) -> None:
+    command = ["-m", "p3d", "extract", real_video, "--net", NET, "--weights", WEIGHTS]
+    command += ["--clips", "2", "--out", tmp_path]
+    narrow = ["--device", "cuda:0", "--precision", "bf16"]
+    for options, precision, skipped in (
+        (narrow, "bf16", 0),
+        (narrow, "bf16", 1),
+        ([], "float32", 0),
+    ):
+        done = run(*command, *options, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout.splitlines()[-1])["skipped"] == skipped
+        assert json.loads((tmp_path / "bikes.json").read_text())["precision"] == precision
+
+
 @pytest.mark.parametrize("captures", [True, False])
 def test_time_names_kernels_and_says_whether_the_net_is_a_graph(run, captures) -> None:
     command = ["-m", "p3d", "time", NET, "--iterations", "2", "--device", "cuda:0"]

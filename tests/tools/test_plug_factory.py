@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from caffe_trees import FACTORY
-from plugging.factory import extend
+from plugging import factory
 from plugging.refusal import Refusal
 
 INSERTION = """\
@@ -33,6 +33,10 @@ REGISTER_LAYER_CREATOR(ReLU, GetReLULayer);
 TEXT = FACTORY.replace("@MORE@", "")
 
 
+def extend(text: str, insertion: str, where: str) -> str:
+    return factory.extend(text, insertion, where).text
+
+
 def test_renamed_and_wrapped():
     text = extend(TEXT, INSERTION, "f")
     theirs = text.index("GetUpstreamConvolutionLayer(\n    const LayerParameter& param) {")
@@ -45,8 +49,12 @@ def test_renamed_and_wrapped():
 
 def test_activations_are_wrapped_where_the_factory_makes_them():
     assert "CreateActivation" not in extend(TEXT, INSERTION, "f")
+    assert not factory.extend(TEXT, INSERTION, "f").notes
+    (note,) = factory.extend(TEXT + "// new CuDNNReLULayer<Dtype>(param)\n", INSERTION, "f").notes
+    assert note.startswith("ReLU is made in another way by this tree and was left alone")
     before = FACTORY.replace("@MORE@", RELU)
-    text = extend(before, INSERTION, "f")
+    text, notes = factory.extend(before, INSERTION, "f")
+    assert not notes
     theirs = text.index("GetUpstreamReLULayer(const LayerParameter& param) {")
     ours = text.index("> GetReLULayer(const LayerParameter& param) {")
     assert theirs < ours < text.index("REGISTER_LAYER_CREATOR(ReLU, GetReLULayer);")

@@ -196,3 +196,9 @@ def test_another_frame_rate_is_told_in_frames_of_the_file():
     assert reader.record()["starts"] == [0, 8, 16, 24]
     assert reader.record()["times"] == [0, 0.32, 0.64, 0.96]
     assert reader.frames == 30
+
+
+@pytest.mark.parametrize("crop", [0, -5, 5000])
+def test_a_crop_that_cannot_be(crop) -> None:
+    with pytest.raises(p3d.Error, match=f"^a crop of {crop} is not possible: take 1 to 4096"):
+        next(p3d.clips("some.mp4", crop=crop))

@@ -4,6 +4,7 @@ activations take blobs of any number of axes."""
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from .refusal import Refusal
 from .text import without_comments
@@ -18,7 +19,12 @@ _FUNCTION = re.compile(
 _REQUIRED = "Convolution"
 
 
-def extend(text: str, insertion: str, where: str) -> str:
+class Extended(NamedTuple):
+    text: str
+    notes: list[str]
+
+
+def extend(text: str, insertion: str, where: str) -> Extended:
     """layer_factory.cpp with our GetConvolutionLayer and the like, each behind the tree's own,
     which is renamed.
 
@@ -26,10 +32,10 @@ def extend(text: str, insertion: str, where: str) -> str:
                GetUpstream<type>Layer is the tree's.
 
     A text that was extended before is extended anew. A type other than Convolution that the tree
-    makes in another way is left alone: it has no cuDNN to choose. Raises Refusal for a factory of
-    another shape.
+    makes in another way is left alone, and a note says so if cuDNN can make it. Raises Refusal for
+    a factory of another shape.
     """
-    text = _plain(text)
+    text, notes = _plain(text), []
     includes, functions = insertion.split("\n\n", 1)
     for function in _FUNCTION.finditer(functions):
         found = _wrap(text, function["type"], function["text"])
@@ -40,12 +46,17 @@ def extend(text: str, insertion: str, where: str) -> str:
                 "REGISTER_LAYER_CREATOR(Convolution, GetConvolutionLayer). Merge upstream's "
                 "layer_factory.cpp, then try again."
             )
+        if found is None and f"CuDNN{function['type']}Layer" in text:
+            notes.append(
+                f"{function['type']} is made in another way by this tree and was left alone: "
+                "cuDNN's takes no clips, so say engine: CAFFE in nets"
+            )
         text = found or text
     header = re.search(r"^#include \"caffe/layer_factory\.hpp\"\n", text, re.MULTILINE)
     if header is None:
         raise Refusal(f'{where} does not #include "caffe/layer_factory.hpp".')
     ours = "".join(f"{include}  // caffe-p3d\n" for include in includes.splitlines())
-    return text[: header.end()] + ours + text[header.end() :]
+    return Extended(text[: header.end()] + ours + text[header.end() :], notes)
 
 
 def _wrap(text: str, kind: str, function: str) -> str | None:

@@ -33,7 +33,9 @@ def plug(draft: Draft, replace: list[str], layers: Path | None = None) -> None:
     copies["factory"] = insertion  # it names a class and a header that may have to be renamed
     copies = make_room(draft, copies, replace)
     insertion = copies.pop("factory")
-    draft.edit(FACTORY, lambda text: factory.extend(text, insertion, FACTORY))
+    extended = factory.extend(draft.text(FACTORY), insertion, FACTORY)
+    draft.edit(FACTORY, lambda _: extended.text)
+    draft.notes += extended.notes
     for name, text in copies.items():
         if draft.read(name) is not None and not draft.is_ours(name):
             raise Refusal(f"{name} is there already, and not ours. Rename it, then try again.")

@@ -16,7 +16,7 @@ Next, in the tree:
   make -j4 all test pycaffe           or, in a build folder:
   cmake .. && make -j4 all pycaffe    (cmake again: it has to see the new files)
 and, for those who like proof:
-  make runtest   (with arguments: build/test/test_all.testbin --gtest_filter='BN*:*3D*')"""
+  make runtest   (with arguments: build/test/test_all.testbin --gtest_filter='BN*:*3D*:Four*')"""
 
 
 def diff(tree: Tree, changes: Changes, verbose: bool) -> Iterator[str]:

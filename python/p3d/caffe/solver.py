@@ -410,8 +410,10 @@ class Solver:
         try:
             yield
         except BaseException as error:
-            begun = bool(self.param.snapshot_prefix) and self.iter > 0
-            if self._place is not None and begun and self._root:
+            begun = bool(self.param.snapshot_prefix) and self.iter > 0 and self._root
+            if begun and self._place is None:
+                log.error("%s; this came in the middle of an update and could not be saved", error)
+            elif begun and self._place is not None:
                 place.go_back(self._place, self._nets)
                 try:
                     self._snapshot(self._place)

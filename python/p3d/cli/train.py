@@ -19,8 +19,8 @@ examples:
 
 Ctrl-C (and SIGTERM) writes a snapshot at the end of the iteration and stops; SIGHUP writes one and
 goes on. What went wrong for another reason leaves a snapshot of the last iteration that was
-complete and finite. A training that goes on from a snapshot equals one that never stopped, bit for
-bit: data, augmentation and dropout too.
+complete and finite, or a line that says why it could not. A training that goes on from a snapshot
+equals one that never stopped, bit for bit: data, augmentation and dropout too.
 
 Several GPUs of one machine (--device cuda:0,1 or cuda:all; Caffe's -gpu 0,1 or all) train one net,
 each with batches of its own of the prototxt's batch_size, so the batch is as many times as large.

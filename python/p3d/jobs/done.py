@@ -26,6 +26,8 @@ def made_by(extractor: Any, output: Output) -> str:
         "output": output.record(),
         "classes": extractor.labels if "prob" in extractor.blobs else None,
     }
+    if extractor.precision != "float32":
+        parts["precision"] = extractor.precision
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

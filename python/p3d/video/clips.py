@@ -74,7 +74,7 @@ def clips(
     `changes` are fields of the recipe: stride, clips, length, fps, crops, short.
     """
     chosen = recipe_named(recipe, **changes)
-    if crop or size:
+    if crop is not None or size is not None:
         chosen = chosen.at(crop=crop, size=size)
     reader = ClipReader(open_video(video, modality), chosen, count=True)
     for index, values in reader:

@@ -43,8 +43,9 @@ class Recipe:
         short = self.size if isinstance(self.size, int) else min(self.size)
         if self.crops not in preprocess.VIEWS:
             raise Error(f"there are no crops '{self.crops}': {', '.join(preprocess.VIEWS)}")
+        _check_range("crop", self.crop, _MOST)
         fits = self.crops == "full" or self.crop <= short
-        if not (fits and min(self.crop, short) >= 1 and max(self.crop, short) <= _MOST):
+        if not (fits and 1 <= short <= _MOST):
             raise Error(
                 f"a crop of {self.crop} pixels does not fit into a size of {self.size} "
                 f"(both are 1 to {_MOST})"
@@ -100,7 +101,7 @@ class Recipe:
 
     def at(self, crop: int | None = None, length: int | None = None, size: Any = None) -> Recipe:
         """The recipe for another crop or length; `size` grows with the crop unless it is given."""
-        crop = crop or self.crop
+        crop = self.crop if crop is None else crop
         if size is None:
             size = crop if self.crops == "full" else _scaled(self.size, crop, self.crop)
         return replace(self, size=size, crop=crop, length=length or self.length)
