@@ -163,6 +163,7 @@ def test_a_state_goes_on_with_the_next_batch(tmp_path: Path) -> None:
         ("img 0.png 0", "", "mean_value: 1 mean_value: 2", "2 values of mean_value for 3 channels"),
         ("img 0.png 0", "", 'mean_value: 1 mean_file: "x"', "both mean_file and mean_value"),
         ("img 0.png 0", "", 'mean_file: "/nothing"', "mean_file /nothing cannot be read"),
+        ("img 0.png 0", "", 'mean_file: "/dev/null"', "mean_file /dev/null is empty"),
     ],
 )
 def test_what_cannot_be(

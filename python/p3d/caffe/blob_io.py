@@ -40,6 +40,8 @@ def read_blobproto(path: str, where: str, what: str) -> np.ndarray:
         raise Error(f"{where} cannot be read: {error}") from None
     if len(data) > MAX_BYTES:
         raise Error(f"{where} has more than {MAX_BYTES >> 20} MiB; it should hold a {what}")
+    if not data:
+        raise Error(f"{where} is empty; it should hold a {what} as a BlobProto")
     try:
         return blobproto_to_array(caffe_pb2.BlobProto.FromString(data))
     except (DecodeError, ValueError) as error:
