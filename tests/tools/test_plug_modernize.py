@@ -78,6 +78,12 @@ CASES = [
         '      << (DeviceAttribute(cudaDevAttrKernelExecTimeout, device) ? "Yes" : "No");\n',
     ),
     (
+        "cuda-thrust",
+        "src/caffe/layers/cudnn_softmax_layer.cpp",
+        '#include <vector>\n\n#include "thrust/device_vector.h"\n\n#include "caffe/x.hpp"\n',
+        '#include <vector>\n\n#include "caffe/x.hpp"\n',
+    ),
+    (
         "cudnn-version",
         "cmake/Cuda.cmake",
         "    file(READ ${CUDNN_INCLUDE}/cudnn.h CUDNN_VERSION_FILE_CONTENTS)\n",

@@ -101,6 +101,10 @@ def _properties(text: str) -> str:
     return text
 
 
+def _no_thrust(text: str) -> str:
+    return text if "thrust::" in text else re.sub(r'#include "thrust/.*"\n+', "", text)
+
+
 EDITS = [
     Edit(
         id="cuda-architectures",
@@ -115,5 +119,12 @@ EDITS = [
         reason="cudaDeviceProp lost clockRate, deviceOverlap and kernelExecTimeoutEnabled",
         tested="compiled with CUDA 13.0; no other toolkit",
         changes={"src/caffe/common.cpp": _properties},
+    ),
+    Edit(
+        id="cuda-thrust",
+        needed_by="CUDA >= 13 with cuDNN; works with every one",
+        reason="thrust moved to where nvcc alone looks; this file includes it for nothing",
+        tested="built with CUDA 13.0 and cuDNN 9.28",
+        changes={"src/caffe/layers/cudnn_softmax_layer.cpp": _no_thrust},
     ),
 ]
