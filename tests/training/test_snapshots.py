@@ -68,6 +68,22 @@ def test_an_error_saves_the_iteration_before(tmp_path: Path, monkeypatch: Any) -
     same(weights(again), weights(whole))
 
 
+def test_an_error_after_an_update_saves_that(tmp_path: Path, monkeypatch: Any) -> None:
+    solver = caffe.get_solver(str(solver_file(tmp_path, more="snapshot: 2")))
+
+    def fail() -> None:
+        raise Error("no snapshot this time")
+
+    monkeypatch.setattr(solver, "snapshot", fail)
+    with pytest.raises(Error, match="this time"):
+        solver.solve()
+    whole = caffe.get_solver(str(solver_file(tmp_path / "whole")))
+    whole.step(2)
+    again = caffe.get_solver(str(solver_file(tmp_path / "again")))
+    again.restore(tmp_path / "s_iter_2.solverstate")
+    same(weights(again), weights(whole))
+
+
 def test_nan_stops_and_is_never_saved(tmp_path: Path, monkeypatch: Any) -> None:
     whole = trained(solver_file(tmp_path / "whole"))
     path = solver_file(tmp_path / "broken")

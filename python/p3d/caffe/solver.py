@@ -116,13 +116,14 @@ class Solver:
         self._shown = (self.iter, time.perf_counter())
         stop = self.iter + iterations
         with self._leaving():
+            self._place = place.save(self._nets)
             while self.iter < stop and not self._stopped:
-                self._place = place.save(self._nets)
                 if self._test_due(first=self.param.test_initialization):
                     self._test_all()
                     if self._stopped:
                         break
                 self._iterate()
+                self._place = place.save(self._nets)
                 self._act(due=bool(self.param.snapshot) and self.iter % self.param.snapshot == 0)
 
     def solve(self, state: str | os.PathLike[str] | None = None) -> None:
@@ -410,16 +411,20 @@ class Solver:
         try:
             yield
         except BaseException as error:
-            begun = bool(self.param.snapshot_prefix) and self.iter > 0 and self._root
-            if begun and self._place is None:
-                log.error("%s; this came in the middle of an update and could not be saved", error)
-            elif begun and self._place is not None:
-                place.go_back(self._place, self._nets)
-                try:
-                    self._snapshot(self._place)
-                except Error as second:
-                    log.error("%s; this could not be saved: %s", error, second)
+            if self.param.snapshot_prefix and self.iter > 0 and self._root:
+                self._save_after(error)
             raise
+
+    def _save_after(self, error: BaseException) -> None:
+        """A snapshot of the last completed iteration, or a line that says why there is none."""
+        if self._place is None:
+            log.error("%s; this came in the middle of an update and could not be saved", error)
+            return
+        place.go_back(self._place, self._nets)
+        try:
+            self._snapshot(self._place)
+        except Error as second:
+            log.error("%s; this could not be saved: %s", error, second)
 
 
 def _make(net: solver_file.SolverNet) -> Net:
