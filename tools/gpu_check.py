@@ -52,7 +52,7 @@ SECONDS = 540  # for all, of which one comparison may take COMPARISON
 COMPARISON = 150
 CHOOSING = 90
 QUICK = ["--systems", "torch-last"]
-CAFFE_TESTS = ("bn_layer", "pooling3d_layer", "convolution3d_layer", "four_axes_layer")
+CAFFE_TESTS = ROOT / "layers" / "caffe" / "src" / "caffe" / "test"
 CAFFE_OPTIONS = ("BUILD_docs=OFF", "BUILD_python=OFF", "USE_OPENCV=OFF", "USE_LEVELDB=OFF")
 CAFFE_OPTIONS += ("USE_LMDB=OFF", "CMAKE_BUILD_TYPE=Release", "CMAKE_POLICY_VERSION_MINIMUM=3.5")
 
@@ -415,7 +415,8 @@ def check_caffe(tree: Path, work: Path, capability: str) -> Row:
     if not (tree / "src" / "caffe").is_dir():
         return Row("layers in Caffe", False, f"{tree} is no source tree of Caffe")
     shutil.copytree(tree, copy, symlinks=True, ignore=shutil.ignore_patterns(".git", "build"))
-    options = [*CAFFE_OPTIONS, f"BUILD_only_tests={','.join(CAFFE_TESTS)}"]
+    tests = sorted(path.stem.removeprefix("test_") for path in CAFFE_TESTS.glob("test_*.cpp"))
+    options = [*CAFFE_OPTIONS, f"BUILD_only_tests={','.join(tests)}"]
     options += ["CUDA_ARCH_NAME=Manual", f"CUDA_ARCH_BIN={capability}", "CUDA_ARCH_PTX="]
     commands: list[list[str | Path]] = [
         [sys.executable, ROOT / "tools" / "plug_into_caffe.py", copy, "--modernize"],

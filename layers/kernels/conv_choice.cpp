@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 
+#include "kernels/aligned.hpp"
 #include "kernels/cublaslt_conv.hpp"
 #include "kernels/cuda_device.hpp"
 #include "kernels/cudnn_conv.hpp"
@@ -13,15 +14,6 @@
 namespace p3d {
 namespace cuda {
 namespace {
-
-bool Aligned(const ConvPlaces& places) {
-  for (const void* place :
-       {places.first, places.second, places.scale, places.shift,
-        places.residual, static_cast<const void*>(places.result)}) {
-    if (reinterpret_cast<uintptr_t>(place) % 16 != 0) return false;
-  }
-  return true;
-}
 
 class Chooser {
  public:
@@ -33,7 +25,9 @@ class Chooser {
 
   bool Run(CUstream_st* stream, const ConvForm& form, const ConvPlaces& places,
            const OwnKernel& own) {
-    if (!Aligned(places)) return false;
+    if (!Aligned(places.first, places.second, places.scale, places.shift,
+                 places.residual, places.result))
+      return false;
     const std::lock_guard<std::mutex> lock(mutex_);
     DeviceChoices* const choices = Here();
     return choices && choices->Run(stream, form, places, own);

@@ -132,9 +132,9 @@ struct DataGradientMma {
     return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
            Grid(shape).blocks() <= kMaxTiles &&
            SeenRows<ToOutput, 1>::Can(ThreeAxes<int>(shape)) &&
-           (!whole || (InParts(shape, Job::Reader::OperandA::kPiece) &&
-                       Aligned(call.dy) && Aligned(call.weights) &&
-                       Aligned(call.dx) && Aligned(call.scratch))) &&
+           (!whole ||
+            (InParts(shape, Job::Reader::OperandA::kPiece) &&
+             Aligned(call.dy, call.weights, call.dx, call.scratch))) &&
            HasMma<Value>();
   }
   static bool Suits(const Call& call) {

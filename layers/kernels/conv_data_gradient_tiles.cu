@@ -110,9 +110,8 @@ struct DataGradientTiles {
     const int64_t terms = shape.taps() * shape.num_output / shape.group;
     return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
            Grid(shape).blocks() <= kMaxTiles && Kernel::CanSum(terms) &&
-           (!whole ||
-            (InFours(shape) && Aligned(call.dy) && Aligned(call.weights) &&
-             Aligned(call.dx) && Aligned(call.scratch)));
+           (!whole || (InFours(shape) &&
+                       Aligned(call.dy, call.weights, call.dx, call.scratch)));
   }
   static bool Suits(const Call& call) {
     const ConvShape& shape = call.shape;

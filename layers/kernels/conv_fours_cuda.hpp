@@ -4,8 +4,7 @@
 // Memory four values at a time, or another number of them that fills 16 bytes,
 // as a GPU reads and writes it best.
 
-#include <cstdint>
-
+#include "kernels/aligned.hpp"
 #include "kernels/conv.hpp"
 #include "kernels/host_device.hpp"
 
@@ -56,11 +55,6 @@ P3D_HOST_DEVICE void Write(Values<Dtype, count> values, bool add, Dtype* row,
       if (first + i < end) row[first + i] = values.v[i];
     }
   }
-}
-
-template <typename Dtype>
-bool Aligned(const Dtype* array) {
-  return reinterpret_cast<uintptr_t>(array) % alignof(Four<Dtype>) == 0;
 }
 
 // Whether every group's inputs and outputs can be read so many at a time.

@@ -158,10 +158,9 @@ struct ForwardMma {
            Grid(shape).blocks() <= kMaxTiles &&
            SeenRows<ToInput, 1>::Can(At(shape)) &&
            (!whole ||
-            (InParts(shape, Job::Reader::OperandA::kPiece) && Aligned(call.x) &&
-             Aligned(call.weights) && Aligned(call.y) &&
-             Aligned(epilogue.scale) && Aligned(epilogue.shift) &&
-             Aligned(epilogue.residual) && Aligned(call.scratch))) &&
+            (InParts(shape, Job::Reader::OperandA::kPiece) &&
+             Aligned(call.x, call.weights, call.y, epilogue.scale,
+                     epilogue.shift, epilogue.residual, call.scratch))) &&
            HasMma<Value>();
   }
   static bool Suits(const Call& call) {

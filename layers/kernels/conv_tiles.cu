@@ -119,9 +119,8 @@ struct ForwardTiles {
     const int64_t terms = shape.taps() * shape.channels / shape.group;
     return FitsInt(shape) && Grid(shape).blocks() <= kMaxTiles &&
            Kernel::CanSum(terms) &&
-           (!whole ||
-            (InFours(shape) && Aligned(call.x) && Aligned(call.weights) &&
-             Aligned(call.y) && Aligned(call.scratch)));
+           (!whole || (InFours(shape) &&
+                       Aligned(call.x, call.weights, call.y, call.scratch)));
   }
   static bool Suits(const Call& call) {
     const ConvShape& shape = call.shape;

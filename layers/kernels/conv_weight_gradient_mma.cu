@@ -126,9 +126,8 @@ struct WeightGradientMma {
   static bool Can(const Call& call) {
     const ConvShape& shape = call.shape;
     return FitsInt(shape) && Grid(shape).blocks() <= kMaxTiles &&
-           (!whole ||
-            (InParts(shape, OperandB::kPiece) && Aligned(call.dy) &&
-             Aligned(call.x) && Aligned(call.scratch) && Aligned(call.dw))) &&
+           (!whole || (InParts(shape, OperandB::kPiece) &&
+                       Aligned(call.dy, call.x, call.scratch, call.dw))) &&
            HasMma<Value>();
   }
   static bool Suits(const Call& call) {

@@ -100,8 +100,8 @@ struct WeightGradientTiles {
   static bool Can(const Call& call) {
     const ConvShape& shape = call.shape;
     return FitsInt(shape) && Grid(shape).blocks() <= kMaxTiles &&
-           (!whole || (InFours(shape) && Aligned(call.dy) && Aligned(call.x) &&
-                       Aligned(call.scratch) && Aligned(call.dw)));
+           (!whole || (InFours(shape) &&
+                       Aligned(call.dy, call.x, call.scratch, call.dw)));
   }
   static bool Suits(const Call& call) {
     const ConvShape& shape = call.shape;

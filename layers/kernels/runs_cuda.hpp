@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "kernels/affine.hpp"
+#include "kernels/aligned.hpp"
 #include "kernels/cuda_launch.hpp"
 
 namespace p3d {
@@ -77,14 +78,6 @@ struct Runs {
     return out;
   }
 };
-
-// Whether runs of all these arrays can be read as such; null is fine.
-inline bool Aligned() { return true; }
-template <typename Value, typename... Others>
-bool Aligned(const Value* array, Others... others) {
-  return reinterpret_cast<uintptr_t>(array) % kRunBytes == 0 &&
-         Aligned(others...);
-}
 
 namespace detail {
 

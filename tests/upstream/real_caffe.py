@@ -33,7 +33,8 @@ PYTHON = "/usr/bin/python3"  # the one that Debian's Boost.Python is for
 
 # Upstream's tests of what the plug-in touches or stands next to; ours.
 UPSTREAM_TESTS = ("layer_factory", "net", "convolution_layer", "pooling_layer", "batch_norm_layer")
-OUR_TESTS = ("bn_layer", "pooling3d_layer", "convolution3d_layer", "four_axes_layer")
+_OURS = (ROOT / "layers/caffe/src/caffe/test").glob("test_*.cpp")
+OUR_TESTS = tuple(sorted(path.stem.removeprefix("test_") for path in _OURS))
 TARGETS = ("caffe", "pycaffe", "caffe.bin", "test.testbin")
 
 _OPTIONS = {
