@@ -39,7 +39,7 @@ def test_matrix_from_file(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (None, "cannot be read"),
-        (b"", "holds no matrix"),
+        (b"", "is empty; it should hold a matrix"),
         (b"\xff\xff\xff", "holds no matrix"),
         (b"\x3a\x04\x0a\x02\x03\x03", "holds no matrix"),  # a shape without values
         (caffe.io.array_to_blobproto(H[:2]).SerializeToString(), "needs a matrix of 3 x 3, not"),

@@ -90,10 +90,17 @@ def test_other_crops(name, crop, size, expected):
 
 
 @pytest.mark.parametrize(
-    ("crop", "size"), [(160, 159), (200, (300, 199)), (-1, None), (9999, None)]
+    ("crop", "size", "said"),
+    [
+        (160, 159, "does not fit"),
+        (200, (300, 199), "does not fit"),
+        (-1, None, "a crop of -1 is not possible: take 1 to 4096"),
+        (0, None, "a crop of 0 is not possible"),
+        (9999, None, "a crop of 9999 is not possible"),
+    ],
 )
-def test_crops_that_do_not_fit(crop, size):
-    with pytest.raises(Error, match="does not fit"):
+def test_crops_that_do_not_fit(crop, size, said):
+    with pytest.raises(Error, match=said):
         recipe_named("author20").at(crop=crop, size=size)
 
 
