@@ -136,6 +136,8 @@ BAD: list[tuple[str, str, str]] = [
     ("AdaGrad", "momentum: 0.9", "AdaGrad has no momentum"),
     ("Adam", "dampening: 0.1", "dampening is for the solver type SGD"),
     ("SGD", 'regularization_type: "L3"', "no regularization_type 'L3'"),
+    ("SGD", "power: nan", "power is nan; it has to be a finite number"),
+    ("SGD", "clip_gradients: inf", "clip_gradients is inf"),
     ("SGD", "iter_size: 0", "iter_size is 0; it has to be 1 or more"),
     ("SGD", "test_iter: 1", "test nets but no test_interval"),
     ("SGD", "test_iter: -1", "test_iter is negative"),

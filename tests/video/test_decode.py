@@ -142,7 +142,7 @@ def blank_data(path):
     ("spoil", "message"),
     [
         (lambda path: None, "there is no such file"),
-        (lambda path: path.mkdir(), "there are no frames in it"),
+        (lambda path: path.mkdir(), "there are no numbered frames in it"),
         (lambda path: path.write_bytes(b""), "the file is empty"),
         (lambda path: os.mkfifo(path), "is not a file"),
         (lambda path: path.write_text("[video]" * 1000), "no video in it"),

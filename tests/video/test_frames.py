@@ -112,16 +112,16 @@ def two_sets(folder):
 @pytest.mark.parametrize(
     ("prepare", "modality", "message"),
     [
-        (lambda f: f.mkdir(), "frame", "there are no frames in it"),
+        (lambda f: f.mkdir(), "frame", "there are no numbered frames in it"),
         (lambda f: f.mkdir(), "flow", r"no flow images \(x and y\) in it; make flow images with"),
         (flow, "frame", "holds optical flow, which needs weights for flow"),
-        (lambda f: flow(f, y=()), "frame", "there are no frames in it"),
+        (lambda f: flow(f, y=()), "frame", "there are no numbered frames in it"),
         (lambda f: flow(f, y=()), "flow", r"flow_x_\*\.png but not the other direction"),
         (lambda f: flow(f, y=(1, 3)), "flow", "only one of them has number 2"),
         (lambda f: flow(f, shape=(5, 8)), "flow", r"differ in size: \(5, 7\) and \(5, 8\)"),
-        (two_sets, "frame", r"more than one set of frames in it \(a_\*\.png, b_\*\.png\)"),
+        (two_sets, "frame", r"more than one set of numbered frames in it \(a_\*\.png, b_\*\.png\)"),
         (lambda f: drawn.write_frames(f, "%s.png", ("1", "01")), "frame", "have the same number"),
-        (lambda f: drawn.write_frames(f, "%s.png", "ab"), "frame", "there are no frames in it"),
+        (lambda f: drawn.write_frames(f, "%s.png", "ab"), "frame", "no numbered frames in it"),
     ],
 )
 def test_folders_that_are_not_clear(tmp_path, prepare, modality, message):

@@ -114,7 +114,6 @@ def test_outputs_stay_below_out(tree):
 @pytest.mark.parametrize(
     ("prepare", "named", "message"),
     [
-        (lambda t: (t / "e").mkdir(), "e", "no videos and no numbered frames"),
         (lambda t: (t / "l.txt").write_text("# nothing\n"), "l.txt", "there are no videos"),
         (lambda t: (t / "l.txt").write_bytes(b"\xff\xfe\0"), "l.txt", "not a list of videos"),
         (
@@ -128,6 +127,13 @@ def test_nothing_in_it(tree, prepare, named, message):
     prepare(tree)
     with pytest.raises(Error, match=message):
         expand([named])
+
+
+def test_an_empty_folder_does_not_keep_others_from_being_read(tree):
+    (tree / "more" / "empty").mkdir(parents=True)
+    assert names(expand(["a", "more/empty"])) == {"a/x.mp4": "x", "more/empty": "empty"}
+    assert names(expand(["more"])) == {"more": "more"}
+    assert names(expand(["mor*"])) == {"more": "more/more"}
 
 
 @pytest.mark.parametrize(

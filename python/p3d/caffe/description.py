@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
+
+from p3d.error import Error
 
 from .proto import caffe_pb2
 
@@ -22,25 +25,33 @@ def describe(net: Any) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]
     A message is a dict of all its fields: a scalar has its value or its default, a
     repeated field is a list, an enum is its name, a submessage is a message; "has" lists
     the fields that were set. Default values are shared between messages: read only.
+
+    Raises Error for a field that is NaN or infinite.
     """
     return [_layer(layer) for layer in net.layer], _param_defaults()
 
 
 def _layer(layer: Any) -> dict[str, Any]:
+    try:
+        return _description(layer)
+    except Error as error:
+        raise Error(f"{layer.type} '{layer.name}': {error}") from None
+
+
+def _description(layer: Any) -> dict[str, Any]:
     return {
         "name": layer.name,
         "type": layer.type,
         "bottom": list(layer.bottom),
         "top": list(layer.top),
         "phase": layer.phase,
-        "loss_weight": list(layer.loss_weight),
+        "loss_weight": [finite("loss_weight", weight) for weight in layer.loss_weight],
         "propagate_down": list(layer.propagate_down),
         "param": [
             {
                 "name": spec.name,
                 "share_mode": _SHARE_MODES[spec.share_mode],
-                "lr_mult": spec.lr_mult if spec.HasField("lr_mult") else None,
-                "decay_mult": spec.decay_mult if spec.HasField("decay_mult") else None,
+                **{name: _multiplier(spec, name) for name in ("lr_mult", "decay_mult")},
             }
             for spec in layer.param
         ],
@@ -50,6 +61,10 @@ def _layer(layer: Any) -> dict[str, Any]:
             if field.name.endswith("_param")
         },
     }
+
+
+def _multiplier(spec: Any, name: str) -> float | None:
+    return finite(name, getattr(spec, name)) if spec.HasField(name) else None
 
 
 def _message(message: Any) -> dict[str, Any]:
@@ -73,6 +88,13 @@ def _convert_one(field: Any, value: Any) -> Any:
         return _message(value)
     if field.enum_type is not None:
         return field.enum_type.values_by_number[value].name
+    return finite(field.name, value)
+
+
+def finite(name: str, value: Any) -> Any:
+    """The field's value, of any scalar type. Raises Error where it is NaN or infinite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Error(f"{name} is {value}; it has to be a finite number")
     return value
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from p3d.caffe import prototxt
+from p3d.caffe.description import finite
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.wording import did_you_mean
 from p3d.error import Error
@@ -59,6 +60,11 @@ def _set_prefix(param: Any, path: str) -> None:
 
 
 def _check(param: Any, origin: str) -> None:
+    try:
+        for field, value in param.ListFields():
+            finite(field.name, value)
+    except Error as error:
+        raise Error(f"{origin}: {error}") from None
     for name, least in (
         ("iter_size", 1),
         ("average_loss", 1),

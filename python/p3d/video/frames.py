@@ -187,7 +187,7 @@ def is_pattern(path: str) -> bool:
 
 
 def _only(folder: str, found: list[Any], modality: str, hint: str) -> Any:
-    kind = "flow images (x and y)" if modality == "flow" else "frames"
+    kind = "flow images (x and y)" if modality == "flow" else "numbered frames"
     if not found:
         raise Error(f"{folder}: there are no {kind} in it{hint}")
     if len(found) > 1:

@@ -1,7 +1,8 @@
 """From what a person names on the command line to single videos and the names of their outputs.
 
 A video, a folder of frames and a pattern for frames are one item each. Any other folder stands for
-the videos and folders of frames below it, a glob for what it matches. A ``.txt`` list has one path
+the videos and folders of frames below it (one without any is an item, which cannot be read), a glob
+for what it matches. A ``.txt`` list has one path
 per line (numbers after it, as in Caffe's lists, are ignored), and after a tab the name of the
 output if a person chooses; a ``.csv`` has the paths in its first column, and names in a column
 with the heading name, output or feature_path. ``-`` is such a list on standard input.
@@ -125,7 +126,7 @@ def _matched(pattern: str) -> Iterator[_Found]:
 
 
 def _below(folder: str) -> Iterator[_Found]:
-    count = 0
+    none = True
     for current, folders, files in os.walk(folder):
         folders.sort()
         for name in list(folders):
@@ -134,15 +135,15 @@ def _below(folder: str) -> Iterator[_Found]:
                 folders.remove(name)
                 if frames.is_second_of_pair(path):
                     continue  # the flow in y comes with that in x
-                count += 1
+                none = False
                 yield path, os.path.relpath(path, folder), False
         for name in sorted(files):
             if name.lower().endswith(_VIDEOS) and not name.startswith("."):
                 path = os.path.join(current, name)
-                count += 1
+                none = False
                 yield path, os.path.relpath(path, folder), False
-    if count == 0:
-        raise Error(f"{folder}: there are no videos and no numbered frames in it")
+    if none:  # it says so when its turn comes, and the others go on
+        yield folder, os.path.basename(os.path.abspath(folder)), False
 
 
 _VIDEOS = (*decode.EXTENSIONS, ".hdf5")  # a .h5 in a folder may be anything
