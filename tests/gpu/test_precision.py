@@ -45,6 +45,10 @@ def test_the_command_line_says_how(run) -> None:
     done = run(*command, "int4")
     assert done.returncode == 2
     assert "'float32', 'tf32', 'bf16', 'fp16'" in done.stderr
+    done = run("-m", "p3d", "info", TINY, "--precision", "bf16")
+    assert done.returncode == 1
+    assert "--precision bf16 is for a GPU" in done.stderr
+    assert run("-m", "p3d", "info", TINY, "--precision", "float32").returncode == 0
 
 
 @pytest.mark.skipif("P3D_CUDA_LIBRARY" in os.environ, reason="a real GPU is what it is")

@@ -78,10 +78,7 @@ def _run(verb: str, arguments: list[str]) -> int:
     if args.device is not None:
         _use(args.device, getattr(module, "SEVERAL_GPUS", False))
     if args.precision is not None:
-        from p3d.caffe import backend
-
-        backend.set_precision(args.precision)
-        os.environ["P3D_PRECISION"] = args.precision
+        _compute_in(args.precision, args.device or os.environ.get("P3D_DEVICE") or "cpu")
     return module.run(args) or 0
 
 
@@ -96,6 +93,19 @@ def _use(device: str, may_be_several: bool) -> None:
         device = f"cuda:{found[0]}" if found else device
     backend.set_device(device)
     os.environ["P3D_DEVICE"] = device  # for processes that this one starts
+
+
+def _compute_in(precision: str, device: str) -> None:
+    from p3d.caffe import backend
+    from p3d.error import Error
+
+    if precision != "float32" and device == "cpu":
+        raise Error(
+            f"--precision {precision} is for a GPU, the processor computes in float32: name the "
+            "GPU with --device cuda"
+        )
+    backend.set_precision(precision)
+    os.environ["P3D_PRECISION"] = precision  # for processes that this one starts
 
 
 def _backend_last(arguments: list[str]) -> list[str]:

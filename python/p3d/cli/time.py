@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from p3d import _core, timing
     from p3d.caffe import backend
     from p3d.error import Error
-    from p3d.export.sources import net_text
+    from p3d.loading import find_net
 
     if args.isa and backend.current() != "embedded":
         raise Error(f"--isa {args.isa} is for the embedded engine: for upstream set P3D_ISA")
@@ -64,10 +64,10 @@ def run(args: argparse.Namespace) -> int:
     if args.threads:
         backend.set_num_threads(args.threads)
     wanted = args.net or args.model or (None if args.weights else "p3d199-kinetics")
-    name, text = net_text(args.weights, wanted)
-    net = timing.make(text, args.weights, batch=args.batch, layer_by_layer=args.layers)
+    found = find_net(args.weights, wanted)
+    net = timing.make(found.prototxt, args.weights, batch=args.batch, layer_by_layer=args.layers)
     report = timing.measure(net, args.iterations)
-    data = _data(args, name, net, report, _peak())
+    data = _data(args, found.name, net, report, _peak())
     if args.json:
         import json
 
