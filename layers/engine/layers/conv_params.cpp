@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "engine/filler.hpp"
 #include "kernels/error.hpp"
 
 namespace p3d {
@@ -128,5 +129,27 @@ ConvParams ReadConvParams(const Fields& fields, const Shape& bottom,
         " input channels and num_output ", params.num_output);
   return params;
 }
+
+template <typename Dtype>
+std::vector<std::shared_ptr<Blob<Dtype>>> MakeConvBlobs(
+    const Fields& fields, const ConvParams& params, int64_t outputs,
+    int64_t inputs) {
+  Shape weights = {outputs, inputs / params.group};
+  for (int i = 0; i < params.spatial_axes; ++i) {
+    weights.push_back(params.axes[i].kernel);
+  }
+  std::vector<std::shared_ptr<Blob<Dtype>>> blobs = {
+      std::make_shared<Blob<Dtype>>(weights)};
+  Fill(fields.Sub("weight_filler"), blobs[0]);
+  if (!fields.Bool("bias_term")) return blobs;
+  blobs.push_back(std::make_shared<Blob<Dtype>>(Shape{params.num_output}));
+  Fill(fields.Sub("bias_filler"), blobs[1]);
+  return blobs;
+}
+
+template std::vector<std::shared_ptr<Blob<float>>> MakeConvBlobs(
+    const Fields&, const ConvParams&, int64_t, int64_t);
+template std::vector<std::shared_ptr<Blob<double>>> MakeConvBlobs(
+    const Fields&, const ConvParams&, int64_t, int64_t);
 
 }  // namespace p3d

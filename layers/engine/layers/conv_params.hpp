@@ -1,6 +1,7 @@
 #ifndef P3D_ENGINE_LAYERS_CONV_PARAMS_HPP_
 #define P3D_ENGINE_LAYERS_CONV_PARAMS_HPP_
 
+#include <memory>
 #include <vector>
 
 #include "engine/blob.hpp"
@@ -36,6 +37,14 @@ struct ConvParams {
 // `with_outputs` says whether num_output is needed.
 ConvParams ReadConvParams(const Fields& fields, const Shape& bottom,
                           bool with_outputs);
+
+// Filled: weights of the shape (outputs, inputs / group, kernel...) and, unless
+// bias_term is false, a bias of num_output values. A Deconvolution's outputs
+// are its bottom's channels, as it is a convolution transposed.
+template <typename Dtype>
+std::vector<std::shared_ptr<Blob<Dtype>>> MakeConvBlobs(
+    const Fields& fields, const ConvParams& params, int64_t outputs,
+    int64_t inputs);
 
 }  // namespace p3d
 

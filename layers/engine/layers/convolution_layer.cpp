@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/filler.hpp"
 #include "kernels/affine.hpp"
 #include "kernels/conv_reference.hpp"
 #include "kernels/scratch.hpp"
@@ -133,16 +132,8 @@ void ConvolutionLayer<Dtype>::LayerSetUp(const Blobs& bottom,
   shape_.group = params_.group;
   shape_.pad_mode = params_.pad_mode;
 
-  Shape weights = {params_.num_output, shape_.channels / params_.group};
-  for (int i = 0; i < params_.spatial_axes; ++i) {
-    weights.push_back(params_.axes[i].kernel);
-  }
-  this->blobs_ = {std::make_shared<Blob<Dtype>>(weights)};
-  Fill(fields.Sub("weight_filler"), this->blobs_[0]);
-  if (!fields.Bool("bias_term")) return;
-  this->blobs_.push_back(
-      std::make_shared<Blob<Dtype>>(Shape{params_.num_output}));
-  Fill(fields.Sub("bias_filler"), this->blobs_[1]);
+  this->blobs_ =
+      MakeConvBlobs<Dtype>(fields, params_, shape_.num_output, shape_.channels);
 }
 
 template <typename Dtype>

@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "engine/filler.hpp"
 #include "engine/layer.hpp"
 #include "engine/layers/conv_params.hpp"
 #include "kernels/affine.hpp"
@@ -39,16 +38,8 @@ class DeconvolutionLayer : public Layer<Dtype> {
     shape_.group = params_.group;
     shape_.pad_mode = params_.pad_mode;
 
-    Shape weights = {shape_.num_output, shape_.channels / shape_.group};
-    for (int i = 0; i < params_.spatial_axes; ++i) {
-      weights.push_back(params_.axes[i].kernel);
-    }
-    this->blobs_ = {std::make_shared<Blob<Dtype>>(weights)};
-    Fill(fields.Sub("weight_filler"), this->blobs_[0]);
-    if (!fields.Bool("bias_term")) return;
-    this->blobs_.push_back(
-        std::make_shared<Blob<Dtype>>(Shape{params_.num_output}));
-    Fill(fields.Sub("bias_filler"), this->blobs_[1]);
+    this->blobs_ = MakeConvBlobs<Dtype>(fields, params_, shape_.num_output,
+                                        shape_.channels);
   }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
