@@ -1,5 +1,5 @@
 #include "engine/layer.hpp"
-#include "kernels/copy_rows.hpp"
+#include "engine/layers/parts.hpp"
 
 namespace p3d {
 
@@ -20,7 +20,7 @@ class ConcatLayer : public Layer<Dtype> {
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
-    axis_ = AxisOf(*bottom[0]);
+    axis_ = PartsAxis(this->Param("concat_param"), "concat_dim", *bottom[0]);
     Shape shape = bottom[0]->shape();
     for (size_t i = 1; i < bottom.size(); ++i) {
       Shape expected = bottom[i]->shape();
@@ -45,69 +45,18 @@ class ConcatLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     if (bottom.size() == 1) return;
-    const Side side = this->side();
-    WithValues<Dtype>(side, [&](auto kind) {
-      using Value = decltype(kind);
-      const Order order =
-          axis_ == 1 ? OrderOf<Value>(bottom[0]->order(side)) : Order::kCaffe;
-      const Layout layout = LayoutOf(*top[0], order);
-      Value* to = top[0]->template write_data_of<Value>(order, side);
-      for (Blob<Dtype>* blob : bottom) {
-        const int64_t width = blob->shape(axis_) * layout.inner;
-        const Value* from = blob->template data_of<Value>(order, side);
-        RunOn<Value>(side, CopyRows<Dtype>, &cuda::Kernels<Value>::CopyRows,
-                     layout.rows, width, Rows<const Value>{from, width},
-                     Rows<Value>{to, layout.stride});
-        to += width;
-      }
-    });
+    JoinParts<Dtype>(bottom, axis_, &Blob<Dtype>::storage, this->side(),
+                     *top[0]);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (bottom.size() == 1) return;
-    const Side side = this->side();
-    WithValues<Dtype>(side, [&](auto kind) {
-      using Value = decltype(kind);
-      const Order order =
-          axis_ == 1 ? OrderOf<Value>(top[0]->diff_order(side)) : Order::kCaffe;
-      const Layout layout = LayoutOf(*top[0], order);
-      const Value* from = top[0]->template diff_of<Value>(order, side);
-      for (size_t i = 0; i < bottom.size(); ++i) {
-        const int64_t width = bottom[i]->shape(axis_) * layout.inner;
-        if (propagate_down[i]) {
-          Value* to = bottom[i]->template write_diff_of<Value>(order, side);
-          RunOn<Value>(side, CopyRows<Dtype>, &cuda::Kernels<Value>::CopyRows,
-                       layout.rows, width,
-                       Rows<const Value>{from, layout.stride},
-                       Rows<Value>{to, width});
-        }
-        from += width;
-      }
-    });
+    CutParts<Dtype>(*top[0], axis_, &Blob<Dtype>::diff_storage, this->side(),
+                    propagate_down, bottom);
   }
 
  private:
-  // The top as rows that hold one row of each bottom.
-  struct Layout {
-    int64_t rows, inner, stride;
-  };
-  Layout LayoutOf(const Blob<Dtype>& top, Order order) const {
-    const bool last = order == Order::kChannelsLast;
-    const int64_t inner = last ? 1 : top.count(axis_ + 1);
-    return {last ? top.shape(0) * top.count(2) : top.count(0, axis_), inner,
-            top.shape(axis_) * inner};
-  }
-
-  // `concat_dim` is the old name of `axis`.
-  int AxisOf(const Blob<Dtype>& bottom) const {
-    const Fields& param = this->Param("concat_param");
-    const bool old_name = param.Has("concat_dim");
-    Check(!old_name || !param.Has("axis"),
-          "is given both axis and concat_dim; give one of them");
-    return bottom.CanonicalAxis(param.Int(old_name ? "concat_dim" : "axis"));
-  }
-
   int axis_ = 1;
 };
 

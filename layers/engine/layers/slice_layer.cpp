@@ -1,5 +1,5 @@
 #include "engine/layer.hpp"
-#include "kernels/copy_rows.hpp"
+#include "engine/layers/parts.hpp"
 
 namespace p3d {
 
@@ -20,7 +20,7 @@ class SliceLayer : public Layer<Dtype> {
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
-    axis_ = AxisOf(*bottom[0]);
+    axis_ = PartsAxis(this->Param("slice_param"), "slice_dim", *bottom[0]);
     Shape shape = bottom[0]->shape();
     const std::vector<int64_t> ends =
         Ends(shape[axis_], static_cast<int64_t>(top.size()));
@@ -36,67 +36,19 @@ class SliceLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     if (top.size() == 1) return;
-    const Side side = this->side();
-    WithValues<Dtype>(side, [&](auto kind) {
-      using Value = decltype(kind);
-      const Order order =
-          axis_ == 1 ? OrderOf<Value>(bottom[0]->order(side)) : Order::kCaffe;
-      const Layout layout = LayoutOf(*bottom[0], order);
-      const Value* from = bottom[0]->template data_of<Value>(order, side);
-      for (Blob<Dtype>* blob : top) {
-        const int64_t width = blob->shape(axis_) * layout.inner;
-        Value* to = blob->template write_data_of<Value>(order, side);
-        RunOn<Value>(side, CopyRows<Dtype>, &cuda::Kernels<Value>::CopyRows,
-                     layout.rows, width, Rows<const Value>{from, layout.stride},
-                     Rows<Value>{to, width});
-        from += width;
-      }
-    });
+    const std::vector<bool> all(top.size(), true);
+    CutParts<Dtype>(*bottom[0], axis_, &Blob<Dtype>::storage, this->side(), all,
+                    top);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (top.size() == 1 || !propagate_down[0]) return;
-    const Side side = this->side();
-    WithValues<Dtype>(side, [&](auto kind) {
-      using Value = decltype(kind);
-      const Order order =
-          axis_ == 1 ? OrderOf<Value>(top[0]->diff_order(side)) : Order::kCaffe;
-      const Layout layout = LayoutOf(*bottom[0], order);
-      Value* to = bottom[0]->template write_diff_of<Value>(order, side);
-      for (Blob<Dtype>* blob : top) {
-        const int64_t width = blob->shape(axis_) * layout.inner;
-        const Value* from = blob->template diff_of<Value>(order, side);
-        RunOn<Value>(side, CopyRows<Dtype>, &cuda::Kernels<Value>::CopyRows,
-                     layout.rows, width, Rows<const Value>{from, width},
-                     Rows<Value>{to, layout.stride});
-        to += width;
-      }
-    });
+    JoinParts<Dtype>(top, axis_, &Blob<Dtype>::diff_storage, this->side(),
+                     *bottom[0]);
   }
 
  private:
-  // The bottom as rows that hold one row of each top.
-  struct Layout {
-    int64_t rows, inner, stride;
-  };
-  Layout LayoutOf(const Blob<Dtype>& bottom, Order order) const {
-    const AxisView view = bottom.around(axis_);
-    const bool last = order == Order::kChannelsLast;
-    const int64_t inner = last ? 1 : view.inner;
-    return {last ? view.outer * view.inner : view.outer, inner,
-            view.channels * inner};
-  }
-
-  // `slice_dim` is the old name of `axis`.
-  int AxisOf(const Blob<Dtype>& bottom) const {
-    const Fields& param = this->Param("slice_param");
-    const bool old_name = param.Has("slice_dim");
-    Check(!old_name || !param.Has("axis"),
-          "is given both axis and slice_dim; give one of them");
-    return bottom.CanonicalAxis(param.Int(old_name ? "slice_dim" : "axis"));
-  }
-
   // Where each top ends along the axis.
   std::vector<int64_t> Ends(int64_t length, int64_t tops) const {
     std::vector<int64_t> ends = this->Param("slice_param").Ints("slice_point");
