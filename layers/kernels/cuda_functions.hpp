@@ -97,6 +97,10 @@
   X(SquaredDistanceBackward)     \
   X(HingeLoss)                   \
   X(HingeLossBackward)           \
+  X(InfogainLoss)                \
+  X(SoftmaxInfogainBackward)     \
+  X(ContrastiveLoss)             \
+  X(ContrastiveLossBackward)     \
   X(ToCaffeOrder)                \
   X(StochasticPool)              \
   X(StochasticPoolMean)          \
@@ -206,7 +210,7 @@ struct Functions {
 };
 #undef P3D_MEMBER
 
-constexpr int kFunctionsVersion = 7;
+constexpr int kFunctionsVersion = 8;
 
 }  // namespace cuda
 }  // namespace p3d

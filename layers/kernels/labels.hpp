@@ -42,6 +42,29 @@ struct Labels {
   }
 };
 
+// Which of the rows of two arrays belong together: those whose value, cut off
+// to an integer, is not 0.
+template <typename Dtype>
+struct PairLabels {
+  const Dtype* values;
+
+  // Whether pair r does. Throws Error where that cannot be told.
+  bool at(int64_t r) const {
+    if (!known(r)) Refuse(r, values[r]);
+    return find(r);
+  }
+  P3D_HOST_DEVICE bool known(int64_t r) const { return values[r] == values[r]; }
+  P3D_HOST_DEVICE bool find(int64_t r) const {
+    return std::trunc(values[r]) != 0;
+  }
+  // The Error for a NaN.
+  [[noreturn]] void Refuse(int64_t r, double) const {
+    Fail("label ", r,
+         " is NaN; give 1 for a similar pair, 0 for a dissimilar "
+         "one");
+  }
+};
+
 }  // namespace p3d
 
 #endif  // P3D_KERNELS_LABELS_HPP_

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/host_device.hpp"
+#include "kernels/losses.hpp"
 #include "kernels/pointwise_formulas.hpp"
 
 namespace p3d {
@@ -41,6 +42,25 @@ P3D_HOST_DEVICE inline double HingeLossSlope(double v, bool above,
   const double hinge = HingeOf(v, above);
   const double slope = squared ? 2 * hinge : hinge > 0;
   return above ? -slope : slope;
+}
+
+// Of a pair at a squared distance.
+P3D_HOST_DEVICE inline double ContrastiveLossOf(bool similar, double squared,
+                                                const ContrastiveRule& rule) {
+  if (similar) return squared;
+  const double gap = rule.margin - (rule.legacy ? squared : std::sqrt(squared));
+  if (gap < 0) return 0;
+  return rule.legacy ? gap : gap * gap;
+}
+// What the gradient of the squared distance is multiplied by. A distance d is
+// divided by as d + 1e-4, as in Caffe.
+P3D_HOST_DEVICE inline double ContrastiveSlope(bool similar, double squared,
+                                               const ContrastiveRule& rule) {
+  if (similar) return 1;
+  const double distance = std::sqrt(squared);
+  const double gap = rule.margin - (rule.legacy ? squared : distance);
+  if (gap <= 0) return 0;
+  return rule.legacy ? -1 : -gap / (distance + 1e-4);
 }
 
 }  // namespace p3d

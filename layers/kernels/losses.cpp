@@ -61,8 +61,8 @@ LossSum SigmoidCrossEntropyLoss(int64_t count, const Dtype* x,
 }
 
 template <typename Dtype>
-double SquaredDistance(int64_t count, const Dtype* a, const Dtype* b) {
-  return SumRanges(count, [&](int64_t begin, int64_t end) {
+LossSum SquaredDistance(int64_t count, const Dtype* a, const Dtype* b) {
+  const double all = SumRanges(count, [&](int64_t begin, int64_t end) {
     double sum = 0;
     for (int64_t i = begin; i < end; ++i) {
       const double difference = static_cast<double>(a[i]) - b[i];
@@ -70,11 +70,12 @@ double SquaredDistance(int64_t count, const Dtype* a, const Dtype* b) {
     }
     return sum;
   });
+  return {all, count};
 }
 
 template <typename Dtype>
-double HingeLoss(int64_t rows, const Dtype* x, const Labels<Dtype>& labels,
-                 bool squared) {
+LossSum HingeLoss(int64_t rows, const Dtype* x, const Labels<Dtype>& labels,
+                  bool squared) {
   double sum = 0;
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t label = labels.at(r);
@@ -83,29 +84,20 @@ double HingeLoss(int64_t rows, const Dtype* x, const Labels<Dtype>& labels,
       sum += HingeLossOf(row[c], c == label, squared);
     }
   }
-  return sum;
+  return {sum, rows * labels.classes};
 }
 
 template <typename Dtype>
-double ContrastiveLoss(int64_t rows, int64_t width, const Dtype* a,
-                       const Dtype* b, const Dtype* similar,
-                       const ContrastiveRule& rule) {
+LossSum ContrastiveLoss(int64_t rows, int64_t width, const Dtype* a,
+                        const Dtype* b, const PairLabels<Dtype>& similar,
+                        const ContrastiveRule& rule) {
   double sum = 0;
   for (int64_t r = 0; r < rows; ++r) {
-    Check(!std::isnan(similar[r]), "label ", r,
-          " is NaN; give 1 for a similar "
-          "pair, 0 for a dissimilar one");
-    const double squared = SquaredDistance(width, a + r * width, b + r * width);
-    if (std::trunc(similar[r]) != 0) {
-      sum += squared;
-    } else if (rule.legacy) {
-      sum += std::max(rule.margin - squared, 0.);
-    } else {
-      const double gap = std::max(rule.margin - std::sqrt(squared), 0.);
-      sum += gap * gap;
-    }
+    const double squared =
+        SquaredDistance(width, a + r * width, b + r * width).sum;
+    sum += ContrastiveLossOf(similar.at(r), squared, rule);
   }
-  return sum;
+  return {sum, rows};
 }
 
 #define P3D_INSTANTIATE(Dtype)                                              \
@@ -115,12 +107,12 @@ double ContrastiveLoss(int64_t rows, int64_t width, const Dtype* a,
                                 const Labels<Dtype>&, const Dtype*, Dtype); \
   template LossSum SigmoidCrossEntropyLoss(int64_t, const Dtype*,           \
                                            const Dtype*, bool, int64_t);    \
-  template double SquaredDistance(int64_t, const Dtype*, const Dtype*);     \
-  template double HingeLoss(int64_t, const Dtype*, const Labels<Dtype>&,    \
-                            bool);                                          \
-  template double ContrastiveLoss(int64_t, int64_t, const Dtype*,           \
-                                  const Dtype*, const Dtype*,               \
-                                  const ContrastiveRule&)
+  template LossSum SquaredDistance(int64_t, const Dtype*, const Dtype*);    \
+  template LossSum HingeLoss(int64_t, const Dtype*, const Labels<Dtype>&,   \
+                             bool);                                         \
+  template LossSum ContrastiveLoss(int64_t, int64_t, const Dtype*,          \
+                                   const Dtype*, const PairLabels<Dtype>&,  \
+                                   const ContrastiveRule&)
 
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);

@@ -93,6 +93,43 @@ struct HingeLossAt {
 };
 
 template <typename Dtype>
+struct InfogainLossAt {
+  AxisView view;
+  const Dtype* prob;
+  Labels<Dtype> labels;
+  const Dtype* matrix;
+  Dtype least;
+
+  P3D_HOST_DEVICE LabelledSum operator()(int64_t at) const {
+    const int64_t row = Quotient(at, view.inner);
+    const int64_t o = Quotient(row, view.channels);
+    const int64_t c = row - o * view.channels;
+    const int64_t i = at - (row - o) * view.inner;
+    const int64_t label = labels.find(i);
+    if (label == labels.kIgnored) return {0, 0, -1, 0};
+    if (label == labels.kNoClass) return {0, 0, i, labels.values[i]};
+    const Dtype p = prob[at] < least ? least : prob[at];
+    const Dtype gain = matrix[label * view.channels + c];
+    return {-gain * std::log(static_cast<double>(p)), c == 0, -1, 0};
+  }
+};
+
+template <typename Dtype>
+struct ContrastiveLossAt {
+  int64_t width;
+  SquaredDistanceAt<Dtype> between;
+  PairLabels<Dtype> similar;
+  ContrastiveRule rule;
+
+  P3D_HOST_DEVICE LabelledSum operator()(int64_t r) const {
+    if (!similar.known(r)) return {0, 0, r, 0};
+    LabelledSum squared = {0, 0, -1, 0};
+    for (int64_t i = r * width; i < (r + 1) * width; ++i) squared += between(i);
+    return {ContrastiveLossOf(similar.find(r), squared.sum, rule), 1, -1, 0};
+  }
+};
+
+template <typename Dtype>
 struct LogLossBackwardKernel {
   AxisView view;
   const Dtype* prob;
@@ -172,6 +209,60 @@ struct HingeLossBackwardKernel {
   }
 };
 
+// A row for each position; its lanes add up what its label gains in all.
+template <typename Dtype>
+struct SoftmaxInfogainBackwardRows {
+  AxisView view;
+  const Dtype* prob;
+  Labels<Dtype> labels;
+  const Dtype* matrix;
+  double factor;
+  Dtype* dx;
+
+  P3D_HOST_DEVICE double Sum(int64_t i, int64_t lane) const {
+    const int64_t label = labels.find(i);
+    double sum = 0;
+    for (int64_t c = lane; label >= 0 && c < view.channels; c += kThreads) {
+      sum += matrix[label * view.channels + c];
+    }
+    return sum;
+  }
+  P3D_HOST_DEVICE void Store(int64_t i, int64_t lane, double sum) const {
+    const int64_t label = labels.find(i), start = view.start(i);
+    for (int64_t c = lane; c < view.channels; c += kThreads) {
+      const int64_t at = start + c * view.inner;
+      const double slope =
+          label < 0 ? 0 : prob[at] * sum - matrix[label * view.channels + c];
+      dx[at] = static_cast<Dtype>(factor * slope);
+    }
+  }
+};
+
+// A row for each pair; its lanes add up its squared distance.
+template <typename Dtype>
+struct ContrastiveLossBackwardRows {
+  int64_t width;
+  SquaredDistanceAt<Dtype> between;
+  PairLabels<Dtype> similar;
+  ContrastiveRule rule;
+  double factor;
+  Dtype* dx;
+
+  P3D_HOST_DEVICE double Sum(int64_t r, int64_t lane) const {
+    double sum = 0;
+    for (int64_t i = lane; i < width; i += kThreads) {
+      sum += between(r * width + i).sum;
+    }
+    return sum;
+  }
+  P3D_HOST_DEVICE void Store(int64_t r, int64_t lane, double squared) const {
+    const double slope = ContrastiveSlope(similar.find(r), squared, rule);
+    const SquaredDistanceBackwardKernel<Dtype> backward = {between.a, between.b,
+                                                           factor * slope, dx};
+    for (int64_t i = lane; i < width; i += kThreads) backward(r * width + i);
+  }
+};
+
 }  // namespace
 
 template <typename Dtype>
@@ -246,28 +337,77 @@ void HingeLossBackward(CUstream_st* stream, int64_t rows, const Dtype* x,
                HingeLossBackwardKernel<Dtype>{x, labels, squared, factor, dx});
 }
 
-#define P3D_INSTANTIATE(Dtype)                                                \
-  template void LogLoss(CUstream_st*, const AxisView&, const Dtype*,          \
-                        const Labels<Dtype>&, Dtype, LabelledSum*);           \
-  template void SigmoidCrossEntropyLoss(CUstream_st*, int64_t, const Dtype*,  \
-                                        const Dtype*, bool, int64_t,          \
-                                        LabelledSum*);                        \
-  template void SquaredDistance(CUstream_st*, int64_t, const Dtype*,          \
-                                const Dtype*, LabelledSum*);                  \
-  template void HingeLoss(CUstream_st*, int64_t, const Dtype*,                \
-                          const Labels<Dtype>&, bool, LabelledSum*);          \
-  template void LogLossBackward(CUstream_st*, const AxisView&, const Dtype*,  \
-                                const Labels<Dtype>&, Dtype, double, Dtype*); \
-  template void SoftmaxLossBackward(CUstream_st*, const AxisView&,            \
-                                    const Dtype*, const Labels<Dtype>&,       \
-                                    double, Dtype*);                          \
-  template void SigmoidCrossEntropyBackward(CUstream_st*, int64_t,            \
-                                            const Dtype*, const Dtype*, bool, \
-                                            int64_t, double, Dtype*);         \
-  template void SquaredDistanceBackward(CUstream_st*, int64_t, const Dtype*,  \
-                                        const Dtype*, double, Dtype*);        \
-  template void HingeLossBackward(CUstream_st*, int64_t, const Dtype*,        \
-                                  const Labels<Dtype>&, bool, double, Dtype*)
+template <typename Dtype>
+void InfogainLoss(CUstream_st* stream, const AxisView& view, const Dtype* prob,
+                  const Labels<Dtype>& labels, const Dtype* matrix, Dtype least,
+                  LabelledSum* parts) {
+  SumLosses(stream, "InfogainLoss", view.count(),
+            InfogainLossAt<Dtype>{view, prob, labels, matrix, least}, parts);
+}
+
+template <typename Dtype>
+void SoftmaxInfogainBackward(CUstream_st* stream, const AxisView& view,
+                             const Dtype* prob, const Labels<Dtype>& labels,
+                             const Dtype* matrix, double factor, Dtype* dx) {
+  SpreadColumns(stream, "SoftmaxInfogainBackward", view.outer * view.inner, 1,
+                SoftmaxInfogainBackwardRows<Dtype>{view, prob, labels, matrix,
+                                                   factor, dx});
+}
+
+template <typename Dtype>
+void ContrastiveLoss(CUstream_st* stream, int64_t rows, int64_t width,
+                     const Dtype* a, const Dtype* b,
+                     const PairLabels<Dtype>& similar,
+                     const ContrastiveRule& rule, LabelledSum* parts) {
+  SumLosses(stream, "ContrastiveLoss", rows,
+            ContrastiveLossAt<Dtype>{width, {a, b}, similar, rule}, parts);
+}
+
+template <typename Dtype>
+void ContrastiveLossBackward(CUstream_st* stream, int64_t rows, int64_t width,
+                             const Dtype* a, const Dtype* b,
+                             const PairLabels<Dtype>& similar,
+                             const ContrastiveRule& rule, double factor,
+                             Dtype* dx) {
+  SpreadColumns(stream, "ContrastiveLossBackward", rows, 1,
+                ContrastiveLossBackwardRows<Dtype>{
+                    width, {a, b}, similar, rule, factor, dx});
+}
+
+#define P3D_INSTANTIATE(Dtype)                                                 \
+  template void LogLoss(CUstream_st*, const AxisView&, const Dtype*,           \
+                        const Labels<Dtype>&, Dtype, LabelledSum*);            \
+  template void SigmoidCrossEntropyLoss(CUstream_st*, int64_t, const Dtype*,   \
+                                        const Dtype*, bool, int64_t,           \
+                                        LabelledSum*);                         \
+  template void SquaredDistance(CUstream_st*, int64_t, const Dtype*,           \
+                                const Dtype*, LabelledSum*);                   \
+  template void HingeLoss(CUstream_st*, int64_t, const Dtype*,                 \
+                          const Labels<Dtype>&, bool, LabelledSum*);           \
+  template void LogLossBackward(CUstream_st*, const AxisView&, const Dtype*,   \
+                                const Labels<Dtype>&, Dtype, double, Dtype*);  \
+  template void SoftmaxLossBackward(CUstream_st*, const AxisView&,             \
+                                    const Dtype*, const Labels<Dtype>&,        \
+                                    double, Dtype*);                           \
+  template void SigmoidCrossEntropyBackward(CUstream_st*, int64_t,             \
+                                            const Dtype*, const Dtype*, bool,  \
+                                            int64_t, double, Dtype*);          \
+  template void SquaredDistanceBackward(CUstream_st*, int64_t, const Dtype*,   \
+                                        const Dtype*, double, Dtype*);         \
+  template void HingeLossBackward(CUstream_st*, int64_t, const Dtype*,         \
+                                  const Labels<Dtype>&, bool, double, Dtype*); \
+  template void InfogainLoss(CUstream_st*, const AxisView&, const Dtype*,      \
+                             const Labels<Dtype>&, const Dtype*, Dtype,        \
+                             LabelledSum*);                                    \
+  template void SoftmaxInfogainBackward(CUstream_st*, const AxisView&,         \
+                                        const Dtype*, const Labels<Dtype>&,    \
+                                        const Dtype*, double, Dtype*);         \
+  template void ContrastiveLoss(CUstream_st*, int64_t, int64_t, const Dtype*,  \
+                                const Dtype*, const PairLabels<Dtype>&,        \
+                                const ContrastiveRule&, LabelledSum*);         \
+  template void ContrastiveLossBackward(                                       \
+      CUstream_st*, int64_t, int64_t, const Dtype*, const Dtype*,              \
+      const PairLabels<Dtype>&, const ContrastiveRule&, double, Dtype*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
 #undef P3D_INSTANTIATE

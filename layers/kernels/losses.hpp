@@ -11,7 +11,7 @@ namespace p3d {
 // Sums of losses, not yet divided by a number of examples. They are summed in
 // double precision.
 
-// A loss and the number of examples that were not ignored.
+// A loss and the number of values in it, ignored ones left out.
 struct LossSum {
   double sum = 0;
   int64_t valid = 0;
@@ -38,26 +38,25 @@ LossSum SigmoidCrossEntropyLoss(int64_t count, const Dtype* x,
 
 // Sum of (a - b)^2
 template <typename Dtype>
-double SquaredDistance(int64_t count, const Dtype* a, const Dtype* b);
+LossSum SquaredDistance(int64_t count, const Dtype* a, const Dtype* b);
 
 // Sum of max(0, 1 + s * x) over (rows, labels.classes) values, or of their
 // squares; s = -1 where the column is the row's label, else 1.
 template <typename Dtype>
-double HingeLoss(int64_t rows, const Dtype* x, const Labels<Dtype>& labels,
-                 bool squared);
+LossSum HingeLoss(int64_t rows, const Dtype* x, const Labels<Dtype>& labels,
+                  bool squared);
 
-// Pairs of vectors of `width` values at distance d: d^2 for a similar pair
-// (similar[r], cut off to an integer, is not 0), else max(margin - d, 0)^2, or
-// by the legacy formula max(margin - d^2, 0). Throws Error for a NaN in
-// `similar`.
+// Pairs of vectors of `width` values at distance d: d^2 for a similar pair,
+// else max(margin - d, 0)^2, or by the legacy formula max(margin - d^2, 0).
+// Throws Error where it cannot be told whether a pair is similar.
 struct ContrastiveRule {
   double margin = 1;
   bool legacy = false;
 };
 template <typename Dtype>
-double ContrastiveLoss(int64_t rows, int64_t width, const Dtype* a,
-                       const Dtype* b, const Dtype* similar,
-                       const ContrastiveRule& rule);
+LossSum ContrastiveLoss(int64_t rows, int64_t width, const Dtype* a,
+                        const Dtype* b, const PairLabels<Dtype>& similar,
+                        const ContrastiveRule& rule);
 
 // Their gradients, times `factor` (the loss weight over the number by which the
 // sum is divided). Each overwrites dx.
@@ -102,7 +101,7 @@ void HingeLossBackward(int64_t rows, const Dtype* x,
 // as in Caffe, so that equal vectors have the gradient 0.
 template <typename Dtype>
 void ContrastiveLossBackward(int64_t rows, int64_t width, const Dtype* a,
-                             const Dtype* b, const Dtype* similar,
+                             const Dtype* b, const PairLabels<Dtype>& similar,
                              const ContrastiveRule& rule, double factor,
                              Dtype* dx);
 

@@ -106,17 +106,12 @@ void HingeLossBackward(int64_t rows, const Dtype* x,
 
 template <typename Dtype>
 void ContrastiveLossBackward(int64_t rows, int64_t width, const Dtype* a,
-                             const Dtype* b, const Dtype* similar,
+                             const Dtype* b, const PairLabels<Dtype>& similar,
                              const ContrastiveRule& rule, double factor,
                              Dtype* dx) {
   for (int64_t r = 0; r < rows; ++r, a += width, b += width, dx += width) {
-    double slope = 1;
-    if (std::trunc(similar[r]) == 0) {
-      const double squared = SquaredDistance(width, a, b);
-      const double distance = std::sqrt(squared);
-      const double gap = rule.margin - (rule.legacy ? squared : distance);
-      slope = gap <= 0 ? 0 : rule.legacy ? -1 : -gap / (distance + 1e-4);
-    }
+    const double slope =
+        ContrastiveSlope(similar.at(r), SquaredDistance(width, a, b).sum, rule);
     SquaredDistanceBackward(width, a, b, factor * slope, dx);
   }
 }
@@ -136,7 +131,7 @@ void ContrastiveLossBackward(int64_t rows, int64_t width, const Dtype* a,
   template void HingeLossBackward(int64_t, const Dtype*, const Labels<Dtype>&, \
                                   bool, double, Dtype*);                       \
   template void ContrastiveLossBackward(                                       \
-      int64_t, int64_t, const Dtype*, const Dtype*, const Dtype*,              \
+      int64_t, int64_t, const Dtype*, const Dtype*, const PairLabels<Dtype>&,  \
       const ContrastiveRule&, double, Dtype*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);

@@ -45,8 +45,8 @@ inline int64_t LossParts(int64_t count) {
 
 // The loss in parts that were copied to host memory. Throws the CPU's Error
 // for the label that is wrong.
-template <typename Dtype>
-LossSum FinishLoss(const Labels<Dtype>& labels,
+template <typename AnyLabels>
+LossSum FinishLoss(const AnyLabels& labels,
                    const std::vector<LabelledSum>& parts) {
   LabelledSum total = {0, 0, -1, 0};
   for (const LabelledSum& part : parts) total += part;
@@ -78,6 +78,19 @@ template <typename Dtype>
 void HingeLoss(CUstream_st* stream, int64_t rows, const Dtype* x,
                const Labels<Dtype>& labels, bool squared, LabelledSum* parts);
 
+// LossParts(view.count()) sums.
+template <typename Dtype>
+void InfogainLoss(CUstream_st* stream, const AxisView& view, const Dtype* prob,
+                  const Labels<Dtype>& labels, const Dtype* matrix, Dtype least,
+                  LabelledSum* parts);
+
+// LossParts(rows) sums.
+template <typename Dtype>
+void ContrastiveLoss(CUstream_st* stream, int64_t rows, int64_t width,
+                     const Dtype* a, const Dtype* b,
+                     const PairLabels<Dtype>& similar,
+                     const ContrastiveRule& rule, LabelledSum* parts);
+
 // A label that is no class has no gradient, or in HingeLossBackward that of no
 // label; the loss tells of it.
 template <typename Dtype>
@@ -100,6 +113,16 @@ template <typename Dtype>
 void HingeLossBackward(CUstream_st* stream, int64_t rows, const Dtype* x,
                        const Labels<Dtype>& labels, bool squared, double factor,
                        Dtype* dx);
+template <typename Dtype>
+void SoftmaxInfogainBackward(CUstream_st* stream, const AxisView& view,
+                             const Dtype* prob, const Labels<Dtype>& labels,
+                             const Dtype* matrix, double factor, Dtype* dx);
+template <typename Dtype>
+void ContrastiveLossBackward(CUstream_st* stream, int64_t rows, int64_t width,
+                             const Dtype* a, const Dtype* b,
+                             const PairLabels<Dtype>& similar,
+                             const ContrastiveRule& rule, double factor,
+                             Dtype* dx);
 
 }  // namespace cuda
 }  // namespace p3d

@@ -65,10 +65,9 @@ std::vector<Dtype> Scores(int64_t count, int seed) {
 
 // Sums in double, in another order: that loses 1e-15 of the sum at most for
 // each value. Nothing is written behind the parts.
-template <typename Dtype, typename Launch>
-void ExpectLoss(const std::string& what, int64_t count,
-                const Labels<Dtype>& labels, const p3d::LossSum& want,
-                const Launch& launch) {
+template <typename AnyLabels, typename Launch>
+void ExpectLoss(const std::string& what, int64_t count, const AnyLabels& labels,
+                const p3d::LossSum& want, const Launch& launch) {
   const int64_t size = p3d::cuda::LossParts(count);
   const Device<p3d::cuda::LabelledSum> device(size + 1);
   launch(device.get());
@@ -127,10 +126,8 @@ void TestHinge(const std::string& where, const AxisView& view, bool squared) {
   const Device<Dtype> d_x(x), d_values(values);
   const Labels<Dtype> labels = {values.data(), view.channels},
                       device = {d_values.get(), view.channels};
-  p3d::LossSum want;
-  want.sum = p3d::HingeLoss(rows, x.data(), labels, squared);
-  want.valid = view.count();
-  ExpectLoss(where + "HingeLoss", view.count(), device, want,
+  ExpectLoss(where + "HingeLoss", view.count(), device,
+             p3d::HingeLoss(rows, x.data(), labels, squared),
              [&](p3d::cuda::LabelledSum* parts) {
                p3d::cuda::HingeLoss(nullptr, rows, d_x.get(), device, squared,
                                     parts);
@@ -172,10 +169,8 @@ void TestTargets(const std::string& where, int64_t count, bool has_ignore,
                                                d_target.get(), has_ignore,
                                                ignore, 0.3, dx);
       });
-  p3d::LossSum want;
-  want.sum = p3d::SquaredDistance(count, x.data(), target.data());
-  want.valid = count;
-  ExpectLoss(where + "SquaredDistance", count, Labels<Dtype>(), want,
+  ExpectLoss(where + "SquaredDistance", count, Labels<Dtype>(),
+             p3d::SquaredDistance(count, x.data(), target.data()),
              [&](p3d::cuda::LabelledSum* parts) {
                p3d::cuda::SquaredDistance(nullptr, count, d_x.get(),
                                           d_target.get(), parts);
@@ -237,6 +232,70 @@ void TestLabels(const std::string& where, const AxisView& view,
          where + "SoftmaxLossBackward in place");
 }
 
+// By a matrix of positive gains, whose sum loses nothing.
+template <typename Dtype>
+void TestInfogain(const std::string& where, const AxisView& view,
+                  bool has_ignore) {
+  const auto prob = Probabilities<Dtype>(view.count()),
+             matrix = Probabilities<Dtype>(view.channels * view.channels),
+             values = Classes<Dtype>(view.outer * view.inner, view.channels);
+  const Device<Dtype> d_prob(prob), d_matrix(matrix), d_values(values);
+  Labels<Dtype> labels = {values.data(), view.channels, has_ignore,
+                          view.channels / 2};
+  Labels<Dtype> device = labels;
+  device.values = d_values.get();
+  const Dtype least = static_cast<Dtype>(1e-20);
+  ExpectLoss(where + "InfogainLoss", view.count(), device,
+             p3d::InfogainLoss(view, prob.data(), labels, matrix.data(), least),
+             [&](p3d::cuda::LabelledSum* parts) {
+               p3d::cuda::InfogainLoss(nullptr, view, d_prob.get(), device,
+                                       d_matrix.get(), least, parts);
+             });
+  ExpectGradient<Dtype>(
+      where + "SoftmaxInfogainBackward", view.count(), 400,
+      [&](Dtype* dx) {
+        p3d::SoftmaxInfogainBackward(view, prob.data(), labels, matrix.data(),
+                                     0.3, dx);
+      },
+      [&](Dtype* dx) {
+        p3d::cuda::SoftmaxInfogainBackward(nullptr, view, d_prob.get(), device,
+                                           d_matrix.get(), 0.3, dx);
+      });
+}
+
+// Of vectors as long as view.channels * view.inner, some of them equal.
+template <typename Dtype>
+void TestPairs(const std::string& where, const AxisView& view,
+               const p3d::ContrastiveRule& rule) {
+  const int64_t rows = view.outer, width = view.channels * view.inner;
+  const auto a = Scores<Dtype>(view.count(), 19),
+             similar = Classes<Dtype>(rows, 2);
+  auto b = Scores<Dtype>(view.count(), 23);
+  for (int64_t r = 2; r < rows; r += 5) {
+    std::copy_n(&a[r * width], width, &b[r * width]);
+  }
+  const Device<Dtype> d_a(a), d_b(b), d_similar(similar);
+  const p3d::PairLabels<Dtype> labels = {similar.data()},
+                               device = {d_similar.get()};
+  ExpectLoss(
+      where + "ContrastiveLoss", rows, device,
+      p3d::ContrastiveLoss(rows, width, a.data(), b.data(), labels, rule),
+      [&](p3d::cuda::LabelledSum* parts) {
+        p3d::cuda::ContrastiveLoss(nullptr, rows, width, d_a.get(), d_b.get(),
+                                   device, rule, parts);
+      });
+  ExpectGradient<Dtype>(
+      where + "ContrastiveLossBackward", view.count(), 4,
+      [&](Dtype* dx) {
+        p3d::ContrastiveLossBackward(rows, width, a.data(), b.data(), labels,
+                                     rule, -0.3, dx);
+      },
+      [&](Dtype* dx) {
+        p3d::cuda::ContrastiveLossBackward(nullptr, rows, width, d_a.get(),
+                                           d_b.get(), device, rule, -0.3, dx);
+      });
+}
+
 template <typename Dtype>
 void TestType(const std::string& text) {
   AxisView view;
@@ -247,6 +306,11 @@ void TestType(const std::string& text) {
   TestLabels<Dtype>(where + "with ignored labels: ", view, true);
   TestHinge<Dtype>(where, view, false);
   TestHinge<Dtype>(where + "squared: ", view, true);
+  TestInfogain<Dtype>(where, view, false);
+  TestInfogain<Dtype>(where + "with ignored labels: ", view, true);
+  const double margin = 0.7 * std::sqrt(9. * view.channels * view.inner);
+  TestPairs<Dtype>(where, view, {margin, false});
+  TestPairs<Dtype>(where + "legacy: ", view, {margin * margin, true});
   TestTargets<Dtype>(where, view.count(), false, 0);
   TestTargets<Dtype>(where + "without targets of 0: ", view.count(), true, 0);
   TestTargets<Dtype>(where + "without targets of -2: ", view.count(), true, -2);

@@ -12,14 +12,11 @@ class ContrastiveLossLayer : public LossLayer<Dtype> {
   using typename LossLayer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return BlobCounts::Exactly(3, 1); }
+  bool HasGpu() const override { return true; }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     LossLayer<Dtype>::Reshape(bottom, top);
-    Check(bottom[0]->count() == bottom[1]->count(),
-          "needs bottoms of one size; "
-          "bottom 0 is ",
-          ShapeString(bottom[0]->shape()), ", bottom 1 is ",
-          ShapeString(bottom[1]->shape()));
+    this->CheckSameSize(bottom);
     Check(bottom[2]->count() == bottom[0]->shape(0),
           "needs one label for each "
           "of the ",
@@ -28,26 +25,37 @@ class ContrastiveLossLayer : public LossLayer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const int64_t pairs = bottom[0]->shape(0);
-    const double sum =
-        ContrastiveLoss(pairs, bottom[0]->count(1), bottom[0]->data(),
-                        bottom[1]->data(), bottom[2]->data(), Rule());
-    this->SetLoss(sum, 2. * pairs, top);
+    const Side side = this->side();
+    const PairLabels<Dtype> similar = Similar(bottom);
+    const LossSum loss =
+        this->Sum(ContrastiveLoss<Dtype>,
+                  &cuda::Kernels<Dtype>::ContrastiveLoss, pairs, similar, pairs,
+                  bottom[0]->count(1), bottom[0]->data(Order::kCaffe, side),
+                  bottom[1]->data(Order::kCaffe, side), similar, Rule());
+    this->SetLoss(loss.sum, 2. * pairs, top);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
+    const Side side = this->side();
     for (int i = 0; i < 2; ++i) {
       if (!propagate_down[i]) continue;
-      ContrastiveLossBackward(
-          bottom[0]->shape(0), bottom[0]->count(1), bottom[0]->data(),
-          bottom[1]->data(), bottom[2]->data(), Rule(),
-          (i == 0 ? 1 : -1) * this->Factor(top), bottom[i]->write_diff());
+      RunOn<Dtype>(side, ContrastiveLossBackward<Dtype>,
+                   &cuda::Kernels<Dtype>::ContrastiveLossBackward,
+                   bottom[0]->shape(0), bottom[0]->count(1),
+                   bottom[0]->data(Order::kCaffe, side),
+                   bottom[1]->data(Order::kCaffe, side), Similar(bottom),
+                   Rule(), (i == 0 ? 1 : -1) * this->Factor(top),
+                   bottom[i]->write_diff(Order::kCaffe, side));
     }
   }
 
   bool Differentiable(int index) const override { return index < 2; }
 
  private:
+  PairLabels<Dtype> Similar(const Blobs& bottom) const {
+    return {bottom[2]->data(Order::kCaffe, this->side())};
+  }
   ContrastiveRule Rule() const {
     const Fields& param = this->Param("contrastive_loss_param");
     return {param.Float("margin"), param.Bool("legacy_version")};

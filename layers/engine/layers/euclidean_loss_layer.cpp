@@ -14,25 +14,17 @@ class EuclideanLossLayer : public LossLayer<Dtype> {
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     LossLayer<Dtype>::Reshape(bottom, top);
-    Check(bottom[0]->count() == bottom[1]->count(),
-          "needs bottoms of one size; "
-          "bottom 0 is ",
-          ShapeString(bottom[0]->shape()), ", bottom 1 is ",
-          ShapeString(bottom[1]->shape()));
+    this->CheckSameSize(bottom);
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Side side = this->side();
     const int64_t count = bottom[0]->count();
-    const Dtype* a = bottom[0]->data(Order::kCaffe, side);
-    const Dtype* b = bottom[1]->data(Order::kCaffe, side);
-    const double sum =
-        side == Side::kHost
-            ? SquaredDistance(count, a, b)
-            : this->LossOnGpu(&cuda::Kernels<Dtype>::SquaredDistance, count, {},
-                              count, a, b)
-                  .sum;
-    this->SetLoss(sum, 2. * bottom[0]->shape(0), top);
+    const LossSum loss = this->Sum(
+        SquaredDistance<Dtype>, &cuda::Kernels<Dtype>::SquaredDistance, count,
+        Labels<Dtype>(), count, bottom[0]->data(Order::kCaffe, side),
+        bottom[1]->data(Order::kCaffe, side));
+    this->SetLoss(loss.sum, 2. * bottom[0]->shape(0), top);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,

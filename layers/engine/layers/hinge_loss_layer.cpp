@@ -21,16 +21,12 @@ class HingeLossLayer : public LossLayer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const int64_t items = bottom[0]->shape(0);
-    const Side side = this->side();
-    const Dtype* x = bottom[0]->data(Order::kCaffe, side);
+    const Dtype* x = bottom[0]->data(Order::kCaffe, this->side());
     const Labels<Dtype> labels = Labeled(bottom);
-    const double sum = side == Side::kHost
-                           ? HingeLoss(items, x, labels, squared())
-                           : this->LossOnGpu(&cuda::Kernels<Dtype>::HingeLoss,
-                                             bottom[0]->count(), labels, items,
-                                             x, labels, squared())
-                                 .sum;
-    this->SetLoss(sum, static_cast<double>(items), top);
+    const LossSum loss =
+        this->Sum(HingeLoss<Dtype>, &cuda::Kernels<Dtype>::HingeLoss,
+                  bottom[0]->count(), labels, items, x, labels, squared());
+    this->SetLoss(loss.sum, static_cast<double>(items), top);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,

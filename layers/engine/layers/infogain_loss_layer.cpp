@@ -18,6 +18,7 @@ class InfogainLossLayer : public LossLayer<Dtype> {
   using typename LossLayer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return {2, 3, 1, 2, false}; }
+  bool HasGpu() const override { return true; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     Check(!this->Param("loss_param").Has("normalize"),
@@ -45,29 +46,37 @@ class InfogainLossLayer : public LossLayer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    Dtype* prob = prob_.write_data();
-    Softmax(view_, bottom[0]->data(), prob);
-    const LossSum loss =
-        InfogainLoss(view_, prob, this->LabelsOf(*bottom[1], view_.channels),
-                     Matrix(bottom), static_cast<Dtype>(1e-20));
+    const Side side = this->side();
+    Dtype* prob = prob_.write_data(Order::kCaffe, side);
+    RunOn<Dtype>(side, Softmax<Dtype>, &cuda::Kernels<Dtype>::Softmax, view_,
+                 bottom[0]->data(Order::kCaffe, side), prob);
+    const Labels<Dtype> labels =
+        this->LabelsOf(*bottom[1], view_.channels, side);
+    const LossSum loss = this->Sum(
+        InfogainLoss<Dtype>, &cuda::Kernels<Dtype>::InfogainLoss, view_.count(),
+        labels, view_, prob, labels, Matrix(bottom), Dtype(1e-20));
     this->SetLoss(
         loss.sum,
         this->Divisor(this->Normalization("VALID"), view_, loss.valid), top);
-    if (top.size() < 2) return;
-    std::copy(prob, prob + prob_.count(), top[1]->write_data());
+    if (top.size() > 1) top[1]->CopyFrom(prob_, Order::kCaffe, side);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
-    SoftmaxInfogainBackward(
-        view_, prob_.data(), this->LabelsOf(*bottom[1], view_.channels),
-        Matrix(bottom), this->Factor(top), bottom[0]->write_diff());
+    const Side side = this->side();
+    RunOn<Dtype>(side, SoftmaxInfogainBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::SoftmaxInfogainBackward, view_,
+                 prob_.data(Order::kCaffe, side),
+                 this->LabelsOf(*bottom[1], view_.channels, side),
+                 Matrix(bottom), this->Factor(top),
+                 bottom[0]->write_diff(Order::kCaffe, side));
   }
 
  private:
   const Dtype* Matrix(const Blobs& bottom) const {
-    return (bottom.size() == 3 ? *bottom[2] : matrix_).data();
+    const Blob<Dtype>& matrix = bottom.size() == 3 ? *bottom[2] : matrix_;
+    return matrix.data(Order::kCaffe, this->side());
   }
 
   AxisView view_;

@@ -42,11 +42,14 @@ class LossLayer : public Layer<Dtype> {
     divisor_ = divisor;
     top[0]->write_data()[0] = static_cast<Dtype>(sum / divisor);
   }
-  // A loss of losses_cuda.hpp that is the sum of `count` losses:
-  // gpu.*kernel(stream, args..., parts). `labels` may be none.
-  template <typename Kernel, typename... Args>
-  static LossSum LossOnGpu(Kernel cuda::Kernels<Dtype>::* kernel, int64_t count,
-                           const Labels<Dtype>& labels, const Args&... args) {
+  // A sum of losses.hpp, host(args...), or on the GPU of losses_cuda.hpp, where
+  // `count` losses are added up: gpu.*kernel(stream, args..., parts). `labels`
+  // may be none.
+  template <typename Host, typename Kernel, typename AnyLabels,
+            typename... Args>
+  LossSum Sum(Host host, Kernel cuda::Kernels<Dtype>::* kernel, int64_t count,
+              const AnyLabels& labels, const Args&... args) const {
+    if (this->side() == Side::kHost) return host(args...);
     std::vector<cuda::LabelledSum> parts(cuda::LossParts(count));
     const GpuScratch<cuda::LabelledSum> on_gpu(parts.size());
     const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
@@ -65,6 +68,13 @@ class LossLayer : public Layer<Dtype> {
     const Fields& param = this->Param("loss_param");
     return {blob.data(Order::kCaffe, side), classes, param.Has("ignore_label"),
             param.Int("ignore_label")};
+  }
+
+  static void CheckSameSize(const Blobs& bottom) {
+    Check(bottom[0]->count() == bottom[1]->count(),
+          "needs bottoms of one size; bottom 0 is ",
+          ShapeString(bottom[0]->shape()), ", bottom 1 is ",
+          ShapeString(bottom[1]->shape()));
   }
 
   // One label for each position of `view`.

@@ -20,14 +20,11 @@ class MultinomialLogisticLossLayer : public LossLayer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Side side = this->side();
-    const Dtype* prob = bottom[0]->data(Order::kCaffe, side);
+    const Dtype* prob = bottom[0]->data(Order::kCaffe, this->side());
     const Labels<Dtype> labels = Labeled(bottom);
     const LossSum loss =
-        side == Side::kHost
-            ? LogLoss(view_, prob, labels, kLeast)
-            : this->LossOnGpu(&cuda::Kernels<Dtype>::LogLoss, view_.outer,
-                              labels, view_, prob, labels, Dtype(kLeast));
+        this->Sum(LogLoss<Dtype>, &cuda::Kernels<Dtype>::LogLoss, view_.outer,
+                  labels, view_, prob, labels, Dtype(kLeast));
     this->SetLoss(loss.sum, static_cast<double>(view_.outer), top);
   }
 

@@ -16,26 +16,19 @@ class SigmoidCrossEntropyLossLayer : public LossLayer<Dtype> {
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     LossLayer<Dtype>::Reshape(bottom, top);
-    Check(bottom[0]->count() == bottom[1]->count(),
-          "needs bottoms of one size; "
-          "bottom 0 is ",
-          ShapeString(bottom[0]->shape()), ", bottom 1 is ",
-          ShapeString(bottom[1]->shape()));
+    this->CheckSameSize(bottom);
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Fields& param = this->Param("loss_param");
     const Side side = this->side();
     const int64_t count = bottom[0]->count();
-    const Dtype* x = bottom[0]->data(Order::kCaffe, side);
-    const Dtype* target = bottom[1]->data(Order::kCaffe, side);
-    const bool has_ignore = param.Has("ignore_label");
-    const int64_t ignore = param.Int("ignore_label");
     const LossSum loss =
-        side == Side::kHost
-            ? SigmoidCrossEntropyLoss(count, x, target, has_ignore, ignore)
-            : this->LossOnGpu(&cuda::Kernels<Dtype>::SigmoidCrossEntropyLoss,
-                              count, {}, count, x, target, has_ignore, ignore);
+        this->Sum(SigmoidCrossEntropyLoss<Dtype>,
+                  &cuda::Kernels<Dtype>::SigmoidCrossEntropyLoss, count,
+                  Labels<Dtype>(), count, bottom[0]->data(Order::kCaffe, side),
+                  bottom[1]->data(Order::kCaffe, side),
+                  param.Has("ignore_label"), param.Int("ignore_label"));
     const AxisView view{bottom[0]->shape(0), 1, bottom[0]->count(1)};
     this->SetLoss(
         loss.sum,

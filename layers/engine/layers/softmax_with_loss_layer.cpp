@@ -35,12 +35,9 @@ class SoftmaxWithLossLayer : public LossLayer<Dtype> {
                  bottom[0]->data(Order::kCaffe, side), prob);
     const Labels<Dtype> labels =
         this->LabelsOf(*bottom[1], view_.channels, side);
-    const LossSum loss =
-        side == Side::kHost
-            ? LogLoss<Dtype>(view_, prob, labels, FLT_MIN)
-            : this->LossOnGpu(&cuda::Kernels<Dtype>::LogLoss,
-                              view_.outer * view_.inner, labels, view_, prob,
-                              labels, Dtype(FLT_MIN));
+    const LossSum loss = this->Sum(
+        LogLoss<Dtype>, &cuda::Kernels<Dtype>::LogLoss,
+        view_.outer * view_.inner, labels, view_, prob, labels, Dtype(FLT_MIN));
     this->SetLoss(
         loss.sum,
         this->Divisor(this->Normalization("VALID"), view_, loss.valid), top);
