@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -46,6 +47,7 @@ class VideoFile:
             raise Error(f"{path}: the file is empty")
         self.position = Position(0, 0.0)
         self._record: dict[str, Any] = {}
+        self._compared = False
 
     def estimate(self, alive: Alive = lambda: None) -> int:
         """The number of compressed packets; by decoding where this OpenCV cannot count them."""
@@ -100,6 +102,22 @@ class VideoFile:
             count += 1
         if count == 0:
             raise Error(f"{self.path}: not one frame of it can be decoded; {_CURE}")
+        self._compare(self.position.time or 0.0, capture)
+
+    def _compare(self, last: float, capture: cv2.VideoCapture) -> None:
+        """Whether the second of the last frame is near the end that the header states: packets are
+        as few as frames where a file was cut off. Headers are not exact."""
+        fps, frames = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        if self._compared or fps <= 0 or frames <= 0:
+            return
+        self._compared = True
+        ends, stated = last + 1 / fps, frames / fps
+        if ends < 0.9 * stated - 0.5:
+            warnings.warn(
+                f"{self.path}: ends after {ends:.1f} s, by its header it has {stated:.1f} s; it "
+                "may be cut off",
+                stacklevel=2,
+            )
 
 
 def _open(path: str, *parameters: int) -> cv2.VideoCapture | None:
