@@ -187,6 +187,22 @@ void TestChannels(const Rounding<Value>& test, const Geometry& g, Order order) {
     gpu::NormalizeBackwardFrozen<T>(nullptr, g, order, deviation.get(),
                                     scale.get(), a[1], scratch.get(), a[1]);
   });
+
+  Values<Values<float>> sums;
+  test.Expect("sums over channels", [&](auto kind, const auto& a) {
+    using T = decltype(kind);
+    const Device<float> made(Values<float>(5 * g.channels, 0));
+    float* const to = made.get();
+    gpu::ScaleShiftGradients<T>(nullptr, shape, a[0], a[1], scratch.get(), to,
+                                to + g.channels);
+    gpu::PreluBackward<T>(nullptr, g, order, a[0], scale.get(), a[1],
+                          scratch.get(), to + 2 * g.channels, a[2]);
+    gpu::NormalizeBackward<T>(
+        nullptr, g, order, mean.get(), deviation.get(), scale.get(), a[0], a[1],
+        scratch.get(), to + 3 * g.channels, to + 4 * g.channels, nullptr);
+    sums.push_back(made.values());
+  });
+  Expect(sums[0] == sums[1], test.where + "sums over channels");
 }
 
 // Half of the channels, into the other half.
