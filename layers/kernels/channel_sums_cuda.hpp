@@ -16,7 +16,9 @@ namespace cuda {
 // Within a block it depends on whether the lanes may take runs of values.
 struct ChannelShares {
   explicit ChannelShares(const Broadcast& b)
-      : channels(b.dim), inner(b.inner), values(b.outer * b.inner) {
+      : channels(b.dim),
+        inner(std::max<int64_t>(1, b.inner)),
+        values(b.outer * b.inner) {
     constexpr int kWidth = 32;
     constexpr int64_t kBlockValues = 4096;  // at least
     constexpr int64_t kShares = 2048;       // in all, to aim at
@@ -170,7 +172,8 @@ void SumChannels(CUstream_st* stream, const char* kernel, const Broadcast& b,
   constexpr int n = sizeof(Value) > 4 ? kRunBytes / sizeof(Value) : 4;
   const ChannelShares shares(b);
   const bool channels = b.inner == 1;
-  const bool runs = aligned && (channels ? b.dim : b.inner) % n == 0;
+  const bool runs =
+      aligned && b.count() > 0 && (channels ? b.dim : b.inner) % n == 0;
   Pair* sums = reinterpret_cast<Pair*>(scratch);
   (runs ? channels ? detail::SumParts<n, true, Term>
                    : detail::SumParts<n, false, Term>

@@ -18,6 +18,7 @@
 #include "kernels/eltwise_cuda.hpp"
 #include "kernels/epilogue_backward_cuda.hpp"
 #include "kernels/narrow_cuda.hpp"
+#include "kernels/order_cuda.hpp"
 #include "kernels/pointwise_cuda.hpp"
 #include "kernels/random.hpp"
 #include "kernels/random_cuda.hpp"
@@ -31,8 +32,9 @@ using p3d::Order;
 using testing::Device;
 using testing::Expect;
 
-const char* const kCases[] = {"1 1 1",   "3 1 5",    "2 3 4",   "1 5 70",
-                              "2 16 24", "1 1 7001", "3 8 900", "1 6400 2"};
+const char* const kCases[] = {"1 1 1",   "3 1 5",    "2 3 4",
+                              "1 5 70",  "2 16 24",  "1 1 7001",
+                              "3 8 900", "1 6400 2", "2 136 200"};
 
 template <typename T>
 using Values = std::vector<T>;
@@ -246,6 +248,19 @@ void TestConversions(const std::string& where, int64_t count) {
   Expect(As<float>(back.values()) == As<float>(values), where + "Narrow");
 }
 
+// Of floats with more digits, which are rounded on the way.
+template <typename Value>
+void TestToChannelsLast(const std::string& where, const Geometry& g) {
+  Values<float> values(g.count()), last(g.count());
+  p3d::FillGaussian(1, 0, 1, g.count(), values.data());
+  p3d::ToChannelsLast(g, values.data(), last.data());
+  const Device<float> from(values);
+  const Device<Value> to(g.count());
+  gpu::ToChannelsLast(nullptr, g, from.get(), to.get());
+  Expect(As<float>(to.values()) == As<float>(As<Value>(last)),
+         where + "ToChannelsLast");
+}
+
 template <typename Value>
 void TestType(const std::string& text) {
   Geometry g;
@@ -264,6 +279,7 @@ void TestType(const std::string& text) {
   TestCopyRows(test, g);
   TestEpilogueBackward(test, g);
   TestConversions<Value>(test.where, g.count());
+  TestToChannelsLast<Value>(test.where, g);
 }
 
 }  // namespace
