@@ -33,9 +33,11 @@ struct ScaleShiftKernel {
 template <typename Value>
 struct ScaleTerm {
   const Value *x, *dy;
-  P3D_HOST_DEVICE Pair operator()(int64_t, int64_t i) const {
-    const double gradient = dy[i];
-    return {x ? gradient * x[i] : 0, gradient};
+  template <typename Runs>
+  P3D_HOST_DEVICE auto operator()(const Runs& runs) const {
+    const auto both = [](int, double d, double v) { return Pair{d * v, d}; };
+    const auto one = [](int, double d) { return Pair{0, d}; };
+    return x ? runs.Sum(both, dy, x) : runs.Sum(one, dy);
   }
 };
 
@@ -67,9 +69,9 @@ template <typename Value>
 void ScaleShiftGradients(CUstream_st* stream, const Broadcast& shape,
                          const Value* x, const Value* dy, double* scratch,
                          RealOf<Value>* dscale, RealOf<Value>* dshift) {
-  SumChannels(stream, "ScaleShiftGradients", shape,
-              ScaleTerm<Value>{dscale ? x : nullptr, dy}, scratch,
-              AddScaleGradients<RealOf<Value>>{dscale, dshift});
+  SumChannels<Value>(stream, "ScaleShiftGradients", shape, Aligned(x, dy),
+                     ScaleTerm<Value>{dscale ? x : nullptr, dy}, scratch,
+                     AddScaleGradients<RealOf<Value>>{dscale, dshift});
 }
 
 #define P3D_INSTANTIATE(Value)                                           \

@@ -16,9 +16,14 @@ template <typename Value>
 struct DistanceTerm {
   const Value* x;
   int64_t inner;
-  P3D_HOST_DEVICE Pair operator()(int64_t c, int64_t i) const {
-    const double d = static_cast<double>(x[i]) - x[c * inner];
-    return {d, d * d};
+  template <typename Runs>
+  P3D_HOST_DEVICE auto operator()(const Runs& runs) const {
+    const auto origins = runs.Each(x + runs.d * (inner - 1));  // x[d * inner]
+    const auto f = [&](int k, double v) {
+      const double d = v - origins[k];
+      return Pair{d, d * d};
+    };
+    return runs.Sum(f, x);
   }
 };
 
@@ -87,9 +92,13 @@ template <typename Value>
 struct GradientTerm {
   const double* mean;
   const Value *x, *dy;
-  P3D_HOST_DEVICE Pair operator()(int64_t c, int64_t i) const {
-    const double d = dy[i];
-    return {d, d * (x[i] - mean[c])};
+  template <typename Runs>
+  P3D_HOST_DEVICE auto operator()(const Runs& runs) const {
+    const auto means = runs.Each(mean);
+    const auto f = [&](int k, double d, double v) {
+      return Pair{d, d * (v - means[k])};
+    };
+    return runs.Sum(f, dy, x);
   }
 };
 
@@ -270,9 +279,10 @@ void ChannelStatistics(CUstream_st* stream, const Geometry& g, Order order,
                        double* variance) {
   const Broadcast channels = Broadcast::Channels(g, order);
   const double m = static_cast<double>(g.num * g.pixels);
-  SumChannels(stream, "ChannelStatistics", channels,
-              DistanceTerm<Value>{x, channels.inner}, scratch,
-              FinishStatistics<Value>{x, channels.inner, m, mean, variance});
+  SumChannels<Value>(
+      stream, "ChannelStatistics", channels, Aligned(x),
+      DistanceTerm<Value>{x, channels.inner}, scratch,
+      FinishStatistics<Value>{x, channels.inner, m, mean, variance});
 }
 
 template <typename Value>
@@ -297,11 +307,11 @@ void NormalizeBackward(CUstream_st* stream, const Geometry& g, Order order,
   const Coefficients<RealOf<Value>> by(scratch, g.channels);
   const Broadcast channels = Broadcast::Channels(g, order);
   const double m = static_cast<double>(g.num * g.pixels);
-  SumChannels(stream, "NormalizeBackward sums", channels,
-              GradientTerm<Value>{mean, x, dy},
-              scratch + kCoefficients * g.channels,
-              FinishGradient<RealOf<Value>>{
-                  {deviation, dslope, dbias}, {mean, deviation, slope, by}, m});
+  SumChannels<Value>(
+      stream, "NormalizeBackward sums", channels, Aligned(mean, x, dy),
+      GradientTerm<Value>{mean, x, dy}, scratch + kCoefficients * g.channels,
+      FinishGradient<RealOf<Value>>{
+          {deviation, dslope, dbias}, {mean, deviation, slope, by}, m});
   if (!dx) return;
   ForEachRun<Value>(stream, "NormalizeBackward", channels,
                     by.aligned() && Aligned(x, dy, dx),
@@ -356,9 +366,10 @@ void NormalizeBackwardSums(CUstream_st* stream, const Geometry& g, Order order,
                            const Value* x, const Value* dy, double* scratch,
                            RealOf<Value>* dslope, RealOf<Value>* dbias,
                            double* sums) {
-  SumChannels(
+  SumChannels<Value>(
       stream, "NormalizeBackwardSums", Broadcast::Channels(g, order),
-      GradientTerm<Value>{mean, x, dy}, scratch + kCoefficients * g.channels,
+      Aligned(mean, x, dy), GradientTerm<Value>{mean, x, dy},
+      scratch + kCoefficients * g.channels,
       StoreSums<RealOf<Value>>{{deviation, dslope, dbias}, g.channels, sums});
 }
 

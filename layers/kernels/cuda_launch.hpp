@@ -32,11 +32,22 @@ constexpr int kThreads = 256;      // in a block
 constexpr int64_t kBlocks = 4096;  // at most; their threads take several items
 constexpr int64_t kMaxTiles = 0x7fffffff;  // blocks of one launch
 
-// a / b for a >= 0 and b > 0. The division of 64-bit integers is a long
-// subroutine on GPUs; nearly all quotients fit into 32.
+// a / b for a >= 0 and b > 0. The division of 64-bit integers is a subroutine
+// on GPUs, around which kernels would have to put registers aside. Nearly all
+// quotients fit into 32 bits; others are made digit by digit.
 P3D_HOST_DEVICE inline int64_t Quotient(int64_t a, int64_t b) {
-  if (((a | b) >> 32) != 0) return a / b;
-  return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
+  if (((a | b) >> 32) == 0) {
+    return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
+  }
+  int64_t quotient = 0, rest = 0;
+  P3D_UNROLL_1
+  for (int digit = 62; digit >= 0; --digit) {
+    rest = 2 * rest + (a >> digit & 1);
+    const bool one = rest >= b;
+    if (one) rest -= b;
+    quotient = 2 * quotient + one;
+  }
+  return quotient;
 }
 
 P3D_HOST_DEVICE inline int64_t Smaller(int64_t a, int64_t b) {
@@ -65,8 +76,10 @@ inline void CheckLaunch(const char* kernel) {
         cudaGetErrorName(error), ")");
 }
 
+// Unless told that three blocks are enough, the assembler puts registers aside
+// in memory to have room for more of them.
 template <typename Threads>
-__global__ void __launch_bounds__(kThreads) RunThreads(Threads threads) {
+__global__ void __launch_bounds__(kThreads, 3) RunThreads(Threads threads) {
   threads(int64_t{blockIdx.x} * blockDim.x + threadIdx.x,
           int64_t{gridDim.x} * blockDim.x);
 }

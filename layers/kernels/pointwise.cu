@@ -98,9 +98,12 @@ struct PreluBackwardKernel {
 template <typename Value>
 struct SlopeTerm {
   const Value *x, *dy;
-  P3D_HOST_DEVICE Pair operator()(int64_t, int64_t i) const {
-    const double v = x[i], d = dy[i];
-    return {v < 0 ? d * v : 0., 0.};
+  template <typename Runs>
+  P3D_HOST_DEVICE auto operator()(const Runs& runs) const {
+    const auto f = [](int, double v, double d) {
+      return Pair{v < 0 ? d * v : 0., 0.};
+    };
+    return runs.Sum(f, x, dy);
   }
 };
 
@@ -278,8 +281,9 @@ void PreluBackward(CUstream_st* stream, const Geometry& g, Order order,
                    double* scratch, RealOf<Value>* dslope, Value* dx) {
   const Broadcast channels = Broadcast::Channels(g, order);
   if (dslope) {
-    SumChannels(stream, "PreluBackward sums", channels, SlopeTerm<Value>{x, dy},
-                scratch, FinishSlope<RealOf<Value>>{dslope});
+    SumChannels<Value>(stream, "PreluBackward sums", channels, Aligned(x, dy),
+                       SlopeTerm<Value>{x, dy}, scratch,
+                       FinishSlope<RealOf<Value>>{dslope});
   }
   if (!dx) return;
   ForEachRun<Value>(stream, "PreluBackward", channels,

@@ -17,9 +17,10 @@ namespace cuda {
 
 constexpr int kRunBytes = 16;
 
-// n values in registers.
+// n values in registers, n a power of 2.
 template <typename Value, int n>
-struct alignas(n == 1 ? alignof(Value) : kRunBytes) Run {
+struct alignas(n * sizeof(Value) < kRunBytes ? n * sizeof(Value) : kRunBytes)
+    Run {
   P3D_HOST_DEVICE const Value& operator[](int k) const { return values[k]; }
   P3D_HOST_DEVICE Value& operator[](int k) { return values[k]; }
   Value values[n];
@@ -45,14 +46,19 @@ struct Runs {
     *reinterpret_cast<Run<To, n>*>(to) = rounded;
   }
 
+  template <typename Value>
+  P3D_HOST_DEVICE static Run<Value, n> All(Value value) {
+    Run<Value, n> all;
+    P3D_UNROLL
+    for (int k = 0; k < n; ++k) all[k] = value;
+    return all;
+  }
+
   // The coefficient of each value of a run; 0 where there are none (null).
   template <typename Value>
   P3D_HOST_DEVICE Run<Value, n> Each(const Value* coefficients) const {
     if (channels && coefficients) return Read(coefficients + d);
-    Run<Value, n> each;
-    P3D_UNROLL
-    for (int k = 0; k < n; ++k) each[k] = coefficients ? coefficients[d] : 0;
-    return each;
+    return All<Value>(coefficients ? coefficients[d] : Value(0));
   }
 
   // body(where a run begins) for every run.
@@ -62,13 +68,7 @@ struct Runs {
     for (int64_t i = first; i < end; i += step) body(i);
   }
 
-  // out = f(k, in...) for value k of every run. `out` may be one of `in`.
-  template <typename Out, typename Function, typename... In>
-  P3D_HOST_DEVICE void Map(Out* out, const Function& f, const In*... in) const {
-    ForEach([&](int64_t i) { Write(Apply<Out>(f, Read(in + i)...), out + i); });
-  }
-
- private:
+  // f(k, in...) for value k of a run.
   template <typename Out, typename Function, typename... In>
   P3D_HOST_DEVICE static Run<Out, n> Apply(const Function& f,
                                            const Run<In, n>&... in) {
@@ -76,6 +76,12 @@ struct Runs {
     P3D_UNROLL
     for (int k = 0; k < n; ++k) out[k] = f(k, in[k]...);
     return out;
+  }
+
+  // out = f(k, in...) for value k of every run. `out` may be one of `in`.
+  template <typename Out, typename Function, typename... In>
+  P3D_HOST_DEVICE void Map(Out* out, const Function& f, const In*... in) const {
+    ForEach([&](int64_t i) { Write(Apply<Out>(f, Read(in + i)...), out + i); });
   }
 };
 
@@ -120,13 +126,9 @@ struct PlaneRun {
 };
 
 template <int n, typename Body>
-void LaunchRuns(CUstream_st* stream, const char* kernel, const Broadcast& shape,
-                const Body& body) {
+void LaunchPlaneRuns(CUstream_st* stream, const char* kernel,
+                     const Broadcast& shape, const Body& body) {
   const int64_t runs = shape.count() / n;
-  if (shape.inner == 1) {
-    return LaunchThreads(stream, kernel, runs,
-                         EachChannelRun<n, Body>{shape.outer, shape.dim, body});
-  }
   LaunchThreads(stream, kernel, runs,
                 EachValue<PlaneRun<n, Body>>{
                     {shape.outer, shape.dim, shape.inner / n}, runs, {body}});
@@ -150,17 +152,37 @@ void ForEachRun(CUstream_st* stream, const char* kernel, int64_t count,
                         detail::EachRun<n, Body>{count, body});
 }
 
+// The same for values x[row, channel], of which the channel chooses a
+// coefficient; no run has values of two rows.
+template <typename Value, typename Body>
+void ForEachRun(CUstream_st* stream, const char* kernel, int64_t rows,
+                int64_t channels, bool aligned, const Body& body) {
+  constexpr int n = kRunBytes / sizeof(Value);
+  const int64_t count = rows * channels;
+  if (count <= 0) return;
+  if (aligned && channels % n == 0) {
+    return detail::LaunchThreads(
+        stream, kernel, count / n,
+        detail::EachChannelRun<n, Body>{rows, channels, body});
+  }
+  detail::LaunchThreads(stream, kernel, count,
+                        detail::EachChannelRun<1, Body>{rows, channels, body});
+}
+
 // The same for values x[o, d, inner], of which d chooses a coefficient.
 template <typename Value, typename Body>
 void ForEachRun(CUstream_st* stream, const char* kernel, const Broadcast& shape,
                 bool aligned, const Body& body) {
   constexpr int n = kRunBytes / sizeof(Value);
-  if (shape.count() <= 0) return;
-  const int64_t neighbours = shape.inner == 1 ? shape.dim : shape.inner;
-  if (aligned && neighbours % n == 0) {
-    return detail::LaunchRuns<n>(stream, kernel, shape, body);
+  if (shape.inner == 1) {
+    return ForEachRun<Value>(stream, kernel, shape.outer, shape.dim, aligned,
+                             body);
   }
-  detail::LaunchRuns<1>(stream, kernel, shape, body);
+  if (shape.count() <= 0) return;
+  if (aligned && shape.inner % n == 0) {
+    return detail::LaunchPlaneRuns<n>(stream, kernel, shape, body);
+  }
+  detail::LaunchPlaneRuns<1>(stream, kernel, shape, body);
 }
 
 }  // namespace cuda

@@ -18,6 +18,7 @@
 #include "kernels/eltwise_cuda.hpp"
 #include "kernels/epilogue_backward_cuda.hpp"
 #include "kernels/narrow_cuda.hpp"
+#include "kernels/order_cuda.hpp"
 #include "kernels/pointwise_cuda.hpp"
 #include "kernels/random.hpp"
 #include "kernels/random_cuda.hpp"
@@ -31,8 +32,9 @@ using p3d::Order;
 using testing::Device;
 using testing::Expect;
 
-const char* const kCases[] = {"1 1 1",   "3 1 5",    "2 3 4",   "1 5 70",
-                              "2 16 24", "1 1 7001", "3 8 900", "1 6400 2"};
+const char* const kCases[] = {"1 1 1",   "3 1 5",    "2 3 4",
+                              "1 5 70",  "2 16 24",  "1 1 7001",
+                              "3 8 900", "1 6400 2", "2 136 200"};
 
 template <typename T>
 using Values = std::vector<T>;
@@ -187,6 +189,22 @@ void TestChannels(const Rounding<Value>& test, const Geometry& g, Order order) {
     gpu::NormalizeBackwardFrozen<T>(nullptr, g, order, deviation.get(),
                                     scale.get(), a[1], scratch.get(), a[1]);
   });
+
+  Values<Values<float>> sums;
+  test.Expect("sums over channels", [&](auto kind, const auto& a) {
+    using T = decltype(kind);
+    const Device<float> made(Values<float>(5 * g.channels, 0));
+    float* const to = made.get();
+    gpu::ScaleShiftGradients<T>(nullptr, shape, a[0], a[1], scratch.get(), to,
+                                to + g.channels);
+    gpu::PreluBackward<T>(nullptr, g, order, a[0], scale.get(), a[1],
+                          scratch.get(), to + 2 * g.channels, a[2]);
+    gpu::NormalizeBackward<T>(
+        nullptr, g, order, mean.get(), deviation.get(), scale.get(), a[0], a[1],
+        scratch.get(), to + 3 * g.channels, to + 4 * g.channels, nullptr);
+    sums.push_back(made.values());
+  });
+  Expect(sums[0] == sums[1], test.where + "sums over channels");
 }
 
 // Half of the channels, into the other half.
@@ -230,6 +248,19 @@ void TestConversions(const std::string& where, int64_t count) {
   Expect(As<float>(back.values()) == As<float>(values), where + "Narrow");
 }
 
+// Of floats with more digits, which are rounded on the way.
+template <typename Value>
+void TestToChannelsLast(const std::string& where, const Geometry& g) {
+  Values<float> values(g.count()), last(g.count());
+  p3d::FillGaussian(1, 0, 1, g.count(), values.data());
+  p3d::ToChannelsLast(g, values.data(), last.data());
+  const Device<float> from(values);
+  const Device<Value> to(g.count());
+  gpu::ToChannelsLast(nullptr, g, from.get(), to.get());
+  Expect(As<float>(to.values()) == As<float>(As<Value>(last)),
+         where + "ToChannelsLast");
+}
+
 template <typename Value>
 void TestType(const std::string& text) {
   Geometry g;
@@ -248,6 +279,7 @@ void TestType(const std::string& text) {
   TestCopyRows(test, g);
   TestEpilogueBackward(test, g);
   TestConversions<Value>(test.where, g.count());
+  TestToChannelsLast<Value>(test.where, g);
 }
 
 }  // namespace

@@ -44,6 +44,9 @@ const char* const kCases[] = {
     "1 3 ceil 9,4,2,2 5,5,3,2 4,5,3,2",  // longer than high
     "1 3 ceil 3,4,1,3 5,5,1,4 4,3,1,2",  // windows that are all padding
     "2 33 ceil 2,2,1,0 5,5,1,0 5,5,1,0",
+    "2 24 ceil 3,2,2,1 6,3,2,0 5,2,2,0",
+    "5 64 floor 4,2,2,0 7,3,2,0 6,3,2,0",  // several images for a thread
+    "3 8 ceil 5,1,3,0 5,2,1,0",
 };
 
 PoolShape Parse(const std::string& text) {
@@ -187,13 +190,60 @@ void TestBackward(const std::string& where, const PoolShape& shape, Order order,
              where + ": gradient of AVE");
 }
 
+// Of the same values, the kernels for values of 16 bits give what those for
+// float give, rounded.
+template <typename Value>
+void TestNarrow(const std::string& where, const PoolShape& shape, Order order) {
+  const int64_t ins = shape.num * shape.channels * shape.in_pixels(),
+                outs = shape.num * shape.channels * shape.out_pixels();
+  const std::vector<float> x = Values<float>(ins, 5),
+                           dy = Values<float>(outs, 11);
+  const Device<Value> narrow_x(std::vector<Value>(x.begin(), x.end())),
+      narrow_dy(std::vector<Value>(dy.begin(), dy.end())), y(outs), dx(ins);
+  const Device<float> float_x(x), float_dy(dy), want_y(outs), want_dx(ins),
+      mask(outs), want_mask(outs);
+  const auto expect = [&](const Device<Value>& got, const Device<float>& want,
+                          const std::string& what) {
+    const std::vector<Value> values = got.values();
+    const std::vector<float> exact = want.values();
+    int64_t wrong = 0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      if (exact[i] == -FLT_MAX) continue;  // see TestMaxOfNothing
+      wrong += values[i].bits != Value(exact[i]).bits;
+    }
+    Expect(wrong == 0, where + what + ": " + std::to_string(wrong) + " values");
+  };
+  namespace gpu = p3d::cuda;
+  gpu::MaxPool(nullptr, shape, order, narrow_x.get(), y.get(), mask.get());
+  gpu::MaxPool(nullptr, shape, order, float_x.get(), want_y.get(),
+               want_mask.get());
+  expect(y, want_y, "MAX");
+  Expect(mask.values() == want_mask.values(), where + "MAX mask");
+  gpu::MaskedPoolBackward(nullptr, shape, order, mask.get(), narrow_dy.get(),
+                          dx.get());
+  gpu::MaskedPoolBackward(nullptr, shape, order, mask.get(), float_dy.get(),
+                          want_dx.get());
+  expect(dx, want_dx, "gradient of MAX");
+  gpu::AveragePool(nullptr, shape, order, narrow_x.get(), y.get());
+  gpu::AveragePool(nullptr, shape, order, float_x.get(), want_y.get());
+  expect(y, want_y, "AVE");
+  gpu::AveragePoolBackward(nullptr, shape, order, narrow_dy.get(), dx.get());
+  gpu::AveragePoolBackward(nullptr, shape, order, float_dy.get(),
+                           want_dx.get());
+  expect(dx, want_dx, "gradient of AVE");
+}
+
+std::string Where(const std::string& text, Order order) {
+  return "test_cuda_pool \"" + text + "\", from value " +
+         std::to_string(testing::FirstValue()) + " on" +
+         (order == Order::kCaffe ? ", in Caffe's order" : ", channels last");
+}
+
 template <typename Dtype>
 void TestOrder(const std::string& text, Order order) {
   const PoolShape shape = Parse(text);
   const std::string where =
-      "test_cuda_pool \"" + text + "\"" +
-      (order == Order::kCaffe ? " in Caffe's order" : " channels last") +
-      (sizeof(Dtype) == 4 ? ", float" : ", double");
+      Where(text, order) + (sizeof(Dtype) == 4 ? ", float" : ", double");
   const std::vector<Dtype> x =
       Values<Dtype>(shape.num * shape.channels * shape.in_pixels(), 5);
   std::vector<Dtype> mask;
@@ -205,6 +255,14 @@ template <typename Dtype>
 void TestType(const std::string& text) {
   for (Order order : {Order::kCaffe, Order::kChannelsLast}) {
     TestOrder<Dtype>(text, order);
+  }
+}
+
+void TestNarrowTypes(const std::string& text) {
+  for (Order order : {Order::kCaffe, Order::kChannelsLast}) {
+    const std::string where = Where(text, order);
+    TestNarrow<p3d::Bf16>(where + ", bf16: ", Parse(text), order);
+    TestNarrow<p3d::Fp16>(where + ", fp16: ", Parse(text), order);
   }
 }
 
@@ -230,7 +288,9 @@ void TestMaxOfNothing(float least) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  testing::RunCases(argc, argv, kCases, {TestType<float>, TestType<double>});
+  testing::RunCases(argc, argv, kCases,
+                    {TestType<float>, TestType<double>, TestNarrowTypes},
+                    {0, 1});
   TestMaxOfNothing<float>(-FLT_MAX);
   TestMaxOfNothing<p3d::Bf16>(-255 * std::ldexp(1.f, 120));
   TestMaxOfNothing<p3d::Fp16>(-65504);
@@ -241,5 +301,12 @@ int main(int argc, char** argv) {
                                   nullptr, nullptr);
       },
       "up to 3 spatial axes, not 4", "four axes");
+  shape = Parse("1 1 ceil 2,1,3000000000,0");
+  testing::ExpectError(
+      [&] {
+        p3d::cuda::MaxPool<float>(nullptr, shape, Order::kCaffe, nullptr,
+                                  nullptr, nullptr);
+      },
+      "up to 2147483647 pixels, not 3000000000", "a large stride");
   return testing::Finish();
 }

@@ -39,10 +39,10 @@ using p3d::Order;
 using testing::Device;
 using testing::Expect;
 
-const char* const kCases[] = {"1 1 1",    "3 1 5",   "1 7 1",    "2 3 4",
-                              "5 17 9",   "1 5 70",  "2 300 9",  "2 16 24",
-                              "1 70 257", "1 1 900", "3 2 5000", "1 801 1",
-                              "1 3200 2"};
+const char* const kCases[] = {"1 1 1",    "3 1 5",     "1 7 1",    "2 3 4",
+                              "5 17 9",   "1 5 70",    "2 300 9",  "2 16 24",
+                              "1 70 257", "1 1 900",   "3 2 5000", "1 801 1",
+                              "1 3200 2", "2 136 200", "2 8 1300"};
 
 template <typename Dtype>
 using Values = std::vector<Dtype>;
@@ -593,11 +593,27 @@ void TestNotFinite() {
   Expect(finite.values()[0] == 0, "test_cuda_values: a weight overflows");
 }
 
+// Digit by digit, as GPUs do it, where it takes more than 32 bits.
+void TestQuotient() {
+  const int64_t most = std::numeric_limits<int64_t>::max();
+  const int64_t values[] = {
+      0, 1, 7, 0xffffffff, 0x100000000, 0x1ffffffff, most / 3, most - 1, most};
+  for (int64_t a : values) {
+    for (int64_t b : values) {
+      if (b == 0) continue;
+      Expect(
+          p3d::cuda::Quotient(a, b) == a / b,
+          "test_cuda_values: " + std::to_string(a) + " / " + std::to_string(b));
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   testing::RunCases(argc, argv, kCases,
                     {TestType<float>, TestType<double>, TestFloat}, {0, 1});
+  TestQuotient();
   TestMaxOfNaN();
   TestNotFinite();
   TestNoValues();
