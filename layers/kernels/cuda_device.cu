@@ -68,7 +68,9 @@ class Current {
 
   cudaStream_t Enter() const {
     Check(!capture_stream,
-          "a graph for the GPU is being captured, which takes kernels only");
+          "a graph for the GPU is being captured, which takes only kernels and "
+          "what "
+          "copies or zeroes on the GPU");
     const std::lock_guard<std::mutex> lock(mutex_);
     if (device_ < 0) return nullptr;
     CheckCuda(cudaSetDevice(device_), "cudaSetDevice");
@@ -352,12 +354,12 @@ void CopyToHost(void* to, const void* from, size_t bytes) {
 
 void CopyOnDevice(void* to, const void* from, size_t bytes) {
   CheckCuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice,
-                            TheCurrent().Enter()),
+                            DeviceStream()),
             "cudaMemcpyAsync");
 }
 
 void ZeroOnDevice(void* memory, size_t bytes) {
-  CheckCuda(cudaMemsetAsync(memory, 0, bytes, TheCurrent().Enter()),
+  CheckCuda(cudaMemsetAsync(memory, 0, bytes, DeviceStream()),
             "cudaMemsetAsync");
 }
 

@@ -206,7 +206,7 @@ struct Functions {
 };
 #undef P3D_MEMBER
 
-constexpr int kFunctionsVersion = 7;
+constexpr int kFunctionsVersion = 8;
 
 }  // namespace cuda
 }  // namespace p3d
