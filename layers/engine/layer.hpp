@@ -143,8 +143,8 @@ class Layer {
   // are the same it is, with the same numbers: none that are drawn, or made on
   // the host of values. Such layers become a PlanGraph.
   virtual bool Replayable() const { return false; }
-  // Before a Forward or Backward is replayed: does on the host what they would
-  // do there because parameters changed.
+  // Before a Forward or Backward is replayed: does on the host what the Forward
+  // would do there because parameters, or the side it ran on, changed.
   virtual void Refresh() {}
 
   // The kernel that does the work, where there is a choice, else "".

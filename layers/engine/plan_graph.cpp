@@ -85,7 +85,9 @@ void PlanGraph::Launch(const Graph& graph) {
   Gpu().LaunchGraph(graph.graph.get());
   ++the_launches;
   for (const Array& array : graph.arrays) {
-    array.entry.storage->Replayed(array.after, array.written);
+    if (array.changed()) {
+      array.entry.storage->Replayed(array.after, array.written);
+    }
   }
 }
 

@@ -60,6 +60,7 @@ class PlanGraph {
     StorageLog::Entry entry;
     Places after;
     bool written;
+    bool changed() const { return written || !after.SameOnGpu(entry.before); }
   };
   struct Graph {
     std::unique_ptr<CUgraphExec_st, Release> graph;

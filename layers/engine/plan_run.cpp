@@ -1,5 +1,7 @@
 #include "engine/plan_run.hpp"
 
+#include <algorithm>
+
 namespace p3d {
 
 PlanRun::PlanRun(std::vector<PlanAction> actions, GpuStack* stack) {
@@ -31,6 +33,12 @@ void PlanRun::Run(const Poll& poll) {
     if (poll) poll();
     part.action.run();
   }
+}
+
+int PlanRun::graphs() const {
+  return static_cast<int>(std::count_if(
+      parts_.begin(), parts_.end(),
+      [](const Part& part) { return part.graph && part.graph->captured(); }));
 }
 
 std::string PlanRun::refusal() const {

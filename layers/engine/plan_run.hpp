@@ -23,6 +23,8 @@ class PlanRun {
   bool one_graph() const {
     return parts_.size() == 1 && parts_[0].graph && parts_[0].graph->captured();
   }
+  // How many graphs there are.
+  int graphs() const;
   // Why a part that should be a graph cannot, or "".
   std::string refusal() const;
 

@@ -352,13 +352,16 @@ void CopyToHost(void* to, const void* from, size_t bytes) {
   CheckCuda(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
 }
 
+// A graph takes nothing of no bytes.
 void CopyOnDevice(void* to, const void* from, size_t bytes) {
+  if (bytes == 0) return;
   CheckCuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice,
                             DeviceStream()),
             "cudaMemcpyAsync");
 }
 
 void ZeroOnDevice(void* memory, size_t bytes) {
+  if (bytes == 0) return;
   CheckCuda(cudaMemsetAsync(memory, 0, bytes, DeviceStream()),
             "cudaMemsetAsync");
 }

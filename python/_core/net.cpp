@@ -222,6 +222,12 @@ void BindNetClass(py::module_& m, const std::string& suffix) {
           },
           "Whether the next forward can be one launch on the GPU.")
       .def_property_readonly(
+          "graphs",
+          [](const N& net) {
+            return net.plan_run() ? net.plan_run()->graphs() : 0;
+          },
+          "How many graphs it has there, with steps between them.")
+      .def_property_readonly(
           "graph_refusal",
           [](const N& net) {
             return net.plan_run() ? net.plan_run()->refusal() : std::string();

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from plan_nets import conv, layer
 
 import p3d.caffe as caffe
 from p3d import _core
+from p3d.error import Error
 
 # A trunk with all that P3D has, BN that learns and that is frozen, in place and not, biases, sums,
 # blobs with two readers, then what cannot be replayed.
@@ -195,6 +197,10 @@ def layer_by_layer() -> Values:
     made.net.backward()
     yield made.net.params["a"][0].diff.copy()
     made.step(3)
+    caffe.set_mode_cpu()
+    made.net.forward()
+    caffe.set_mode_gpu()
+    made.step(2)
     Clips.batch = 3
     made.net.forward()
     made.step(3)
@@ -246,23 +252,14 @@ def interrupted() -> Values:
     made = solver()
     made.step(3)
     Clips.fail = True
-    try:
+    with pytest.raises(OSError, match="the disk is gone"):
         made.step(1)
-    except OSError:
-        pass
-    else:
-        raise AssertionError("nothing failed")
-    finally:
-        Clips.fail = False
+    Clips.fail = False
     made.step(2)
     made.net.params["fc2"][0].data[0, 0] = np.nan  # no way back from the loss
     before = made.net.params["a"][0].data.copy()
-    try:
+    with pytest.raises(Error, match="not finite"):
         made.step(1)
-    except Exception as error:
-        assert "not finite" in str(error), error
-    else:
-        raise AssertionError("NaN went unseen")
     np.testing.assert_array_equal(made.net.params["a"][0].data, before)
     made.net.params["fc2"][0].data[0, 0] = 0
     made.step(2)
@@ -286,7 +283,7 @@ def overflow() -> Values:
 
 LAUNCHES: dict[Scenario, int | None] = {
     steps: 4 * GRAPHS,
-    losses: 5 * GRAPHS,
+    losses: 4 * GRAPHS,  # a blob that is asked for is kept: that is another plan
     several_batches: None,
     rate_and_rules: 3 * 4 * GRAPHS,
     weights_written: None,
@@ -300,7 +297,7 @@ LAUNCHES: dict[Scenario, int | None] = {
     two_trainings: None,
     interrupted: None,
     overflow: None,
-}
+}  # None: depends on the precision; but there are some
 
 
 def run(scenario: Scenario, captures: bool) -> list[np.ndarray]:
@@ -319,8 +316,8 @@ def main(name: str) -> None:
     for i, (actual, desired) in enumerate(zip(got, want, strict=True)):
         np.testing.assert_array_equal(actual, desired, err_msg=f"value {i}")
     found, expected = _core.gpu_graph_launches(), LAUNCHES[scenario]
-    print(name, found)
-    assert not want or expected in (None, found), f"{found} launches of graphs, not {expected}"
+    right = found > 0 if expected is None else found == expected
+    assert right or not want, f"{found} launches of graphs, not {expected}"
 
 
 if __name__ == "__main__":
