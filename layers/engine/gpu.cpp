@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 
@@ -18,6 +19,8 @@ std::atomic<const cuda::Functions*> the_functions{nullptr};
 thread_local Side steady_mode = Side::kHost;
 thread_local Precision steady_precision = Precision::kFloat32;
 thread_local int steady_modes = 0;
+
+thread_local GpuStack* the_stack = nullptr;
 
 const char* Reason() {
   const char* reason = dlerror();
@@ -49,6 +52,29 @@ SteadyMode::~SteadyMode() { --steady_modes; }
 
 void Finish() {
   if (mode() == Side::kGpu) Gpu().DeviceSynchronize();
+}
+
+GpuStack::Use::Use(GpuStack* stack) : before_(the_stack) { the_stack = stack; }
+GpuStack::Use::~Use() { the_stack = before_; }
+
+GpuStack::Place::Place(size_t bytes)
+    : stack_(the_stack),
+      bytes_((std::max<size_t>(bytes, 1) + 255) / 256 * 256) {
+  if (!stack_) return;
+  const size_t begin = stack_->used_;
+  stack_->used_ += bytes_;
+  stack_->most_ = std::max(stack_->most_, stack_->used_);
+  if (!stack_->buffer_ || stack_->used_ > stack_->buffer_->bytes()) return;
+  data_ = static_cast<char*>(stack_->buffer_->data()) + begin;
+}
+GpuStack::Place::~Place() {
+  if (stack_) stack_->used_ -= bytes_;
+}
+
+void GpuStack::Grow() {
+  if (most_ == 0 || (buffer_ && buffer_->bytes() >= most_)) return;
+  buffer_.reset();
+  buffer_.reset(new GpuBuffer(most_));
 }
 
 void LoadGpu(const std::string& path) {

@@ -95,17 +95,65 @@ class SideBuffer {
   std::unique_ptr<GpuBuffer> gpu_;
 };
 
+// Memory for the GpuScratches of some work, one behind the other. It stays
+// where it is from one run of the work to the next, as kernels in a graph need
+// it.
+class GpuStack {
+ public:
+  // While it lives, GpuScratches of this thread lie on `stack`.
+  class Use {
+   public:
+    explicit Use(GpuStack* stack);
+    ~Use();
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+   private:
+    GpuStack* const before_;
+  };
+
+  // Bytes on the stack in use, if there is one; those that came last go first.
+  class Place {
+   public:
+    explicit Place(size_t bytes);
+    ~Place();
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    // Null where there is no room for them, yet or at all.
+    void* data() const { return data_; }
+
+   private:
+    GpuStack* const stack_;
+    const size_t bytes_;
+    void* data_ = nullptr;
+  };
+
+  // Makes room for the most that was on it at a time. Throws OutOfMemory.
+  void Grow();
+  const void* memory() const { return buffer_ ? buffer_->data() : nullptr; }
+
+ private:
+  size_t used_ = 0, most_ = 0;
+  std::unique_ptr<GpuBuffer> buffer_;
+};
+
 // GpuBuffer as an array, for the length of a function. Its memory may be used
 // again at once: what the device does happens in one order.
 template <typename T>
 class GpuScratch {
  public:
   explicit GpuScratch(int64_t count)
-      : buffer_(static_cast<size_t>(count) * sizeof(T)) {}
-  T* data() const { return static_cast<T*>(buffer_.data()); }
+      : place_(static_cast<size_t>(count) * sizeof(T)) {
+    if (place_.data()) return;
+    buffer_.reset(new GpuBuffer(static_cast<size_t>(count) * sizeof(T)));
+  }
+  T* data() const {
+    return static_cast<T*>(buffer_ ? buffer_->data() : place_.data());
+  }
 
  private:
-  GpuBuffer buffer_;
+  const GpuStack::Place place_;
+  std::unique_ptr<GpuBuffer> buffer_;
 };
 
 // An array that stays where it is for as long as it need not grow: memory of a

@@ -91,7 +91,7 @@ void GpuFetch::Begin(const Blob<float>& blob) {
   if (!buffer_ || buffer_->bytes() < bytes) {
     buffer_.reset(new LockedBuffer(bytes));
   }
-  const Storage<float>::OnGpu now = blob.storage().on_gpu();
+  const Storage<float>::Places now = blob.storage().places();
   if (now.caffe || now.last) {
     Gpu().CopyBack(buffer_->data(), blob.data(Order::kCaffe, Side::kGpu),
                    bytes);

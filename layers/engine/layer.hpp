@@ -137,11 +137,15 @@ class Layer {
   // Where the work is to be done now.
   Side side() const { return HasGpu() ? mode() : Side::kHost; }
 
-  // Whether a Forward on the GPU, once the first is done, only launches kernels
-  // on memory of its blobs and of this layer, the same ones for as long as
-  // shapes and weights are: no random numbers, no arithmetic on the host, no
-  // copies, no allocations. A plan of such layers becomes a PlanGraph.
+  // Whether a Forward on the GPU, and a Backward where there is one, once the
+  // first is done, only launches kernels, and copies and zeroes memory there:
+  // that of its blobs, of this layer, and GpuScratches. For as long as shapes
+  // are the same it is, with the same numbers: none that are drawn, or made on
+  // the host of values. Such layers become a PlanGraph.
   virtual bool Replayable() const { return false; }
+  // Before a Forward or Backward is replayed: does on the host what the Forward
+  // would do there because parameters, or the side it ran on, changed.
+  virtual void Refresh() {}
 
   // The kernel that does the work, where there is a choice, else "".
   virtual std::string kernel() const { return ""; }

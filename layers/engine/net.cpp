@@ -126,8 +126,10 @@ void Net<Dtype>::SetLossWeights(int index) {
 template <typename Dtype>
 void Net<Dtype>::ReshapeLayer(int index) {
   Layer<Dtype>* layer = layers_[index].get();
+  const std::vector<Shape> before = ShapesOf(index);
   InLayer(layer->spec(),
           [&] { layer->Reshape(bottoms_[index], tops_[index]); });
+  if (ShapesOf(index) != before) ForgetPlan();
 }
 
 template <typename Dtype>
@@ -290,8 +292,8 @@ bool Net<Dtype>::planned() const {
 }
 
 template <typename Dtype>
-const PlanGraph* Net<Dtype>::graph() const {
-  return plan_ ? plan_->graph() : nullptr;
+const PlanRun* Net<Dtype>::plan_run() const {
+  return plan_ ? &plan_->plan_run() : nullptr;
 }
 
 template <typename Dtype>

@@ -14,7 +14,8 @@
 namespace p3d {
 
 class Plan;
-class PlanGraph;
+class PlanRun;
+struct PlanStep;
 class TrainingPlan;
 
 // Where the time of one forward went.
@@ -131,8 +132,8 @@ class Net {
   // made (default: yes).
   void set_planning(bool on);
   bool planned() const;
-  // The graph of the plan, null where there is none: see PlanGraph.
-  const PlanGraph* graph() const;
+  // How the plan for inference runs, null where there is none yet.
+  const PlanRun* plan_run() const;
 
   // Called with the layer's index around each layer; a hooked net runs layer by
   // layer.
@@ -176,6 +177,7 @@ class Net {
 
  private:
   friend class Plan;
+  friend struct PlanStep;
   friend class TrainingPlan;
 
   // A parameter with a name: the first layer that has it owns it. What that one

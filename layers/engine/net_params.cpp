@@ -61,7 +61,7 @@ void Net<Dtype>::ShareTrainedLayersWith(Net* other) {
   std::lock(mutex_, other->mutex_);
   std::lock_guard<std::recursive_mutex> mine(mutex_, std::adopt_lock);
   std::lock_guard<std::recursive_mutex> theirs(other->mutex_, std::adopt_lock);
-  plan_.reset();
+  ForgetPlan();
   for (const auto& layer : layers_) {
     for (const auto& source : other->layers_) {
       if (source->name() != layer->name()) continue;

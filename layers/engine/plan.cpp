@@ -16,7 +16,7 @@ std::unique_ptr<Plan> Plan::Make(Net<float>* net, int last,
   plan->steps_ = MakePlanSteps(net, last, keep, false);
   plan->workspace_.reset(new PlanWorkspace(plan->steps_));
   plan->PlaceInArena(keep);
-  plan->graph_ = PlanGraph::Make(*net, plan->steps_);
+  plan->PrepareRun();
   return plan;
 }
 
@@ -88,7 +88,7 @@ void Plan::PlaceInArena(const std::vector<bool>& keep) {
 // share theirs: packing them for the next would free what this one is about to
 // read. Nor on the GPU, where packed ones would take the place of its own.
 NextWeights Plan::WeightsBehind(const PlanStep* step) const {
-  if (arena_->side() == Side::kGpu) return NextWeights();
+  if (!step->convolution || arena_->side() == Side::kGpu) return NextWeights();
   const PlanStep* const end = steps_.data() + steps_.size();
   const Storage<float>* own = &step->convolution->blobs()[0]->storage();
   do {
@@ -99,6 +99,17 @@ NextWeights Plan::WeightsBehind(const PlanStep* step) const {
           step->convolution->conv().packed_size()};
 }
 
+void Plan::PrepareRun() {
+  std::vector<PlanAction> actions;
+  for (PlanStep& step : steps_) {
+    PlanStep* const s = &step;
+    actions.push_back(
+        {[=] { loss_ += s->Run(net_, *workspace_, WeightsBehind(s)); },
+         s->Replayable(*net_), [=] { s->Refresh(net_); }});
+  }
+  run_.reset(new PlanRun(std::move(actions), &stack_));
+}
+
 float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {
   // However the run ends, no blob may go on pointing into the arena.
   struct Ending {
@@ -106,43 +117,35 @@ float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {
     Plan* plan;
   } ending{this};
   arena_->Bind();
-  if (!graph_ || times) return RunSteps(poll, times);
-  if (poll) poll();
-  // Not in the middle: whatever a poll did on the GPU would be captured.
-  graph_->Run([this] { RunSteps(Poll(), nullptr); });
-  return 0;  // no step of a graph has a loss
+  loss_ = 0;
+  if (times) {
+    TimeSteps(poll, times);
+  } else {
+    run_->Run(poll);
+  }
+  WidenKept();
+  return loss_;
 }
 
-float Plan::RunSteps(const Poll& poll, std::vector<StepTime>* times) {
+void Plan::TimeSteps(const Poll& poll, std::vector<StepTime>* times) {
   using Clock = std::chrono::steady_clock;
-  float loss = 0;
   for (PlanStep& step : steps_) {
     if (poll) poll();
     const Clock::time_point start = Clock::now();
-    const int layer = step.layers[0];
-    if (step.convolution) {
-      net_->InLayer(net_->layers()[layer]->spec(), [&] {
-        step.Convolve(*net_, *workspace_, WeightsBehind(&step));
-      });
-    } else {
-      loss += net_->RunLayer(layer);
-    }
-    if (!times) continue;
+    loss_ += step.Run(net_, *workspace_, WeightsBehind(&step));
     Finish();
     times->push_back(step.Describe(*net_));
     times->back().milliseconds =
         std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   }
-  WidenKept();
-  return loss;
 }
 
-// Whoever asks for them wants floats: made here, it is part of a graph.
+// Whoever asks for them wants floats.
 void Plan::WidenKept() {
   if (arena_->side() == Side::kHost) return;
   for (int id : kept_) {
     const Blob<float>& blob = *net_->blobs()[id];
-    if (blob.storage().on_gpu().narrow) {
+    if (blob.storage().places().narrow) {
       blob.data(blob.order(Side::kGpu), Side::kGpu);
     }
   }

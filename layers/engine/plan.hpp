@@ -8,7 +8,7 @@
 
 #include "engine/net.hpp"
 #include "engine/plan_arena.hpp"
-#include "engine/plan_graph.hpp"
+#include "engine/plan_run.hpp"
 #include "engine/plan_step.hpp"
 #include "kernels/buffer.hpp"
 
@@ -30,7 +30,7 @@ class Plan {
 
   // Runs all steps and returns the weighted loss; `times`, if given, gets one
   // entry per step. On the GPU, where nobody takes the time, this may be one
-  // launch (see PlanGraph). Blobs that were not kept get `net` as the source of
+  // launch (see PlanRun). Blobs that were not kept get `net` as the source of
   // their values.
   float Run(const Poll& poll, std::vector<StepTime>* times);
 
@@ -41,12 +41,12 @@ class Plan {
   const PlanArena& arena() const { return *arena_; }
   static size_t ArenaBytes(Net<float>* net, int last,
                            const std::vector<bool>& keep);
-  // Null where the plan's steps cannot be a graph.
-  const PlanGraph* graph() const { return graph_.get(); }
+  const PlanRun& plan_run() const { return *run_; }
 
  private:
   explicit Plan(Net<float>* net, int last) : net_(net), last_(last) {}
-  float RunSteps(const Poll& poll, std::vector<StepTime>* times);
+  void PrepareRun();
+  void TimeSteps(const Poll& poll, std::vector<StepTime>* times);
   // What has memory of its own, and how all else lies.
   std::set<const Storage<float>*> Staying(const std::vector<bool>& keep) const;
   ArenaLayout Layout(const std::vector<bool>& keep) const;
@@ -62,7 +62,9 @@ class Plan {
   std::unique_ptr<PlanWorkspace> workspace_;
   std::vector<int> lost_;  // blobs without values after a run
   std::vector<int> kept_;  // and those with
-  std::unique_ptr<PlanGraph> graph_;
+  float loss_ = 0;         // of the run so far
+  GpuStack stack_;
+  std::unique_ptr<PlanRun> run_;
 };
 
 }  // namespace p3d

@@ -1,130 +1,123 @@
 #include "engine/plan_graph.hpp"
 
+#include <algorithm>
 #include <atomic>
-#include <set>
+#include <exception>
 
 #include "kernels/error.hpp"
 
 namespace p3d {
 namespace {
 
-using Storages = std::set<Storage<float>*>;
-
 std::atomic<int64_t> the_launches{0};
-
-Storages InputsOf(const Net<float>& net) {
-  Storages inputs;
-  for (int id : net.source_tops()) inputs.insert(&net.blobs()[id]->storage());
-  return inputs;
-}
-
-Storages TopsOf(const Net<float>& net, const PlanStep& step) {
-  if (step.convolution) return {&step.y->storage()};
-  Storages tops;
-  for (const Blob<float>* blob : net.top(step.layers[0])) {
-    tops.insert(&blob->storage());
-  }
-  return tops;
-}
-
-// Whether one run of the step does what the next will do.
-bool Replayable(const Net<float>& net, const PlanStep& step,
-                const Storages& inputs) {
-  const Layer<float>& layer = *net.layers()[step.layers[0]];
-  if (layer.side() != Side::kGpu || !layer.Replayable()) return false;
-  // The loss is added up on the host.
-  for (int id : net.top_ids(step.layers[0])) {
-    if (net.loss_weights()[id] != 0) return false;
-  }
-  // Written in place, an input is another one in the next run.
-  for (Storage<float>* top : TopsOf(net, step)) {
-    if (inputs.count(top)) return false;
-  }
-  return true;
-}
 
 }  // namespace
 
-std::unique_ptr<PlanGraph> PlanGraph::Make(const Net<float>& net,
-                                           const std::vector<PlanStep>& steps) {
-  const Storages inputs = InputsOf(net);
-  for (const PlanStep& step : steps) {
-    if (!Replayable(net, step, inputs)) return nullptr;
-  }
-  return std::unique_ptr<PlanGraph>(new PlanGraph(net, steps));
-}
-
-PlanGraph::PlanGraph(const Net<float>& net,
-                     const std::vector<PlanStep>& steps) {
-  Storages params, tops;
-  for (const PlanStep& step : steps) {
-    for (int i : step.layers) {
-      for (const auto& blob : net.layers()[i]->blobs()) {
-        params.insert(&blob->storage());
-      }
-    }
-    for (Storage<float>* top : TopsOf(net, step)) tops.insert(top);
-  }
-  for (Storage<float>* storage : InputsOf(net))
-    inputs_.push_back({storage, 0, {}});
-  for (Storage<float>* storage : params) params_.push_back({storage, 0, {}});
-  for (Storage<float>* storage : tops) tops_.push_back({storage, 0, {}});
-}
+constexpr int PlanGraph::kMostFailures;
+constexpr size_t PlanGraph::kMostGraphs;
 
 int64_t PlanGraph::launches() { return the_launches; }
 
-void PlanGraph::Run(const std::function<void()>& steps) {
-  if (!refusal_.empty() || !Ready()) return RunSteps(steps);
-  if (!graph_ && !Capture(steps)) return RunSteps(steps);
-  Gpu().LaunchGraph(graph_.get());
-  ++the_launches;
-  for (const Values& top : tops_) top.storage->WroteOnGpu(top.on_gpu);
+void PlanGraph::Run(const Poll& poll) {
+  if (given_up()) return RunSteps(poll);
+  if (poll) poll();
+  for (const PlanAction& action : actions_) {
+    if (action.refresh) action.refresh();
+  }
+  Bring();
+  const Graph* graph = Find();
+  if (!graph && stepped_) graph = Capture();
+  if (!graph) return RunSteps(poll);
+  Launch(*graph);
 }
 
-bool PlanGraph::Ready() {
-  if (!known_) return false;
-  for (const Values& param : params_) {
-    if (param.storage->version() != param.version) return false;
+void PlanGraph::Bring() const {
+  for (const Array& array : arrays_) {
+    if (!array.entry.made) array.entry.storage->BringToGpu(array.after);
   }
-  for (const auto* all : {&inputs_, &params_}) {
-    for (const Values& values : *all) {
-      values.storage->BringToGpu(values.on_gpu);
+}
+
+const PlanGraph::Graph* PlanGraph::Find() const {
+  const auto same = [](const Array& array) {
+    const Places now = array.entry.storage->places();
+    return array.entry.made ? now.SameMemory(array.entry.before)
+                            : now.SameOnGpu(array.entry.before);
+  };
+  for (const Graph& graph : graphs_) {
+    if (graph.stack == stack_->memory() &&
+        std::all_of(graph.arrays.begin(), graph.arrays.end(), same)) {
+      return &graph;
     }
   }
-  for (const auto* all : {&inputs_, &params_, &tops_}) {
-    for (const Values& values : *all) {
-      if (!values.storage->on_gpu().SameMemory(values.on_gpu)) return false;
-    }
-  }
-  return true;
+  return nullptr;
 }
 
-void PlanGraph::Look(std::vector<Values>* all) {
-  for (Values& values : *all) {
-    values.version = values.storage->version();
-    values.on_gpu = values.storage->on_gpu();
-  }
-}
-
-void PlanGraph::RunSteps(const std::function<void()>& steps) {
-  graph_.reset();
-  known_ = false;
-  steps();
-  for (auto* all : {&inputs_, &params_, &tops_}) Look(all);
-  known_ = true;
-}
-
-// What the kernels read is true before them, what they made behind them.
-bool PlanGraph::Capture(const std::function<void()>& steps) {
-  for (auto* all : {&inputs_, &params_}) Look(all);
+const PlanGraph::Graph* PlanGraph::Capture() {
+  stepped_ = false;
+  const StorageLog log;
+  Graph graph;
+  graph.stack = stack_->memory();
   try {
-    graph_.reset(Gpu().CaptureGraph(steps));
-  } catch (const Error& error) {
+    const GpuStack::Use use(stack_);
+    graph.graph.reset(Gpu().CaptureGraph([this] {
+      for (const PlanAction& action : actions_) action.run();
+    }));
+    graph.arrays = Arrays(log);
+    for (const Array& array : graph.arrays) {
+      Check(array.after.SameMemory(array.entry.before),
+            "a graph would read memory that is released");
+    }
+  } catch (const std::exception& error) {
+    for (const StorageLog::Entry& entry : log.entries()) {
+      entry.storage->Restore(entry.before);
+    }
     refusal_ = error.what();
-    return false;
+    ++failures_;
+    return nullptr;
   }
-  Look(&tops_);
-  return true;
+  failures_ = 0;
+  graphs_.push_back(std::move(graph));
+  if (graphs_.size() > kMostGraphs) graphs_.pop_front();
+  return &graphs_.back();
+}
+
+void PlanGraph::Launch(const Graph& graph) {
+  Gpu().LaunchGraph(graph.graph.get());
+  ++the_launches;
+  for (const Array& array : graph.arrays) {
+    if (array.changed()) {
+      array.entry.storage->Replayed(array.after, array.written);
+    }
+  }
+}
+
+void PlanGraph::RunSteps(const Poll& poll) {
+  const StorageLog log;
+  {
+    const GpuStack::Use use(stack_);
+    for (const PlanAction& action : actions_) {
+      if (poll) poll();
+      action.run();
+    }
+  }
+  if (given_up()) return;
+  arrays_ = Arrays(log);
+  stepped_ = true;
+  try {
+    stack_->Grow();
+  } catch (const cuda::OutOfMemory& error) {
+    refusal_ = error.what();
+    failures_ = kMostFailures;
+  }
+}
+
+std::vector<PlanGraph::Array> PlanGraph::Arrays(const StorageLog& log) {
+  std::vector<Array> arrays;
+  for (const StorageLog::Entry& entry : log.entries()) {
+    arrays.push_back({entry, entry.storage->places(),
+                      entry.storage->version() != entry.version});
+  }
+  return arrays;
 }
 
 }  // namespace p3d

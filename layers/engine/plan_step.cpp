@@ -223,6 +223,10 @@ uint64_t PlanStep::AffineVersion(const Net<float>& net) const {
 }
 
 void PlanStep::FoldAffine(const Net<float>& net) {
+  if (affine.empty()) {
+    epilogue.shift = convolution->bias_or_null(convolution->side());
+    return;
+  }
   if (AffineVersion(net) == affine_version) return;
   const float* bias = convolution->bias_or_null();
   const size_t channels = scale.size();
@@ -255,9 +259,37 @@ void PlanStep::PlaceAffine() {
     factors = memory;
     offsets = memory + scale.size();
   }
-  const bool shifted = !affine.empty() || convolution->bias_or_null();
-  epilogue.scale = affine.empty() ? nullptr : factors;
-  epilogue.shift = shifted ? offsets : nullptr;
+  epilogue.scale = factors;
+  epilogue.shift = offsets;
+}
+
+float PlanStep::Run(Net<float>* net, const PlanWorkspace& memory,
+                    const NextWeights& next) {
+  const int layer = layers[0];
+  if (!convolution) return net->RunLayer(layer);
+  net->InLayer(net->layers()[layer]->spec(),
+               [&] { Convolve(*net, memory, next); });
+  return 0;
+}
+
+// Losses are added up on the host.
+bool PlanStep::Replayable(const Net<float>& net) const {
+  const Layer<float>& layer = *net.layers()[layers[0]];
+  const std::vector<int>& tops = net.top_ids(layers[0]);
+  return layer.side() == Side::kGpu && layer.Replayable() &&
+         std::all_of(tops.begin(), tops.end(),
+                     [&](int id) { return net.loss_weights()[id] == 0; });
+}
+
+void PlanStep::Refresh(Net<float>* net) {
+  Layer<float>* layer = net->layers()[layers[0]].get();
+  net->InLayer(layer->spec(), [&] {
+    if (convolution) {
+      FoldAffine(*net);
+    } else {
+      layer->Refresh();
+    }
+  });
 }
 
 void PlanStep::Convolve(const Net<float>& net, const PlanWorkspace& memory,

@@ -48,14 +48,20 @@ struct PlanStep {
   std::unique_ptr<GpuBuffer> gpu_affine;  // scale and shift on the GPU
   ConvEpilogue epilogue;
 
-  // Runs a convolution's step from x and residual to y, where the layer's
-  // side() is; `next`, weights to fetch meanwhile, are for the host.
-  void Convolve(const Net<float>& net, const PlanWorkspace& memory,
-                const NextWeights& next = NextWeights());
+  // Runs the step, where the layer's side() is, and returns the weighted loss
+  // of a layer; `next`, weights to fetch meanwhile, are for the host.
+  float Run(Net<float>* net, const PlanWorkspace& memory,
+            const NextWeights& next = NextWeights());
+  // See Layer: of the step, and what there is to be done for it.
+  bool Replayable(const Net<float>& net) const;
+  void Refresh(Net<float>* net);
   StepTime Describe(const Net<float>& net) const;
 
  private:
   int64_t Values(const Net<float>& net) const;
+  // From x and residual to y.
+  void Convolve(const Net<float>& net, const PlanWorkspace& memory,
+                const NextWeights& next);
   uint64_t AffineVersion(const Net<float>& net) const;
   void FoldAffine(const Net<float>& net);
   void PlaceAffine();

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/storage_log.hpp"
 #include "kernels/error.hpp"
 
 namespace p3d {
+
+thread_local StorageLog* StorageLog::current_ = nullptr;
 
 namespace {
 
@@ -63,7 +66,17 @@ void ToWide(Precision, const void*, int64_t, double*) {
   Fail("doubles are not rounded to 16 bits");
 }
 
+void NoteIn(StorageLog* log, Storage<float>* storage, bool made) {
+  log->Note(storage, made);
+}
+void NoteIn(StorageLog*, Storage<double>*, bool) {}  // has no plans
+
 }  // namespace
+
+template <typename Dtype>
+void Storage<Dtype>::Note(bool made) {
+  if (StorageLog* log = StorageLog::current()) NoteIn(log, this, made);
+}
 
 template <typename Dtype>
 void Storage<Dtype>::Resize(int64_t count) {
@@ -155,6 +168,7 @@ void Storage<Dtype>::Materialise(Side side) {
     return;
   }
   const Source source = source_;
+  const StorageLog::Pause others_are_its_own;
   source();
   Check(has_values(), "a blob's values could not be made again");
 }
@@ -168,7 +182,14 @@ bool Storage<Dtype>::LiesLast(Side side) const {
 }
 
 template <typename Dtype>
-Order Storage<Dtype>::held_order(const Geometry& geometry, Side side) const {
+bool Storage<Dtype>::has_values() {
+  Note(false);
+  return on(Side::kHost) || on(Side::kGpu);
+}
+
+template <typename Dtype>
+Order Storage<Dtype>::held_order(const Geometry& geometry, Side side) {
+  Note(false);
   const Valid& here = side == Side::kHost ? host_ : gpu_;
   const Side other = side == Side::kHost ? Side::kGpu : Side::kHost;
   const bool last = LiesLast(side) || (LiesLast(other) && !here.caffe);
@@ -179,6 +200,7 @@ Order Storage<Dtype>::held_order(const Geometry& geometry, Side side) const {
 template <typename Dtype>
 const Dtype* Storage<Dtype>::data(Order order, const Geometry& geometry,
                                   Side side) {
+  Note(false);
   if (geometry.trivial()) order = Order::kCaffe;
   const auto there = [&] {
     return valid(side).at(order) &&
@@ -209,6 +231,7 @@ Dtype* Storage<Dtype>::mutable_data(Order order, const Geometry& geometry,
 template <typename Dtype>
 Dtype* Storage<Dtype>::write_data(Order order, const Geometry& geometry,
                                   Side side) {
+  Note(true);
   const Order place = geometry.trivial() ? Order::kCaffe : order;
   // Where there is no room for it, what is there stays.
   Dtype* const memory = at(side, place);
@@ -238,6 +261,7 @@ void* Storage<Dtype>::NarrowMemory() {
 template <typename Dtype>
 const void* Storage<Dtype>::Narrow(NarrowPlace place,
                                    const Geometry& geometry) {
+  Note(false);
   if (geometry.trivial()) place.order = Order::kCaffe;
   const auto there = [&] {
     return gpu_.narrow && narrow_place_ == place &&
@@ -265,6 +289,7 @@ const void* Storage<Dtype>::Narrow(NarrowPlace place,
 
 template <typename Dtype>
 void* Storage<Dtype>::WriteNarrow(NarrowPlace place, const Geometry& geometry) {
+  Note(true);
   if (geometry.trivial()) place.order = Order::kCaffe;
   void* const memory = NarrowMemory();
   ++version_;
@@ -278,6 +303,7 @@ void* Storage<Dtype>::WriteNarrow(NarrowPlace place, const Geometry& geometry) {
 
 template <typename Dtype>
 void Storage<Dtype>::SetSource(Source source) {
+  Note(true);
   source_ = std::move(source);
   host_ = gpu_ = Valid();
   ++version_;
@@ -328,6 +354,7 @@ void Storage<Dtype>::BindNarrow(void* memory) {
 
 template <typename Dtype>
 void Storage<Dtype>::DropWide() {
+  Note(false);
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   if (!gpu_.narrow || !host_.wide()) return;
   gpu_.caffe = gpu_.last = false;
@@ -336,11 +363,25 @@ void Storage<Dtype>::DropWide() {
 }
 
 template <typename Dtype>
-typename Storage<Dtype>::OnGpu Storage<Dtype>::on_gpu() const {
-  OnGpu now;
+bool Storage<Dtype>::Places::SameOnGpu(const Places& other) const {
+  if (!SameMemory(other) || caffe != other.caffe || last != other.last ||
+      narrow != other.narrow) {
+    return false;
+  }
+  if (narrow && !(narrow_place == other.narrow_place)) return false;
+  if ((last || narrow) && !(geometry == other.geometry)) return false;
+  if (caffe || last) return true;
+  return host_caffe == other.host_caffe && host_last == other.host_last;
+}
+
+template <typename Dtype>
+typename Storage<Dtype>::Places Storage<Dtype>::places() const {
+  Places now;
   now.caffe = gpu_.caffe;
   now.last = gpu_.last;
   now.narrow = gpu_.narrow;
+  now.host_caffe = host_.caffe;
+  now.host_last = host_.last;
   now.narrow_place = narrow_place_;
   now.geometry = last_geometry_;
   if (gpu_caffe_) now.caffe_memory = gpu_caffe_->data();
@@ -359,22 +400,44 @@ size_t Storage<Dtype>::gpu_bytes() const {
 }
 
 template <typename Dtype>
-void Storage<Dtype>::BringToGpu(const OnGpu& then) {
+void Storage<Dtype>::BringToGpu(const Places& then) {
+  if (on(Side::kGpu) || (!on(Side::kHost) && !source_)) return;
   if (then.caffe) data(Order::kCaffe, Geometry(), Side::kGpu);
   if (then.last) data(Order::kChannelsLast, then.geometry, Side::kGpu);
   if (then.narrow) Narrow(then.narrow_place, then.geometry);
+  if (then.narrow && !then.caffe && !then.last) DropWide();
 }
 
 template <typename Dtype>
-void Storage<Dtype>::WroteOnGpu(const OnGpu& then) {
-  ++version_;
-  source_ = nullptr;
-  host_ = Valid();
-  gpu_.caffe = then.caffe;
-  gpu_.last = then.last;
-  gpu_.narrow = then.narrow;
-  narrow_place_ = then.narrow_place;
-  if (then.last || then.narrow) last_geometry_ = then.geometry;
+void Storage<Dtype>::SetOnGpu(const Places& now) {
+  gpu_.caffe = now.caffe;
+  gpu_.last = now.last;
+  gpu_.narrow = now.narrow;
+  narrow_place_ = now.narrow_place;
+  last_geometry_ = now.geometry;
+}
+
+template <typename Dtype>
+void Storage<Dtype>::Replayed(const Places& now, bool written) {
+  if (written) {
+    ++version_;
+    source_ = nullptr;
+    host_ = Valid();
+  } else if (!(last_geometry_ == now.geometry)) {
+    host_.last = false;
+  }
+  SetOnGpu(now);
+}
+
+template <typename Dtype>
+void Storage<Dtype>::Restore(const Places& then) {
+  host_.caffe = then.host_caffe;
+  host_.last = then.host_last;
+  SetOnGpu(then);
+  // Memory may have been released, where the host has the values.
+  const Places now = places();
+  gpu_.caffe = then.caffe && now.caffe_memory == then.caffe_memory;
+  gpu_.last = then.last && now.last_memory == then.last_memory;
 }
 
 template <typename Dtype>

@@ -23,7 +23,7 @@ namespace p3d {
 //
 // Where the channels-last geometry is trivial both orders share one memory.
 template <typename Dtype>
-class Storage {
+class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
  public:
   using Source = std::function<void()>;
   // How values of 16 bits lie on the GPU.
@@ -63,9 +63,9 @@ class Storage {
   // Values that will be made by `source` when asked for; it has to call
   // write_data or Take. What is there now is lost.
   void SetSource(Source source);
-  bool has_values() const { return on(Side::kHost) || on(Side::kGpu); }
+  bool has_values();
   // The order in which reading costs no conversion.
-  Order held_order(const Geometry& geometry, Side side = Side::kHost) const;
+  Order held_order(const Geometry& geometry, Side side = Side::kHost);
   // Takes over the values of another storage of the same count, which is left
   // without any. Views of this one show them.
   void Take(Storage* other);
@@ -101,28 +101,35 @@ class Storage {
 
   // --- for a graph of kernels, which knows nothing but addresses
 
-  // Which values on the GPU are true, and where there is memory for them (null:
+  // Which values are true, and where there is memory for them on the GPU (null:
   // nowhere).
-  struct OnGpu {
-    bool caffe = false, last = false, narrow = false;
+  struct Places {
+    bool caffe = false, last = false, narrow = false;  // on the GPU
+    bool host_caffe = false, host_last = false;
     NarrowPlace narrow_place;
     Geometry geometry;  // of what lies channels last
     const void* caffe_memory = nullptr;
     const void* last_memory = nullptr;
     const void* narrow_memory = nullptr;
-    bool SameMemory(const OnGpu& other) const {
+    bool SameMemory(const Places& other) const {
       return caffe_memory == other.caffe_memory &&
              last_memory == other.last_memory &&
              narrow_memory == other.narrow_memory;
     }
+    // Whether work on the GPU goes the same way. What is true on the host too
+    // is of no consequence where all digits are on the GPU.
+    bool SameOnGpu(const Places& other) const;
   };
-  OnGpu on_gpu() const;
+  Places places() const;
   // Of the memory of its own there, whether its values are true or not.
   size_t gpu_bytes() const;
-  // Makes the values true that were true by then.
-  void BringToGpu(const OnGpu& then);
-  // As write_data: kernels have made those values anew.
-  void WroteOnGpu(const OnGpu& then);
+  // Where there are none on the GPU, makes the values true there that were by
+  // then, and no others.
+  void BringToGpu(const Places& then);
+  // A graph has left those on the GPU; `written`: they are other values.
+  void Replayed(const Places& now, bool written);
+  // What is said of values since then is not so: no kernel ran.
+  void Restore(const Places& then);
 
   // --- one packed copy, shared by all layers that share these values
 
@@ -147,6 +154,10 @@ class Storage {
     const Valid& valid = side == Side::kHost ? host_ : gpu_;
     return valid.wide() || valid.narrow;
   }
+  // Tells the StorageLog of this thread, if there is one; `made`: whatever was
+  // there is lost.
+  void Note(bool made);
+  void SetOnGpu(const Places& now);
   bool LiesLast(Side side) const;
   const void* Narrow(NarrowPlace place, const Geometry& geometry);
   void* WriteNarrow(NarrowPlace place, const Geometry& geometry);

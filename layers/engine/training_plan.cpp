@@ -17,6 +17,7 @@ std::unique_ptr<TrainingPlan> TrainingPlan::Make(
   plan->workspace_.reset(new PlanWorkspace(plan->steps_));
   plan->FindLost(keep);
   plan->PlaceInArena();
+  plan->PrepareRuns();
   return plan;
 }
 
@@ -125,18 +126,26 @@ void TrainingPlan::PlaceInArena() {
   }
 }
 
-float TrainingPlan::Forward(const Poll& poll) {
-  float loss = 0;
+void TrainingPlan::PrepareRuns() {
+  std::vector<PlanAction> forward, backward;
   for (PlanStep& step : steps_) {
-    if (poll) poll();
-    const int layer = step.layers[0];
-    if (!step.convolution) {
-      loss += net_->RunLayer(layer);
-      continue;
-    }
-    net_->InLayer(net_->layers()[layer]->spec(),
-                  [&] { step.Convolve(*net_, *workspace_); });
+    PlanStep* const s = &step;
+    forward.push_back({[=] { loss_ += s->Run(net_, *workspace_); },
+                       s->Replayable(*net_), [=] { s->Refresh(net_); }});
   }
+  for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+    if (!active(*step)) continue;
+    PlanStep* const s = &*step;
+    backward.push_back({[=] { BackwardStep(s); }, s->Replayable(*net_),
+                        [=] { s->Refresh(net_); }});
+  }
+  forward_.reset(new PlanRun(std::move(forward), &stack_));
+  backward_.reset(new PlanRun(std::move(backward), &stack_));
+}
+
+float TrainingPlan::Forward(const Poll& poll) {
+  loss_ = 0;
+  forward_->Run(poll);
   Net<float>* net = net_;
   for (const auto& lost : lost_) {
     const int id = lost.first;
@@ -147,7 +156,7 @@ float TrainingPlan::Forward(const Poll& poll) {
       }
     });
   }
-  return loss;
+  return loss_;
 }
 
 void TrainingPlan::Backward(const Poll& poll) {
@@ -157,18 +166,18 @@ void TrainingPlan::Backward(const Poll& poll) {
     TrainingPlan* plan;
   } ending{this};
   Bind();
-  for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
-    if (poll) poll();
-    if (!active(*step)) continue;
-    const int layer = step->layers[0];
-    net_->InLayer(net_->layers()[layer]->spec(), [&] {
-      if (step->convolution) {
-        BackwardConvolution(&*step);
-      } else {
-        BackwardLayer(layer);
-      }
-    });
-  }
+  backward_->Run(poll);
+}
+
+void TrainingPlan::BackwardStep(PlanStep* step) {
+  const int layer = step->layers[0];
+  net_->InLayer(net_->layers()[layer]->spec(), [&] {
+    if (step->convolution) {
+      BackwardConvolution(step);
+    } else {
+      BackwardLayer(layer);
+    }
+  });
 }
 
 void TrainingPlan::BackwardConvolution(PlanStep* step) {

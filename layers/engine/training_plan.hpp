@@ -10,6 +10,7 @@
 
 #include "engine/net.hpp"
 #include "engine/plan_arena.hpp"
+#include "engine/plan_run.hpp"
 #include "engine/plan_step.hpp"
 #include "kernels/buffer.hpp"
 
@@ -23,6 +24,9 @@ namespace p3d {
 // Blobs and gradients without values get `net` as their source: a blob is made
 // again by its step, gradients by a whole Backward; both with the weights of
 // that moment.
+//
+// On the GPU both ways are graphs, around the steps that draw random numbers or
+// add up a loss (see PlanRun).
 class TrainingPlan {
  public:
   using Poll = std::function<void()>;
@@ -51,10 +55,12 @@ class TrainingPlan {
   void FindLost(const std::vector<bool>& keep);
   ArenaLayout Layout() const;
   void PlaceInArena();
+  void PrepareRuns();
   bool active(const PlanStep& step) const;
   bool convolves_back(const PlanStep& step) const;
   bool residual_back(const PlanStep& step) const;
   Storage<float>& gradient(const Blob<float>* blob) const;
+  void BackwardStep(PlanStep* step);
   void BackwardConvolution(PlanStep* step);
   void BackwardEpilogue(const PlanStep& step);
   void BackwardLayer(int layer);
@@ -72,6 +78,9 @@ class TrainingPlan {
   std::vector<std::pair<int, size_t>> lost_;
   // All gradients that a Backward of the net makes.
   std::set<Storage<float>*> gradients_;
+  float loss_ = 0;  // of the forward so far
+  GpuStack stack_;
+  std::unique_ptr<PlanRun> forward_, backward_;
 };
 
 }  // namespace p3d

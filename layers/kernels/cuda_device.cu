@@ -68,7 +68,9 @@ class Current {
 
   cudaStream_t Enter() const {
     Check(!capture_stream,
-          "a graph for the GPU is being captured, which takes kernels only");
+          "a graph for the GPU is being captured, which takes only kernels and "
+          "what "
+          "copies or zeroes on the GPU");
     const std::lock_guard<std::mutex> lock(mutex_);
     if (device_ < 0) return nullptr;
     CheckCuda(cudaSetDevice(device_), "cudaSetDevice");
@@ -350,14 +352,17 @@ void CopyToHost(void* to, const void* from, size_t bytes) {
   CheckCuda(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
 }
 
+// A graph takes nothing of no bytes.
 void CopyOnDevice(void* to, const void* from, size_t bytes) {
+  if (bytes == 0) return;
   CheckCuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice,
-                            TheCurrent().Enter()),
+                            DeviceStream()),
             "cudaMemcpyAsync");
 }
 
 void ZeroOnDevice(void* memory, size_t bytes) {
-  CheckCuda(cudaMemsetAsync(memory, 0, bytes, TheCurrent().Enter()),
+  if (bytes == 0) return;
+  CheckCuda(cudaMemsetAsync(memory, 0, bytes, DeviceStream()),
             "cudaMemsetAsync");
 }
 

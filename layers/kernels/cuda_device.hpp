@@ -99,15 +99,16 @@ void CopyAhead(void* to, const void* from, size_t bytes, CUevent_st* after,
 // page-locked.
 void CopyBack(void* to, const void* from, size_t bytes);
 
-// The kernels that `launch` launches in this thread, with their arguments, as a
-// graph: they are not run now. Whatever else is asked of the device there
-// throws Error; so does CUDA where it cannot capture them. Then, as when
-// `launch` throws, there is no graph, and the device goes on as if nothing had
-// been asked. Other threads are not concerned.
+// The kernels that `launch` launches in this thread, with their arguments, and
+// what it does with CopyOnDevice and ZeroOnDevice, as a graph: nothing of it is
+// done now. Whatever else is asked of the device there throws Error; so does
+// CUDA where it cannot capture them. Then, as when `launch` throws, there is no
+// graph, and the device goes on as if nothing had been asked. Other threads are
+// not concerned.
 CUgraphExec_st* CaptureGraph(const std::function<void()>& launch);
 // Whether kernels of this thread go into a graph now.
 bool DeviceCapturing();
-// Runs those kernels in their order, on the memory as it is by then.
+// Does all that in its order, on the memory as it is by then.
 void LaunchGraph(CUgraphExec_st* graph);
 // Waits for the graph if it is running. Null is fine.
 void ReleaseGraph(CUgraphExec_st* graph) noexcept;

@@ -7,7 +7,7 @@
 
 #include "_core/bind.hpp"
 #include "_core/blob.hpp"
-#include "engine/plan_graph.hpp"
+#include "engine/plan_run.hpp"
 
 namespace py = pybind11;
 
@@ -217,14 +217,22 @@ void BindNetClass(py::module_& m, const std::string& suffix) {
       .def_property_readonly("planned", &N::planned)
       .def_property_readonly(
           "graph",
-          [](const N& net) { return net.graph() && net.graph()->captured(); },
+          [](const N& net) {
+            return net.plan_run() && net.plan_run()->one_graph();
+          },
           "Whether the next forward can be one launch on the GPU.")
+      .def_property_readonly(
+          "graphs",
+          [](const N& net) {
+            return net.plan_run() ? net.plan_run()->graphs() : 0;
+          },
+          "How many graphs it has there, with steps between them.")
       .def_property_readonly(
           "graph_refusal",
           [](const N& net) {
-            return net.graph() ? net.graph()->refusal() : std::string();
+            return net.plan_run() ? net.plan_run()->refusal() : std::string();
           },
-          "Why forwards on the GPU cannot be, '' where they can.")
+          "Why forwards on the GPU have no graphs, '' where they can.")
       .def(
           "gpu_needs",
           [](N& net) {

@@ -38,10 +38,13 @@ RANDOM = (
     'layer { name: "data" type: "DummyData" top: "data" dummy_data_param { '
     'shape { dim: 2 dim: 3 dim: 4 dim: 5 } data_filler { type: "gaussian" } } }\n'
 ) + conv("c", "data", 4)
+AROUND = (
+    data(2, 3, 4, 5) + conv("c", "data", 4) + layer("LRN", "lrn", "c") + conv("top", "lrn", 4)
+)  # LRN runs on the host
 MAXIMA = data(2, 3, 6, 5) + layer(
     "Pooling", "pool", "data", "pool places", "pooling_param { kernel_size: 2 }"
 )
-# Layers that run on the GPU: if one of a net did not, there would be no graph.
+# Layers that run on the GPU: if one of a net did not, there would be no graph, or two.
 ON_GPU = {
     name: data(2, 4, 2, 3, 5) + text
     for name, text in {
@@ -246,11 +249,22 @@ def on_gpu() -> Values:
         assert _core.gpu_graph_launches() - before == expected, name
 
 
-def not_replayed() -> Values:
-    for text in (LABELLED, IN_PLACE):
-        yield from forwards(made(text), 3)
+def in_parts() -> Values:
+    """Graphs go around what runs on the host or adds up there."""
+    for text, graphs in ((LABELLED, 1), (IN_PLACE, 1), (AROUND, 2)):
+        before = _core.gpu_graph_launches()
+        net = made(text)
+        yield from forwards(net, 3)
+        expected = 2 * graphs if _core.gpu_mode() else 0
+        assert _core.gpu_graph_launches() - before == expected, text
+        assert net._net.graphs == (graphs if _core.gpu_mode() else 0)
+
+
+def two_tops() -> Values:
     if _core.precision() in ("float32", "tf32"):  # in 16 bits there are more equal values
         yield from forwards(made(MAXIMA), 3)
+    else:
+        yield from forwards(tiny(), 3)
 
 
 def other_sources() -> Values:
@@ -262,20 +276,21 @@ def other_sources() -> Values:
 LAUNCHES: dict[Scenario, int | None] = {
     changing_inputs: 4,
     views_held: 4,
-    weights_written: 5 * 2,
-    weights_held: 0,
+    weights_written: 5 * 3 - 1,
+    weights_held: 5,
     reshaped: 4 * 2,
     blobs_asked_for: 2 + 2 + 3,
     parts: None,
     two_nets: 2 * 3,
-    shared_weights: 2 * 2 * 2,
+    shared_weights: 2 * 6 - 2,
     weights_moved: None,
     mode_switched: 2 * 2,
     freed: 3 * 2,
     two_threads: 2 * 9,
     small_nets: 2 * (len(NETS) - len(NOT_REPLAYED)),
     on_gpu: 2 * len(ON_GPU),
-    not_replayed: 0,
+    in_parts: 2 * (1 + 1 + 2),
+    two_tops: 2,
     other_sources: 3,
 }  # None: depends on where memory is found again
 

@@ -6,9 +6,9 @@
 //     are open during copies and kernels only (see Lock);
 //   - a kernel that is given an address of the host's, or one of memory that
 //     was released, throws Error;
-//   - while a graph is captured, kernels are noted down instead of run, and
-//     anything else throws Error; with $P3D_SIMULATED_CAPTURE=0 all captures
-//     do;
+//   - while a graph is captured, kernels, and what copies or zeroes there, are
+//     noted down instead of done, and anything else throws Error; with
+//     $P3D_SIMULATED_CAPTURE=0 all captures do;
 //   - copies that the host does not wait for are as late as they may be: what
 //     CopyAhead brings is there after DeviceWait, what CopyBack brings after
 //     HostWait. It throws Error where page-locked memory is changed before its
@@ -343,6 +343,24 @@ void CheckNotCapturing() {
         "a graph is being captured, which takes kernels only");
 }
 
+// Now, or when the graph is launched.
+void Do(const std::function<void()>& work) {
+  if (the_capture) {
+    the_capture->push_back(work);
+  } else {
+    work();
+  }
+}
+
+void Copied(void* to, const void* from, size_t bytes) {
+  TheFault().Meet();
+  const std::lock_guard<std::recursive_mutex> lock(TheLock());
+  TheUses().Add(from);
+  TheUses().Add(to);
+  const Memory::Open open(&TheMemory());
+  std::memcpy(to, from, bytes);
+}
+
 // A function of the table: kernels, which are those that take a stream, with
 // all that was promised above, others as they are.
 template <typename Function, Function* function>
@@ -362,11 +380,7 @@ struct Guarded<void(CUstream_st*, Args...), function> {
       const Memory::Open open(&TheMemory());
       function(stream, args...);
     };
-    if (the_capture) {
-      the_capture->push_back(kernel);
-    } else {
-      kernel();
-    }
+    Do(kernel);
   }
 };
 
@@ -420,26 +434,28 @@ size_t DeviceBytesInUse() { return TheMemory().in_use(); }
 size_t DeviceFree() { return TheMemory().size() - TheMemory().in_use(); }
 
 void CopyToDevice(void* to, const void* from, size_t bytes) {
-  CopyOnDevice(to, from, bytes);
+  CheckNotCapturing();
+  Copied(to, from, bytes);
 }
 void CopyToHost(void* to, const void* from, size_t bytes) {
-  CopyOnDevice(to, from, bytes);
+  CheckNotCapturing();
+  Copied(to, from, bytes);
   FinishCopies();
 }
 void CopyOnDevice(void* to, const void* from, size_t bytes) {
-  CheckNotCapturing();
-  TheFault().Meet();
-  const std::lock_guard<std::recursive_mutex> lock(TheLock());
-  TheUses().Add(from);
-  TheUses().Add(to);
-  const Memory::Open open(&TheMemory());
-  std::memcpy(to, from, bytes);
+  Do([=] {
+    CheckArgument(to);
+    CheckArgument(from);
+    Copied(to, from, bytes);
+  });
 }
 void ZeroOnDevice(void* memory, size_t bytes) {
-  CheckNotCapturing();
-  TheFault().Meet();
-  const Memory::Open open(&TheMemory());
-  std::memset(memory, 0, bytes);
+  Do([=] {
+    CheckArgument(memory);
+    TheFault().Meet();
+    const Memory::Open open(&TheMemory());
+    std::memset(memory, 0, bytes);
+  });
 }
 void DeviceSynchronize() {
   CheckNotCapturing();

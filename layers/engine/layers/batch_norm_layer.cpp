@@ -29,6 +29,9 @@ class BatchNormLayer : public Layer<Dtype> {
   }
   bool HasGpu() const override { return true; }
   bool Replayable() const override { return use_global_stats_; }
+  void Refresh() override {
+    if (use_global_stats_) GlobalMomentsGpu();
+  }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("batch_norm_param");

@@ -38,10 +38,9 @@ class BNLayer : public Layer<Dtype> {
   }
 
   bool HasGpu() const override { return true; }
-  // Otherwise its input may be copied.
-  bool Replayable() const override {
-    return !learning() && (frozen_ || !this->needs_backward());
-  }
+  // Otherwise it waits for other ranks.
+  bool Replayable() const override { return !(sync_ && learning()); }
+  void Refresh() override { side_ = this->side(); }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("bn_param");

@@ -27,8 +27,7 @@ class ConvolutionLayer : public Layer<Dtype> {
   BlobCounts counts() const override { return {1, -1, 1, -1, true}; }
   Role role() const override;
   bool HasGpu() const override { return params_.spatial_axes <= 3; }
-  // Others need memory of their own.
-  bool Replayable() const override { return simple_; }
+  bool Replayable() const override { return true; }
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;
   void Forward(const Blobs& bottom, const Blobs& top) override;

@@ -30,10 +30,7 @@ class NeuronLayer : public Layer<Dtype> {
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
 
   bool HasGpu() const override { return true; }
-  // Otherwise its input may be copied.
-  bool Replayable() const override {
-    return !(this->needs_backward() && SlopeNeedsInput());
-  }
+  bool Replayable() const override { return true; }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     top[0]->ReshapeLike(*bottom[0]);

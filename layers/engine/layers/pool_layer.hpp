@@ -26,10 +26,9 @@ class PoolLayer : public Layer<Dtype> {
 
   BlobCounts counts() const override { return {1, 1, 1, 2, false}; }
   bool HasGpu() const override { return windows_.size() <= 3; }
-  // A second top may be copied; STOCHASTIC in training draws.
+  // STOCHASTIC in training draws.
   bool Replayable() const override {
-    return this->spec_.top.size() == 1 &&
-           (method_ != "STOCHASTIC" || this->phase() == Phase::kTest);
+    return method_ != "STOCHASTIC" || this->phase() == Phase::kTest;
   }
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;

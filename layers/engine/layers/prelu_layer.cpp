@@ -16,8 +16,7 @@ class PReLULayer : public Layer<Dtype> {
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
   bool HasGpu() const override { return true; }
-  // Otherwise its input may be copied.
-  bool Replayable() const override { return !this->needs_backward(); }
+  bool Replayable() const override { return true; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("prelu_param");

@@ -23,8 +23,7 @@ class ScaleLayer : public Layer<Dtype> {
   }
 
   bool HasGpu() const override { return true; }
-  // Otherwise its input may be copied.
-  bool Replayable() const override { return !this->needs_backward(); }
+  bool Replayable() const override { return true; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     const Fields& param = this->Param("scale_param");

@@ -311,6 +311,11 @@ class Net:
         """Whether the whole net is one launch on the GPU, as from its second forward on."""
         return self._net.graph
 
+    @property
+    def graphs(self) -> int:
+        """How many launches the whole net has in it that stand for many, see `graph`."""
+        return self._net.graphs
+
     def gpu_batch(self, blobs: Iterable[str] = ()) -> int:
         """The largest batch, about, for which the GPU in use has room: of items of the inputs'
         present shapes, with these blobs kept. 0 where it has no room for one."""

@@ -174,6 +174,7 @@ def _data(args: argparse.Namespace, name: str, net: Any, report: Any, peak: floa
         "runs_on": backend.interface().describe(),
         "planned": net.planned,
         "graph": bool(getattr(net, "graph", False)),
+        "graphs": int(getattr(net, "graphs", 0)),
         "gpu": _core.gpu_mode(),
         "threads": _core.num_threads(),
         "isa": _core.isa(),
@@ -189,13 +190,21 @@ def _data(args: argparse.Namespace, name: str, net: Any, report: Any, peak: floa
     }
 
 
+def _launches(data: Any) -> str:
+    if data["graph"]:
+        return "one CUDA graph"
+    if data["graphs"]:
+        return f"CUDA graphs ({data['graphs']}) and steps between them"
+    return "a launch per step"
+
+
 def _lines(data: Any) -> Iterator[str]:
     shapes = ", ".join(f"{n} {'x'.join(map(str, s))}" for n, s in data["inputs"].items())
     yield f"{data['net']}, {data['weights']} weights, {shapes}"
     yield (
         f"{data['runs_on']}, {data['peak_gflops']:.0f} GFLOP/s peak, "
         + ("inference plan" if data["planned"] else "layer by layer")
-        + (", one CUDA graph" if data["graph"] else ", a launch per step" if data["gpu"] else "")
+        + (f", {_launches(data)}" if data["gpu"] else "")
         + f", {data['iterations']} iterations"
     )
     yield from _table("step", data["steps"], "kernel")
