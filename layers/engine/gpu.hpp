@@ -131,6 +131,7 @@ class GpuStack {
   // Makes room for the most that was on it at a time. Throws OutOfMemory.
   void Grow();
   const void* memory() const { return buffer_ ? buffer_->data() : nullptr; }
+  size_t bytes() const { return buffer_ ? buffer_->bytes() : 0; }
 
  private:
   size_t used_ = 0, most_ = 0;

@@ -128,11 +128,8 @@ size_t Net<Dtype>::HeldOnGpu() const {
   }
   size_t bytes = 0;
   for (const auto& entry : held) bytes += entry.second;
-  const auto arena = [](const PlanArena& arena) {
-    return arena.side() == Side::kGpu ? arena.bytes() : 0;
-  };
-  if (plan_) bytes += arena(plan_->arena());
-  if (training_plan_) bytes += arena(training_plan_->arena());
+  if (plan_) bytes += plan_->gpu_bytes();
+  if (training_plan_) bytes += training_plan_->gpu_bytes();
   return bytes;
 }
 

@@ -37,8 +37,9 @@ class Plan {
   int last() const { return last_; }
   // Whether it was made for the present mode and precision.
   bool current() const { return arena_->current(); }
-  // Its memory, and how much that of a plan is that is not made.
-  const PlanArena& arena() const { return *arena_; }
+  // Its memory on the GPU, and how much a plan takes for blobs that is not
+  // made.
+  size_t gpu_bytes() const { return arena_->gpu_bytes() + stack_.bytes(); }
   static size_t ArenaBytes(Net<float>* net, int last,
                            const std::vector<bool>& keep);
   const PlanRun& plan_run() const { return *run_; }

@@ -128,7 +128,9 @@ class PlanArena {
            (side() == Side::kHost || precision_ == precision());
   }
   Side side() const { return buffer_.side(); }
-  size_t bytes() const { return buffer_.bytes(); }
+  size_t gpu_bytes() const {
+    return side() == Side::kGpu ? buffer_.bytes() : 0;
+  }
   const std::vector<std::pair<Storage<float>*, int64_t>>& places() const {
     return places_;
   }

@@ -44,9 +44,9 @@ class TrainingPlan {
 
   // Whether it was made for the present mode and precision.
   bool current() const { return arena_->current(); }
-  // Its memory, and what a plan that is not made needs for it and for the
-  // values that it keeps; 0 where none can be made.
-  const PlanArena& arena() const { return *arena_; }
+  // Its memory on the GPU, and what a plan that is not made needs for gradients
+  // and for the values that it keeps; 0 where none can be made.
+  size_t gpu_bytes() const { return arena_->gpu_bytes() + stack_.bytes(); }
   static size_t Bytes(Net<float>* net, const std::vector<bool>& keep);
 
  private:

@@ -12,7 +12,9 @@ namespace p3d {
 namespace cuda {
 
 // The functions of pool.hpp on a GPU: the same formulas, orders and random
-// draws, of up to three spatial axes. Arrays lie in device memory. Each call is
+// draws, of up to three spatial axes. Averages, and their gradients, are
+// products with the reciprocal of the window's size, in double: the last bit
+// may not be the CPU's. Arrays lie in device memory. Each call is
 // put into the stream and not waited for; what cannot be launched throws Error.
 
 template <typename Value>
@@ -32,7 +34,7 @@ void StochasticPoolMean(CUstream_st* stream, const PoolShape& shape,
                         Order order, const Dtype* x, Dtype* y);
 
 // Backward, every input gathers from the windows that cover it, in the order
-// l, h, w: the result is the CPU's and never varies.
+// l, h, w: the result never varies.
 
 template <typename Value>
 void MaskedPoolBackward(CUstream_st* stream, const PoolShape& shape,

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 # Each in a process of its own, since an address that is not the host's ends it: tests at least.
 FILES = {
     "tests/engine/test_golden_layers.py": 100,
-    "tests/engine/test_golden_train.py": 6,
+    "tests/engine/test_golden_train.py": 3,
     "tests/engine/test_numeric_gradients.py": 50,
     "tests/engine/test_plan.py": 50,
     "tests/engine/test_training_plan.py": 50,
