@@ -37,6 +37,13 @@ void SumLosses(CUstream_st* stream, const char* kernel, int64_t count,
   SumRows(stream, kernel, LossParts(count), LossRows<At>{count, at, parts});
 }
 
+// The position o * inner + i of value [o, c, i], which lies at `at`.
+P3D_HOST_DEVICE inline int64_t Position(const AxisView& view, int64_t at,
+                                        int64_t c) {
+  const int64_t o = Quotient(at, view.channels * view.inner);
+  return at - (o * (view.channels - 1) + c) * view.inner;
+}
+
 template <typename Dtype>
 struct LogLossAt {
   AxisView view;
@@ -102,9 +109,8 @@ struct InfogainLossAt {
 
   P3D_HOST_DEVICE LabelledSum operator()(int64_t at) const {
     const int64_t row = Quotient(at, view.inner);
-    const int64_t o = Quotient(row, view.channels);
-    const int64_t c = row - o * view.channels;
-    const int64_t i = at - (row - o) * view.inner;
+    const int64_t c = row - Quotient(row, view.channels) * view.channels;
+    const int64_t i = Position(view, at, c);
     const int64_t label = labels.find(i);
     if (label == labels.kIgnored) return {0, 0, -1, 0};
     if (label == labels.kNoClass) return {0, 0, i, labels.values[i]};
@@ -139,8 +145,7 @@ struct LogLossBackwardKernel {
   Dtype* dx;
 
   P3D_HOST_DEVICE void operator()(int64_t at, int64_t c) const {
-    const int64_t o = Quotient(at, view.channels * view.inner);
-    const int64_t i = at - (o * (view.channels - 1) + c) * view.inner;
+    const int64_t i = Position(view, at, c);
     const Dtype p = prob[at] < least ? least : prob[at];
     dx[at] = c == labels.find(i) ? static_cast<Dtype>(-factor / p) : Dtype(0);
   }
@@ -155,8 +160,7 @@ struct SoftmaxLossBackwardKernel {
   Dtype* dx;
 
   P3D_HOST_DEVICE void operator()(int64_t at, int64_t c) const {
-    const int64_t o = Quotient(at, view.channels * view.inner);
-    const int64_t i = at - (o * (view.channels - 1) + c) * view.inner;
+    const int64_t i = Position(view, at, c);
     const int64_t label = labels.find(i);
     dx[at] =
         label < 0

@@ -202,6 +202,18 @@ struct MaxKernel {
   }
 };
 
+// By value of the run, the sum over a window.
+template <typename Runs, typename Value>
+P3D_HOST_DEVICE auto SumsOf(const Window& window, const Value* x) {
+  auto sums = Runs::template All<double>(0);
+  window.ForEachPixel([&](int, int64_t at) {
+    const auto values = Runs::Read(x + at);
+    P3D_UNROLL
+    for (int k = 0; k < Runs::kWidth; ++k) sums[k] += values[k];
+  });
+  return sums;
+}
+
 template <typename Value>
 struct AverageKernel {
   Shape shape;
@@ -211,12 +223,7 @@ struct AverageKernel {
   template <typename Runs>
   P3D_HOST_DEVICE void operator()(const Runs& runs) const {
     ForEachWindow(runs, shape, [&](int64_t i, const Window& window) {
-      auto sums = Runs::template All<double>(0);
-      window.ForEachPixel([&](int, int64_t at) {
-        const auto values = Runs::Read(x + at);
-        P3D_UNROLL
-        for (int k = 0; k < Runs::kWidth; ++k) sums[k] += values[k];
-      });
+      const auto sums = SumsOf<Runs>(window, x);
       const double share = window.empty() ? 0 : 1 / window.size;
       const auto f = [&](int, double sum) {
         return static_cast<RealOf<Value>>(sum * share);
@@ -236,12 +243,7 @@ struct StochasticKernel {
   template <typename Runs>
   P3D_HOST_DEVICE void operator()(const Runs& runs) const {
     ForEachWindow(runs, shape, [&](int64_t i, const Window& window) {
-      auto sums = Runs::template All<double>(0);
-      window.ForEachPixel([&](int, int64_t at) {
-        const auto values = Runs::Read(x + at);
-        P3D_UNROLL
-        for (int k = 0; k < Runs::kWidth; ++k) sums[k] += values[k];
-      });
+      const auto sums = SumsOf<Runs>(window, x);
       const auto threshold = [&](int k, double sum) {
         const uint64_t state = PartSeed(seed, static_cast<uint64_t>(i + k));
         return UniformFromBits(MixBits(state + kRandomStep)) * sum;
