@@ -79,72 +79,84 @@ template <typename Dtype>
 std::vector<double> Updater<Dtype>::GradientSquares() {
   std::lock_guard<std::recursive_mutex> lock(net_->mutex());
   const SteadyMode steady;
+  for (const auto& blob : blobs_) blob->diff_storage().Touch();
+  if (mode() == Side::kGpu) return SquaresOnGpu();
   std::vector<double> squares(blobs_.size(), 0);
-  const bool gpu = mode() == Side::kGpu;
-  std::unique_ptr<GpuScratch<double>> gpu_squares;
-  if (gpu) {
-    gpu_squares.reset(new GpuScratch<double>(blobs_.size()));
-    Gpu().ZeroOnDevice(gpu_squares->data(), squares.size() * sizeof(double));
-  }
   for (size_t i = 0; i < blobs_.size(); ++i) {
-    blobs_[i]->diff_storage().Touch();
     if (params_[i].lr_mult == 0) continue;
-    if (gpu) {
-      SquaresOnGpu(i, gpu_squares->data() + i);
-    } else {
-      squares[i] = SumOfSquares(blobs_[i]->count(), blobs_[i]->diff());
-    }
-  }
-  if (gpu) {
-    Gpu().CopyToHost(squares.data(), gpu_squares->data(),
-                     squares.size() * sizeof(double));
+    squares[i] = SumOfSquares(blobs_[i]->count(), blobs_[i]->diff());
   }
   return squares;
 }
 
 template <typename Dtype>
-void Updater<Dtype>::SquaresOnGpu(size_t i, double* sum) {
+std::vector<double> Updater<Dtype>::SquaresOnGpu() {
+  std::vector<double> squares(blobs_.size(), 0);
+  const size_t bytes = squares.size() * sizeof(double);
+  const GpuScratch<double> sums(squares.size()),
+      scratch(cuda::kSumOfSquaresScratch);
+  Gpu().ZeroOnDevice(sums.data(), bytes);
+  std::vector<cuda::SquaresOf<Dtype>> arrays;
+  for (size_t i = 0; i < blobs_.size(); ++i) {
+    if (params_[i].lr_mult == 0) continue;
+    arrays.push_back({blobs_[i]->count(),
+                      blobs_[i]->diff(Order::kChannelsLast, Side::kGpu),
+                      sums.data() + i});
+  }
   const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-  const int64_t count = blobs_[i]->count();
-  const GpuScratch<double> scratch(Gpu().SumOfSquaresScratchSize(count));
-  gpu.SumOfSquares(gpu.stream, count,
-                   blobs_[i]->diff(Order::kChannelsLast, Side::kGpu),
-                   scratch.data(), sum);
+  gpu.SumOfSquares(gpu.stream, arrays, scratch.data());
+  Gpu().CopyToHost(squares.data(), sums.data(), bytes);
+  return squares;
 }
 
 template <typename Dtype>
 int Updater<Dtype>::Apply(UpdateStep step) {
   std::lock_guard<std::recursive_mutex> lock(net_->mutex());
   const SteadyMode steady;
-  const UpdateStep whole = step;
-  const bool gpu = mode() == Side::kGpu;
-  std::unique_ptr<bool[]> finite(new bool[blobs_.size()]);
-  std::fill_n(finite.get(), blobs_.size(), true);
-  std::unique_ptr<GpuBuffer> gpu_finite;
-  if (gpu) {
-    gpu_finite.reset(new GpuBuffer(blobs_.size()));
-    Gpu().CopyToDevice(gpu_finite->data(), finite.get(), blobs_.size());
-  }
   step.rule = rule_;
+  if (mode() == Side::kGpu) return ApplyOnGpu(step);
+  int broken = -1;
   for (size_t i = 0; i < blobs_.size(); ++i) {
-    const LearnableParam& param = params_[i];
-    if (param.lr_mult == 0) continue;
-    step.gain = whole.gain * param.lr_mult;
-    step.decay = whole.decay * param.decay_mult;
-    step.shrink = whole.shrink * param.lr_mult * param.decay_mult;
-    if (gpu) {
-      ApplyOnGpu(step, i, static_cast<bool*>(gpu_finite->data()) + i);
-    } else {
-      finite[i] = ApplyOnHost(step, i);
-    }
+    if (params_[i].lr_mult == 0) continue;
+    const Arrays at = ArraysOf(i, Order::kCaffe, Side::kHost);
+    const bool finite =
+        Update(StepOf(step, i), blobs_[i]->count(), at.w, at.g, at.a, at.b);
+    if (!finite && broken < 0) broken = static_cast<int>(i);
   }
-  if (gpu) {
-    Gpu().CopyToHost(finite.get(), gpu_finite->data(), blobs_.size());
+  return broken;
+}
+
+// Channels last, as the gradients come from the kernels.
+template <typename Dtype>
+int Updater<Dtype>::ApplyOnGpu(const UpdateStep& step) {
+  const size_t count = blobs_.size();
+  const std::unique_ptr<bool[]> finite(new bool[count]);
+  std::fill_n(finite.get(), count, true);
+  const GpuScratch<bool> on_gpu(count);
+  Gpu().CopyToDevice(on_gpu.data(), finite.get(), count);
+  std::vector<cuda::ParamUpdate<Dtype>> params;
+  for (size_t i = 0; i < count; ++i) {
+    if (params_[i].lr_mult == 0) continue;
+    const Arrays at = ArraysOf(i, Order::kChannelsLast, Side::kGpu);
+    params.push_back({StepOf(step, i), blobs_[i]->count(), at.w, at.g, at.a,
+                      at.b, on_gpu.data() + i});
   }
-  const bool* const end = finite.get() + blobs_.size();
+  const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
+  gpu.Update(gpu.stream, params);
+  Gpu().CopyToHost(finite.get(), on_gpu.data(), count);
+  const bool* const end = finite.get() + count;
   const bool* const broken =
       std::find(static_cast<const bool*>(finite.get()), end, false);
   return broken == end ? -1 : static_cast<int>(broken - finite.get());
+}
+
+template <typename Dtype>
+UpdateStep Updater<Dtype>::StepOf(UpdateStep step, size_t i) const {
+  const LearnableParam& param = params_[i];
+  step.gain *= param.lr_mult;
+  step.decay *= param.decay_mult;
+  step.shrink = step.shrink * param.lr_mult * param.decay_mult;
+  return step;
 }
 
 template <typename Dtype>
@@ -160,22 +172,6 @@ typename Updater<Dtype>::Arrays Updater<Dtype>::ArraysOf(size_t i, Order order,
           history_[i]->mutable_data(order, side),
           second < history_.size() ? history_[second]->mutable_data(order, side)
                                    : nullptr};
-}
-
-template <typename Dtype>
-bool Updater<Dtype>::ApplyOnHost(const UpdateStep& step, size_t i) {
-  const Arrays at = ArraysOf(i, Order::kCaffe, Side::kHost);
-  return Update(step, blobs_[i]->count(), at.w, at.g, at.a, at.b);
-}
-
-// Channels last, as the gradients come from the kernels.
-template <typename Dtype>
-void Updater<Dtype>::ApplyOnGpu(const UpdateStep& step, size_t i,
-                                bool* finite) {
-  const Arrays at = ArraysOf(i, Order::kChannelsLast, Side::kGpu);
-  const GpuKernels<Dtype> gpu = GpuOf<Dtype>();
-  gpu.Update(gpu.stream, step, blobs_[i]->count(), at.w, at.g, at.a, at.b,
-             finite);
 }
 
 template class Updater<float>;

@@ -57,12 +57,10 @@ class Updater {
     Dtype *w, *g, *a, *b;
   };
   Arrays ArraysOf(size_t i, Order order, Side side);
-  // *sum, on the GPU.
-  void SquaresOnGpu(size_t i, double* sum);
-  // False where the weights are not finite then.
-  bool ApplyOnHost(const UpdateStep& step, size_t i);
-  // *finite, on the GPU, becomes false there.
-  void ApplyOnGpu(const UpdateStep& step, size_t i, bool* finite);
+  // `step` for this parameter.
+  UpdateStep StepOf(UpdateStep step, size_t i) const;
+  std::vector<double> SquaresOnGpu();
+  int ApplyOnGpu(const UpdateStep& step);
 
   std::shared_ptr<Net<Dtype>> net_;
   UpdateRule rule_;

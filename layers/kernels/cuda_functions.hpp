@@ -151,7 +151,6 @@
   X(ConvolveScratch)           \
   X(ConvDataGradientScratch)   \
   X(ConvWeightGradientScratch) \
-  X(SumOfSquaresScratchSize)   \
   X(JoinStatistics)            \
   X(LoadNccl)                  \
   X(NewRanksId)                \
@@ -210,7 +209,7 @@ struct Functions {
 };
 #undef P3D_MEMBER
 
-constexpr int kFunctionsVersion = 8;
+constexpr int kFunctionsVersion = 9;
 
 }  // namespace cuda
 }  // namespace p3d

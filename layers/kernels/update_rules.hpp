@@ -13,6 +13,7 @@ namespace p3d {
 // A step's numbers in the precision of the weights.
 template <typename Dtype>
 struct Numbers {
+  Numbers() = default;
   explicit Numbers(const UpdateStep& step)
       : gain(static_cast<Dtype>(step.gain)),
         momentum(static_cast<Dtype>(step.momentum)),
@@ -89,6 +90,7 @@ P3D_HOST_DEVICE Dtype Sign(Dtype w) {
 // g with the decay of the weight w.
 template <typename Dtype>
 struct Regularization {
+  Regularization() = default;
   explicit Regularization(const UpdateStep& step)
       : scale(static_cast<Dtype>(step.gradient_scale)),
         decay(static_cast<Dtype>(step.decay)),

@@ -404,8 +404,9 @@ void TestUpdate(const std::string& where, int64_t count, p3d::UpdateRule rule) {
     bool* flag = reinterpret_cast<bool*>(finite.get());
     p3d::Update(step, count, w.data(), g.data(), a.data(),
                 second ? b.data() : nullptr);
-    p3d::cuda::Update(nullptr, step, count, d_w.get(), d_g.get(), d_a.get(),
-                      second ? d_b.get() : nullptr, flag);
+    p3d::cuda::Update<Dtype>(nullptr,
+                             {{step, count, d_w.get(), d_g.get(), d_a.get(),
+                               second ? d_b.get() : nullptr, flag}});
     const std::string what = where + "Update by rule " +
                              std::to_string(static_cast<int>(rule)) +
                              ", variant " + std::to_string(variant);
@@ -417,14 +418,85 @@ void TestUpdate(const std::string& where, int64_t count, p3d::UpdateRule rule) {
   }
 }
 
+// Arrays of many sizes, more than share a launch, each by a step of its own;
+// every tenth has a weight that overflows, and every tenth none.
+template <typename Dtype>
+void TestManyUpdates(int64_t first_value) {
+  constexpr int kArrays = 61;
+  const std::string where = "test_cuda_values: Update of many, " +
+                            std::to_string(first_value) +
+                            " behind an aligned address, ";
+  const Device<char> finite(Values<char>(kArrays, 1));
+  std::vector<std::unique_ptr<Device<Dtype>>> memory;
+  std::vector<p3d::cuda::ParamUpdate<Dtype>> params;
+  std::vector<Values<Dtype>> want;
+  testing::FirstValue() = first_value;
+  for (int i = 0; i < kArrays; ++i) {
+    const int64_t count = i % 10 == 3 ? 0 : 1 + 37 * i * (i % 5);
+    p3d::UpdateStep step;
+    step.gain = 0.01 * (i + 1);
+    step.momentum = 0.9;
+    step.decay = i % 3 * 0.25;
+    for (int k = 0; k < 3; ++k) {
+      want.push_back(Gaussian<Dtype>(3 * i + k, count));
+    }
+    Dtype* at[3];
+    for (int k = 0; k < 3; ++k) at[k] = want[3 * i + k].data();
+    if (i % 10 == 8) {
+      at[1][count - 1] = std::numeric_limits<Dtype>::max();
+      at[0][count - 1] = -at[1][count - 1];
+    }
+    for (int k = 0; k < 3; ++k) {
+      memory.emplace_back(new Device<Dtype>(want[3 * i + k]));
+    }
+    params.push_back({step, count, memory[3 * i]->get(),
+                      memory[3 * i + 1]->get(), memory[3 * i + 2]->get(),
+                      nullptr, reinterpret_cast<bool*>(finite.get()) + i});
+    p3d::Update<Dtype>(step, count, at[0], at[1], at[2], nullptr);
+  }
+  testing::FirstValue() = 0;
+  p3d::cuda::Update(nullptr, params);
+  const Values<char> flags = finite.values();
+  for (int i = 0; i < kArrays; ++i) {
+    const std::string array = where + "array " + std::to_string(i);
+    Expect(flags[i] == (i % 10 != 8), array + ": finite");
+    for (int k = 0; k < 3 && i % 10 != 8; ++k) {
+      ExpectNear(memory[3 * i + k]->values(), want[3 * i + k], array);
+    }
+  }
+}
+
+// Each as alone, however many share a launch.
+void TestManySquares() {
+  constexpr int kArrays = 61;
+  std::vector<std::unique_ptr<Device<float>>> memory;
+  std::vector<p3d::cuda::SquaresOf<float>> arrays;
+  const Device<double> sums(kArrays + 1), alone(1),
+      scratch(p3d::cuda::kSumOfSquaresScratch);
+  for (int i = 0; i < kArrays; ++i) {
+    const int64_t count = i % 7 == 3 ? 0 : 1 + 997 * i * (i % 5);
+    memory.emplace_back(new Device<float>(Gaussian<float>(i, count + 1)));
+    arrays.push_back({count, memory.back()->get(), sums.get() + i});
+  }
+  p3d::cuda::SumOfSquares(nullptr, arrays, scratch.get());
+  const std::vector<double> got = sums.values();
+  for (int i = 0; i < kArrays; ++i) {
+    p3d::cuda::SumOfSquares<float>(
+        nullptr, {{arrays[i].count, arrays[i].x, alone.get()}}, scratch.get());
+    Expect(got[i] == alone.values()[0],
+           "test_cuda_values: squares of many: " + std::to_string(i));
+  }
+  Expect(std::isnan(got[kArrays]), "test_cuda_values: squares behind the last");
+}
+
 // In double, in another order.
 template <typename Dtype>
 void TestSumOfSquares(const std::string& where, int64_t count) {
   const Values<Dtype> x = Gaussian<Dtype>(1, count);
   const Device<Dtype> d_x(x);
-  const Device<double> scratch(p3d::cuda::SumOfSquaresScratchSize(count)),
-      sum(1);
-  p3d::cuda::SumOfSquares(nullptr, count, d_x.get(), scratch.get(), sum.get());
+  const Device<double> scratch(p3d::cuda::kSumOfSquaresScratch), sum(1);
+  p3d::cuda::SumOfSquares<Dtype>(nullptr, {{count, d_x.get(), sum.get()}},
+                                 scratch.get());
   const double got = sum.values()[0], want = p3d::SumOfSquares(count, x.data());
   Expect(std::fabs(got - want) <= 1e-12 * want,
          where + "SumOfSquares is " + std::to_string(got) + " instead of " +
@@ -520,10 +592,14 @@ void TestFloat(const std::string& text) {
 void TestSumOfSquaresLimits() {
   const Device<float> x(
       Values<float>{1, std::numeric_limits<float>::infinity()});
-  const Device<double> scratch(1), sum(1);
-  p3d::cuda::SumOfSquares<float>(nullptr, 0, nullptr, scratch.get(), sum.get());
+  const Device<double> scratch(p3d::cuda::kSumOfSquaresScratch), sum(1);
+  const auto sum_of = [&](int64_t count) {
+    p3d::cuda::SumOfSquares<float>(nullptr, {{count, x.get(), sum.get()}},
+                                   scratch.get());
+  };
+  sum_of(0);
   Expect(sum.values()[0] == 0, "test_cuda_values: SumOfSquares of nothing");
-  p3d::cuda::SumOfSquares(nullptr, 2, x.get(), scratch.get(), sum.get());
+  sum_of(2);
   Expect(std::isinf(sum.values()[0]), "test_cuda_values: an infinite square");
 }
 
@@ -588,8 +664,9 @@ void TestNotFinite() {
   gradients[600] = most;
   const Device<float> w(weights), g(gradients), a(Values<float>(700, 0.f));
   const Device<char> finite(Values<char>{1});
-  p3d::cuda::Update<float>(nullptr, step, 700, w.get(), g.get(), a.get(),
-                           nullptr, reinterpret_cast<bool*>(finite.get()));
+  p3d::cuda::Update<float>(nullptr,
+                           {{step, 700, w.get(), g.get(), a.get(), nullptr,
+                             reinterpret_cast<bool*>(finite.get())}});
   Expect(finite.values()[0] == 0, "test_cuda_values: a weight overflows");
 }
 
@@ -619,6 +696,11 @@ int main(int argc, char** argv) {
   TestNoValues();
   TestSoftmaxLimits();
   TestSumOfSquaresLimits();
+  TestManySquares();
+  for (int64_t first_value : {0, 1}) {
+    TestManyUpdates<float>(first_value);
+    TestManyUpdates<double>(first_value);
+  }
   testing::ExpectError(
       [] {
         p3d::cuda::EltwiseSum<float>(nullptr, std::vector<const float*>(17),
