@@ -1,10 +1,21 @@
 #include "engine/plan_run.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 
 namespace p3d {
+namespace {
+
+bool GraphsWanted() {
+  const char* text = std::getenv("P3D_GRAPHS");
+  return !text || std::strcmp(text, "0") != 0;
+}
+
+}  // namespace
 
 PlanRun::PlanRun(std::vector<PlanAction> actions, GpuStack* stack) {
+  const bool graphs = GraphsWanted();
   std::vector<PlanAction> row;
   const auto end_row = [&] {
     if (row.empty()) return;
@@ -13,7 +24,7 @@ PlanRun::PlanRun(std::vector<PlanAction> actions, GpuStack* stack) {
     row.clear();
   };
   for (PlanAction& action : actions) {
-    if (action.replayable) {
+    if (action.replayable && graphs) {
       row.push_back(std::move(action));
       continue;
     }

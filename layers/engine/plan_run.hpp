@@ -9,7 +9,8 @@
 namespace p3d {
 
 // Runs the actions of a plan in their order: those in a row that are replayable
-// as a PlanGraph, the others one by one.
+// as a PlanGraph, the others one by one; all where the environment says
+// P3D_GRAPHS=0 when it is made.
 class PlanRun {
  public:
   using Poll = PlanGraph::Poll;

@@ -1,6 +1,6 @@
 """What may happen between two iterations: python training_graph_scenarios.py NAME
 
-Trains on the simulated GPU at $P3D_PRECISION, first step by step, then from graphs, and compares
+Trains on a GPU at $P3D_PRECISION, first step by step, then from graphs, and compares
 whatever the scenario yields, bit for bit. So many launches of graphs are stated here.
 """
 
@@ -300,8 +300,8 @@ LAUNCHES: dict[Scenario, int | None] = {
 }  # None: depends on the precision; but there are some
 
 
-def run(scenario: Scenario, captures: bool) -> list[np.ndarray]:
-    os.environ["P3D_SIMULATED_CAPTURE"] = str(int(captures))
+def run(scenario: Scenario, graphs: bool) -> list[np.ndarray]:
+    os.environ["P3D_GRAPHS"] = str(int(graphs))
     Clips.batch = 2
     return list(scenario())
 
@@ -309,9 +309,9 @@ def run(scenario: Scenario, captures: bool) -> list[np.ndarray]:
 def main(name: str) -> None:
     scenario = next(found for found in LAUNCHES if found.__name__ == name)
     caffe.set_mode_gpu()
-    want = run(scenario, captures=False)
+    want = run(scenario, graphs=False)
     assert _core.gpu_graph_launches() == 0
-    got = run(scenario, captures=True)
+    got = run(scenario, graphs=True)
     assert len(got) == len(want)
     for i, (actual, desired) in enumerate(zip(got, want, strict=True)):
         np.testing.assert_array_equal(actual, desired, err_msg=f"value {i}")
