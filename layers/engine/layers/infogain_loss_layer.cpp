@@ -1,8 +1,7 @@
 #include <algorithm>
 
-#include "engine/layers/loss_layer.hpp"
+#include "engine/layers/softmax_loss_layer.hpp"
 #include "kernels/losses.hpp"
-#include "kernels/softmax.hpp"
 
 namespace p3d {
 
@@ -12,13 +11,12 @@ namespace p3d {
 // file `source` holds, which the engine is given as the field "matrix". A
 // second top gets the softmax.
 template <typename Dtype>
-class InfogainLossLayer : public LossLayer<Dtype> {
+class InfogainLossLayer : public SoftmaxLossLayer<Dtype> {
  public:
-  using LossLayer<Dtype>::LossLayer;
-  using typename LossLayer<Dtype>::Blobs;
+  using SoftmaxLossLayer<Dtype>::SoftmaxLossLayer;
+  using typename SoftmaxLossLayer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return {2, 3, 1, 2, false}; }
-  bool HasGpu() const override { return true; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs&) override {
     Check(!this->Param("loss_param").Has("normalize"),
@@ -33,32 +31,22 @@ class InfogainLossLayer : public LossLayer<Dtype> {
   }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
-    LossLayer<Dtype>::Reshape(bottom, top);
-    view_ = bottom[0]->around(bottom[0]->CanonicalAxis(
-        this->Param("infogain_loss_param").Int("axis")));
-    this->CheckLabelCount(view_, *bottom[1]);
+    this->ReshapeSoftmax(this->Param("infogain_loss_param").Int("axis"), bottom,
+                         top);
+    const int64_t classes = this->view().channels;
     const int64_t entries = (bottom.size() == 3 ? *bottom[2] : matrix_).count();
-    Check(entries == view_.channels * view_.channels, "needs a matrix of ",
-          view_.channels, " x ", view_.channels, ", not of ", entries,
-          " values");
-    prob_.ReshapeLike(*bottom[0]);
-    if (top.size() == 2) top[1]->ReshapeLike(*bottom[0]);
+    Check(entries == classes * classes, "needs a matrix of ", classes, " x ",
+          classes, ", not of ", entries, " values");
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Side side = this->side();
-    Dtype* prob = prob_.write_data(Order::kCaffe, side);
-    RunOn<Dtype>(side, Softmax<Dtype>, &cuda::Kernels<Dtype>::Softmax, view_,
-                 bottom[0]->data(Order::kCaffe, side), prob);
-    const Labels<Dtype> labels =
-        this->LabelsOf(*bottom[1], view_.channels, side);
+    const AxisView& view = this->view();
+    const Dtype* prob = this->MakeSoftmax(bottom);
+    const Labels<Dtype> labels = this->LabelsIn(bottom);
     const LossSum loss = this->Sum(
-        InfogainLoss<Dtype>, &cuda::Kernels<Dtype>::InfogainLoss, view_.count(),
-        labels, view_, prob, labels, Matrix(bottom), Dtype(1e-20));
-    this->SetLoss(
-        loss.sum,
-        this->Divisor(this->Normalization("VALID"), view_, loss.valid), top);
-    if (top.size() > 1) top[1]->CopyFrom(prob_, Order::kCaffe, side);
+        InfogainLoss<Dtype>, &cuda::Kernels<Dtype>::InfogainLoss, view.count(),
+        labels, view, prob, labels, Matrix(bottom), Dtype(1e-20));
+    this->SetTops(loss, top);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
@@ -66,11 +54,9 @@ class InfogainLossLayer : public LossLayer<Dtype> {
     if (!propagate_down[0]) return;
     const Side side = this->side();
     RunOn<Dtype>(side, SoftmaxInfogainBackward<Dtype>,
-                 &cuda::Kernels<Dtype>::SoftmaxInfogainBackward, view_,
-                 prob_.data(Order::kCaffe, side),
-                 this->LabelsOf(*bottom[1], view_.channels, side),
-                 Matrix(bottom), this->Factor(top),
-                 bottom[0]->write_diff(Order::kCaffe, side));
+                 &cuda::Kernels<Dtype>::SoftmaxInfogainBackward, this->view(),
+                 this->softmax(), this->LabelsIn(bottom), Matrix(bottom),
+                 this->Factor(top), bottom[0]->write_diff(Order::kCaffe, side));
   }
 
  private:
@@ -79,8 +65,6 @@ class InfogainLossLayer : public LossLayer<Dtype> {
     return matrix.data(Order::kCaffe, this->side());
   }
 
-  AxisView view_;
-  Blob<Dtype> prob_;
   Blob<Dtype> matrix_;
 };
 

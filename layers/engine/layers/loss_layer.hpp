@@ -62,14 +62,6 @@ class LossLayer : public Layer<Dtype> {
   // What Backward multiplies the sum's gradient by.
   double Factor(const Blobs& top) const { return top[0]->diff()[0] / divisor_; }
 
-  // The labels in a blob, by loss_param's ignore_label.
-  Labels<Dtype> LabelsOf(const Blob<Dtype>& blob, int64_t classes,
-                         Side side = Side::kHost) const {
-    const Fields& param = this->Param("loss_param");
-    return {blob.data(Order::kCaffe, side), classes, param.Has("ignore_label"),
-            param.Int("ignore_label")};
-  }
-
   static void CheckSameSize(const Blobs& bottom) {
     Check(bottom[0]->count() == bottom[1]->count(),
           "needs bottoms of one size; bottom 0 is ",

@@ -1,8 +1,7 @@
 #include <cfloat>
 
-#include "engine/layers/loss_layer.hpp"
+#include "engine/layers/softmax_loss_layer.hpp"
 #include "kernels/losses.hpp"
-#include "kernels/softmax.hpp"
 
 namespace p3d {
 
@@ -11,37 +10,25 @@ namespace p3d {
 // (by default by the number of labels that are not ignored). A second top gets
 // the softmax.
 template <typename Dtype>
-class SoftmaxWithLossLayer : public LossLayer<Dtype> {
+class SoftmaxWithLossLayer : public SoftmaxLossLayer<Dtype> {
  public:
-  using LossLayer<Dtype>::LossLayer;
-  using typename LossLayer<Dtype>::Blobs;
+  using SoftmaxLossLayer<Dtype>::SoftmaxLossLayer;
+  using typename SoftmaxLossLayer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return {2, 2, 1, 2, false}; }
-  bool HasGpu() const override { return true; }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
-    LossLayer<Dtype>::Reshape(bottom, top);
-    view_ = bottom[0]->around(
-        bottom[0]->CanonicalAxis(this->Param("softmax_param").Int("axis")));
-    this->CheckLabelCount(view_, *bottom[1]);
-    prob_.ReshapeLike(*bottom[0]);
-    if (top.size() == 2) top[1]->ReshapeLike(*bottom[0]);
+    this->ReshapeSoftmax(this->Param("softmax_param").Int("axis"), bottom, top);
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Side side = this->side();
-    Dtype* prob = prob_.write_data(Order::kCaffe, side);
-    RunOn<Dtype>(side, Softmax<Dtype>, &cuda::Kernels<Dtype>::Softmax, view_,
-                 bottom[0]->data(Order::kCaffe, side), prob);
-    const Labels<Dtype> labels =
-        this->LabelsOf(*bottom[1], view_.channels, side);
+    const AxisView& view = this->view();
+    const Dtype* prob = this->MakeSoftmax(bottom);
+    const Labels<Dtype> labels = this->LabelsIn(bottom);
     const LossSum loss = this->Sum(
-        LogLoss<Dtype>, &cuda::Kernels<Dtype>::LogLoss,
-        view_.outer * view_.inner, labels, view_, prob, labels, Dtype(FLT_MIN));
-    this->SetLoss(
-        loss.sum,
-        this->Divisor(this->Normalization("VALID"), view_, loss.valid), top);
-    if (top.size() > 1) top[1]->CopyFrom(prob_, Order::kCaffe, side);
+        LogLoss<Dtype>, &cuda::Kernels<Dtype>::LogLoss, view.outer * view.inner,
+        labels, view, prob, labels, Dtype(FLT_MIN));
+    this->SetTops(loss, top);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
@@ -49,15 +36,10 @@ class SoftmaxWithLossLayer : public LossLayer<Dtype> {
     if (!propagate_down[0]) return;
     const Side side = this->side();
     RunOn<Dtype>(side, SoftmaxLossBackward<Dtype>,
-                 &cuda::Kernels<Dtype>::SoftmaxLossBackward, view_,
-                 prob_.data(Order::kCaffe, side),
-                 this->LabelsOf(*bottom[1], view_.channels, side),
-                 this->Factor(top), bottom[0]->write_diff(Order::kCaffe, side));
+                 &cuda::Kernels<Dtype>::SoftmaxLossBackward, this->view(),
+                 this->softmax(), this->LabelsIn(bottom), this->Factor(top),
+                 bottom[0]->write_diff(Order::kCaffe, side));
   }
-
- private:
-  AxisView view_;
-  Blob<Dtype> prob_;
 };
 
 P3D_REGISTER_LAYER(SoftmaxWithLoss, SoftmaxWithLossLayer);
