@@ -126,10 +126,10 @@ void Net<Dtype>::SetLossWeights(int index) {
 template <typename Dtype>
 void Net<Dtype>::ReshapeLayer(int index) {
   Layer<Dtype>* layer = layers_[index].get();
-  const std::vector<Shape> before = ShapesOf(index);
-  InLayer(layer->spec(),
-          [&] { layer->Reshape(bottoms_[index], tops_[index]); });
-  if (ShapesOf(index) != before) ForgetPlan();
+  WatchShapes(index, [&] {
+    InLayer(layer->spec(),
+            [&] { layer->Reshape(bottoms_[index], tops_[index]); });
+  });
 }
 
 template <typename Dtype>
@@ -211,10 +211,8 @@ Dtype Net<Dtype>::RunSources(int last, std::vector<StepTime>* times) {
   Dtype loss = 0;
   for (int i = 0; i <= last; ++i) {
     if (!layers_[i]->Source()) continue;
-    const std::vector<Shape> before = ShapesOf(i);
     ReshapeLayer(i);
-    loss += times ? TimeLayer(i, times) : RunLayer(i);
-    if (ShapesOf(i) != before) ForgetPlan();
+    WatchShapes(i, [&] { loss += times ? TimeLayer(i, times) : RunLayer(i); });
   }
   return loss;
 }

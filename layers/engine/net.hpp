@@ -206,6 +206,14 @@ class Net {
   void FindGradientSinks();
   bool OverwritesSources() const;
   void ReshapeLayer(int layer);
+  // Plans are gone if body() changes shapes that they were made for.
+  template <typename Body>
+  void WatchShapes(int layer, const Body& body) {
+    if (!plan_ && !training_plan_) return body();
+    const std::vector<Shape> before = ShapesOf(layer);
+    body();
+    if (ShapesOf(layer) != before) ForgetPlan();
+  }
   Dtype RunLayer(int layer);
   Dtype TimeLayer(int layer, std::vector<StepTime>* times);
   // Brings the inputs to the GPU as convolutions read them.
