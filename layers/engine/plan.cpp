@@ -104,8 +104,7 @@ void Plan::PrepareRun() {
   for (PlanStep& step : steps_) {
     PlanStep* const s = &step;
     actions.push_back(
-        {[=] { loss_ += s->Run(net_, *workspace_, WeightsBehind(s)); },
-         s->Replayable(*net_), [=] { s->Refresh(net_); }});
+        {[=] { RunStep(s); }, s->Replayable(*net_), [=] { s->Refresh(net_); }});
   }
   run_.reset(new PlanRun(std::move(actions), &stack_));
 }
@@ -127,12 +126,16 @@ float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {
   return loss_;
 }
 
+void Plan::RunStep(PlanStep* step) {
+  loss_ += step->Run(net_, *workspace_, WeightsBehind(step));
+}
+
 void Plan::TimeSteps(const Poll& poll, std::vector<StepTime>* times) {
   using Clock = std::chrono::steady_clock;
   for (PlanStep& step : steps_) {
     if (poll) poll();
     const Clock::time_point start = Clock::now();
-    loss_ += step.Run(net_, *workspace_, WeightsBehind(&step));
+    RunStep(&step);
     Finish();
     times->push_back(step.Describe(*net_));
     times->back().milliseconds =

@@ -47,6 +47,7 @@ class Plan {
  private:
   explicit Plan(Net<float>* net, int last) : net_(net), last_(last) {}
   void PrepareRun();
+  void RunStep(PlanStep* step);
   void TimeSteps(const Poll& poll, std::vector<StepTime>* times);
   // What has memory of its own, and how all else lies.
   std::set<const Storage<float>*> Staying(const std::vector<bool>& keep) const;

@@ -27,7 +27,7 @@ void PlanGraph::Run(const Poll& poll) {
   Bring();
   const Graph* graph = Find();
   if (!graph && stepped_) graph = Capture();
-  if (!graph) return RunSteps(poll);
+  if (!graph) return RunNoted(poll);
   Launch(*graph);
 }
 
@@ -92,15 +92,17 @@ void PlanGraph::Launch(const Graph& graph) {
 }
 
 void PlanGraph::RunSteps(const Poll& poll) {
-  const StorageLog log;
-  {
-    const GpuStack::Use use(stack_);
-    for (const PlanAction& action : actions_) {
-      if (poll) poll();
-      action.run();
-    }
+  const GpuStack::Use use(stack_);
+  for (const PlanAction& action : actions_) {
+    if (poll) poll();
+    action.run();
   }
-  if (given_up()) return;
+}
+
+void PlanGraph::RunNoted(const Poll& poll) {
+  if (given_up()) return RunSteps(poll);  // since just now
+  const StorageLog log;
+  RunSteps(poll);
   arrays_ = Arrays(log);
   stepped_ = true;
   try {

@@ -77,6 +77,8 @@ class PlanGraph {
   const Graph* Capture();
   static void Launch(const Graph& graph);
   void RunSteps(const Poll& poll);
+  // The same, from which a Capture knows what it needs.
+  void RunNoted(const Poll& poll);
 
   static constexpr int kMostFailures = 2;  // in a row
   static constexpr size_t kMostGraphs = 4;
