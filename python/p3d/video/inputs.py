@@ -2,10 +2,10 @@
 
 A video, a folder of frames and a pattern for frames are one item each. Any other folder stands for
 the videos and folders of frames below it (one without any is an item, which cannot be read), a glob
-for what it matches. A ``.txt`` list has one path
-per line (numbers after it, as in Caffe's lists, are ignored), and after a tab the name of the
-output if a person chooses; a ``.csv`` has the paths in its first column, and names in a column
-with the heading name, output or feature_path. ``-`` is such a list on standard input.
+for what it matches. A ``.txt`` list has one path per line (numbers after it, as in Caffe's lists,
+are ignored), and after a tab the name of the output if a person chooses; a ``.csv`` has the paths
+in its first column, and names in a column with the heading name, output or feature_path. ``-`` is
+such a list on standard input.
 
 Everything is found while it is asked for, so that memory does not grow with the number of videos.
 """
