@@ -4,6 +4,7 @@
 
 #include "kernels/conv_igemm.hpp"
 #include "kernels/conv_reference.hpp"
+#include "kernels/conv_winograd.hpp"
 #include "kernels/error.hpp"
 
 namespace p3d {
@@ -112,6 +113,7 @@ std::unique_ptr<Conv> Conv::Create(const ConvShape& shape, Isa isa) {
   // it cannot do.
   using Candidate = std::unique_ptr<Conv> (*)(const ConvShape&, Isa);
   static const Candidate kCandidates[] = {
+      CreateConvWinograd,
       CreateConvIgemm,
       CreateConvReference,
   };

@@ -139,6 +139,7 @@ void CheckName(const Conv& conv, Isa isa, const std::string& reproduce) {
       name.size() > ending.size() &&
       name.compare(name.size() - ending.size(), ending.size(), ending) == 0;
   Expect(ends && (name.find("_igemm_") != std::string::npos ||
+                  name.find("_winograd_") != std::string::npos ||
                   name.find("_depthwise_") != std::string::npos),
          reproduce + ": served by " + name);
 }

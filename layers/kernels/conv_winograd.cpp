@@ -1,0 +1,495 @@
+#include "kernels/conv_winograd.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/conv_igemm.hpp"
+#include "kernels/conv_panels.hpp"
+#include "kernels/ranges.hpp"
+#include "kernels/scratch.hpp"
+#include "kernels/thread_pool.hpp"
+
+namespace p3d {
+namespace {
+
+constexpr int64_t kPositions = 16;
+constexpr int64_t kTaps = 9;
+constexpr int kMostRows = 12;
+
+// Floats of a cache line. So much between what would lie a power of two apart
+// lets neighbours share the caches.
+constexpr int64_t kLine = 16;
+
+// The most tiles whose places a task keeps on its stack, and the floats of
+// their transformed inputs and of transformed weights that are written and read
+// again at a time: together part of a usual L2 cache.
+const int64_t kBlockTiles = 512;
+const double kInputFloats = 224 << 10;
+const int64_t kWeightFloats = 64 << 10;
+// Fewer tiles than this would not repay their weights' transform.
+const double kLeastTiles = 48;
+
+// Costs in multiplications: of transforming an input and a weight to all
+// positions, of an output's sums back, of a micro-kernel's call per output
+// channel, and of a task.
+const double kInputCost = 40, kWeightCost = 40, kOutputCost = 60;
+const double kCallCost = 6, kTaskCost = 20e3;
+
+// As much of the next convolution's weights is fetched for each thread.
+const int64_t kNextFloats = 64 << 10;
+
+int64_t RoundUp(int64_t value, int64_t unit) {
+  return CeilDiv(value, unit) * unit;
+}
+
+// Where the tiles of 2x2 outputs lie. The batch and the axes that the kernel
+// does not touch are one each before, between and behind the two that it does.
+class TileGrid {
+ public:
+  explicit TileGrid(const ConvShape& shape);
+
+  // Whether the kernel is 3x3 and the grid stands for all of the axes.
+  static bool CanDo(const ConvShape& shape);
+
+  int64_t tiles() const {
+    return before_ * between_ * behind_ * Tiles(first_) * Tiles(second_);
+  }
+  // Multiplications per input and output channel of a direct convolution that
+  // leaves out the padding.
+  double seen() const {
+    return 1. * before_ * between_ * behind_ * Seen(first_) * Seen(second_);
+  }
+
+  // A tile's 16 inputs, `zeros` where there is padding, and four outputs, -1
+  // where there is none.
+  struct Places {
+    const float* x[kPositions];
+    int64_t y[4];
+  };
+  void Locate(int64_t tile, const float* x, const float* zeros,
+              Places* places) const;
+
+ private:
+  static int64_t Tiles(const ConvAxis& axis) { return CeilDiv(axis.out(), 2); }
+  static double Seen(const ConvAxis& axis);
+
+  int64_t channels_, num_output_;
+  int64_t before_, between_ = 1, behind_ = 1;
+  ConvAxis first_, second_;
+};
+
+bool TileGrid::CanDo(const ConvShape& shape) {
+  int64_t threes = 0;
+  for (const ConvAxis& axis : shape.axes) {
+    const bool plain = axis.stride == 1 && axis.dilation == 1;
+    const bool padded = axis.pad_begin > 0 || axis.pad_end > 0;
+    if (!plain) return false;
+    if (axis.kernel == 3) {
+      ++threes;
+    } else if (axis.kernel != 1 || padded) {
+      return false;
+    }
+  }
+  return threes == 2 && shape.group == 1 && shape.pad_mode == PadMode::kZero;
+}
+
+TileGrid::TileGrid(const ConvShape& shape)
+    : channels_(shape.channels),
+      num_output_(shape.num_output),
+      before_(shape.num) {
+  int64_t threes = 0;
+  for (const ConvAxis& axis : shape.axes) {
+    if (axis.kernel == 3) {
+      (threes++ ? second_ : first_) = axis;
+    } else {
+      (threes == 0 ? before_ : threes == 1 ? between_ : behind_) *= axis.in;
+    }
+  }
+}
+
+// Products along an axis that are not with padding.
+double TileGrid::Seen(const ConvAxis& axis) {
+  double seen = 0;
+  for (int64_t tap = 0; tap < axis.kernel; ++tap) {
+    const int64_t first = std::max<int64_t>(axis.pad_begin - tap, 0);
+    const int64_t last = std::min(axis.out(), axis.in + axis.pad_begin - tap);
+    seen += std::max<int64_t>(last - first, 0);
+  }
+  return seen;
+}
+
+void TileGrid::Locate(int64_t tile, const float* x, const float* zeros,
+                      Places* places) const {
+  const int64_t c = tile % behind_;
+  tile /= behind_;
+  const int64_t column = tile % Tiles(second_) * 2;
+  tile /= Tiles(second_);
+  const int64_t b = tile % between_;
+  tile /= between_;
+  const int64_t row = tile % Tiles(first_) * 2;
+  const int64_t a = tile / Tiles(first_);
+  for (int64_t i = 0; i < kPositions; ++i) {
+    const int64_t h = row + i / 4 - first_.pad_begin;
+    const int64_t w = column + i % 4 - second_.pad_begin;
+    const bool inside = h >= 0 && h < first_.in && w >= 0 && w < second_.in;
+    const int64_t pixel =
+        (((a * first_.in + h) * between_ + b) * second_.in + w) * behind_ + c;
+    places->x[i] = inside ? x + pixel * channels_ : zeros;
+  }
+  for (int64_t i = 0; i < 4; ++i) {
+    const int64_t h = row + i / 2, w = column + i % 2;
+    const int64_t rows = first_.out(), columns = second_.out();
+    const int64_t pixel =
+        (((a * rows + h) * between_ + b) * columns + w) * behind_ + c;
+    places->y[i] = h < rows && w < columns ? pixel * num_output_ : -1;
+  }
+}
+
+// Prefetching of stretches of memory, `step` apart, spread over the calls that
+// are to come.
+class Stream {
+ public:
+  Stream() = default;
+  Stream(const float* data, int64_t floats, int64_t stretches, int64_t step,
+         int64_t portions)
+      : data_(data),
+        floats_(floats),
+        stretches_(floats > 0 ? stretches : 0),
+        step_(step),
+        lines_(CeilDiv(floats * stretches, kLine * portions)) {}
+
+  // Lets `call` fetch its share; it has `portions` of all.
+  void Feed(int64_t portions, IgemmTile* call) {
+    call->prefetch = data_ + done_;
+    call->prefetch_lines = stretches_ > 0 ? lines_ : 0;
+    done_ += portions * lines_ * kLine;
+    if (stretches_ == 0 || done_ < floats_) return;
+    done_ = 0;
+    data_ += step_;
+    --stretches_;
+  }
+
+ private:
+  const float* data_ = nullptr;
+  int64_t floats_ = 0;
+  int64_t stretches_ = 0;
+  int64_t step_ = 0;
+  int64_t lines_ = 0;  // per portion
+  int64_t done_ = 0;
+};
+
+class WinogradConv : public Conv {
+ public:
+  WinogradConv(const ConvShape& shape, const IgemmKernel& products,
+               const WinogradKernel& kernel);
+
+  // Whether it would be faster than a direct convolution.
+  bool Pays() const;
+
+  const char* name() const override { return kernel_.name; }
+  int64_t packed_size() const override { return panels_.size(); }
+  uint64_t pack_key() const override { return panels_.key(); }
+  void Pack(const float* weights, float* packed) const override {
+    panels_.Pack(weights, packed);
+  }
+  void Unpack(const float* packed, float* weights) const override {
+    panels_.Unpack(packed, weights);
+  }
+  void PackMirrored(const float* weights, const std::vector<int64_t>& taps,
+                    int64_t all_taps, float* packed) const override {
+    panels_.PackMirrored(weights, taps, all_taps, packed);
+  }
+  int64_t workspace_size() const override { return 0; }
+  void Run(const float* x, const float* packed, const ConvEpilogue& epilogue,
+           float* y, float* workspace, const NextWeights& next) const override;
+
+ private:
+  struct Split {
+    int64_t tiles, panels;  // of a task
+  };
+  struct Task {
+    int64_t first_tile, tiles;
+    int64_t first_panel, end_panel;
+    NextWeights next;  // to fetch
+  };
+  struct Buffers {
+    const float* x;
+    const float* packed;
+    const ConvEpilogue& epilogue;
+    float* y;
+  };
+  // A task's scratch memory, and what is where in it.
+  struct Block;
+
+  int64_t MostTiles() const;
+  double Cost(const Split& split) const;
+  Split ChooseSplit() const;
+  void RunTask(const Task& task, const Buffers& buffers) const;
+  void ReadInput(const Task& task, const float* x, Block* block) const;
+  void RunPanel(const Task& task, int64_t panel, const Buffers& buffers,
+                const Block& block) const;
+  void Multiply(int64_t panel, int64_t first, int64_t count, const Block& block,
+                Stream* stream) const;
+  void WriteOutput(int64_t panel, const Buffers& buffers,
+                   const Block& block) const;
+  Stream Ahead(const Task& task, int64_t panel, int64_t first,
+               const float* packed, const Block& block) const;
+
+  const IgemmKernel& products_;
+  const WinogradKernel& kernel_;
+  const WeightPanels panels_;
+  const TileGrid grid_;
+  const int64_t chunk_;  // of input channels
+};
+
+WinogradConv::WinogradConv(const ConvShape& shape, const IgemmKernel& products,
+                           const WinogradKernel& kernel)
+    : products_(products),
+      kernel_(kernel),
+      panels_(1, shape.channels, shape.num_output, kTaps, products.vector,
+              products.vectors),
+      grid_(shape),
+      chunk_(std::max<int64_t>(
+          kIgemmPrefetchSteps,
+          RoundUp(
+              CeilDiv(shape.channels,
+                      CeilDiv(shape.channels,
+                              kWeightFloats / (kPositions * panels_.Pitch(0)))),
+              kIgemmPrefetchSteps))) {}
+
+struct WinogradConv::Block {
+  Block(const WinogradConv& conv, const Task& task)
+      : tiles(task.tiles),
+        pitch(RoundUp(conv.panels_.inputs(), kLine)),
+        v_step(tiles * pitch + kLine),
+        u_step(conv.chunk_ * conv.panels_.Pitch(task.first_panel) + kLine),
+        m_step(tiles * conv.panels_.Pitch(task.first_panel) + kLine),
+        memory(pitch + kPositions * (v_step + u_step + m_step)),
+        zeros(memory.data()),
+        v(zeros + pitch),
+        u(v + kPositions * v_step),
+        m(u + kPositions * u_step) {}
+
+  // Rows of products that are computed together: as similar numbers as
+  // possible.
+  int64_t Cuts(const IgemmKernel& products) const {
+    return CeilDiv(tiles, products.rows);
+  }
+
+  const int64_t tiles;
+  const int64_t pitch;  // from tile to tile of v
+  const int64_t v_step, u_step, m_step;
+  const Scratch<float> memory;
+  float* const zeros;
+  float* const v;
+  float* const u;
+  float* const m;
+  int64_t y_places[4 * kBlockTiles];
+};
+
+// What the `index`-th of `tasks` tasks fetches of the next weights: every
+// thread begins somewhere else in them.
+NextWeights ShareOf(const NextWeights& next, int64_t index, int64_t tasks) {
+  const int64_t threads = NumThreads();
+  const int64_t part = next.size / threads;
+  const int64_t tasks_of_part = CeilDiv(tasks, threads);
+  const int64_t size = std::min(part, kNextFloats) / tasks_of_part;
+  return {
+      next.packed + index / tasks_of_part * part + index % tasks_of_part * size,
+      size};
+}
+
+void WinogradConv::Run(const float* x, const float* packed,
+                       const ConvEpilogue& epilogue, float* y, float*,
+                       const NextWeights& next) const {
+  const Buffers buffers = {x, packed, epilogue, y};
+  const Split split = ChooseSplit();
+  const int64_t blocks = CeilDiv(grid_.tiles(), split.tiles);
+  const int64_t parts = CeilDiv(panels_.panels(), split.panels);
+  ParallelFor(blocks * parts, [&](int64_t index) {
+    const int64_t tile = index / parts * split.tiles;
+    const int64_t panel = index % parts * split.panels;
+    const Task task = {tile, std::min(split.tiles, grid_.tiles() - tile), panel,
+                       std::min(panel + split.panels, panels_.panels()),
+                       ShareOf(next, index, blocks * parts)};
+    RunTask(task, buffers);
+  });
+}
+
+int64_t WinogradConv::MostTiles() const {
+  const double room = kInputFloats / (kPositions * panels_.inputs());
+  return static_cast<int64_t>(std::min(
+      {std::max(kLeastTiles, room), 1. * kBlockTiles, 1. * grid_.tiles()}));
+}
+
+// Of a task, in multiplications.
+double WinogradConv::Cost(const Split& split) const {
+  const double inputs = panels_.inputs(), tiles = split.tiles;
+  const double outputs = std::min(split.panels * panels_.Pitch(0),
+                                  RoundUp(panels_.outputs(), products_.vector));
+  const double calls = std::ceil(tiles / products_.rows) *
+                       std::ceil(inputs / chunk_) * kPositions;
+  return tiles * inputs * (kPositions * outputs + kInputCost) +
+         outputs * (inputs * kWeightCost + tiles * kOutputCost) +
+         calls * outputs * kCallCost + kTaskCost;
+}
+
+// The smallest time of the busiest thread.
+WinogradConv::Split WinogradConv::ChooseSplit() const {
+  const int64_t least = CeilDiv(grid_.tiles(), MostTiles());
+  Split best{0, 0};
+  double best_cost = HUGE_VAL;
+  for (int64_t parts = 1; parts <= panels_.panels(); parts *= 2) {
+    for (int64_t blocks = least; blocks <= 16 * least; ++blocks) {
+      const Split split{CeilDiv(grid_.tiles(), blocks),
+                        CeilDiv(panels_.panels(), parts)};
+      const double tasks = 1. * CeilDiv(grid_.tiles(), split.tiles) *
+                           CeilDiv(panels_.panels(), split.panels);
+      const double cost = std::ceil(tasks / NumThreads()) * Cost(split);
+      if (cost < best_cost) {
+        best_cost = cost;
+        best = split;
+      }
+    }
+  }
+  return best;
+}
+
+bool WinogradConv::Pays() const {
+  const int64_t blocks = CeilDiv(grid_.tiles(), MostTiles());
+  const Split split{CeilDiv(grid_.tiles(), blocks), panels_.panels()};
+  const double outputs = RoundUp(panels_.outputs(), products_.vector);
+  const double direct = grid_.seen() * panels_.inputs() * outputs;
+  return blocks * Cost(split) < direct;
+}
+
+void WinogradConv::RunTask(const Task& task, const Buffers& buffers) const {
+  Block block(*this, task);
+  ReadInput(task, buffers.x, &block);
+  for (int64_t panel = task.first_panel; panel < task.end_panel; ++panel) {
+    RunPanel(task, panel, buffers, block);
+  }
+}
+
+void WinogradConv::ReadInput(const Task& task, const float* x,
+                             Block* block) const {
+  std::fill_n(block->zeros, block->pitch, 0.f);
+  for (int64_t i = 0; i < task.tiles; ++i) {
+    TileGrid::Places places;
+    grid_.Locate(task.first_tile + i, x, block->zeros, &places);
+    std::copy_n(places.y, 4, block->y_places + 4 * i);
+    kernel_.input({places.x, panels_.inputs(), block->v + i * block->pitch,
+                   block->v_step});
+  }
+}
+
+// One chunk of input channels after the other, each of which fetches the
+// weights of the next.
+void WinogradConv::RunPanel(const Task& task, int64_t panel,
+                            const Buffers& buffers, const Block& block) const {
+  const int64_t inputs = panels_.inputs(), pitch = panels_.Pitch(panel);
+  const float* taps = buffers.packed + panels_.Offset(0, panel);
+  for (int64_t first = 0; first < inputs; first += chunk_) {
+    const int64_t count = std::min(chunk_, inputs - first);
+    kernel_.weights({taps + first * pitch, inputs * pitch, count * pitch,
+                     block.u, block.u_step});
+    Stream stream = Ahead(task, panel, first + chunk_, buffers.packed, block);
+    Multiply(panel, first, count, block, &stream);
+  }
+  WriteOutput(panel, buffers, block);
+}
+
+// What to fetch before the weights of `panel` for channels from `first` on.
+Stream WinogradConv::Ahead(const Task& task, int64_t panel, int64_t first,
+                           const float* packed, const Block& block) const {
+  const int64_t portions =
+      kPositions * block.Cuts(products_) *
+      CeilDiv(std::min(chunk_, panels_.inputs()), kIgemmPrefetchSteps);
+  if (first >= panels_.inputs()) first = 0, ++panel;
+  if (panel == task.end_panel) {
+    return Stream(task.next.packed, task.next.size, 1, 0, portions);
+  }
+  const int64_t pitch = panels_.Pitch(panel);
+  return Stream(packed + panels_.Offset(0, panel) + first * pitch,
+                std::min(chunk_, panels_.inputs() - first) * pitch, kTaps,
+                panels_.inputs() * pitch, portions);
+}
+
+// Adds the products of `count` channels from `first` on to the sums.
+void WinogradConv::Multiply(int64_t panel, int64_t first, int64_t count,
+                            const Block& block, Stream* stream) const {
+  const int64_t pitch = panels_.Pitch(panel);
+  const int64_t cuts = block.Cuts(products_);
+  const int64_t small = block.tiles / cuts, large = block.tiles % cuts;
+  const IgemmTileFunction* functions =
+      products_.tiles + pitch / products_.vector - 1;
+  const TapRun run = {0, 0, count};
+  IgemmTile call;
+  call.runs = &run;
+  call.num_runs = 1;
+  call.width = pitch;
+  call.next_places = nullptr;
+  for (int64_t position = 0; position < kPositions; ++position) {
+    const float* v = block.v + position * block.v_step + first;
+    call.weights = block.u + position * block.u_step;
+    call.y = block.m + position * block.m_step;
+    call.epilogue.residual = first > 0 ? call.y : nullptr;
+    int64_t tile = 0;
+    for (int64_t i = 0; i < cuts; ++i) {
+      const int64_t rows = small + (i < large);
+      int64_t x_places[kMostRows], y_places[kMostRows];
+      for (int64_t r = 0; r < rows; ++r) {
+        x_places[r] = (tile + r) * block.pitch;
+        y_places[r] = (tile + r) * pitch;
+      }
+      call.x = v;
+      call.x_places = x_places;
+      call.y_places = y_places;
+      stream->Feed(CeilDiv(count, kIgemmPrefetchSteps), &call);
+      functions[(rows - 1) * products_.vectors](call);
+      tile += rows;
+    }
+  }
+}
+
+void WinogradConv::WriteOutput(int64_t panel, const Buffers& buffers,
+                               const Block& block) const {
+  const int64_t channel = panels_.First(panel);
+  ConvEpilogue epilogue = buffers.epilogue;
+  if (epilogue.scale) epilogue.scale += channel;
+  if (epilogue.shift) epilogue.shift += channel;
+  if (epilogue.residual) epilogue.residual += channel;
+  kernel_.output({block.m, block.m_step, panels_.Pitch(panel), block.tiles,
+                  panels_.Width(panel), epilogue, buffers.y + channel,
+                  block.y_places});
+}
+
+const WinogradKernel* KernelOf(Isa isa) {
+  switch (isa) {
+    case Isa::kAvx512:
+      return WinogradKernelAvx512();
+    case Isa::kAvx2:
+      return WinogradKernelAvx2();
+    case Isa::kGeneric:
+      break;
+  }
+  return WinogradKernelGeneric();
+}
+
+}  // namespace
+
+std::unique_ptr<Conv> CreateConvWinograd(const ConvShape& shape, Isa isa) {
+  const WinogradKernel* kernel = KernelOf(isa);
+  if (kernel == nullptr || !TileGrid::CanDo(shape)) return nullptr;
+  // Behind the depthwise family: the narrowest panel that holds all outputs.
+  const IgemmKernel* const* products = IgemmKernels(isa) + 1;
+  while (products[1] &&
+         shape.num_output <= products[1]->vectors * products[1]->vector) {
+    ++products;
+  }
+  std::unique_ptr<WinogradConv> conv(
+      new WinogradConv(shape, **products, *kernel));
+  return conv->Pays() ? std::move(conv) : nullptr;
+}
+
+}  // namespace p3d
