@@ -20,20 +20,22 @@ constexpr int kMostRows = 12;
 // lets neighbours share the caches.
 constexpr int64_t kLine = 16;
 
-// The most tiles whose places a task keeps on its stack, and the floats of
-// their transformed inputs and of transformed weights that are written and read
-// again at a time: together part of a usual L2 cache.
+// The most tiles whose places a task keeps on its stack, and the most floats of
+// their transformed inputs and of a panel's transformed weights: few enough for
+// the caches behind L1, enough for long sums and for many tiles per weight.
 const int64_t kBlockTiles = 512;
-const double kInputFloats = 224 << 10;
-const int64_t kWeightFloats = 64 << 10;
-// Fewer tiles than this would not repay their weights' transform.
+const double kInputFloats = 320 << 10;
+const int64_t kWeightFloats = 256 << 10;
+// Fewer tiles than this would not repay their weights' transform. With more
+// channels than that, so many would take more memory than anyone expects.
 const double kLeastTiles = 48;
+const int64_t kMaxChannels = 1 << 13;
 
 // Costs in multiplications: of transforming an input and a weight to all
 // positions, of an output's sums back, of a micro-kernel's call per output
 // channel, and of a task.
-const double kInputCost = 40, kWeightCost = 40, kOutputCost = 60;
-const double kCallCost = 6, kTaskCost = 20e3;
+const double kInputCost = 100, kWeightCost = 90, kOutputCost = 90;
+const double kCallCost = 30, kTaskCost = 200e3;
 
 // As much of the next convolution's weights is fetched for each thread.
 const int64_t kNextFloats = 64 << 10;
@@ -60,14 +62,18 @@ class TileGrid {
     return 1. * before_ * between_ * behind_ * Seen(first_) * Seen(second_);
   }
 
-  // A tile's 16 inputs, `zeros` where there is padding, and four outputs, -1
-  // where there is none.
-  struct Places {
-    const float* x[kPositions];
-    int64_t y[4];
+  // A tile's first input (it may be padding) and output along the two axes, and
+  // where it is along the others.
+  struct Tile {
+    int64_t before, row, between, column, behind;
   };
-  void Locate(int64_t tile, const float* x, const float* zeros,
-              Places* places) const;
+  Tile At(int64_t index) const;
+  void Next(Tile* tile) const;
+  // A tile's 16 inputs, `zeros` where there is padding, and the places of its
+  // four outputs, -1 where there is none.
+  void LocateInputs(const Tile& tile, const float* x, const float* zeros,
+                    const float** inputs) const;
+  void LocateOutputs(const Tile& tile, int64_t* places) const;
 
  private:
   static int64_t Tiles(const ConvAxis& axis) { return CeilDiv(axis.out(), 2); }
@@ -118,30 +124,61 @@ double TileGrid::Seen(const ConvAxis& axis) {
   return seen;
 }
 
-void TileGrid::Locate(int64_t tile, const float* x, const float* zeros,
-                      Places* places) const {
-  const int64_t c = tile % behind_;
-  tile /= behind_;
-  const int64_t column = tile % Tiles(second_) * 2;
-  tile /= Tiles(second_);
-  const int64_t b = tile % between_;
-  tile /= between_;
-  const int64_t row = tile % Tiles(first_) * 2;
-  const int64_t a = tile / Tiles(first_);
-  for (int64_t i = 0; i < kPositions; ++i) {
-    const int64_t h = row + i / 4 - first_.pad_begin;
-    const int64_t w = column + i % 4 - second_.pad_begin;
-    const bool inside = h >= 0 && h < first_.in && w >= 0 && w < second_.in;
-    const int64_t pixel =
-        (((a * first_.in + h) * between_ + b) * second_.in + w) * behind_ + c;
-    places->x[i] = inside ? x + pixel * channels_ : zeros;
-  }
+TileGrid::Tile TileGrid::At(int64_t index) const {
+  Tile tile;
+  tile.behind = index % behind_;
+  index /= behind_;
+  tile.column = index % Tiles(second_) * 2;
+  index /= Tiles(second_);
+  tile.between = index % between_;
+  index /= between_;
+  tile.row = index % Tiles(first_) * 2;
+  tile.before = index / Tiles(first_);
+  return tile;
+}
+
+void TileGrid::Next(Tile* tile) const {
+  if (++tile->behind < behind_) return;
+  tile->behind = 0;
+  if ((tile->column += 2) < second_.out()) return;
+  tile->column = 0;
+  if (++tile->between < between_) return;
+  tile->between = 0;
+  if ((tile->row += 2) < first_.out()) return;
+  tile->row = 0;
+  ++tile->before;
+}
+
+void TileGrid::LocateInputs(const Tile& tile, const float* x,
+                            const float* zeros, const float** inputs) const {
+  const int64_t step = behind_ * channels_;
+  const int64_t pitch = between_ * second_.in * step;
+  const int64_t top = tile.row - first_.pad_begin;
+  const int64_t left = tile.column - second_.pad_begin;
+  const int64_t start = (tile.before * first_.in + top) * pitch +
+                        (tile.between * second_.in + left) * step +
+                        tile.behind * channels_;
   for (int64_t i = 0; i < 4; ++i) {
-    const int64_t h = row + i / 2, w = column + i % 2;
-    const int64_t rows = first_.out(), columns = second_.out();
-    const int64_t pixel =
-        (((a * rows + h) * between_ + b) * columns + w) * behind_ + c;
-    places->y[i] = h < rows && w < columns ? pixel * num_output_ : -1;
+    const bool row = top + i >= 0 && top + i < first_.in;
+    for (int64_t j = 0; j < 4; ++j) {
+      const bool inside = row && left + j >= 0 && left + j < second_.in;
+      *inputs++ = inside ? x + start + i * pitch + j * step : zeros;
+    }
+  }
+}
+
+void TileGrid::LocateOutputs(const Tile& tile, int64_t* places) const {
+  const int64_t rows = first_.out(), columns = second_.out();
+  const int64_t step = behind_ * num_output_;
+  const int64_t pitch = between_ * columns * step;
+  const int64_t start = (tile.before * rows + tile.row) * pitch +
+                        (tile.between * columns + tile.column) * step +
+                        tile.behind * num_output_;
+  for (int64_t i = 0; i < 2; ++i) {
+    for (int64_t j = 0; j < 2; ++j) {
+      const bool inside = tile.row + i < rows && tile.column + j < columns;
+      *places++ = inside ? start + i * pitch + j * step : -1;
+    }
   }
 }
 
@@ -228,8 +265,11 @@ class WinogradConv : public Conv {
   void ReadInput(const Task& task, const float* x, Block* block) const;
   void RunPanel(const Task& task, int64_t panel, const Buffers& buffers,
                 const Block& block) const;
-  void Multiply(int64_t panel, int64_t first, int64_t count, const Block& block,
-                Stream* stream) const;
+  const float* WeightsAt(int64_t position, const float* taps, int64_t pitch,
+                         const Block& block) const;
+  void Multiply(const float* taps, int64_t panel, int64_t first, int64_t count,
+                const Block& block, Stream* stream) const;
+  void MultiplyTiles(IgemmTile call, const Block& block, Stream* stream) const;
   void WriteOutput(int64_t panel, const Buffers& buffers,
                    const Block& block) const;
   Stream Ahead(const Task& task, int64_t panel, int64_t first,
@@ -242,6 +282,14 @@ class WinogradConv : public Conv {
   const int64_t chunk_;  // of input channels
 };
 
+// Channels cut into as similar numbers as possible, whole prefetch steps.
+int64_t ChunkOf(int64_t channels, int64_t pitch) {
+  const int64_t steps = CeilDiv(channels, kIgemmPrefetchSteps);
+  const int64_t most = std::max<int64_t>(
+      1, kWeightFloats / (kPositions * pitch * kIgemmPrefetchSteps));
+  return CeilDiv(steps, CeilDiv(steps, most)) * kIgemmPrefetchSteps;
+}
+
 WinogradConv::WinogradConv(const ConvShape& shape, const IgemmKernel& products,
                            const WinogradKernel& kernel)
     : products_(products),
@@ -249,13 +297,7 @@ WinogradConv::WinogradConv(const ConvShape& shape, const IgemmKernel& products,
       panels_(1, shape.channels, shape.num_output, kTaps, products.vector,
               products.vectors),
       grid_(shape),
-      chunk_(std::max<int64_t>(
-          kIgemmPrefetchSteps,
-          RoundUp(
-              CeilDiv(shape.channels,
-                      CeilDiv(shape.channels,
-                              kWeightFloats / (kPositions * panels_.Pitch(0)))),
-              kIgemmPrefetchSteps))) {}
+      chunk_(ChunkOf(shape.channels, panels_.Pitch(0))) {}
 
 struct WinogradConv::Block {
   Block(const WinogradConv& conv, const Task& task)
@@ -270,9 +312,8 @@ struct WinogradConv::Block {
         u(v + kPositions * v_step),
         m(u + kPositions * u_step) {}
 
-  // Rows of products that are computed together: as similar numbers as
-  // possible.
-  int64_t Cuts(const IgemmKernel& products) const {
+  // Of the micro-kernel at each position, for similar numbers of tiles.
+  int64_t Calls(const IgemmKernel& products) const {
     return CeilDiv(tiles, products.rows);
   }
 
@@ -334,21 +375,25 @@ double WinogradConv::Cost(const Split& split) const {
          calls * outputs * kCallCost + kTaskCost;
 }
 
-// The smallest time of the busiest thread.
+// Of some numbers of blocks, also such that give all threads equally many, the
+// one with the smallest time of the busiest thread.
 WinogradConv::Split WinogradConv::ChooseSplit() const {
+  const int64_t threads = NumThreads();
   const int64_t least = CeilDiv(grid_.tiles(), MostTiles());
   Split best{0, 0};
   double best_cost = HUGE_VAL;
   for (int64_t parts = 1; parts <= panels_.panels(); parts *= 2) {
-    for (int64_t blocks = least; blocks <= 16 * least; ++blocks) {
-      const Split split{CeilDiv(grid_.tiles(), blocks),
-                        CeilDiv(panels_.panels(), parts)};
-      const double tasks = 1. * CeilDiv(grid_.tiles(), split.tiles) *
-                           CeilDiv(panels_.panels(), split.panels);
-      const double cost = std::ceil(tasks / NumThreads()) * Cost(split);
-      if (cost < best_cost) {
-        best_cost = cost;
-        best = split;
+    for (int64_t cuts = 1; cuts <= 16; cuts *= 2) {
+      for (int64_t blocks : {least * cuts, RoundUp(least * cuts, threads)}) {
+        const Split split{CeilDiv(grid_.tiles(), blocks),
+                          CeilDiv(panels_.panels(), parts)};
+        const int64_t tasks = CeilDiv(grid_.tiles(), split.tiles) *
+                              CeilDiv(panels_.panels(), split.panels);
+        const double cost = CeilDiv(tasks, threads) * Cost(split);
+        if (cost < best_cost) {
+          best_cost = cost;
+          best = split;
+        }
       }
     }
   }
@@ -374,12 +419,13 @@ void WinogradConv::RunTask(const Task& task, const Buffers& buffers) const {
 void WinogradConv::ReadInput(const Task& task, const float* x,
                              Block* block) const {
   std::fill_n(block->zeros, block->pitch, 0.f);
-  for (int64_t i = 0; i < task.tiles; ++i) {
-    TileGrid::Places places;
-    grid_.Locate(task.first_tile + i, x, block->zeros, &places);
-    std::copy_n(places.y, 4, block->y_places + 4 * i);
-    kernel_.input({places.x, panels_.inputs(), block->v + i * block->pitch,
-                   block->v_step});
+  TileGrid::Tile tile = grid_.At(task.first_tile);
+  for (int64_t i = 0; i < task.tiles; ++i, grid_.Next(&tile)) {
+    const float* pixels[kPositions];
+    grid_.LocateInputs(tile, x, block->zeros, pixels);
+    grid_.LocateOutputs(tile, block->y_places + 4 * i);
+    kernel_.input(
+        {pixels, panels_.inputs(), block->v + i * block->pitch, block->v_step});
   }
 }
 
@@ -394,7 +440,7 @@ void WinogradConv::RunPanel(const Task& task, int64_t panel,
     kernel_.weights({taps + first * pitch, inputs * pitch, count * pitch,
                      block.u, block.u_step});
     Stream stream = Ahead(task, panel, first + chunk_, buffers.packed, block);
-    Multiply(panel, first, count, block, &stream);
+    Multiply(taps + first * pitch, panel, first, count, block, &stream);
   }
   WriteOutput(panel, buffers, block);
 }
@@ -403,7 +449,7 @@ void WinogradConv::RunPanel(const Task& task, int64_t panel,
 Stream WinogradConv::Ahead(const Task& task, int64_t panel, int64_t first,
                            const float* packed, const Block& block) const {
   const int64_t portions =
-      kPositions * block.Cuts(products_) *
+      kPositions * block.Calls(products_) *
       CeilDiv(std::min(chunk_, panels_.inputs()), kIgemmPrefetchSteps);
   if (first >= panels_.inputs()) first = 0, ++panel;
   if (panel == task.end_panel) {
@@ -415,40 +461,54 @@ Stream WinogradConv::Ahead(const Task& task, int64_t panel, int64_t first,
                 panels_.inputs() * pitch, portions);
 }
 
+// Where the transformed weights of a position are. Those of the corners are the
+// weights of the kernel's corners.
+const float* WinogradConv::WeightsAt(int64_t position, const float* taps,
+                                     int64_t pitch, const Block& block) const {
+  const int64_t row = position / 4, column = position % 4;
+  if (row % 3 == 0 && column % 3 == 0) {
+    return taps + (row * 2 + column / 3 * 2) * panels_.inputs() * pitch;
+  }
+  return block.u + position * block.u_step;
+}
+
 // Adds the products of `count` channels from `first` on to the sums.
-void WinogradConv::Multiply(int64_t panel, int64_t first, int64_t count,
-                            const Block& block, Stream* stream) const {
-  const int64_t pitch = panels_.Pitch(panel);
-  const int64_t cuts = block.Cuts(products_);
-  const int64_t small = block.tiles / cuts, large = block.tiles % cuts;
-  const IgemmTileFunction* functions =
-      products_.tiles + pitch / products_.vector - 1;
-  const TapRun run = {0, 0, count};
+void WinogradConv::Multiply(const float* taps, int64_t panel, int64_t first,
+                            int64_t count, const Block& block,
+                            Stream* stream) const {
+  const TapRun run = {first, 0, count};
   IgemmTile call;
   call.runs = &run;
   call.num_runs = 1;
-  call.width = pitch;
+  call.width = panels_.Pitch(panel);
   call.next_places = nullptr;
   for (int64_t position = 0; position < kPositions; ++position) {
-    const float* v = block.v + position * block.v_step + first;
-    call.weights = block.u + position * block.u_step;
+    call.x = block.v + position * block.v_step;
+    call.weights = WeightsAt(position, taps, call.width, block);
     call.y = block.m + position * block.m_step;
     call.epilogue.residual = first > 0 ? call.y : nullptr;
-    int64_t tile = 0;
-    for (int64_t i = 0; i < cuts; ++i) {
-      const int64_t rows = small + (i < large);
-      int64_t x_places[kMostRows], y_places[kMostRows];
-      for (int64_t r = 0; r < rows; ++r) {
-        x_places[r] = (tile + r) * block.pitch;
-        y_places[r] = (tile + r) * pitch;
-      }
-      call.x = v;
-      call.x_places = x_places;
-      call.y_places = y_places;
-      stream->Feed(CeilDiv(count, kIgemmPrefetchSteps), &call);
-      functions[(rows - 1) * products_.vectors](call);
-      tile += rows;
+    MultiplyTiles(call, block, stream);
+  }
+}
+
+void WinogradConv::MultiplyTiles(IgemmTile call, const Block& block,
+                                 Stream* stream) const {
+  const int64_t calls = block.Calls(products_);
+  const int64_t small = block.tiles / calls, large = block.tiles % calls;
+  const IgemmTileFunction* functions =
+      products_.tiles + call.width / products_.vector - 1;
+  int64_t x_places[kMostRows], y_places[kMostRows];
+  call.x_places = x_places;
+  call.y_places = y_places;
+  int64_t tile = 0;
+  for (int64_t i = 0; i < calls; ++i) {
+    const int64_t rows = small + (i < large);
+    for (int64_t r = 0; r < rows; ++r, ++tile) {
+      x_places[r] = tile * block.pitch;
+      y_places[r] = tile * call.width;
     }
+    stream->Feed(CeilDiv(call.runs->length, kIgemmPrefetchSteps), &call);
+    functions[(rows - 1) * products_.vectors](call);
   }
 }
 
@@ -476,20 +536,30 @@ const WinogradKernel* KernelOf(Isa isa) {
   return WinogradKernelGeneric();
 }
 
-}  // namespace
-
-std::unique_ptr<Conv> CreateConvWinograd(const ConvShape& shape, Isa isa) {
+std::unique_ptr<WinogradConv> Make(const ConvShape& shape, Isa isa) {
   const WinogradKernel* kernel = KernelOf(isa);
   if (kernel == nullptr || !TileGrid::CanDo(shape)) return nullptr;
+  if (shape.channels > kMaxChannels) return nullptr;
   // Behind the depthwise family: the narrowest panel that holds all outputs.
   const IgemmKernel* const* products = IgemmKernels(isa) + 1;
   while (products[1] &&
          shape.num_output <= products[1]->vectors * products[1]->vector) {
     ++products;
   }
-  std::unique_ptr<WinogradConv> conv(
+  return std::unique_ptr<WinogradConv>(
       new WinogradConv(shape, **products, *kernel));
-  return conv->Pays() ? std::move(conv) : nullptr;
+}
+
+}  // namespace
+
+std::unique_ptr<Conv> CreateConvWinograd(const ConvShape& shape, Isa isa) {
+  std::unique_ptr<WinogradConv> conv = Make(shape, isa);
+  return conv && conv->Pays() ? std::move(conv) : nullptr;
+}
+
+std::unique_ptr<Conv> CreateConvWinogradAnyway(const ConvShape& shape,
+                                               Isa isa) {
+  return Make(shape, isa);
 }
 
 }  // namespace p3d

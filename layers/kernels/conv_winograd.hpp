@@ -35,7 +35,8 @@ struct WinogradInput {
   int64_t step;
 };
 
-// `count` floats, whole vectors, of each of nine taps, tap_step apart.
+// `count` floats, whole vectors, of each of nine taps, tap_step apart. The four
+// corners are left out: they would be copies of the taps' corners.
 struct WinogradWeights {
   const float* taps;
   int64_t tap_step;
@@ -75,6 +76,8 @@ const WinogradKernel* WinogradKernelGeneric();
 // two axes (1 along the others), strides, dilation, groups, replicated padding,
 // small images and few channels.
 std::unique_ptr<Conv> CreateConvWinograd(const ConvShape& shape, Isa isa);
+// Null only for what it cannot do.
+std::unique_ptr<Conv> CreateConvWinogradAnyway(const ConvShape& shape, Isa isa);
 
 }  // namespace p3d
 

@@ -42,6 +42,13 @@ P3D_INLINE void StoreRow(const Four& row, int i, int64_t step, float* to) {
   Store(to + 3 * step, row.d);
 }
 
+// The same without the first and the last.
+P3D_INLINE void StoreInner(const Four& row, int i, int64_t step, float* to) {
+  to += 4 * i * step;
+  Store(to + step, row.b);
+  Store(to + 2 * step, row.c);
+}
+
 // Channels from c on, all of a vector or those of `mask`.
 template <bool kWhole>
 P3D_INLINE Vector LoadPixel(const WinogradInput& t, int i, int64_t c,
@@ -90,10 +97,10 @@ void TransformWeights(const WinogradWeights& t) {
         WeightColumn(Load(row0 + next), Load(row1 + next), Load(row2 + next));
     const Four j2 =
         WeightColumn(Load(row0 + last), Load(row1 + last), Load(row2 + last));
-    StoreRow(WeightColumn(j0.a, j1.a, j2.a), 0, t.step, t.u + i);
+    StoreInner(WeightColumn(j0.a, j1.a, j2.a), 0, t.step, t.u + i);
     StoreRow(WeightColumn(j0.b, j1.b, j2.b), 1, t.step, t.u + i);
     StoreRow(WeightColumn(j0.c, j1.c, j2.c), 2, t.step, t.u + i);
-    StoreRow(WeightColumn(j0.d, j1.d, j2.d), 3, t.step, t.u + i);
+    StoreInner(WeightColumn(j0.d, j1.d, j2.d), 3, t.step, t.u + i);
   }
 }
 

@@ -18,6 +18,7 @@
 #include "conv_cases.hpp"
 #include "kernels/conv.hpp"
 #include "kernels/conv_reference.hpp"
+#include "kernels/conv_winograd.hpp"
 #include "kernels/error.hpp"
 #include "kernels/thread_pool.hpp"
 #include "testing.hpp"
@@ -66,6 +67,10 @@ struct Problem {
     Fill(scale.get(), scale.count(), 2, .5f, 3);
     Fill(shift.get(), shift.count(), 9, 1, 4);
     Fill(residual.get(), residual.count(), 50, 1, 5);
+    Sum();
+  }
+
+  void Sum() {
     const std::vector<double> wide_x(x.get(), x.get() + x.count());
     const std::vector<double> wide_weights(weights.get(),
                                            weights.get() + weights.count());
@@ -163,73 +168,114 @@ void CheckPacking(const Problem& problem, const Conv& conv,
          reproduce + ": another input size has another pack_key");
 }
 
+// What serves `shape`; and Winograd's, where it can, whether it pays or not.
+std::vector<std::unique_ptr<Conv>> CreateAll(const ConvShape& shape, Isa isa) {
+  std::vector<std::unique_ptr<Conv>> convs;
+  convs.push_back(Conv::Create(shape, isa));
+  std::unique_ptr<Conv> winograd = p3d::CreateConvWinogradAnyway(shape, isa);
+  if (winograd && std::strcmp(winograd->name(), convs[0]->name()) != 0) {
+    convs.push_back(std::move(winograd));
+  }
+  return convs;
+}
+
+void CheckConv(const Problem& problem, const Conv& conv, Isa isa,
+               bool all_epilogues) {
+  const std::string reproduce = std::string("test_conv --isa ") +
+                                p3d::IsaName(isa) + " \"" + problem.text +
+                                "\" by " + conv.name();
+  CheckName(conv, isa, reproduce);
+  Guarded packed(conv.packed_size());
+  conv.Pack(problem.weights.get(), packed.get());
+  CheckPacking(problem, conv, packed, reproduce);
+  const int last = kScale | kShift | kResidual | kOuter;
+  for (int threads : {1, 2, 3}) {
+    CheckRun(problem, conv, packed, 0, threads, reproduce);
+    CheckRun(problem, conv, packed, last, threads, reproduce);
+  }
+  if (!all_epilogues) return;
+  for (int use = 1; use < 64; ++use) {
+    if ((use & kResidual) && (use & kInPlace)) continue;
+    CheckRun(problem, conv, packed, use, 2, reproduce);
+  }
+}
+
 void CheckCase(const std::string& text, const std::vector<Isa>& isas,
                bool all_epilogues) {
   const Problem problem(text);
   for (Isa isa : isas) {
     p3d::SetActiveIsa(isa);
-    const std::string reproduce = std::string("test_conv --isa ") +
-                                  p3d::IsaName(isa) + " \"" + text + "\"";
-    const std::unique_ptr<Conv> conv = Conv::Create(problem.shape, isa);
-    CheckName(*conv, isa, reproduce);
-    Guarded packed(conv->packed_size());
-    conv->Pack(problem.weights.get(), packed.get());
-    CheckPacking(problem, *conv, packed, reproduce);
-    const int last = kScale | kShift | kResidual | kOuter;
-    for (int threads : {1, 2, 3}) {
-      CheckRun(problem, *conv, packed, 0, threads, reproduce);
-      CheckRun(problem, *conv, packed, last, threads, reproduce);
-    }
-    if (!all_epilogues) continue;
-    for (int use = 1; use < 64; ++use) {
-      if ((use & kResidual) && (use & kInPlace)) continue;
-      CheckRun(problem, *conv, packed, use, 2, reproduce);
+    for (const auto& conv : CreateAll(problem.shape, isa)) {
+      CheckConv(problem, *conv, isa, all_epilogues);
     }
   }
 }
 
-// Values that are not integers: each set against double, within rounding; and
-// to the bit the same whatever the number of threads.
-void CheckRounding(const std::vector<Isa>& isas) {
-  const std::string text = "2 67 83 1 zero 3,3,1,1,1,1 9,3,2,1,1,0 8,3,1,1,1,1";
+// The largest error, as a share of the largest sum; and to the bit the same
+// whatever the number of threads.
+double RoundingError(const Problem& problem, const Conv& conv,
+                     const std::string& where) {
+  Guarded packed(conv.packed_size()), workspace(conv.workspace_size());
+  conv.Pack(problem.weights.get(), packed.get());
+  std::vector<float> first;
+  for (int threads : {1, 2, 3, 7}) {
+    Guarded y(OutCount(problem.shape));
+    p3d::SetNumThreads(threads);
+    conv.Run(problem.x.get(), packed.get(), ConvEpilogue(), y.get(),
+             workspace.get());
+    if (first.empty()) first.assign(y.get(), y.get() + y.count());
+    Expect(std::equal(first.begin(), first.end(), y.get()),
+           where + ": other bits with " + std::to_string(threads) +
+               " threads than with 1");
+  }
+  double worst = 0, largest = 0;
+  for (size_t i = 0; i < first.size(); ++i) {
+    worst = std::max(worst, std::fabs(first[i] - problem.sums[i]));
+    largest = std::max(largest, std::fabs(problem.sums[i]));
+  }
+  return worst / largest;
+}
+
+// Values that are not integers: `mean` plus up to 1 of either sign, some of
+// them `outlier` times as large. Each set against double, within rounding.
+void CheckRounding(const std::string& text, float mean, float outlier,
+                   double limit, const std::vector<Isa>& isas) {
   Problem problem(text);
   std::minstd_rand random(1701);
   std::uniform_real_distribution<float> uniform(-1, 1);
   for (int64_t i = 0; i < problem.x.count(); ++i) {
-    problem.x.get()[i] = uniform(random);
+    problem.x.get()[i] = mean + uniform(random);
+    if (random() % 16 == 0) problem.x.get()[i] *= outlier;
   }
-  const std::vector<double> x(problem.x.get(),
-                              problem.x.get() + problem.x.count());
-  const std::vector<double> weights(
-      problem.weights.get(), problem.weights.get() + problem.weights.count());
-  p3d::ConvReference<double>(problem.shape, InStrides(problem.shape), x.data(),
-                             weights.data(), OutStrides(problem.shape),
-                             problem.sums.data());
-  double largest = 0;
-  for (double sum : problem.sums) largest = std::max(largest, std::fabs(sum));
+  for (int64_t i = 0; i < problem.weights.count(); ++i) {
+    problem.weights.get()[i] = uniform(random);
+  }
+  problem.Sum();
   for (Isa isa : isas) {
-    const std::unique_ptr<Conv> conv = Conv::Create(problem.shape, isa);
-    Guarded packed(conv->packed_size()), workspace(conv->workspace_size());
-    conv->Pack(problem.weights.get(), packed.get());
-    std::vector<float> first;
-    for (int threads : {1, 2, 3, 7}) {
-      Guarded y(OutCount(problem.shape));
-      p3d::SetNumThreads(threads);
-      conv->Run(problem.x.get(), packed.get(), ConvEpilogue(), y.get(),
-                workspace.get());
-      double worst = 0;
-      for (int64_t i = 0; i < y.count(); ++i) {
-        worst = std::max(worst, std::fabs(y.get()[i] - problem.sums[i]));
-      }
+    for (const auto& conv : CreateAll(problem.shape, isa)) {
       std::ostringstream where;
-      where << p3d::IsaName(isa) << " with " << threads << " threads, \""
-            << text << "\" with fractions";
-      Expect(worst < 3e-6 * largest,
-             where.str() + ": rounding errors too large");
-      if (first.empty()) first.assign(y.get(), y.get() + y.count());
-      Expect(std::equal(first.begin(), first.end(), y.get()),
-             where.str() + ": other bits than with 1 thread");
+      where << conv->name() << ", \"" << text << "\" with fractions, mean "
+            << mean << ", outliers of " << outlier;
+      const double error = RoundingError(problem, *conv, where.str());
+      where << ": rounding errors of " << error;
+      Expect(error < limit, where.str());
     }
+  }
+}
+
+void CheckRounding(const std::vector<Isa>& isas) {
+  CheckRounding("2 67 83 1 zero 3,3,1,1,1,1 9,3,2,1,1,0 8,3,1,1,1,1", 0, 1,
+                3e-6, isas);
+  const char* const squares[] = {
+      "1 3 17 1 zero 9,3,1,1,1,1 11,3,1,1,1,1",
+      "2 67 83 1 zero 2,1,1,1,0,0 9,3,1,1,0,2 8,3,1,1,1,1",
+      "1 600 40 1 zero 10,3,1,1,1,1 10,3,1,1,1,1",
+  };
+  for (const char* text : squares) {
+    CheckRounding(text, 0, 1, 3e-6, isas);
+    CheckRounding(text, 100, 1, 3e-6, isas);
+    CheckRounding(text, 0, 1e4f, 3e-6, isas);
+    CheckRounding(text, 1e-6f, 1e-3f, 3e-6, isas);
   }
 }
 
@@ -251,6 +297,63 @@ void CheckNotANumber(const std::vector<Isa>& isas) {
       Expect(std::isnan(y.get()[i]) == sees,
              std::string(conv->name()) + ": NaN at pixel 4, but pixel " +
                  std::to_string(i / 21) + " is " + std::to_string(y.get()[i]));
+    }
+  }
+}
+
+// Winograd's takes it to the outputs of the tiles that see it, and no further.
+void CheckNotANumberInTiles(const std::vector<Isa>& isas) {
+  for (Isa isa : isas) {
+    const ConvShape shape = Parse("1 2 21 1 zero 9,3,1,1,1,1 9,3,1,1,1,1");
+    const auto conv = p3d::CreateConvWinogradAnyway(shape, isa);
+    std::vector<float> x(81 * 2, 1.f), weights(21 * 18, 1.f);
+    x[2 * (4 * 9 + 5)] = std::numeric_limits<float>::quiet_NaN();
+    Guarded packed(conv->packed_size()), workspace(conv->workspace_size());
+    Guarded y(81 * 21);
+    conv->Pack(weights.data(), packed.get());
+    ConvEpilogue e;
+    e.inner_relu = e.outer_relu = true;
+    conv->Run(x.data(), packed.get(), e, y.get(), workspace.get());
+    for (int i = 0; i < 81 * 21; ++i) {
+      const int h = i / 21 / 9, w = i / 21 % 9;
+      const bool sees = h >= 3 && h <= 5 && w >= 4 && w <= 6;
+      const bool may = h >= 2 && h <= 5 && w >= 4 && w <= 7;
+      const bool is = std::isnan(y.get()[i]);
+      Expect(is ? may : !sees, std::string(conv->name()) +
+                                   ": NaN at pixel 4 5, but pixel " +
+                                   std::to_string(h) + " " + std::to_string(w) +
+                                   " is " + std::to_string(y.get()[i]));
+    }
+  }
+}
+
+// What Winograd's takes, and what is left to others because it cannot or would
+// not do it faster.
+void CheckWinogradChoice(const std::vector<Isa>& isas) {
+  const struct {
+    const char* text;
+    bool chosen;
+  } cases[] = {
+      {"1 64 64 1 zero 8,1,1,1,0,0 40,3,1,1,1,1 40,3,1,1,1,1", true},
+      {"1 128 128 1 zero 4,1,1,1,0,0 20,3,1,1,1,1 20,3,1,1,1,1", true},
+      {"1 256 256 1 zero 2,1,1,1,0,0 10,3,1,1,1,1 10,3,1,1,1,1", true},
+      {"8 256 256 1 zero 2,1,1,1,0,0 10,3,1,1,1,1 10,3,1,1,1,1", true},
+      {"1 512 512 1 zero 28,3,1,1,1,1 28,3,1,1,1,1", true},
+      {"1 512 512 1 zero 5,3,1,1,1,1 5,3,1,1,1,1", false},
+      {"1 3 64 1 zero 80,3,1,1,1,1 80,3,1,1,1,1", false},
+      {"1 64 64 1 zero 40,3,2,1,1,1 40,3,1,1,1,1", false},
+      {"1 64 64 1 zero 40,3,1,2,1,1 40,3,1,1,1,1", false},
+      {"1 64 64 2 zero 40,3,1,1,1,1 40,3,1,1,1,1", false},
+      {"1 64 64 1 replicate 40,3,1,1,1,1 40,3,1,1,1,1", false},
+      {"1 64 64 1 zero 8,1,1,1,1,0 40,3,1,1,1,1 40,3,1,1,1,1", false},
+      {"1 64 64 1 zero 8,3,1,1,1,1 40,3,1,1,1,1 40,3,1,1,1,1", false},
+      {"1 64 64 1 zero 40,3,1,1,1,1 40,1,1,1,0,0", false},
+  };
+  for (const auto& c : cases) {
+    for (Isa isa : isas) {
+      const std::string name = Conv::Create(Parse(c.text), isa)->name();
+      Expect((name.find("_winograd_2x2_") != std::string::npos) == c.chosen,
+             std::string("\"") + c.text + "\" is served by " + name);
     }
   }
 }
@@ -351,6 +454,8 @@ int main(int argc, char** argv) try {
   CheckExtremes();
   CheckRounding(isas);
   CheckNotANumber(isas);
+  CheckNotANumberInTiles(isas);
+  CheckWinogradChoice(isas);
   for (const char* text : testing::kOdd) CheckCase(text, isas, !chosen.quick);
   for (const std::string& text : testing::PixelCounts())
     CheckCase(text, isas, false);
