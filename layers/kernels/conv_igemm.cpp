@@ -20,7 +20,7 @@ const double kLeastTiles = 16;
 
 // As much of the next convolution's weights is fetched for each thread: what it
 // will read before its own prefetching takes effect.
-const int64_t kNextFloats = 64 << 10;
+const int64_t kNextFloats = 144 << 10;
 
 // Kernels with more taps, or padding that makes more floats of the input (and
 // many times as many), are left to the plain loops: the lists of taps and the

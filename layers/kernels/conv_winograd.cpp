@@ -74,6 +74,8 @@ class TileGrid {
   void LocateInputs(const Tile& tile, const float* x, const float* zeros,
                     const float** inputs) const;
   void LocateOutputs(const Tile& tile, int64_t* places) const;
+  // Where the rows begin that the tiles from `index` on read, index <= tiles().
+  int64_t FirstInput(int64_t index) const;
 
  private:
   static int64_t Tiles(const ConvAxis& axis) { return CeilDiv(axis.out(), 2); }
@@ -182,6 +184,13 @@ void TileGrid::LocateOutputs(const Tile& tile, int64_t* places) const {
   }
 }
 
+int64_t TileGrid::FirstInput(int64_t index) const {
+  const Tile tile = At(index);
+  const int64_t top = std::max<int64_t>(tile.row - first_.pad_begin, 0);
+  return (tile.before * first_.in + std::min(top, first_.in)) * between_ *
+         second_.in * behind_ * channels_;
+}
+
 // Prefetching of stretches of memory, `step` apart, spread over the calls that
 // are to come.
 class Stream {
@@ -248,6 +257,13 @@ class WinogradConv : public Conv {
     int64_t first_tile, tiles;
     int64_t first_panel, end_panel;
     NextWeights next;  // to fetch
+    // Inputs to fetch, of the task that this thread will probably do next.
+    const float* next_x;
+    int64_t next_x_floats;
+  };
+  struct Streams {
+    int64_t count;
+    Stream stream[2];  // which take turns with the positions
   };
   struct Buffers {
     const float* x;
@@ -268,12 +284,12 @@ class WinogradConv : public Conv {
   const float* WeightsAt(int64_t position, const float* taps, int64_t pitch,
                          const Block& block) const;
   void Multiply(const float* taps, int64_t panel, int64_t first, int64_t count,
-                const Block& block, Stream* stream) const;
+                const Block& block, Streams* streams) const;
   void MultiplyTiles(IgemmTile call, const Block& block, Stream* stream) const;
   void WriteOutput(int64_t panel, const Buffers& buffers,
                    const Block& block) const;
-  Stream Ahead(const Task& task, int64_t panel, int64_t first,
-               const float* packed, const Block& block) const;
+  Streams Ahead(const Task& task, int64_t panel, int64_t first,
+                const float* packed, const Block& block) const;
 
   const IgemmKernel& products_;
   const WinogradKernel& kernel_;
@@ -348,11 +364,19 @@ void WinogradConv::Run(const float* x, const float* packed,
   const int64_t blocks = CeilDiv(grid_.tiles(), split.tiles);
   const int64_t parts = CeilDiv(panels_.panels(), split.panels);
   ParallelFor(blocks * parts, [&](int64_t index) {
-    const int64_t tile = index / parts * split.tiles;
     const int64_t panel = index % parts * split.panels;
-    const Task task = {tile, std::min(split.tiles, grid_.tiles() - tile), panel,
+    const auto tile_of = [&](int64_t block) {
+      return std::min(block * split.tiles, grid_.tiles());
+    };
+    const int64_t here = index / parts, then = (index + NumThreads()) / parts;
+    const int64_t next_x = grid_.FirstInput(tile_of(then));
+    const Task task = {tile_of(here),
+                       tile_of(here + 1) - tile_of(here),
+                       panel,
                        std::min(panel + split.panels, panels_.panels()),
-                       ShareOf(next, index, blocks * parts)};
+                       ShareOf(next, index, blocks * parts),
+                       x + next_x,
+                       grid_.FirstInput(tile_of(then + 1)) - next_x};
     RunTask(task, buffers);
   });
 }
@@ -439,26 +463,34 @@ void WinogradConv::RunPanel(const Task& task, int64_t panel,
     const int64_t count = std::min(chunk_, inputs - first);
     kernel_.weights({taps + first * pitch, inputs * pitch, count * pitch,
                      block.u, block.u_step});
-    Stream stream = Ahead(task, panel, first + chunk_, buffers.packed, block);
-    Multiply(taps + first * pitch, panel, first, count, block, &stream);
+    Streams streams = Ahead(task, panel, first + chunk_, buffers.packed, block);
+    Multiply(taps + first * pitch, panel, first, count, block, &streams);
   }
   WriteOutput(panel, buffers, block);
 }
 
-// What to fetch before the weights of `panel` for channels from `first` on.
-Stream WinogradConv::Ahead(const Task& task, int64_t panel, int64_t first,
-                           const float* packed, const Block& block) const {
+// What to fetch before the weights of `panel` for channels from `first` on are
+// needed.
+WinogradConv::Streams WinogradConv::Ahead(const Task& task, int64_t panel,
+                                          int64_t first, const float* packed,
+                                          const Block& block) const {
+  const int64_t inputs = panels_.inputs();
   const int64_t portions =
       kPositions * block.Calls(products_) *
-      CeilDiv(std::min(chunk_, panels_.inputs()), kIgemmPrefetchSteps);
-  if (first >= panels_.inputs()) first = 0, ++panel;
+      CeilDiv(std::min(chunk_, inputs), kIgemmPrefetchSteps);
+  if (first >= inputs) first = 0, ++panel;
   if (panel == task.end_panel) {
-    return Stream(task.next.packed, task.next.size, 1, 0, portions);
+    const int64_t count = task.next_x_floats > 0 ? 2 : 1;
+    return {count,
+            {Stream(task.next.packed, task.next.size, 1, 0, portions / count),
+             Stream(task.next_x, task.next_x_floats, 1, 0, portions / count)}};
   }
   const int64_t pitch = panels_.Pitch(panel);
-  return Stream(packed + panels_.Offset(0, panel) + first * pitch,
-                std::min(chunk_, panels_.inputs() - first) * pitch, kTaps,
-                panels_.inputs() * pitch, portions);
+  return {1,
+          {Stream(packed + panels_.Offset(0, panel) + first * pitch,
+                  std::min(chunk_, inputs - first) * pitch, kTaps,
+                  inputs * pitch, portions),
+           Stream()}};
 }
 
 // Where the transformed weights of a position are. Those of the corners are the
@@ -475,7 +507,7 @@ const float* WinogradConv::WeightsAt(int64_t position, const float* taps,
 // Adds the products of `count` channels from `first` on to the sums.
 void WinogradConv::Multiply(const float* taps, int64_t panel, int64_t first,
                             int64_t count, const Block& block,
-                            Stream* stream) const {
+                            Streams* streams) const {
   const TapRun run = {first, 0, count};
   IgemmTile call;
   call.runs = &run;
@@ -487,7 +519,7 @@ void WinogradConv::Multiply(const float* taps, int64_t panel, int64_t first,
     call.weights = WeightsAt(position, taps, call.width, block);
     call.y = block.m + position * block.m_step;
     call.epilogue.residual = first > 0 ? call.y : nullptr;
-    MultiplyTiles(call, block, stream);
+    MultiplyTiles(call, block, &streams->stream[position % streams->count]);
   }
 }
 
