@@ -122,7 +122,8 @@ class Conv {
                                       Isa isa = ActiveIsa());
 
   // Type, operation, trick, tile and instruction set:
-  // "conv_f32_igemm_12x32_avx512", ... , "conv_f32_reference".
+  // "conv_f32_winograd_2x2_avx512", "conv_f32_igemm_12x32_avx512", ... ,
+  // "conv_f32_reference".
   virtual const char* name() const = 0;
 
   // Floats of the packed weights. The packed layout depends on the weights'

@@ -19,7 +19,7 @@ const double kBlockBytes = 400e3;
 const double kLeastTiles = 16;
 
 // As much of the next convolution's weights is fetched for each thread: what it
-// will read before its own prefetching takes effect.
+// will read before its own prefetching takes effect. Winograd's reads a panel.
 const int64_t kNextFloats = 144 << 10;
 
 // Kernels with more taps, or padding that makes more floats of the input (and
