@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/conv_panels.hpp"
+#include "kernels/conv_prefetch.hpp"
 #include "kernels/ranges.hpp"
 #include "kernels/thread_pool.hpp"
 
@@ -44,28 +45,6 @@ struct Block {
   Tile tile[kBlockPixels];
   int64_t x_places[kBlockPixels];
   int64_t y_places[kBlockPixels];
-};
-
-// Prefetching of a stretch of memory, spread over the calls that are to come.
-class Stream {
- public:
-  Stream(const float* data, int64_t floats, int64_t portions)
-      : next_(data),
-        end_(data + floats),
-        lines_(CeilDiv(floats, kLine * std::max<int64_t>(portions, 1))) {}
-
-  // Lets `call` fetch its share; it has `portions` of all.
-  void Feed(int64_t portions, IgemmTile* call) {
-    call->prefetch = next_;
-    call->prefetch_lines = next_ < end_ ? lines_ : 0;
-    next_ += std::min(portions * lines_ * kLine, end_ - next_);
-  }
-
- private:
-  static const int64_t kLine = 16;
-  const float* next_;
-  const float* const end_;
-  const int64_t lines_;  // per portion
 };
 
 // Calls of the inner loop, each of which can prefetch a little.
@@ -150,18 +129,6 @@ IgemmConv::IgemmConv(const ConvShape& shape, const IgemmKernel& kernel)
   first_tiles_.push_back(tiles_);
 }
 
-// What the `index`-th of `tasks` tasks fetches of the next weights: every
-// thread begins somewhere else in them.
-NextWeights ShareOf(const NextWeights& next, int64_t index, int64_t tasks) {
-  const int64_t threads = NumThreads();
-  const int64_t part = next.size / threads;
-  const int64_t tasks_of_part = CeilDiv(tasks, threads);
-  const int64_t size = std::min(part, kNextFloats) / tasks_of_part;
-  return {
-      next.packed + index / tasks_of_part * part + index % tasks_of_part * size,
-      size};
-}
-
 void IgemmConv::Run(const float* x, const float* packed,
                     const ConvEpilogue& epilogue, float* y, float* workspace,
                     const NextWeights& next) const {
@@ -179,7 +146,7 @@ void IgemmConv::Run(const float* x, const float* packed,
     const int64_t panel = index % parts * split.panels;
     const Task task = {index / (blocks * parts), panel,
                        std::min(panel + split.panels, panels_.panels()),
-                       ShareOf(next, index, tasks)};
+                       ShareOf(next, kNextFloats, index, tasks)};
     Block block;
     Fill(tile, std::min(tile + split.tiles, tiles_), &block);
     RunBlock(block, task, buffers);
@@ -274,7 +241,7 @@ void IgemmConv::RunBlock(const Block& block, const Task& task,
             ? NextWeights{call.weights + panels_.Size(panel),
                           panels_.Size(panel + 1)}
             : task.next;
-    Stream stream(next.packed, next.size, portions);
+    PrefetchStream stream(next.packed, next.size, portions);
     const IgemmTileFunction* functions =
         kernel_.tiles + panels_.Pitch(panel) / kernel_.vector - 1;
     for (int64_t i = 0; i < block.tiles; ++i) {
@@ -310,21 +277,24 @@ const IgemmKernel* const* IgemmKernels(Isa isa) {
   return IgemmKernelsGeneric();
 }
 
+const IgemmKernel& IgemmKernelFor(int64_t outputs, Isa isa) {
+  const IgemmKernel* const* kernel = IgemmKernels(isa) + 1;
+  while (kernel[1] && outputs <= kernel[1]->vectors * kernel[1]->vector) {
+    ++kernel;
+  }
+  return **kernel;
+}
+
 std::unique_ptr<Conv> CreateConvIgemm(const ConvShape& shape, Isa isa) {
-  const IgemmKernel* const* kernel = IgemmKernels(isa);
-  if (*kernel == nullptr) return nullptr;
+  const IgemmKernel* const depthwise_kernel = *IgemmKernels(isa);
+  if (depthwise_kernel == nullptr) return nullptr;
   if (shape.taps() > kMaxTaps) return nullptr;
   const bool depthwise = shape.group > 1 && shape.group == shape.channels &&
                          shape.group == shape.num_output;
-  if (!depthwise) {
-    ++kernel;
-    // The narrowest panel that holds all outputs.
-    const int64_t outputs = shape.num_output / shape.group;
-    while (kernel[1] && outputs <= kernel[1]->vectors * kernel[1]->vector) {
-      ++kernel;
-    }
-  }
-  std::unique_ptr<Conv> conv(new IgemmConv(shape, **kernel));
+  const IgemmKernel& kernel =
+      depthwise ? *depthwise_kernel
+                : IgemmKernelFor(shape.num_output / shape.group, isa);
+  std::unique_ptr<Conv> conv(new IgemmConv(shape, kernel));
   const int64_t in = shape.num * shape.in_pixels() * shape.channels;
   const bool fits = conv->workspace_size() <= kMaxPadded ||
                     conv->workspace_size() / kMaxPaddedGrowth <= in;

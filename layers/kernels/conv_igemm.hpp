@@ -70,6 +70,9 @@ const IgemmKernel* const* IgemmKernelsAvx512();
 const IgemmKernel* const* IgemmKernelsAvx2();
 const IgemmKernel* const* IgemmKernelsGeneric();
 const IgemmKernel* const* IgemmKernels(Isa isa);
+// The family, not depthwise, with the narrowest panel that holds so many
+// outputs, or else the widest. Only for sets that have any.
+const IgemmKernel& IgemmKernelFor(int64_t outputs, Isa isa);
 
 // "conv_f32_depthwise_<tile>_<isa>" for groups of one input and one output
 // channel, else "conv_f32_igemm_<tile>_<isa>": together they do every shape but

@@ -5,6 +5,8 @@
 
 #include "kernels/conv_igemm.hpp"
 #include "kernels/conv_panels.hpp"
+#include "kernels/conv_prefetch.hpp"
+#include "kernels/conv_winograd_grid.hpp"
 #include "kernels/ranges.hpp"
 #include "kernels/scratch.hpp"
 #include "kernels/thread_pool.hpp"
@@ -43,186 +45,6 @@ const int64_t kNextFloats = 64 << 10;
 int64_t RoundUp(int64_t value, int64_t unit) {
   return CeilDiv(value, unit) * unit;
 }
-
-// Where the tiles of 2x2 outputs lie. The batch and the axes that the kernel
-// does not touch are one each before, between and behind the two that it does.
-class TileGrid {
- public:
-  explicit TileGrid(const ConvShape& shape);
-
-  // Whether the kernel is 3x3 and the grid stands for all of the axes.
-  static bool CanDo(const ConvShape& shape);
-
-  int64_t tiles() const {
-    return before_ * between_ * behind_ * Tiles(first_) * Tiles(second_);
-  }
-  // Multiplications per input and output channel of a direct convolution that
-  // leaves out the padding.
-  double seen() const {
-    return 1. * before_ * between_ * behind_ * Seen(first_) * Seen(second_);
-  }
-
-  // A tile's first input (it may be padding) and output along the two axes, and
-  // where it is along the others.
-  struct Tile {
-    int64_t before, row, between, column, behind;
-  };
-  Tile At(int64_t index) const;
-  void Next(Tile* tile) const;
-  // A tile's 16 inputs, `zeros` where there is padding, and the places of its
-  // four outputs, -1 where there is none.
-  void LocateInputs(const Tile& tile, const float* x, const float* zeros,
-                    const float** inputs) const;
-  void LocateOutputs(const Tile& tile, int64_t* places) const;
-  // Where the rows begin that the tiles from `index` on read, index <= tiles().
-  int64_t FirstInput(int64_t index) const;
-
- private:
-  static int64_t Tiles(const ConvAxis& axis) { return CeilDiv(axis.out(), 2); }
-  static double Seen(const ConvAxis& axis);
-
-  int64_t channels_, num_output_;
-  int64_t before_, between_ = 1, behind_ = 1;
-  ConvAxis first_, second_;
-};
-
-bool TileGrid::CanDo(const ConvShape& shape) {
-  int64_t threes = 0;
-  for (const ConvAxis& axis : shape.axes) {
-    const bool plain = axis.stride == 1 && axis.dilation == 1;
-    const bool padded = axis.pad_begin > 0 || axis.pad_end > 0;
-    if (!plain) return false;
-    if (axis.kernel == 3) {
-      ++threes;
-    } else if (axis.kernel != 1 || padded) {
-      return false;
-    }
-  }
-  return threes == 2 && shape.group == 1 && shape.pad_mode == PadMode::kZero;
-}
-
-TileGrid::TileGrid(const ConvShape& shape)
-    : channels_(shape.channels),
-      num_output_(shape.num_output),
-      before_(shape.num) {
-  int64_t threes = 0;
-  for (const ConvAxis& axis : shape.axes) {
-    if (axis.kernel == 3) {
-      (threes++ ? second_ : first_) = axis;
-    } else {
-      (threes == 0 ? before_ : threes == 1 ? between_ : behind_) *= axis.in;
-    }
-  }
-}
-
-// Products along an axis that are not with padding.
-double TileGrid::Seen(const ConvAxis& axis) {
-  double seen = 0;
-  for (int64_t tap = 0; tap < axis.kernel; ++tap) {
-    const int64_t first = std::max<int64_t>(axis.pad_begin - tap, 0);
-    const int64_t last = std::min(axis.out(), axis.in + axis.pad_begin - tap);
-    seen += std::max<int64_t>(last - first, 0);
-  }
-  return seen;
-}
-
-TileGrid::Tile TileGrid::At(int64_t index) const {
-  Tile tile;
-  tile.behind = index % behind_;
-  index /= behind_;
-  tile.column = index % Tiles(second_) * 2;
-  index /= Tiles(second_);
-  tile.between = index % between_;
-  index /= between_;
-  tile.row = index % Tiles(first_) * 2;
-  tile.before = index / Tiles(first_);
-  return tile;
-}
-
-void TileGrid::Next(Tile* tile) const {
-  if (++tile->behind < behind_) return;
-  tile->behind = 0;
-  if ((tile->column += 2) < second_.out()) return;
-  tile->column = 0;
-  if (++tile->between < between_) return;
-  tile->between = 0;
-  if ((tile->row += 2) < first_.out()) return;
-  tile->row = 0;
-  ++tile->before;
-}
-
-void TileGrid::LocateInputs(const Tile& tile, const float* x,
-                            const float* zeros, const float** inputs) const {
-  const int64_t step = behind_ * channels_;
-  const int64_t pitch = between_ * second_.in * step;
-  const int64_t top = tile.row - first_.pad_begin;
-  const int64_t left = tile.column - second_.pad_begin;
-  const int64_t start = (tile.before * first_.in + top) * pitch +
-                        (tile.between * second_.in + left) * step +
-                        tile.behind * channels_;
-  for (int64_t i = 0; i < 4; ++i) {
-    const bool row = top + i >= 0 && top + i < first_.in;
-    for (int64_t j = 0; j < 4; ++j) {
-      const bool inside = row && left + j >= 0 && left + j < second_.in;
-      *inputs++ = inside ? x + start + i * pitch + j * step : zeros;
-    }
-  }
-}
-
-void TileGrid::LocateOutputs(const Tile& tile, int64_t* places) const {
-  const int64_t rows = first_.out(), columns = second_.out();
-  const int64_t step = behind_ * num_output_;
-  const int64_t pitch = between_ * columns * step;
-  const int64_t start = (tile.before * rows + tile.row) * pitch +
-                        (tile.between * columns + tile.column) * step +
-                        tile.behind * num_output_;
-  for (int64_t i = 0; i < 2; ++i) {
-    for (int64_t j = 0; j < 2; ++j) {
-      const bool inside = tile.row + i < rows && tile.column + j < columns;
-      *places++ = inside ? start + i * pitch + j * step : -1;
-    }
-  }
-}
-
-int64_t TileGrid::FirstInput(int64_t index) const {
-  const Tile tile = At(index);
-  const int64_t top = std::max<int64_t>(tile.row - first_.pad_begin, 0);
-  return (tile.before * first_.in + std::min(top, first_.in)) * between_ *
-         second_.in * behind_ * channels_;
-}
-
-// Prefetching of stretches of memory, `step` apart, spread over the calls that
-// are to come.
-class Stream {
- public:
-  Stream() = default;
-  Stream(const float* data, int64_t floats, int64_t stretches, int64_t step,
-         int64_t portions)
-      : data_(data),
-        floats_(floats),
-        stretches_(floats > 0 ? stretches : 0),
-        step_(step),
-        lines_(CeilDiv(floats * stretches, kLine * portions)) {}
-
-  // Lets `call` fetch its share; it has `portions` of all.
-  void Feed(int64_t portions, IgemmTile* call) {
-    call->prefetch = data_ + done_;
-    call->prefetch_lines = stretches_ > 0 ? lines_ : 0;
-    done_ += portions * lines_ * kLine;
-    if (stretches_ == 0 || done_ < floats_) return;
-    done_ = 0;
-    data_ += step_;
-    --stretches_;
-  }
-
- private:
-  const float* data_ = nullptr;
-  int64_t floats_ = 0;
-  int64_t stretches_ = 0;
-  int64_t step_ = 0;
-  int64_t lines_ = 0;  // per portion
-  int64_t done_ = 0;
-};
 
 class WinogradConv : public Conv {
  public:
@@ -263,7 +85,7 @@ class WinogradConv : public Conv {
   };
   struct Streams {
     int64_t count;
-    Stream stream[2];  // which take turns with the positions
+    PrefetchStream stream[2];  // which take turns with the positions
   };
   struct Buffers {
     const float* x;
@@ -285,7 +107,8 @@ class WinogradConv : public Conv {
                          const Block& block) const;
   void Multiply(const float* taps, int64_t panel, int64_t first, int64_t count,
                 const Block& block, Streams* streams) const;
-  void MultiplyTiles(IgemmTile call, const Block& block, Stream* stream) const;
+  void MultiplyTiles(IgemmTile call, const Block& block,
+                     PrefetchStream* stream) const;
   void WriteOutput(int64_t panel, const Buffers& buffers,
                    const Block& block) const;
   Streams Ahead(const Task& task, int64_t panel, int64_t first,
@@ -294,7 +117,7 @@ class WinogradConv : public Conv {
   const IgemmKernel& products_;
   const WinogradKernel& kernel_;
   const WeightPanels panels_;
-  const TileGrid grid_;
+  const WinogradGrid grid_;
   const int64_t chunk_;  // of input channels
 };
 
@@ -344,18 +167,6 @@ struct WinogradConv::Block {
   int64_t y_places[4 * kBlockTiles];
 };
 
-// What the `index`-th of `tasks` tasks fetches of the next weights: every
-// thread begins somewhere else in them.
-NextWeights ShareOf(const NextWeights& next, int64_t index, int64_t tasks) {
-  const int64_t threads = NumThreads();
-  const int64_t part = next.size / threads;
-  const int64_t tasks_of_part = CeilDiv(tasks, threads);
-  const int64_t size = std::min(part, kNextFloats) / tasks_of_part;
-  return {
-      next.packed + index / tasks_of_part * part + index % tasks_of_part * size,
-      size};
-}
-
 void WinogradConv::Run(const float* x, const float* packed,
                        const ConvEpilogue& epilogue, float* y, float*,
                        const NextWeights& next) const {
@@ -374,7 +185,7 @@ void WinogradConv::Run(const float* x, const float* packed,
                        tile_of(here + 1) - tile_of(here),
                        panel,
                        std::min(panel + split.panels, panels_.panels()),
-                       ShareOf(next, index, blocks * parts),
+                       ShareOf(next, kNextFloats, index, blocks * parts),
                        x + next_x,
                        grid_.FirstInput(tile_of(then + 1)) - next_x};
     RunTask(task, buffers);
@@ -443,7 +254,7 @@ void WinogradConv::RunTask(const Task& task, const Buffers& buffers) const {
 void WinogradConv::ReadInput(const Task& task, const float* x,
                              Block* block) const {
   std::fill_n(block->zeros, block->pitch, 0.f);
-  TileGrid::Tile tile = grid_.At(task.first_tile);
+  WinogradGrid::Tile tile = grid_.At(task.first_tile);
   for (int64_t i = 0; i < task.tiles; ++i, grid_.Next(&tile)) {
     const float* pixels[kPositions];
     grid_.LocateInputs(tile, x, block->zeros, pixels);
@@ -481,16 +292,17 @@ WinogradConv::Streams WinogradConv::Ahead(const Task& task, int64_t panel,
   if (first >= inputs) first = 0, ++panel;
   if (panel == task.end_panel) {
     const int64_t count = task.next_x_floats > 0 ? 2 : 1;
-    return {count,
-            {Stream(task.next.packed, task.next.size, 1, 0, portions / count),
-             Stream(task.next_x, task.next_x_floats, 1, 0, portions / count)}};
+    return {
+        count,
+        {PrefetchStream(task.next.packed, task.next.size, portions / count),
+         PrefetchStream(task.next_x, task.next_x_floats, portions / count)}};
   }
   const int64_t pitch = panels_.Pitch(panel);
   return {1,
-          {Stream(packed + panels_.Offset(0, panel) + first * pitch,
-                  std::min(chunk_, inputs - first) * pitch, kTaps,
-                  inputs * pitch, portions),
-           Stream()}};
+          {PrefetchStream(packed + panels_.Offset(0, panel) + first * pitch,
+                          std::min(chunk_, inputs - first) * pitch, portions,
+                          kTaps, inputs * pitch),
+           PrefetchStream()}};
 }
 
 // Where the transformed weights of a position are. Those of the corners are the
@@ -524,7 +336,7 @@ void WinogradConv::Multiply(const float* taps, int64_t panel, int64_t first,
 }
 
 void WinogradConv::MultiplyTiles(IgemmTile call, const Block& block,
-                                 Stream* stream) const {
+                                 PrefetchStream* stream) const {
   const int64_t calls = block.Calls(products_);
   const int64_t small = block.tiles / calls, large = block.tiles % calls;
   const IgemmTileFunction* functions =
@@ -570,16 +382,11 @@ const WinogradKernel* KernelOf(Isa isa) {
 
 std::unique_ptr<WinogradConv> Make(const ConvShape& shape, Isa isa) {
   const WinogradKernel* kernel = KernelOf(isa);
-  if (kernel == nullptr || !TileGrid::CanDo(shape)) return nullptr;
+  if (kernel == nullptr || !WinogradGrid::CanDo(shape)) return nullptr;
   if (shape.channels > kMaxChannels) return nullptr;
-  // Behind the depthwise family: the narrowest panel that holds all outputs.
-  const IgemmKernel* const* products = IgemmKernels(isa) + 1;
-  while (products[1] &&
-         shape.num_output <= products[1]->vectors * products[1]->vector) {
-    ++products;
-  }
+  const IgemmKernel& products = IgemmKernelFor(shape.num_output, isa);
   return std::unique_ptr<WinogradConv>(
-      new WinogradConv(shape, **products, *kernel));
+      new WinogradConv(shape, products, *kernel));
 }
 
 }  // namespace
