@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/conv_panels.hpp"
 #include "kernels/conv_prefetch.hpp"
+#include "kernels/panel_conv.hpp"
 #include "kernels/ranges.hpp"
 #include "kernels/thread_pool.hpp"
 
@@ -56,23 +56,11 @@ int64_t Portions(const PixelClass& box) {
   return count;
 }
 
-class IgemmConv : public Conv {
+class IgemmConv : public PanelConv {
  public:
   IgemmConv(const ConvShape& shape, const IgemmKernel& kernel);
 
   const char* name() const override { return kernel_.name; }
-  int64_t packed_size() const override { return panels_.size(); }
-  uint64_t pack_key() const override { return panels_.key(); }
-  void Pack(const float* weights, float* packed) const override {
-    panels_.Pack(weights, packed);
-  }
-  void Unpack(const float* packed, float* weights) const override {
-    panels_.Unpack(packed, weights);
-  }
-  void PackMirrored(const float* weights, const std::vector<int64_t>& taps,
-                    int64_t all_taps, float* packed) const override {
-    panels_.PackMirrored(weights, taps, all_taps, packed);
-  }
   int64_t workspace_size() const override { return plan_.padded_size(); }
   void Run(const float* x, const float* packed, const ConvEpilogue& epilogue,
            float* y, float* workspace, const NextWeights& next) const override;
@@ -100,7 +88,6 @@ class IgemmConv : public Conv {
                 const Buffers& buffers) const;
 
   const IgemmKernel& kernel_;
-  const WeightPanels panels_;
   const ConvPlan plan_;
   const double input_bytes_;  // of a group
   int64_t tiles_ = 0;
@@ -116,8 +103,8 @@ WeightPanels MakePanels(const ConvShape& shape, const IgemmKernel& kernel) {
 }
 
 IgemmConv::IgemmConv(const ConvShape& shape, const IgemmKernel& kernel)
-    : kernel_(kernel),
-      panels_(MakePanels(shape, kernel)),
+    : PanelConv(MakePanels(shape, kernel)),
+      kernel_(kernel),
       plan_(shape, PlanCosts{kernel.rows, kernel.min_rows,
                              panels_.groups() * panels_.panels()}),
       input_bytes_(4. * shape.num * shape.in_pixels() * shape.channels /

@@ -16,32 +16,10 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
+#include "kernels/lanes_avx512-inl.hpp"
+
 namespace p3d {
 namespace {
-
-using Vector = __m512;
-using Mask = __mmask16;
-constexpr int kLanes = 16;
-
-inline Vector Zero() { return _mm512_setzero_ps(); }
-inline Vector Broadcast(float f) { return _mm512_set1_ps(f); }
-inline Vector Load(const float* p) { return _mm512_loadu_ps(p); }
-inline void Store(float* p, Vector v) { _mm512_storeu_ps(p, v); }
-inline Vector MultiplyAdd(Vector a, Vector b, Vector c) {
-  return _mm512_fmadd_ps(a, b, c);
-}
-inline Vector Multiply(Vector a, Vector b) { return _mm512_mul_ps(a, b); }
-inline Vector Max(Vector a, Vector b) { return _mm512_max_ps(a, b); }
-inline Mask FirstLanes(int64_t n) { return static_cast<Mask>((1u << n) - 1); }
-inline Vector LoadLanes(const float* p, Mask mask) {
-  return _mm512_maskz_loadu_ps(mask, p);
-}
-inline void StoreLanes(float* p, Mask mask, Vector v) {
-  _mm512_mask_storeu_ps(p, mask, v);
-}
-inline void FetchNear(const void* p) { __builtin_prefetch(p, 0, 3); }
-inline void FetchToWrite(const void* p) { __builtin_prefetch(p, 1, 3); }
-inline void FetchFar(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 #include "kernels/conv_igemm_tile-inl.hpp"
 

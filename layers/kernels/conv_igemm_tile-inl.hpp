@@ -1,20 +1,14 @@
 // The micro-kernel of conv_igemm.hpp, written once for all instruction sets. A
 // source file of one set includes this inside its target region and an unnamed
-// namespace, after defining there:
-//
-//   Vector, kLanes            floats that are computed together
-//   Zero(), Broadcast(f), Load(p), Store(p, v)
-//   MultiplyAdd(a, b, c)      a b + c
-//   Multiply(a, b)
-//   Max(a, b)                 b where either is not a number
-//   Mask, FirstLanes(n)       the first n of kLanes lanes
-//   LoadLanes(p, mask), StoreLanes(p, mask, v)
-//   FetchNear(p), FetchToWrite(p), FetchFar(p)  ask for a cache line, in L1, in
-//                             L1 alone to be written, in L2
-//
-// There is no include guard: each of those files has its own copy.
+// namespace, behind its lanes_<set>-inl.hpp. There is no include guard: each of
+// those files has its own copy.
 
 #define P3D_INLINE inline __attribute__((always_inline))
+
+// Ask for a cache line, in L1, in L1 alone to be written, in L2.
+inline void FetchNear(const void* p) { __builtin_prefetch(p, 0, 3); }
+inline void FetchToWrite(const void* p) { __builtin_prefetch(p, 1, 3); }
+inline void FetchFar(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 // Compilers keep arrays in registers where every index is a constant, so rows
 // and vectors are counted by these instead of by loops.

@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "kernels/conv_igemm.hpp"
-#include "kernels/conv_panels.hpp"
 #include "kernels/conv_prefetch.hpp"
 #include "kernels/conv_winograd_grid.hpp"
+#include "kernels/panel_conv.hpp"
 #include "kernels/ranges.hpp"
 #include "kernels/scratch.hpp"
 #include "kernels/thread_pool.hpp"
@@ -46,7 +46,7 @@ int64_t RoundUp(int64_t value, int64_t unit) {
   return CeilDiv(value, unit) * unit;
 }
 
-class WinogradConv : public Conv {
+class WinogradConv : public PanelConv {
  public:
   WinogradConv(const ConvShape& shape, const IgemmKernel& products,
                const WinogradKernel& kernel);
@@ -55,18 +55,6 @@ class WinogradConv : public Conv {
   bool Pays() const;
 
   const char* name() const override { return kernel_.name; }
-  int64_t packed_size() const override { return panels_.size(); }
-  uint64_t pack_key() const override { return panels_.key(); }
-  void Pack(const float* weights, float* packed) const override {
-    panels_.Pack(weights, packed);
-  }
-  void Unpack(const float* packed, float* weights) const override {
-    panels_.Unpack(packed, weights);
-  }
-  void PackMirrored(const float* weights, const std::vector<int64_t>& taps,
-                    int64_t all_taps, float* packed) const override {
-    panels_.PackMirrored(weights, taps, all_taps, packed);
-  }
   int64_t workspace_size() const override { return 0; }
   void Run(const float* x, const float* packed, const ConvEpilogue& epilogue,
            float* y, float* workspace, const NextWeights& next) const override;
@@ -116,7 +104,6 @@ class WinogradConv : public Conv {
 
   const IgemmKernel& products_;
   const WinogradKernel& kernel_;
-  const WeightPanels panels_;
   const WinogradGrid grid_;
   const int64_t chunk_;  // of input channels
 };
@@ -131,10 +118,10 @@ int64_t ChunkOf(int64_t channels, int64_t pitch) {
 
 WinogradConv::WinogradConv(const ConvShape& shape, const IgemmKernel& products,
                            const WinogradKernel& kernel)
-    : products_(products),
+    : PanelConv(WeightPanels(1, shape.channels, shape.num_output, kTaps,
+                             products.vector, products.vectors)),
+      products_(products),
       kernel_(kernel),
-      panels_(1, shape.channels, shape.num_output, kTaps, products.vector,
-              products.vectors),
       grid_(shape),
       chunk_(ChunkOf(shape.channels, panels_.Pitch(0))) {}
 

@@ -1,15 +1,7 @@
 // The transforms of conv_winograd.hpp, written once for all instruction sets. A
 // source file of one set includes this inside its target region and an unnamed
-// namespace, after defining there:
-//
-//   Vector, kLanes            floats that are computed together, with + - *
-//   Broadcast(f), Load(p), Store(p, v)
-//   MultiplyAdd(a, b, c)      a b + c
-//   Max(a, b)                 b where either is not a number
-//   Mask, FirstLanes(n)       the first n of kLanes lanes
-//   LoadLanes(p, mask), StoreLanes(p, mask, v)
-//
-// There is no include guard: each of those files has its own copy.
+// namespace, behind its lanes_<set>-inl.hpp. There is no include guard: each of
+// those files has its own copy.
 
 #define P3D_INLINE inline __attribute__((always_inline))
 
