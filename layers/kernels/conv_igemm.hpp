@@ -22,7 +22,12 @@ namespace p3d {
 //
 // then the epilogue, then y[y_places[r] + j] = sum[r][j] for j in [0, width).
 // w are the weights; pitch is that of whole vectors that hold `width` channels.
-struct IgemmTile {
+//
+// Where values are Bf16, x and w are words of 32 bits, a pair of Bf16 each: of
+// two neighbouring input channels, and a product of words is the sum of both
+// products. Places in x, runs and pitch count words, those in y values.
+template <typename Value>
+struct IgemmTileOf {
   const float* x;
   const int64_t* x_places;
   const int64_t*
@@ -31,12 +36,14 @@ struct IgemmTile {
   int64_t num_runs;
   const float* weights;
   int64_t width;
-  ConvEpilogue epilogue;  // scale, shift and residual from the panel's start on
-  float* y;
+  // Scale, shift and residual from the panel's start on.
+  Epilogue<Value> epilogue;
+  Value* y;
   const int64_t* y_places;
   const float* prefetch;   // memory to be read later, such as the next weights
   int64_t prefetch_lines;  // cache lines of it to fetch at a time
 };
+using IgemmTile = IgemmTileOf<float>;
 
 // At each run's start and after every so many of its values, a call prefetches.
 constexpr int64_t kIgemmPrefetchSteps = 32;
@@ -46,10 +53,13 @@ constexpr int64_t kIgemmPrefetchSteps = 32;
 //
 //   sum[r][j] += x[x_places[0] + i * rows + r] * w[i * pitch + j]
 
-using IgemmTileFunction = void (*)(const IgemmTile& tile);
+template <typename Value>
+using IgemmTileFunctionOf = void (*)(const IgemmTileOf<Value>& tile);
+using IgemmTileFunction = IgemmTileFunctionOf<float>;
 
 // A family of micro-kernels of one tile shape.
-struct IgemmKernel {
+template <typename Value>
+struct IgemmKernelOf {
   const char* name;
   // Each group has one input and one output channel. Then an input value is
   // multiplied with its own channel's weight alone: in the formula above, i is
@@ -59,9 +69,22 @@ struct IgemmKernel {
   int min_rows;  // smaller tiles take about as long as this one
   int vector;    // floats of a vector
   int vectors;   // of the widest panel
-  const IgemmTileFunction* tiles;  // [(rows - 1) * vectors + vectors - 1]
-  const IgemmTileFunction* outer;  // the narrowest family's, else null
+  // [(rows - 1) * vectors + vectors - 1]
+  const IgemmTileFunctionOf<Value>* tiles;
+  const IgemmTileFunctionOf<Value>* outer;  // the narrowest family's, else null
 };
+using IgemmKernel = IgemmKernelOf<float>;
+
+// Of families from the widest panel to the narrowest, then null: the one with
+// the narrowest panel that holds so many outputs, or else the widest.
+template <typename Value>
+const IgemmKernelOf<Value>& Holding(int64_t outputs,
+                                    const IgemmKernelOf<Value>* const* kernel) {
+  while (kernel[1] && outputs <= kernel[1]->vectors * kernel[1]->vector) {
+    ++kernel;
+  }
+  return **kernel;
+}
 
 // The families of each instruction set: depthwise, then from the widest panel
 // to the narrowest, then null. Null alone where the compiler's target has no
@@ -70,13 +93,14 @@ const IgemmKernel* const* IgemmKernelsAvx512();
 const IgemmKernel* const* IgemmKernelsAvx2();
 const IgemmKernel* const* IgemmKernelsGeneric();
 const IgemmKernel* const* IgemmKernels(Isa isa);
-// The family, not depthwise, with the narrowest panel that holds so many
-// outputs, or else the widest. Only for sets that have any.
-const IgemmKernel& IgemmKernelFor(int64_t outputs, Isa isa);
+// The one for so many outputs, not depthwise. Only for sets that have any.
+inline const IgemmKernel& IgemmKernelFor(int64_t outputs, Isa isa) {
+  return Holding(outputs, IgemmKernels(isa) + 1);
+}
 
 // "conv_f32_depthwise_<tile>_<isa>" for groups of one input and one output
 // channel, else "conv_f32_igemm_<tile>_<isa>": together they do every shape but
-// absurd ones (a million taps, padding that makes gigabytes of the input).
+// absurd ones (see IgemmLoops).
 std::unique_ptr<Conv> CreateConvIgemm(const ConvShape& shape, Isa isa);
 
 }  // namespace p3d

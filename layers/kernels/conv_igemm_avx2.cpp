@@ -21,7 +21,7 @@
 namespace p3d {
 namespace {
 
-#include "kernels/conv_igemm_tile-inl.hpp"
+#include "kernels/conv_igemm_f32-inl.hpp"
 
 const IgemmTileFunction kTiles6x16[] = {P3D_TILES_TO_6(P3D_TILES_2, Tile)};
 const IgemmTileFunction kOuterTiles6x16[] = {

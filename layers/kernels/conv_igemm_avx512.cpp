@@ -21,7 +21,7 @@
 namespace p3d {
 namespace {
 
-#include "kernels/conv_igemm_tile-inl.hpp"
+#include "kernels/conv_igemm_f32-inl.hpp"
 
 const IgemmTileFunction kTiles6x64[] = {P3D_TILES_TO_6(P3D_TILES_4, Tile)};
 const IgemmTileFunction kTiles12x32[] = {P3D_TILES_TO_12(P3D_TILES_2, Tile)};

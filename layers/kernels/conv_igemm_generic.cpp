@@ -13,7 +13,7 @@
 namespace p3d {
 namespace {
 
-#include "kernels/conv_igemm_tile-inl.hpp"
+#include "kernels/conv_igemm_f32-inl.hpp"
 
 const IgemmTileFunction kTiles4x8[] = {P3D_TILES_TO_4(P3D_TILES_2, Tile)};
 const IgemmTileFunction kOuterTiles4x8[] = {

@@ -1,7 +1,15 @@
-// The micro-kernel of conv_igemm.hpp, written once for all instruction sets. A
-// source file of one set includes this inside its target region and an unnamed
-// namespace, behind its lanes_<set>-inl.hpp. There is no include guard: each of
-// those files has its own copy.
+// The micro-kernel of conv_igemm.hpp, written once for all instruction sets and
+// kinds of values. A source file of one set includes this inside its target
+// region and an unnamed namespace, behind its lanes_<set>-inl.hpp and what it
+// says of its values:
+//
+//   Value
+//   LoadLanes, Load, StoreLanes, Store    from and to Value*, too
+//   Words                                 kLanes words of 32 bits (IgemmTileOf)
+//   LoadWords(p), BroadcastWord(p)        from const float*
+//   MultiplyAdd(a, b, c)                  c plus the products of words a and b
+//
+// There is no include guard: each of those files has its own copy.
 
 #define P3D_INLINE inline __attribute__((always_inline))
 
@@ -24,14 +32,15 @@ P3D_INLINE Vector Floor(bool relu) {
 }
 
 // kWhole: all lanes exist, else those of `mask`.
-template <bool kWhole>
-P3D_INLINE Vector LoadSome(const float* from, Mask mask) {
+template <bool kWhole, typename From>
+P3D_INLINE Vector LoadSome(const From* from, Mask mask) {
   return kWhole ? Load(from) : LoadLanes(from, mask);
 }
 
 // Sums are zero; the lines that the results go to are on their way.
 template <int kRows, int kVectors>
-P3D_INLINE void Begin(const IgemmTile& t, Vector (&sum)[kRows][kVectors]) {
+P3D_INLINE void Begin(const IgemmTileOf<Value>& t,
+                      Vector (&sum)[kRows][kVectors]) {
 #define P3D_BEGIN(r, v)                                              \
   if (r < kRows && v < kVectors) {                                   \
     P3D_SUM(r, v) = Zero();                                          \
@@ -45,11 +54,11 @@ P3D_INLINE void Begin(const IgemmTile& t, Vector (&sum)[kRows][kVectors]) {
 
 #define P3D_START_ROW(r) const float* const x##r = t.x + t.x_places[r % kRows];
 #define P3D_LOAD_WEIGHTS(r, v) \
-  if (v < kVectors) b[v % kVectors] = Load(w + v * kLanes);
+  if (v < kVectors) b[v % kVectors] = LoadWords(w + v * kLanes);
 
 // Every input value times a row of weights.
 template <int kRows, int kVectors>
-P3D_INLINE void MultiplyRuns(const IgemmTile& t,
+P3D_INLINE void MultiplyRuns(const IgemmTileOf<Value>& t,
                              Vector (&sum)[kRows][kVectors]) {
   P3D_EACH_ROW(P3D_START_ROW)
   const char* ahead = reinterpret_cast<const char*>(t.prefetch);
@@ -73,14 +82,14 @@ P3D_INLINE void MultiplyRuns(const IgemmTile& t,
         P3D_EACH_ROW(P3D_FETCH_NEXT)
       }
       do {
-        Vector b[kVectors];
+        Words b[kVectors];
 #define P3D_MULTIPLY(r, v) \
   if (v < kVectors)        \
     P3D_SUM(r, v) = MultiplyAdd(a, b[v % kVectors], P3D_SUM(r, v));
-#define P3D_MULTIPLY_ROW(r)              \
-  if (r < kRows) {                       \
-    const Vector a = Broadcast(x##r[i]); \
-    P3D_EACH_VECTOR(P3D_MULTIPLY, r)     \
+#define P3D_MULTIPLY_ROW(r)                  \
+  if (r < kRows) {                           \
+    const Words a = BroadcastWord(x##r + i); \
+    P3D_EACH_VECTOR(P3D_MULTIPLY, r)         \
   }
         P3D_EACH_VECTOR(P3D_LOAD_WEIGHTS, 0)
         P3D_EACH_ROW(P3D_MULTIPLY_ROW)
@@ -90,54 +99,12 @@ P3D_INLINE void MultiplyRuns(const IgemmTile& t,
   }
 }
 
-template <int kRows, int kVectors>
-P3D_INLINE void MultiplyOuter(const IgemmTile& t,
-                              Vector (&sum)[kRows][kVectors]) {
-  const float* x = t.x + t.x_places[0];
-  const float* w = t.weights;
-  for (int64_t i = 0; i < t.runs->length; ++i) {
-    Vector b[kVectors];
-#define P3D_MULTIPLY_OUTER(r)                 \
-  if (r < kRows) {                            \
-    const Vector a = Broadcast(x[r % kRows]); \
-    P3D_EACH_VECTOR(P3D_MULTIPLY, r)          \
-  }
-    P3D_EACH_VECTOR(P3D_LOAD_WEIGHTS, 0)
-    P3D_EACH_ROW(P3D_MULTIPLY_OUTER)
-    x += kRows;
-    w += kVectors * kLanes;
-  }
-}
-
-// Depthwise: a vector of input channels times that of their weights. A run is
-// one tap.
-template <int kRows, int kVectors>
-P3D_INLINE void MultiplyChannels(const IgemmTile& t,
-                                 Vector (&sum)[kRows][kVectors]) {
-  P3D_EACH_ROW(P3D_START_ROW)
-  const Mask mask = FirstLanes(t.width - (kVectors - 1) * kLanes);
-  for (const TapRun *run = t.runs, *last = run + t.num_runs; run != last;
-       ++run) {
-    const float* w = t.weights + run->row * (kVectors * kLanes);
-    Vector b[kVectors];
-#define P3D_MULTIPLY_CHANNELS(r, v)                                     \
-  if (r < kRows && v < kVectors) {                                      \
-    const Vector a =                                                    \
-        LoadSome<(v + 1 < kVectors)>(x##r + run->x + v * kLanes, mask); \
-    P3D_SUM(r, v) = MultiplyAdd(a, b[v % kVectors], P3D_SUM(r, v));     \
-  }
-#define P3D_MULTIPLY_CHANNELS_ROW(r) P3D_EACH_VECTOR(P3D_MULTIPLY_CHANNELS, r)
-    P3D_EACH_VECTOR(P3D_LOAD_WEIGHTS, 0)
-    P3D_EACH_ROW(P3D_MULTIPLY_CHANNELS_ROW)
-  }
-}
-
 // The epilogue for one vector of output channels, in all rows. Absent steps are
 // replaced by ones that change nothing.
 template <bool kWhole, bool kResidual, int kVector, int kRows, int kVectors>
-P3D_INLINE void EndVector(const IgemmTile& t, Mask mask,
+P3D_INLINE void EndVector(const IgemmTileOf<Value>& t, Mask mask,
                           Vector (&sum)[kRows][kVectors]) {
-  const ConvEpilogue& e = t.epilogue;
+  const Epilogue<Value>& e = t.epilogue;
   const int64_t channel = kVector * kLanes;
   const Vector scale =
       e.scale ? LoadSome<kWhole>(e.scale + channel, mask) : Broadcast(1.f);
@@ -148,8 +115,8 @@ P3D_INLINE void EndVector(const IgemmTile& t, Mask mask,
   const Vector alpha = Broadcast(e.alpha), beta = Broadcast(e.beta);
   // All addresses first: the compiler has to assume that a store changes them.
 #define P3D_LOCATE(r)                                        \
-  float* const y##r = t.y + t.y_places[r % kRows] + channel; \
-  const float* const other##r =                              \
+  Value* const y##r = t.y + t.y_places[r % kRows] + channel; \
+  const Value* const other##r =                              \
       kResidual ? e.residual + t.y_places[r % kRows] + channel : y##r;
   P3D_EACH_ROW(P3D_LOCATE)
 #define P3D_END_ROW(r)                                             \
@@ -171,7 +138,8 @@ P3D_INLINE void EndVector(const IgemmTile& t, Mask mask,
 }
 
 template <bool kResidual, int kRows, int kVectors>
-P3D_INLINE void EndTile(const IgemmTile& t, Vector (&sum)[kRows][kVectors]) {
+P3D_INLINE void EndTile(const IgemmTileOf<Value>& t,
+                        Vector (&sum)[kRows][kVectors]) {
   const int64_t lanes = t.width - (kVectors - 1) * kLanes;
   const Mask mask = FirstLanes(lanes);
 #define P3D_END(r, v)                               \
@@ -185,7 +153,8 @@ P3D_INLINE void EndTile(const IgemmTile& t, Vector (&sum)[kRows][kVectors]) {
 }
 
 template <int kRows, int kVectors>
-P3D_INLINE void End(const IgemmTile& t, Vector (&sum)[kRows][kVectors]) {
+P3D_INLINE void End(const IgemmTileOf<Value>& t,
+                    Vector (&sum)[kRows][kVectors]) {
   if (t.epilogue.residual) {
     EndTile<true>(t, sum);
   } else {
@@ -194,26 +163,10 @@ P3D_INLINE void End(const IgemmTile& t, Vector (&sum)[kRows][kVectors]) {
 }
 
 template <int kRows, int kVectors>
-void Tile(const IgemmTile& t) {
+void Tile(const IgemmTileOf<Value>& t) {
   Vector sum[kRows][kVectors];
   Begin(t, sum);
   MultiplyRuns(t, sum);
-  End(t, sum);
-}
-
-template <int kRows, int kVectors>
-void OuterTile(const IgemmTile& t) {
-  Vector sum[kRows][kVectors];
-  Begin(t, sum);
-  MultiplyOuter(t, sum);
-  End(t, sum);
-}
-
-template <int kRows, int kVectors>
-void DepthwiseTile(const IgemmTile& t) {
-  Vector sum[kRows][kVectors];
-  Begin(t, sum);
-  MultiplyChannels(t, sum);
   End(t, sum);
 }
 

@@ -26,7 +26,8 @@ class PrefetchStream {
                        kLine * std::max<int64_t>(portions, 1))) {}
 
   // Lets `call` fetch its share, that of `portions`.
-  void Feed(int64_t portions, IgemmTile* call) {
+  template <typename Value>
+  void Feed(int64_t portions, IgemmTileOf<Value>* call) {
     call->prefetch = data_ + done_;
     call->prefetch_lines = stretches_ > 0 ? lines_ : 0;
     if (stretches_ == 0) return;
