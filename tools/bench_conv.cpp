@@ -1,6 +1,7 @@
 // Times the convolutions of P3D-199 (16x160x160) one by one and as a whole net.
 //
 //   bench_conv [--batch N] [--threads T] [--isa NAME] [--rounds R] [--net]
+//              [--only LAYER] [--bf16]
 //
 // Every result is checked against the plain loops in double before it is timed.
 // Per shape: minimum and median of the rounds, and GFLOP/s as a share of the
@@ -8,6 +9,8 @@
 // Products with padding count as work, so a kernel that leaves them out can
 // pass 100 %.
 // --net runs all 202 layers in order, each with its own weights (262 MB).
+// --bf16 takes bfloat16 values; its products can be twice the peak, which is
+// that of floats.
 
 #include <algorithm>
 #include <chrono>
@@ -18,10 +21,12 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/buffer.hpp"
 #include "kernels/conv.hpp"
+#include "kernels/conv_bf16.hpp"
 #include "kernels/conv_reference.hpp"
 #include "kernels/error.hpp"
 #include "kernels/fma_peak.hpp"
@@ -29,11 +34,17 @@
 
 namespace {
 
+using p3d::Bf16;
 using p3d::Conv;
 using p3d::ConvAxis;
-using p3d::ConvEpilogue;
 using p3d::ConvShape;
+using p3d::Epilogue;
 using p3d::Isa;
+
+// What convolves such values.
+template <typename Value>
+using ConvOf = std::conditional_t<std::is_same<Value, Bf16>::value,
+                                  const p3d::Bf16Conv, Conv>;
 
 struct Layer {
   const char* name;
@@ -72,6 +83,7 @@ struct Options {
   int64_t batch = 1;
   int rounds = 200;
   bool net = false;
+  bool bf16 = false;
   std::string only;
 };
 
@@ -92,14 +104,20 @@ ConvShape ShapeOf(const Layer& layer, int64_t batch) {
   return shape;
 }
 
-// Floats in memory as the engine takes it.
-class Floats {
+// Values in memory as the engine takes it.
+template <typename Value>
+class Array {
  public:
-  explicit Floats(int64_t count)
-      : buffer_(count * sizeof(float)),
-        data_(static_cast<float*>(buffer_.data())),
+  explicit Array(int64_t count)
+      : buffer_(count * sizeof(Value)),
+        data_(static_cast<Value*>(buffer_.data())),
         count_(count) {}
-  float* get() { return data_; }
+  // As other values.
+  template <typename From>
+  Array(const From* from, int64_t count) : Array(count) {
+    std::copy_n(from, count, data_);
+  }
+  Value* get() { return data_; }
   void FillRandom(uint32_t seed, float scale) {
     std::minstd_rand random(seed + 1);
     for (int64_t i = 0; i < count_; ++i) {
@@ -109,20 +127,22 @@ class Floats {
 
  private:
   p3d::Buffer buffer_;
-  float* data_;
+  Value* data_;
   int64_t count_;
 };
+using Floats = Array<float>;
 
 // One convolution with all its buffers.
+template <typename Value>
 struct Case {
   Case(const Layer& layer, int64_t batch, Isa isa, uint32_t seed)
       : shape(ShapeOf(layer, batch)),
-        conv(Conv::Create(shape, isa)),
+        conv(ConvOf<Value>::Create(shape, isa)),
         x(shape.num * shape.in_pixels() * shape.channels),
-        weights(shape.weight_count()),
-        packed(conv->packed_size()),
         y(shape.num * shape.out_pixels() * shape.num_output),
         residual(shape.num * shape.out_pixels() * shape.num_output),
+        weights(shape.weight_count()),
+        packed(conv->packed_size()),
         workspace(conv->workspace_size()),
         scale(shape.num_output),
         shift(shape.num_output) {
@@ -143,36 +163,43 @@ struct Case {
   }
 
   ConvShape shape;
-  std::unique_ptr<Conv> conv;
-  Floats x, weights, packed, y, residual, workspace, scale, shift;
-  ConvEpilogue epilogue;
+  std::unique_ptr<ConvOf<Value>> conv;
+  Array<Value> x, y, residual;
+  Floats weights, packed, workspace, scale, shift;
+  Epilogue<Value> epilogue;
 };
 
-void CheckResult(Case* c) {
+template <typename Value>
+void CheckResult(Case<Value>* c) {
   std::unique_ptr<Conv> plain =
       p3d::CreateConvReference(c->shape, Isa::kGeneric);
+  const int64_t in = c->shape.num * c->shape.in_pixels() * c->shape.channels;
   const int64_t count =
       c->shape.num * c->shape.out_pixels() * c->shape.num_output;
-  Floats expected(count);
-  plain->Run(c->x.get(), c->weights.get(), c->epilogue, expected.get(),
-             nullptr);
+  Floats expected(count), x(c->x.get(), in), residual(c->residual.get(), count);
+  plain->Run(x.get(), c->weights.get(),
+             c->epilogue.As(c->epilogue.residual ? residual.get() : nullptr),
+             expected.get(), nullptr);
   c->Run();
   float worst = 0, largest = 0;
   for (int64_t i = 0; i < count; ++i) {
-    worst = std::max(worst, std::fabs(c->y.get()[i] - expected.get()[i]));
+    const float y = c->y.get()[i];
+    worst = std::max(worst, std::fabs(y - expected.get()[i]));
     largest = std::max(largest, std::fabs(expected.get()[i]));
   }
-  p3d::Check(worst <= 1e-5f * largest, c->conv->name(), " is off by ", worst,
+  const float most = std::is_same<Value, Bf16>::value ? .01f : 1e-5f;
+  p3d::Check(worst <= most * largest, c->conv->name(), " is off by ", worst,
              " where the largest value is ", largest);
 }
 
+template <typename Value>
 void BenchShapes(const Options& options, double peak) {
   std::printf("%-8s %5s %9s %9s %8s %6s  %s\n", "layer", "count", "min ms",
               "median", "GFLOP/s", "peak", "kernel");
   double total = 0, total_min = 0, flops = 0;
   for (const Layer& layer : kLayers) {
     if (!options.only.empty() && options.only != layer.name) continue;
-    Case c(layer, options.batch, p3d::ActiveIsa(), 1701);
+    Case<Value> c(layer, options.batch, p3d::ActiveIsa(), 1701);
     CheckResult(&c);
     const double once = 2e-9 * c.shape.macs();
     const int repeat = std::max(1, static_cast<int>(0.1 / once));
@@ -221,13 +248,14 @@ std::vector<const Layer*> NetOrder() {
 
 // All layers with weights of their own. Activations go round in a few buffers,
 // as they do in the engine's arena; a unit's sum is made in place.
+template <typename Value>
 class Net {
  public:
   explicit Net(int64_t batch) : order_(NetOrder()) {
     int64_t packed = 0, workspace = 0;
     for (const Layer* layer : order_) {
       const ConvShape shape = ShapeOf(*layer, batch);
-      convs_.push_back(Conv::Create(shape));
+      convs_.push_back(ConvOf<Value>::Create(shape));
       offsets_.push_back(packed);
       packed += (convs_.back()->packed_size() + 15) / 16 * 16;
       workspace = std::max(workspace, convs_.back()->workspace_size());
@@ -238,7 +266,7 @@ class Net {
       flops += 2. * shape.macs();
     }
     packed_.reset(new Floats(packed));
-    buffers_.reset(new Floats(first_size_ + 3 * size_));
+    buffers_.reset(new Array<Value>(first_size_ + 3 * size_));
     workspace_.reset(new Floats(workspace));
     packed_->FillRandom(1, .02f);
     buffers_->FillRandom(2, 1);
@@ -250,17 +278,17 @@ class Net {
 
   void Run(int64_t step) {
     // The unit's input and output, and two for what is between.
-    float* const first = buffers_->get();
-    float* const main = first + first_size_;
-    float* const a = main + size_;
-    float* const b = a + size_;
+    Value* const first = buffers_->get();
+    Value* const main = first + first_size_;
+    Value* const a = main + size_;
+    Value* const b = a + size_;
     const std::string name = order_[step]->name;
     const char kind = name.back();
-    ConvEpilogue epilogue;
+    Epilogue<Value> epilogue;
     epilogue.scale = epilogue.shift = scale_.get();
     epilogue.inner_relu = kind != 'c';
-    const float* from = main;
-    float* to = a;
+    const Value* from = main;
+    Value* to = a;
     if (kind == 's') from = a, to = b;
     if (kind == 't') from = b, to = a;
     if (kind == 'c') {
@@ -284,17 +312,19 @@ class Net {
 
  private:
   const std::vector<const Layer*> order_;
-  std::vector<std::unique_ptr<Conv>> convs_;
+  std::vector<std::unique_ptr<ConvOf<Value>>> convs_;
   std::vector<int64_t> offsets_;  // of the weights
   int64_t first_size_ = 0, size_ = 0;
-  std::unique_ptr<Floats> packed_, buffers_, workspace_;
+  std::unique_ptr<Floats> packed_, workspace_;
+  std::unique_ptr<Array<Value>> buffers_;
   Floats scale_{2048};
 };
 
 // The sum of every layer's fastest round is what a machine does that nothing
 // else disturbs.
+template <typename Value>
 void BenchNet(const Options& options, double peak) {
-  Net net(options.batch);
+  Net<Value> net(options.batch);
   std::vector<double> rounds, best(net.steps(), 1e9);
   for (int round = 0; round < options.rounds; ++round) {
     const double start = Seconds();
@@ -329,6 +359,15 @@ void BenchNet(const Options& options, double peak) {
       rounds[rounds.size() / 2] * 1e3 / options.batch);
 }
 
+template <typename Value>
+void Bench(const Options& options, double peak) {
+  if (options.net) {
+    BenchNet<Value>(options, peak);
+  } else {
+    BenchShapes<Value>(options, peak);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -338,6 +377,8 @@ int main(int argc, char** argv) try {
     const bool has_value = i + 1 < argc;
     if (flag == "--net") {
       options.net = true;
+    } else if (flag == "--bf16") {
+      options.bf16 = true;
     } else if (has_value && flag == "--batch") {
       options.batch = std::atoi(argv[++i]);
     } else if (has_value && flag == "--threads") {
@@ -356,11 +397,7 @@ int main(int argc, char** argv) try {
   std::printf("%d threads, %s, batch %d, FMA peak %.1f GFLOP/s\n",
               p3d::NumThreads(), p3d::IsaName(p3d::ActiveIsa()),
               static_cast<int>(options.batch), peak);
-  if (options.net) {
-    BenchNet(options, peak);
-  } else {
-    BenchShapes(options, peak);
-  }
+  (options.bf16 ? Bench<Bf16> : Bench<float>)(options, peak);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;

@@ -18,19 +18,6 @@ int64_t RoundedQuotient(int64_t a, int64_t b, PoolRounding rounding) {
   return quotient - (a < 0);
 }
 
-// body(row, range, x, y, count) for every output: its window, the offsets of
-// the image and of the output.
-template <typename Body>
-void ForEachWindow(const PoolShape& shape, const Body& body) {
-  const PoolAxis& last = shape.axes.back();
-  ForEachPoolRow(
-      shape, [&](const PoolRow& row, int64_t x, int64_t y, int64_t count) {
-        for (int64_t o = 0; o < last.out; ++o) {
-          body(row, PoolRange(last, o), x, y + o * shape.channels, count);
-        }
-      });
-}
-
 // The sums of kLanes channels, divided by the window's size.
 template <int kLanes, typename Dtype>
 void AverageLanes(const PoolRow& row, const PoolRange& range, int64_t step,

@@ -81,6 +81,19 @@ void ForEachPoolRow(const PoolShape& shape, const Body& body) {
       });
 }
 
+// Calls body(row, range, x, y, count) for every output: its window, the offsets
+// of the image and of the output.
+template <typename Body>
+void ForEachWindow(const PoolShape& shape, const Body& body) {
+  const PoolAxis& last = shape.axes.back();
+  ForEachPoolRow(
+      shape, [&](const PoolRow& row, int64_t x, int64_t y, int64_t count) {
+        for (int64_t o = 0; o < last.out; ++o) {
+          body(row, PoolRange(last, o), x, y + o * shape.channels, count);
+        }
+      });
+}
+
 // Channels that go together in ForEachPoolImage: one cache line of floats.
 constexpr int64_t kPoolGroup = 16;
 

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "conv_cases.hpp"
+#include "conv_problem.hpp"
 #include "kernels/conv.hpp"
 #include "kernels/conv_reference.hpp"
 #include "kernels/conv_winograd.hpp"
@@ -33,77 +33,16 @@ using p3d::ConvShape;
 using p3d::Isa;
 using testing::Expect;
 using testing::ExpectError;
-using testing::Fill;
 using testing::Guarded;
+using testing::kInner;
+using testing::kInPlace;
+using testing::kOuter;
+using testing::kResidual;
+using testing::kScale;
+using testing::kShift;
+using testing::OutCount;
 using testing::Parse;
-
-int64_t InCount(const ConvShape& shape) {
-  return shape.num * shape.in_pixels() * shape.channels;
-}
-int64_t OutCount(const ConvShape& shape) {
-  return shape.num * shape.out_pixels() * shape.num_output;
-}
-
-BlobStrides InStrides(const ConvShape& shape) {
-  return BlobStrides::ChannelsLast(shape.channels, shape.in_sizes());
-}
-BlobStrides OutStrides(const ConvShape& shape) {
-  return BlobStrides::ChannelsLast(shape.num_output, shape.out_sizes());
-}
-
-// A case's data and the sums without epilogue, in double.
-struct Problem {
-  explicit Problem(const std::string& text)
-      : text(text),
-        shape(Parse(text)),
-        x(InCount(shape)),
-        weights(shape.weight_count()),
-        scale(shape.num_output),
-        shift(shape.num_output),
-        residual(OutCount(shape)),
-        sums(OutCount(shape)) {
-    Fill(x.get(), x.count(), 4, 1, 1);
-    Fill(weights.get(), weights.count(), 3, 1, 2);
-    Fill(scale.get(), scale.count(), 2, .5f, 3);
-    Fill(shift.get(), shift.count(), 9, 1, 4);
-    Fill(residual.get(), residual.count(), 50, 1, 5);
-    Sum();
-  }
-
-  void Sum() {
-    const std::vector<double> wide_x(x.get(), x.get() + x.count());
-    const std::vector<double> wide_weights(weights.get(),
-                                           weights.get() + weights.count());
-    p3d::ConvReference<double>(shape, InStrides(shape), wide_x.data(),
-                               wide_weights.data(), OutStrides(shape),
-                               sums.data());
-  }
-
-  double Expected(int64_t i, const ConvEpilogue& e) const {
-    const int64_t o = i % shape.num_output;
-    double v = sums[i];
-    if (e.scale) v *= scale.get()[o];
-    if (e.shift) v += shift.get()[o];
-    if (e.inner_relu) v = std::max(v, 0.0);
-    if (e.residual) v = e.alpha * v + e.beta * residual.get()[i];
-    if (e.outer_relu) v = std::max(v, 0.0);
-    return v;
-  }
-
-  std::string text;
-  ConvShape shape;
-  Guarded x, weights, scale, shift, residual;
-  std::vector<double> sums;
-};
-
-enum Use {
-  kScale = 1,
-  kShift = 2,
-  kInner = 4,
-  kResidual = 8,
-  kOuter = 16,
-  kInPlace = 32
-};
+using testing::Problem;
 
 void CheckRun(const Problem& problem, const Conv& conv, const Guarded& packed,
               int use, int threads, const std::string& reproduce) {

@@ -78,20 +78,21 @@ inline bool HasFlag(int argc, char** argv, const char* flag) {
   return false;
 }
 
-// `count` floats at a 64-byte boundary with sentinels before and behind. They
+// `count` values at a 64-byte boundary with sentinels before and behind. They
 // start as NaN, so that what is read without having been written shows.
-class Guarded {
+template <typename Value>
+class GuardedOf {
  public:
-  explicit Guarded(int64_t count)
+  explicit GuardedOf(int64_t count)
       : count_(count), memory_(count + 3 * kGuard, Sentinel()) {
     const uintptr_t first = reinterpret_cast<uintptr_t>(&memory_[kGuard]);
-    start_ = kGuard + (64 - first % 64) % 64 / sizeof(float);
+    start_ = kGuard + (64 - first % 64) % 64 / sizeof(Value);
     for (int64_t i = 0; i < count; ++i) {
       get()[i] = std::numeric_limits<float>::quiet_NaN();
     }
   }
-  float* get() { return &memory_[start_]; }
-  const float* get() const { return &memory_[start_]; }
+  Value* get() { return &memory_[start_]; }
+  const Value* get() const { return &memory_[start_]; }
   int64_t count() const { return count_; }
 
   bool intact() const {
@@ -104,11 +105,12 @@ class Guarded {
 
  private:
   enum { kGuard = 32 };
-  static float Sentinel() { return -1.75e30f; }
+  static Value Sentinel() { return -1.75e30f; }
   int64_t count_;
   int64_t start_;
-  std::vector<float> memory_;
+  std::vector<Value> memory_;
 };
+using Guarded = GuardedOf<float>;
 
 }  // namespace testing
 

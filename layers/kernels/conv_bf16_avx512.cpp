@@ -1,0 +1,119 @@
+#include "kernels/conv_bf16.hpp"
+
+// What compilers know of AVX512_BF16 since then.
+#if defined(__x86_64__) && \
+    (defined(__clang__) ? __clang_major__ >= 9 : __GNUC__ >= 10)
+#define P3D_COMPILES_BF16
+#endif
+
+#ifdef P3D_COMPILES_BF16
+
+#include <cpuid.h>
+#include <immintrin.h>
+
+#ifdef __clang__
+#pragma clang attribute push(                                               \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16,prfchw"))), \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512bf16,prfchw")
+// Some versions' own intrinsics trip over these two.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+#include "kernels/lanes_avx512-inl.hpp"
+
+namespace p3d {
+namespace {
+
+using Value = Bf16;
+using Words = __m512i;
+using Word = int __attribute__((may_alias));
+
+inline Words LoadWords(const float* p) { return _mm512_loadu_si512(p); }
+inline Words BroadcastWord(const float* p) {
+  return _mm512_set1_epi32(*reinterpret_cast<const Word*>(p));
+}
+inline Vector MultiplyAdd(Words a, Words b, Vector c) {
+  return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
+}
+
+inline Vector Widen(__m256i values) {
+  return _mm512_castsi512_ps(
+      _mm512_slli_epi32(_mm512_cvtepu16_epi32(values), 16));
+}
+inline __m256i Round(Vector v) { return (__m256i)_mm512_cvtneps_pbh(v); }
+inline Vector Load(const Bf16* p) {
+  return Widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+inline void Store(Bf16* p, Vector v) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), Round(v));
+}
+inline Vector LoadLanes(const Bf16* p, Mask mask) {
+  return Widen(_mm256_maskz_loadu_epi16(mask, p));
+}
+inline void StoreLanes(Bf16* p, Mask mask, Vector v) {
+  _mm256_mask_storeu_epi16(p, mask, Round(v));
+}
+
+#include "kernels/conv_igemm_tile-inl.hpp"
+
+const IgemmTileFunctionOf<Bf16> kTiles6x64[] = {
+    P3D_TILES_TO_6(P3D_TILES_4, Tile)};
+const IgemmTileFunctionOf<Bf16> kTiles12x32[] = {
+    P3D_TILES_TO_12(P3D_TILES_2, Tile)};
+
+const IgemmKernelOf<Bf16> k6x64 = {
+    "conv_bf16_igemm_6x64_avx512", false, 6, 3, kLanes, 4, kTiles6x64, nullptr};
+const IgemmKernelOf<Bf16> k12x32 = {"conv_bf16_igemm_12x32_avx512",
+                                    false,
+                                    12,
+                                    5,
+                                    kLanes,
+                                    2,
+                                    kTiles12x32,
+                                    nullptr};
+
+}  // namespace
+}  // namespace p3d
+
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC diagnostic pop
+#pragma GCC pop_options
+#endif
+
+#endif  // P3D_COMPILES_BF16
+
+namespace p3d {
+namespace {
+
+// Leaf 7, subleaf 1, of cpuid; older compilers' __builtin_cpu_supports does not
+// know the name.
+bool HasInstructions() {
+#ifdef P3D_COMPILES_BF16
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+const IgemmKernelOf<Bf16>* const* Bf16KernelsAvx512() {
+  static const bool has = HasInstructions();
+  static const IgemmKernelOf<Bf16>* const kernels[] = {
+#ifdef P3D_COMPILES_BF16
+      &k6x64, &k12x32,
+#endif
+      nullptr};
+  static const IgemmKernelOf<Bf16>* const none[] = {nullptr};
+  return has ? kernels : none;
+}
+
+}  // namespace p3d

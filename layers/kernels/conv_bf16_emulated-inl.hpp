@@ -1,0 +1,62 @@
+// The micro-kernel of conv_igemm_tile-inl.hpp for bfloat16 where an instruction
+// set multiplies floats alone: each value of a pair is a float's upper half. To
+// be included as that.
+
+using Value = Bf16;
+
+struct Words {
+  Vector first, second;
+};
+using WordBits = uint32_t __attribute__((vector_size(sizeof(Vector))));
+using Word = uint32_t __attribute__((may_alias));
+
+inline Words Separate(WordBits pairs) {
+  return {reinterpret_cast<Vector>(pairs << 16),
+          reinterpret_cast<Vector>(pairs & 0xffff0000u)};
+}
+inline Words LoadWords(const float* p) {
+  WordBits pairs;
+  __builtin_memcpy(&pairs, p, sizeof(pairs));
+  return Separate(pairs);
+}
+inline Words BroadcastWord(const float* p) {
+  return Separate(WordBits{} + *reinterpret_cast<const Word*>(p));
+}
+inline Vector MultiplyAdd(const Words& a, const Words& b, Vector c) {
+  return MultiplyAdd(a.first, b.first, MultiplyAdd(a.second, b.second, c));
+}
+
+inline Vector Load(const Bf16* p) {
+  float values[kLanes];
+  for (int i = 0; i < kLanes; ++i) values[i] = p[i];
+  return Load(values);
+}
+inline void Store(Bf16* p, Vector v) {
+  float values[kLanes];
+  Store(values, v);
+  for (int i = 0; i < kLanes; ++i) p[i] = values[i];
+}
+
+// 1 in the lanes of the mask, else 0.
+struct LaneFlags {
+  explicit LaneFlags(Mask mask) { StoreLanes(at, mask, Broadcast(1.f)); }
+  float at[kLanes] = {};
+};
+inline Vector LoadLanes(const Bf16* p, Mask mask) {
+  const LaneFlags flags(mask);
+  float values[kLanes] = {};
+  for (int i = 0; i < kLanes; ++i) {
+    if (flags.at[i] != 0) values[i] = p[i];
+  }
+  return Load(values);
+}
+inline void StoreLanes(Bf16* p, Mask mask, Vector v) {
+  const LaneFlags flags(mask);
+  float values[kLanes];
+  Store(values, v);
+  for (int i = 0; i < kLanes; ++i) {
+    if (flags.at[i] != 0) p[i] = values[i];
+  }
+}
+
+#include "kernels/conv_igemm_tile-inl.hpp"
