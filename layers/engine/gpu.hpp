@@ -19,11 +19,12 @@ Side mode();
 // Throws Error for kGpu where no device is in use.
 void set_mode(Side side);
 
-// What values between layers are on the GPU, and what products take of them
-// (see narrow.hpp). Sums, parameters and their gradients are floats always, and
-// so are the values of layers that have no kernels for fewer digits.
+// What values between layers are, and what products take of them (see
+// narrow.hpp). Sums, parameters and their gradients are floats always, and so
+// are the values of layers that have no kernels for fewer digits. On the host
+// only inference in bfloat16 is another than in floats (see KindOfValues).
 Precision precision();
-// From now on. Nothing changes on the host, nor for nets of doubles.
+// From now on. Nothing changes for nets of doubles.
 void set_precision(Precision precision);
 
 // While it lives, mode() and precision() do not change for this thread, whoever

@@ -23,7 +23,8 @@ std::string MiB(size_t bytes) {
 
 template <typename Dtype>
 size_t BytesOfValue() {
-  return std::is_same<Dtype, float>::value ? ValueBytes() : sizeof(Dtype);
+  return std::is_same<Dtype, float>::value ? BytesOf(KindOfValues(true))
+                                           : sizeof(Dtype);
 }
 
 // Where an array comes from the host it lies in both orders, if they differ,

@@ -24,7 +24,7 @@ size_t Plan::ArenaBytes(Net<float>* net, int last,
                         const std::vector<bool>& keep) {
   Plan plan(net, last);
   plan.steps_ = MakePlanSteps(net, last, keep, false);
-  return plan.Layout(keep).Solve() * ValueBytes();
+  return plan.Layout(keep).Solve() * BytesOf(KindOfValues(true));
 }
 
 std::set<const Storage<float>*> Plan::Staying(
@@ -75,13 +75,15 @@ void Plan::PlaceInArena(const std::vector<bool>& keep) {
     Storage<float>* storage = &net_->blobs()[id]->storage();
     if (keep[id]) {
       kept_.push_back(id);
-      for (Side side : {Side::kHost, Side::kGpu}) storage->Bind(nullptr, side);
-      storage->BindNarrow(nullptr);
+      for (Side side : {Side::kHost, Side::kGpu}) {
+        storage->Bind(nullptr, side);
+        storage->BindNarrow(nullptr, side);
+      }
     }
     if (!stay.count(storage)) lost_.push_back(id);
   }
   ArenaLayout layout = Layout(keep);
-  arena_.reset(new PlanArena(&layout));
+  arena_.reset(new PlanArena(&layout, KindOfValues(true)));
 }
 
 // The weights of the first convolution behind `step`, packed. Not where both
@@ -95,8 +97,7 @@ NextWeights Plan::WeightsBehind(const PlanStep* step) const {
     if (++step == end) return NextWeights();
   } while (!step->convolution);
   if (&step->convolution->blobs()[0]->storage() == own) return NextWeights();
-  return {step->convolution->packed_weights(),
-          step->convolution->conv().packed_size()};
+  return step->convolution->packed_weights();
 }
 
 void Plan::PrepareRun() {
@@ -145,12 +146,10 @@ void Plan::TimeSteps(const Poll& poll, std::vector<StepTime>* times) {
 
 // Whoever asks for them wants floats.
 void Plan::WidenKept() {
-  if (arena_->side() == Side::kHost) return;
+  const Side side = arena_->side();
   for (int id : kept_) {
     const Blob<float>& blob = *net_->blobs()[id];
-    if (blob.storage().places().narrow) {
-      blob.data(blob.order(Side::kGpu), Side::kGpu);
-    }
+    if (blob.storage().narrow(side)) blob.data(blob.order(side), side);
   }
 }
 

@@ -36,7 +36,7 @@ class Plan {
 
   int last() const { return last_; }
   // Whether it was made for the present mode and precision.
-  bool current() const { return arena_->current(); }
+  bool current() const { return arena_->current(KindOfValues(true)); }
   // Its memory on the GPU, and how much a plan takes for blobs that is not
   // made.
   size_t gpu_bytes() const { return arena_->gpu_bytes() + stack_.bytes(); }

@@ -112,20 +112,20 @@ class ArenaLayout {
   std::map<Storage<float>*, size_t> index_;
 };
 
-// The memory of a layout, at the present mode and precision: what layers write
-// there are floats, or values of 16 bits.
+// The memory of a layout, in the present mode: what layers write there are
+// values of a kind, or floats in its place.
 class PlanArena {
  public:
-  explicit PlanArena(ArenaLayout* layout)
-      : precision_(precision()),
-        width_(ValueBytes()),
+  PlanArena(ArenaLayout* layout, Precision kind)
+      : kind_(kind),
+        width_(BytesOf(kind)),
         buffer_(mode(), static_cast<size_t>(layout->Solve()) * width_),
         places_(layout->places()) {}
 
-  // Whether it is what a plan that is made now would have.
-  bool current() const {
-    return side() == mode() &&
-           (side() == Side::kHost || precision_ == precision());
+  // Whether it is what a plan that is made now, for values of `kind`, would
+  // have.
+  bool current(Precision kind) const {
+    return side() == mode() && kind == kind_;
   }
   Side side() const { return buffer_.side(); }
   size_t gpu_bytes() const {
@@ -152,11 +152,11 @@ class PlanArena {
     if (width_ == sizeof(float)) {
       storage->Bind(reinterpret_cast<float*>(memory), side());
     } else {
-      storage->BindNarrow(memory);
+      storage->BindNarrow(memory, side());
     }
   }
 
-  const Precision precision_;
+  const Precision kind_;
   const size_t width_;  // bytes of a value
   SideBuffer buffer_;
   // With their place, in values.

@@ -299,12 +299,7 @@ void PlanStep::Convolve(const Net<float>& net, const PlanWorkspace& memory,
   if (convolution->side() == Side::kGpu) {
     return convolution->RunOnGpu(*x, epilogue, residual, workspace, y);
   }
-  const Order order = Order::kChannelsLast;
-  const float* from = x->data(order);
-  epilogue.residual = residual ? residual->data(order) : nullptr;
-  float* to = y->write_data(order);
-  convolution->conv().Run(from, convolution->packed_weights(), epilogue, to,
-                          workspace, next);
+  convolution->RunOnHost(*x, epilogue, residual, workspace, next, y);
 }
 
 int64_t PlanStep::Values(const Net<float>& net) const {

@@ -5,6 +5,7 @@
 
 #include "engine/storage_log.hpp"
 #include "kernels/error.hpp"
+#include "kernels/narrow_copies.hpp"
 
 namespace p3d {
 
@@ -33,36 +34,41 @@ void WithNarrow(Precision kind, const Body& body) {
   body(Fp16());
 }
 
-// Between Dtypes and values of 16 bits, on the GPU; from Caffe's order too.
-void ToNarrow(Precision kind, const float* from, int64_t count, void* to) {
+// Between Dtypes and values of 16 bits; from Caffe's order too.
+void ToNarrow(Side side, Precision kind, const float* from, int64_t count,
+              void* memory) {
   WithNarrow(kind, [&](auto value) {
-    using Value = decltype(value);
-    const auto gpu = GpuOf<Value>();
-    gpu.Narrow(gpu.stream, from, count, static_cast<Value*>(to));
+    auto* const to = static_cast<decltype(value)*>(memory);
+    if (side == Side::kHost) return Narrow(from, count, to);
+    const auto gpu = GpuOf<decltype(value)>();
+    gpu.Narrow(gpu.stream, from, count, to);
   });
 }
-void ToNarrowLast(Precision kind, const Geometry& geometry, const float* from,
-                  void* to) {
+void ToNarrowLast(Side side, Precision kind, const Geometry& geometry,
+                  const float* from, void* memory) {
   WithNarrow(kind, [&](auto value) {
-    using Value = decltype(value);
-    const auto gpu = GpuOf<Value>();
-    gpu.ToChannelsLast(gpu.stream, geometry, from, static_cast<Value*>(to));
+    auto* const to = static_cast<decltype(value)*>(memory);
+    if (side == Side::kHost) return NarrowToChannelsLast(geometry, from, to);
+    const auto gpu = GpuOf<decltype(value)>();
+    gpu.ToChannelsLast(gpu.stream, geometry, from, to);
   });
 }
-void ToWide(Precision kind, const void* from, int64_t count, float* to) {
+void ToWide(Side side, Precision kind, const void* memory, int64_t count,
+            float* to) {
   WithNarrow(kind, [&](auto value) {
-    using Value = decltype(value);
-    const auto gpu = GpuOf<Value>();
-    gpu.Widen(gpu.stream, static_cast<const Value*>(from), count, to);
+    const auto* const from = static_cast<const decltype(value)*>(memory);
+    if (side == Side::kHost) return Widen(from, count, to);
+    const auto gpu = GpuOf<decltype(value)>();
+    gpu.Widen(gpu.stream, from, count, to);
   });
 }
-void ToNarrow(Precision, const double*, int64_t, void*) {
+void ToNarrow(Side, Precision, const double*, int64_t, void*) {
   Fail("doubles are not rounded to 16 bits");
 }
-void ToNarrowLast(Precision, const Geometry&, const double*, void*) {
+void ToNarrowLast(Side, Precision, const Geometry&, const double*, void*) {
   Fail("doubles are not rounded to 16 bits");
 }
-void ToWide(Precision, const void*, int64_t, double*) {
+void ToWide(Side, Precision, const void*, int64_t, double*) {
   Fail("doubles are not rounded to 16 bits");
 }
 
@@ -89,11 +95,12 @@ void Storage<Dtype>::Resize(int64_t count) {
   host_.caffe = keep;
   if (!fits) caffe_.reset();
   last_.reset();
+  narrow_.reset();
   gpu_caffe_.reset();
   gpu_last_.reset();
   gpu_narrow_.reset();
   bound_ = gpu_bound_ = nullptr;
-  narrow_bound_ = nullptr;
+  narrow_bound_ = gpu_narrow_bound_ = nullptr;
   packed_.reset();
   source_ = nullptr;
   count_ = count;
@@ -175,10 +182,9 @@ void Storage<Dtype>::Materialise(Side side) {
 
 template <typename Dtype>
 bool Storage<Dtype>::LiesLast(Side side) const {
-  if (side == Side::kHost) return host_.last;
-  const bool narrow =
-      gpu_.narrow && narrow_place_.order == Order::kChannelsLast;
-  return gpu_.last || narrow;
+  const Valid& here = side == Side::kHost ? host_ : gpu_;
+  return here.last ||
+         (here.narrow && here.narrow_place.order == Order::kChannelsLast);
 }
 
 template <typename Dtype>
@@ -213,8 +219,10 @@ const Dtype* Storage<Dtype>::data(Order order, const Geometry& geometry,
   if (!host_.wide() && !gpu_.wide()) Widen();
   if (order == Order::kChannelsLast && !(last_geometry_ == geometry)) {
     if (host_.last || gpu_.last) Bring(side, Order::kCaffe);
-    host_.last = gpu_.last = false;
-    if (narrow_place_.order == Order::kChannelsLast) gpu_.narrow = false;
+    for (Valid* valid : {&host_, &gpu_}) {
+      valid->last = false;
+      valid->narrow &= valid->narrow_place.order == Order::kCaffe;
+    }
     last_geometry_ = geometry;
   }
   Bring(side, order);
@@ -245,58 +253,63 @@ Dtype* Storage<Dtype>::write_data(Order order, const Geometry& geometry,
 
 template <typename Dtype>
 void Storage<Dtype>::Widen() {
-  const Order order = narrow_place_.order;
-  ToWide(narrow_place_.kind, NarrowMemory(), count_, at(Side::kGpu, order));
-  gpu_.at(order) = true;
+  const Side side = gpu_.narrow ? Side::kGpu : Side::kHost;
+  const NarrowPlace place = valid(side).narrow_place;
+  ToWide(side, place.kind, NarrowMemory(side), count_, at(side, place.order));
+  valid(side).at(place.order) = true;
 }
 
 template <typename Dtype>
-void* Storage<Dtype>::NarrowMemory() {
+void* Storage<Dtype>::NarrowMemory(Side side) {
   constexpr size_t kBytes = 2;
-  return narrow_bound_
-             ? narrow_bound_
-             : Enough(&gpu_narrow_, static_cast<size_t>(count_) * kBytes);
+  const size_t bytes = static_cast<size_t>(count_) * kBytes;
+  if (side == Side::kHost) {
+    return narrow_bound_ ? narrow_bound_ : Enough(&narrow_, bytes);
+  }
+  return gpu_narrow_bound_ ? gpu_narrow_bound_ : Enough(&gpu_narrow_, bytes);
 }
 
 template <typename Dtype>
-const void* Storage<Dtype>::Narrow(NarrowPlace place,
-                                   const Geometry& geometry) {
+const void* Storage<Dtype>::Narrow(NarrowPlace place, const Geometry& geometry,
+                                   Side side) {
   Note(false);
   if (geometry.trivial()) place.order = Order::kCaffe;
+  Valid& here = valid(side);
   const auto there = [&] {
-    return gpu_.narrow && narrow_place_ == place &&
+    return here.narrow && here.narrow_place == place &&
            (place.order == Order::kCaffe || last_geometry_ == geometry);
   };
-  if (there()) return NarrowMemory();
+  if (there()) return NarrowMemory(side);
   std::lock_guard<std::recursive_mutex> lock(mutex_);
-  if (there()) return NarrowMemory();
+  if (there()) return NarrowMemory(side);
   // In one go where nothing lies channels last yet.
   const bool turned = place.order == Order::kChannelsLast &&
                       !LiesLast(Side::kHost) && !LiesLast(Side::kGpu);
   const Order order = turned ? Order::kCaffe : place.order;
-  const Dtype* from = data(order, geometry, Side::kGpu);
-  void* const to = NarrowMemory();
+  const Dtype* from = data(order, geometry, side);
+  void* const to = NarrowMemory(side);
   if (turned) {
-    ToNarrowLast(place.kind, geometry, from, to);
+    ToNarrowLast(side, place.kind, geometry, from, to);
     last_geometry_ = geometry;
   } else {
-    ToNarrow(place.kind, from, count_, to);
+    ToNarrow(side, place.kind, from, count_, to);
   }
-  narrow_place_ = place;
-  gpu_.narrow = true;
+  here.narrow_place = place;
+  here.narrow = true;
   return to;
 }
 
 template <typename Dtype>
-void* Storage<Dtype>::WriteNarrow(NarrowPlace place, const Geometry& geometry) {
+void* Storage<Dtype>::WriteNarrow(NarrowPlace place, const Geometry& geometry,
+                                  Side side) {
   Note(true);
   if (geometry.trivial()) place.order = Order::kCaffe;
-  void* const memory = NarrowMemory();
+  void* const memory = NarrowMemory(side);
   ++version_;
   source_ = nullptr;
   host_ = gpu_ = Valid();
-  gpu_.narrow = true;
-  narrow_place_ = place;
+  valid(side).narrow = true;
+  valid(side).narrow_place = place;
   if (place.order == Order::kChannelsLast) last_geometry_ = geometry;
   return memory;
 }
@@ -324,7 +337,7 @@ void Storage<Dtype>::Touch() {
   // flag outlives the view by one round.
   lent_ = view_out();
   if (!host_.caffe) return;
-  host_.last = false;
+  host_.last = host_.narrow = false;
   gpu_ = Valid();
   ++version_;
 }
@@ -345,11 +358,13 @@ void Storage<Dtype>::Bind(Dtype* memory, Side side) {
 }
 
 template <typename Dtype>
-void Storage<Dtype>::BindNarrow(void* memory) {
-  if (memory == narrow_bound_) return;
-  if (memory) gpu_narrow_.reset();
-  narrow_bound_ = memory;
-  gpu_.narrow = false;
+void Storage<Dtype>::BindNarrow(void* memory, Side side) {
+  void*& bound = side == Side::kHost ? narrow_bound_ : gpu_narrow_bound_;
+  if (memory == bound) return;
+  if (memory && side == Side::kHost) narrow_.reset();
+  if (memory && side == Side::kGpu) gpu_narrow_.reset();
+  bound = memory;
+  valid(side).narrow = false;
 }
 
 template <typename Dtype>

@@ -13,8 +13,8 @@
 namespace p3d {
 
 // The values of a blob, wherever they are: on the host or on the GPU, in
-// Caffe's order or channels last, there rounded to 16 bits too, in several of
-// these places, packed for a kernel, or nowhere yet. Whoever asks for a place
+// Caffe's order or channels last, rounded to 16 bits too, in several of these
+// places, packed for a kernel, or nowhere yet. Whoever asks for a place
 // gets it; copies and conversions happen then and only then (as Caffe's
 // SyncedMemory does for CPU and GPU). Where nothing is valid, a source makes
 // the values when they are first asked for: a filler, the inverse of packing,
@@ -26,7 +26,7 @@ template <typename Dtype>
 class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
  public:
   using Source = std::function<void()>;
-  // How values of 16 bits lie on the GPU.
+  // How values of 16 bits lie.
   struct NarrowPlace {
     Precision kind = Precision::kBf16;
     Order order = Order::kCaffe;
@@ -49,7 +49,7 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   // Writing only: what was there is lost, nothing is converted.
   Dtype* write_data(Order order, const Geometry& geometry,
                     Side side = Side::kHost);
-  // The same for values of another kind than Dtype, which float has on the GPU.
+  // The same for values of another kind than Dtype, which float has.
   template <typename Value>
   const Value* data_of(Order order, const Geometry& geometry, Side side);
   template <typename Value>
@@ -64,6 +64,10 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   // write_data or Take. What is there now is lost.
   void SetSource(Source source);
   bool has_values();
+  // Whether there are values of 16 bits on `side`.
+  bool narrow(Side side) const {
+    return side == Side::kHost ? host_.narrow : gpu_.narrow;
+  }
   // The order in which reading costs no conversion.
   Order held_order(const Geometry& geometry, Side side = Side::kHost);
   // Takes over the values of another storage of the same count, which is left
@@ -92,8 +96,8 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   // The channels-last values on `side` will lie at `memory` from now on, or in
   // memory of the storage's own again where it is null...
   void Bind(Dtype* memory, Side side = Side::kHost);
-  // ... and those of 16 bits on the GPU.
-  void BindNarrow(void* memory);
+  // ... and those of 16 bits.
+  void BindNarrow(void* memory, Side side);
   // Frees the memory of Dtypes on the GPU where it can be done without: 16 bits
   // are there as well, and the host has the values. Not for whoever is about to
   // read Dtypes there: 16 bits may be left from another precision.
@@ -145,7 +149,8 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   struct Valid {
     bool caffe = false;
     bool last = false;
-    bool narrow = false;  // in narrow_place_, on the GPU alone
+    bool narrow = false;
+    NarrowPlace narrow_place;
     bool wide() const { return caffe || last; }
     bool& at(Order order) { return order == Order::kCaffe ? caffe : last; }
   };
@@ -159,9 +164,9 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   void Note(bool made);
   void SetOnGpu(const Places& now);
   bool LiesLast(Side side) const;
-  const void* Narrow(NarrowPlace place, const Geometry& geometry);
-  void* WriteNarrow(NarrowPlace place, const Geometry& geometry);
-  void* NarrowMemory();
+  const void* Narrow(NarrowPlace place, const Geometry& geometry, Side side);
+  void* WriteNarrow(NarrowPlace place, const Geometry& geometry, Side side);
+  void* NarrowMemory(Side side);
   // Makes Dtypes of values that are there in 16 bits alone.
   void Widen();
   void Materialise(Side side);
@@ -180,12 +185,12 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   Valid host_, gpu_;
   Geometry last_geometry_;  // of what lies channels last, on both sides
   std::shared_ptr<Buffer> caffe_;
-  std::unique_ptr<Buffer> last_;
+  std::unique_ptr<Buffer> last_, narrow_;
   std::unique_ptr<GpuBuffer> gpu_caffe_, gpu_last_, gpu_narrow_;
-  NarrowPlace narrow_place_;
   Dtype* bound_ = nullptr;
   Dtype* gpu_bound_ = nullptr;
   void* narrow_bound_ = nullptr;
+  void* gpu_narrow_bound_ = nullptr;
 
   std::unique_ptr<Buffer> packed_;
   uint64_t packed_key_ = 0;
@@ -200,9 +205,9 @@ template <typename Dtype>
 template <typename Value>
 const Value* Storage<Dtype>::data_of(Order order, const Geometry& geometry,
                                      Side side) {
-  const void* const values = kNarrow<Value>
-                                 ? Narrow({KindOf<Value>(), order}, geometry)
-                                 : data(order, geometry, side);
+  const void* const values =
+      kNarrow<Value> ? Narrow({KindOf<Value>(), order}, geometry, side)
+                     : data(order, geometry, side);
   return static_cast<const Value*>(values);
 }
 
@@ -218,9 +223,9 @@ template <typename Dtype>
 template <typename Value>
 Value* Storage<Dtype>::write_data_of(Order order, const Geometry& geometry,
                                      Side side) {
-  void* const values = kNarrow<Value>
-                           ? WriteNarrow({KindOf<Value>(), order}, geometry)
-                           : write_data(order, geometry, side);
+  void* const values =
+      kNarrow<Value> ? WriteNarrow({KindOf<Value>(), order}, geometry, side)
+                     : write_data(order, geometry, side);
   return static_cast<Value*>(values);
 }
 

@@ -23,13 +23,13 @@ typename Storage<Dtype>::Places Storage<Dtype>::places() const {
   now.narrow = gpu_.narrow;
   now.host_caffe = host_.caffe;
   now.host_last = host_.last;
-  now.narrow_place = narrow_place_;
+  now.narrow_place = gpu_.narrow_place;
   now.geometry = last_geometry_;
   if (gpu_caffe_) now.caffe_memory = gpu_caffe_->data();
   if (gpu_last_) now.last_memory = gpu_last_->data();
   if (gpu_bound_) now.last_memory = gpu_bound_;
   if (gpu_narrow_) now.narrow_memory = gpu_narrow_->data();
-  if (narrow_bound_) now.narrow_memory = narrow_bound_;
+  if (gpu_narrow_bound_) now.narrow_memory = gpu_narrow_bound_;
   return now;
 }
 
@@ -45,7 +45,7 @@ void Storage<Dtype>::BringToGpu(const Places& then) {
   if (on(Side::kGpu) || (!on(Side::kHost) && !source_)) return;
   if (then.caffe) data(Order::kCaffe, Geometry(), Side::kGpu);
   if (then.last) data(Order::kChannelsLast, then.geometry, Side::kGpu);
-  if (then.narrow) Narrow(then.narrow_place, then.geometry);
+  if (then.narrow) Narrow(then.narrow_place, then.geometry, Side::kGpu);
   if (then.narrow && !then.caffe && !then.last) DropWide();
 }
 
@@ -54,7 +54,7 @@ void Storage<Dtype>::SetOnGpu(const Places& now) {
   gpu_.caffe = now.caffe;
   gpu_.last = now.last;
   gpu_.narrow = now.narrow;
-  narrow_place_ = now.narrow_place;
+  gpu_.narrow_place = now.narrow_place;
   last_geometry_ = now.geometry;
 }
 
@@ -65,7 +65,7 @@ void Storage<Dtype>::Replayed(const Places& now, bool written) {
     source_ = nullptr;
     host_ = Valid();
   } else if (!(last_geometry_ == now.geometry)) {
-    host_.last = false;
+    host_.last = host_.narrow = false;
   }
   SetOnGpu(now);
 }

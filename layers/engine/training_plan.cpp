@@ -80,7 +80,7 @@ size_t TrainingPlan::Bytes(Net<float>* net, const std::vector<bool>& keep) {
   }
   int64_t count = plan.Layout().Solve();
   for (const auto& values : kept) count += values.second;
-  return count * ValueBytes();
+  return count * BytesOf(KindOfValues(false));
 }
 
 ArenaLayout TrainingPlan::Layout() const {
@@ -115,7 +115,7 @@ ArenaLayout TrainingPlan::Layout() const {
 
 void TrainingPlan::PlaceInArena() {
   ArenaLayout layout = Layout();
-  arena_.reset(new PlanArena(&layout));
+  arena_.reset(new PlanArena(&layout, KindOfValues(false)));
   for (const auto& place : arena_->places()) gradients_.insert(place.first);
   for (size_t i = 0; i < net_->layers().size(); ++i) {
     const std::vector<bool>& wanted = net_->bottom_needs_backward_[i];

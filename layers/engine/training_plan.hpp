@@ -43,7 +43,7 @@ class TrainingPlan {
   void Backward(const Poll& poll);
 
   // Whether it was made for the present mode and precision.
-  bool current() const { return arena_->current(); }
+  bool current() const { return arena_->current(KindOfValues(false)); }
   // Its memory on the GPU, and what a plan that is not made needs for gradients
   // and for the values that it keeps; 0 where none can be made.
   size_t gpu_bytes() const { return arena_->gpu_bytes() + stack_.bytes(); }

@@ -11,7 +11,8 @@
 
 namespace p3d {
 
-// Whether values of this kind take 16 bits. Such are on the GPU only.
+// Whether values of this kind take 16 bits. On the host only what runs in
+// inference by a plan has such (see KindOfValues).
 template <typename Value>
 constexpr bool kNarrow = sizeof(Value) == 2;
 
@@ -22,9 +23,12 @@ Order OrderOf(Order held) {
   return kNarrow<Value> ? Order::kChannelsLast : held;
 }
 
-// Bytes of a value between layers of float, where nets run now.
-inline size_t ValueBytes() {
-  return mode() == Side::kGpu ? BytesOf(precision()) : sizeof(float);
+// What values between layers of float are, where nets run now: on the host
+// floats, or bfloat16 for convolutions in inference and what is between them.
+inline Precision KindOfValues(bool inference) {
+  if (mode() == Side::kGpu) return precision();
+  const bool narrow = inference && precision() == Precision::kBf16;
+  return narrow ? Precision::kBf16 : Precision::kFloat32;
 }
 
 namespace detail {

@@ -39,10 +39,11 @@ class System(NamedTuple):
         return self.imports or self.package
 
 
-def load_p3d(job: Job) -> Forward:
+def load_p3d(job: Job, precision: str = F32) -> Forward:
     from p3d import _core, caffe
 
     _core.set_num_threads(job.threads)
+    caffe.set_precision({F32: "float32", BF16: "bf16"}[precision])
     net = caffe.Net(job.prototxt, job.weights, caffe.TEST)
 
     def forward(clip: np.ndarray) -> list[np.ndarray]:
@@ -141,6 +142,14 @@ SYSTEMS = {
     system.name: system
     for system in [
         OURS,
+        System(
+            "caffe-p3d-bf16",
+            "caffe-p3d",
+            partial(load_p3d, precision=BF16),
+            BF16,
+            imports="p3d.caffe",
+            tolerance=0.1,
+        ),
         System("openvino", "openvino", partial(load_openvino, precision=F32, streams=1)),
         System(
             "openvino-2streams",

@@ -27,19 +27,41 @@ std::shared_ptr<const Conv> MakeConv(const ConvShape&, double) {
 }  // namespace
 
 template <>
-const float* ConvolutionLayer<float>::packed_weights() {
+const Bf16Conv* ConvolutionLayer<float>::bf16() const {
+  const bool wanted = mode() == Side::kHost && this->phase() == Phase::kTest &&
+                      KindOfValues(true) == Precision::kBf16 && shape_.num > 0;
+  if (!wanted) return nullptr;
+  if (!asked_for_bf16_) bf16_ = Bf16Conv::Create(shape_);
+  asked_for_bf16_ = true;
+  return bf16_.get();
+}
+
+template <>
+const Bf16Conv* ConvolutionLayer<double>::bf16() const {
+  return nullptr;
+}
+
+template <>
+NextWeights ConvolutionLayer<float>::packed_weights() {
+  Storage<float>& weights = this->blobs_[0]->storage();
+  if (const Bf16Conv* bf16_conv = bf16()) {
+    const int64_t size = bf16_conv->packed_size();
+    // Rounded: the floats stay.
+    const auto pack = [=](const float* from, float* to) {
+      bf16_conv->Pack(from, to);
+    };
+    return {weights.Packed(bf16_conv->pack_key(), size, pack, nullptr, false),
+            size};
+  }
   const std::shared_ptr<const Conv> conv = conv_;
-  return this->blobs_[0]->storage().Packed(
-      conv->pack_key(), conv->packed_size(),
+  const int64_t size = conv->packed_size();
+  const float* const packed = weights.Packed(
+      conv->pack_key(), size,
       [conv](const float* from, float* to) { conv->Pack(from, to); },
       // Outlives this layer where weights are shared, and the next Reshape.
       [conv](const float* from, float* to) { conv->Unpack(from, to); },
       this->phase() == Phase::kTest);
-}
-
-template <>
-const float* ConvolutionLayer<double>::packed_weights() {
-  Fail("weights in double precision are not packed");
+  return {packed, size};
 }
 
 template <typename Dtype>
@@ -52,6 +74,7 @@ template <typename Dtype>
 int64_t ConvolutionLayer<Dtype>::workspace_size(Side side) const {
   if (shape_.num == 0) return 0;
   if (side == Side::kGpu) return Gpu().ConvolveScratch(shape_);
+  if (const Bf16Conv* bf16_conv = bf16()) return bf16_conv->workspace_size();
   return conv_ ? conv_->workspace_size() : 0;
 }
 
@@ -83,23 +106,45 @@ void ConvolutionLayer<Dtype>::RunOnGpu(const Blob<Dtype>& x,
 }
 
 template <>
-void ConvolutionLayer<float>::Run(const float* x, float* y) {
-  ConvEpilogue epilogue;
-  epilogue.shift = bias_or_null();
-  const Scratch<float> workspace(conv_->workspace_size());
-  conv_->Run(x, packed_weights(), epilogue, y, workspace.data());
+void ConvolutionLayer<float>::RunOnHost(const Blob<float>& x,
+                                        const ConvEpilogue& epilogue,
+                                        const Blob<float>* residual,
+                                        float* workspace,
+                                        const NextWeights& next,
+                                        Blob<float>* y) {
+  const Side side = Side::kHost;
+  const Order order = Order::kChannelsLast;
+  const Geometry in = params_.GeometryOf(x.shape());
+  const Geometry out = params_.GeometryOf(y->shape());
+  const float* const weights = packed_weights().packed;
+  const auto run = [&](const auto& conv, auto kind) {
+    using Value = decltype(kind);
+    const Value* from = x.storage().data_of<Value>(order, in, side);
+    const Value* other = nullptr;
+    if (residual) other = residual->storage().data_of<Value>(order, out, side);
+    Value* to = y->storage().write_data_of<Value>(order, out, side);
+    conv.Run(from, weights, epilogue.As<Value>(other), to, workspace, next);
+  };
+  if (const Bf16Conv* bf16_conv = bf16()) return run(*bf16_conv, Bf16());
+  run(*conv_, float());
 }
 
 template <>
-void ConvolutionLayer<double>::Run(const double* x, double* y) {
+void ConvolutionLayer<double>::RunOnHost(const Blob<double>& x,
+                                         const Epilogue<double>&,
+                                         const Blob<double>*, double*,
+                                         const NextWeights&, Blob<double>* y) {
+  const Order order = Order::kChannelsLast;
+  double* to = y->storage().write_data(order, params_.GeometryOf(y->shape()));
   ConvReference(
-      shape_, BlobStrides::ChannelsLast(shape_.channels, shape_.in_sizes()), x,
+      shape_, BlobStrides::ChannelsLast(shape_.channels, shape_.in_sizes()),
+      x.storage().data(order, params_.GeometryOf(x.shape())),
       this->blobs_[0]->data(),
-      BlobStrides::ChannelsLast(shape_.num_output, shape_.out_sizes()), y);
+      BlobStrides::ChannelsLast(shape_.num_output, shape_.out_sizes()), to);
   if (!bias_or_null()) return;
   const Broadcast rows = {shape_.num * shape_.out_pixels(), shape_.num_output,
                           1};
-  ScaleShift<double>(rows, nullptr, nullptr, bias_or_null(), y, y);
+  ScaleShift<double>(rows, nullptr, nullptr, bias_or_null(), to, to);
 }
 
 template <typename Dtype>
@@ -110,6 +155,7 @@ Role ConvolutionLayer<Dtype>::role() const {
 template <typename Dtype>
 std::string ConvolutionLayer<Dtype>::kernel() const {
   if (this->side() == Side::kGpu) return NameOnGpu<Dtype>(shape_);
+  if (const Bf16Conv* bf16_conv = bf16()) return bf16_conv->name();
   return conv_ ? conv_->name() : "conv_f64_reference";
 }
 
@@ -155,6 +201,8 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
     some.num = std::max<int64_t>(1, shape.num);
     CheckConvShape(some);
     conv_ = MakeConv(some, Dtype());
+    bf16_.reset();
+    asked_for_bf16_ = false;
     gradients_.reset();
     shape_ = shape;
   }
@@ -165,22 +213,23 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void ConvolutionLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
   const Side side = this->side();
-  const Order order = Order::kChannelsLast;
-  const Geometry in = params_.GeometryOf(bottom[0]->shape());
-  const Geometry out = params_.GeometryOf(top[0]->shape());
-  if (side == Side::kGpu && shape_.num > 0) {
+  if (shape_.num == 0) {
+    for (Blob<Dtype>* blob : top) blob->write_data(Order::kCaffe, side);
+    return;
+  }
+  Epilogue<Dtype> epilogue;
+  epilogue.shift = bias_or_null(side);
+  if (side == Side::kGpu) {
     const GpuScratch<Dtype> workspace(workspace_size(side));
-    Epilogue<Dtype> epilogue;
-    epilogue.shift = bias_or_null(side);
     for (size_t i = 0; i < bottom.size(); ++i) {
       RunOnGpu(*bottom[i], epilogue, nullptr, workspace.data(), top[i]);
     }
     return;
   }
+  const Scratch<Dtype> workspace(workspace_size(side));
   for (size_t i = 0; i < bottom.size(); ++i) {
-    const Dtype* x = bottom[i]->storage().data(order, in, side);
-    Dtype* y = top[i]->storage().write_data(order, out, side);
-    if (shape_.num > 0) Run(x, y);
+    RunOnHost(*bottom[i], epilogue, nullptr, workspace.data(), NextWeights(),
+              top[i]);
   }
 }
 

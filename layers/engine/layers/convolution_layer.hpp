@@ -7,6 +7,7 @@
 #include "engine/layer.hpp"
 #include "engine/layers/conv_params.hpp"
 #include "kernels/conv.hpp"
+#include "kernels/conv_bf16.hpp"
 #include "kernels/conv_gradients.hpp"
 
 namespace p3d {
@@ -16,8 +17,9 @@ namespace p3d {
 // (num_output) biases unless bias_term is false. The same weights serve every
 // pair of bottom and top.
 //
-// float runs the fastest kernel for the shape on channels-last data, double the
-// plain reference.
+// float runs the fastest kernel for the shape on channels-last data, in
+// bfloat16 where precision() says so and nothing learns; double the plain
+// reference.
 template <typename Dtype>
 class ConvolutionLayer : public Layer<Dtype> {
  public:
@@ -39,12 +41,9 @@ class ConvolutionLayer : public Layer<Dtype> {
 
   // --- for plans, float only
 
-  // The kernel for the present shape. A Reshape that changes the shape makes a
-  // new one; another instruction set takes effect then.
-  const Conv& conv() const { return *conv_; }
-  // The weights as conv() wants them, packed now if they changed. In phase TEST
-  // no other copy of them is kept.
-  const float* packed_weights();
+  // The weights as the host's kernel wants them now, packed if they changed. In
+  // phase TEST no other copy of floats is kept.
+  NextWeights packed_weights();
   // One bias per output channel, or null.
   const Dtype* bias_or_null(Side side = Side::kHost) const;
   // Values of scratch memory that a run on `side` takes.
@@ -53,6 +52,11 @@ class ConvolutionLayer : public Layer<Dtype> {
   // `residual`, if given, stand for the epilogue's.
   void RunOnGpu(const Blob<Dtype>& x, const Epilogue<Dtype>& epilogue,
                 const Blob<Dtype>* residual, Dtype* workspace, Blob<Dtype>* y);
+  // The same on the host, while weights that the next run will read are
+  // fetched.
+  void RunOnHost(const Blob<Dtype>& x, const Epilogue<Dtype>& epilogue,
+                 const Blob<Dtype>* residual, Dtype* workspace,
+                 const NextWeights& next, Blob<Dtype>* y);
   // Adds to the gradients of weights and biases, where they learn, and makes
   // that of x in `dx`, if given (`add`: adds to it), from that of y, of which
   // `y` is the shape. All on side().
@@ -60,7 +64,8 @@ class ConvolutionLayer : public Layer<Dtype> {
                      const Blob<Dtype>& x, Storage<Dtype>* dx, bool add);
 
  private:
-  void Run(const Dtype* x, Dtype* y);
+  // The kernel of bfloat16, where it is to be taken now, else null.
+  const Bf16Conv* bf16() const;
   void AddBiasGradient(Storage<Dtype>& dy, const Geometry& out);
   void AddWeightGradient(Storage<Dtype>& dy, const Geometry& out,
                          Storage<Dtype>& x, const Geometry& in);
@@ -73,7 +78,11 @@ class ConvolutionLayer : public Layer<Dtype> {
 
   ConvParams params_;
   ConvShape shape_;
+  // Kernels for the present shape. A Reshape that changes it makes new ones;
+  // another instruction set takes effect then.
   std::shared_ptr<const Conv> conv_;
+  mutable std::shared_ptr<const Bf16Conv> bf16_;  // when first asked for
+  mutable bool asked_for_bf16_ = false;
   std::unique_ptr<const ConvGradients<Dtype>> gradients_;  // when first used
   bool simple_ = false;  // one bottom, channels at axis 1
 };

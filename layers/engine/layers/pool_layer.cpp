@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/pool_bf16.hpp"
 #include "kernels/random.hpp"
 
 namespace p3d {
@@ -31,6 +32,17 @@ void CheckGlobal(const std::vector<PoolAxis>& windows) {
     Check(window.pad == 0 && window.stride == 1,
           "global_pooling takes neither pad nor stride");
   }
+}
+
+void MaxPoolBf16(const PoolShape& shape, const Blob<float>& bottom,
+                 Blob<float>* top) {
+  const Order order = Order::kChannelsLast;
+  const Bf16* x = bottom.data_of<Bf16>(order, Side::kHost);
+  Bf16* y = top->write_data_of<Bf16>(order, Side::kHost);
+  MaxPoolBf16(shape, x, y);
+}
+void MaxPoolBf16(const PoolShape&, const Blob<double>&, Blob<double>*) {
+  Fail("doubles are not rounded to 16 bits");
 }
 
 }  // namespace
@@ -110,6 +122,11 @@ void PoolLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
     mask = top[1]->write_data(order, side);
   } else if (method_ == "MAX" && this->needs_backward()) {
     mask = mask_.write_data(order, side);
+  }
+  // A maximum needs no more digits than the values have.
+  if (method_ == "MAX" && !mask && side == Side::kHost &&
+      bottom[0]->storage().narrow(side)) {
+    return MaxPoolBf16(shape_, *bottom[0], top[0]);
   }
   WithValues<Dtype>(side, [&](auto kind) {
     using Value = decltype(kind);
