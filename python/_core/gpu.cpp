@@ -211,10 +211,11 @@ void BindGpu(py::module_& m) {
       "gpu_mode", [] { return p3d::mode() == p3d::Side::kGpu; },
       "Whether nets run on a GPU.");
   m.def("set_precision", &SetPrecision, py::arg("name"),
-        "Nets on a GPU take float32, tf32, bf16 or fp16 from now on.");
+        "Nets take float32, tf32, bf16 or fp16 from now on; those on the "
+        "processor the second and the last for the first.");
   m.def(
       "precision", [] { return p3d::Name(p3d::precision()); },
-      "What nets on a GPU take.");
+      "What set_precision said last.");
   BindFeeds(m);
   BindFetches(m);
 }

@@ -6,6 +6,7 @@
 #include "_core/bind.hpp"
 #include "kernels/cuda_device.hpp"
 #include "kernels/error.hpp"
+#include "kernels/conv_bf16.hpp"
 #include "kernels/fma_peak.hpp"
 #include "kernels/isa.hpp"
 #include "kernels/random.hpp"
@@ -59,6 +60,8 @@ PYBIND11_MODULE(_core, m) {
       "set_isa",
       [](const std::string& n) { p3d::SetActiveIsa(p3d::ParseIsa(n)); },
       py::arg("name"), "Use this set for nets made from now on.");
+  m.def("multiplies_bf16", &p3d::MultipliesBf16,
+        "Whether the processor multiplies bfloat16, and isa() lets it.");
   m.def(
       "fma_peak",
       [](double seconds) { return p3d::FmaPeak(p3d::ActiveIsa(), seconds); },

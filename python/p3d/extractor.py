@@ -315,8 +315,8 @@ class Extractor:
 
     @property
     def precision(self) -> str:
-        """Of the net's values now, see p3d.gpu.set_precision; "float32" on the processor."""
-        return gpu.precision() if _core.gpu_mode() else "float32"
+        """What the net computes in now, see p3d.gpu.set_precision."""
+        return gpu.inference_precision()
 
     @property
     def decoding_seconds(self) -> float:

@@ -125,12 +125,17 @@ def run(on: bool) -> None:
 
 
 def set_precision(name: str) -> None:
-    """How nets compute on a GPU from now on; on the processor it is float32 whatever is said here.
+    """How nets compute from now on.
 
-    float32   without shortcuts, the processor's results up to rounding
+    float32   without shortcuts: GPUs give the processor's results up to rounding
     tf32      convolutions and inner products take 11 binary digits of floats (TensorFloat-32)
     bf16      values between layers have 16 bits, 8 binary digits (bfloat16)
     fp16      values between layers have 16 bits, 11 binary digits, and end at 65504
+
+    The processor knows float32 and, in phase TEST, bf16: convolutions, and MAX pooling between
+    them, take and leave 16 bits, all other layers floats. That pays where the processor multiplies
+    bfloat16 (`processor_has_bf16`); elsewhere it takes longer than float32. tf32 and fp16, and
+    training, are float32 there.
 
     Sums, weights, their gradients and what solvers do with them are float32 always. Nets that
     share weights and run in several threads have to be at rest meanwhile: the weights are rounded
@@ -145,6 +150,19 @@ def set_precision(name: str) -> None:
 def precision() -> str:
     """What set_precision said last, "float32" at first."""
     return _core.precision()
+
+
+def inference_precision() -> str:
+    """What nets of phase TEST compute in now, where they run: "float32" or "bf16", or on a GPU any
+    name that set_precision takes."""
+    said = precision()
+    return said if _core.gpu_mode() or said == "bf16" else "float32"
+
+
+def processor_has_bf16() -> bool:
+    """Whether this processor multiplies bfloat16 (AVX512_BF16: AMD's from Zen 4 on, Intel's Cooper
+    Lake and from Sapphire Rapids on), and the instruction set in use lets it."""
+    return _core.multiplies_bf16()
 
 
 def parse(device: str) -> int | None:

@@ -120,7 +120,7 @@ def set_device(name: str) -> None:
 
 
 def set_precision(name: str) -> None:
-    """How nets compute on a GPU (see p3d.gpu.set_precision). Settles the backend.
+    """How nets compute (see p3d.gpu.set_precision). Settles the backend.
 
     Raises Error for a precision that does not exist or that the backend does not have.
     """

@@ -78,7 +78,8 @@ def _run(verb: str, arguments: list[str]) -> int:
     if args.device is not None:
         _use(args.device, getattr(module, "SEVERAL_GPUS", False))
     if args.precision is not None:
-        _compute_in(args.precision, args.device or os.environ.get("P3D_DEVICE") or "cpu")
+        device = args.device or os.environ.get("P3D_DEVICE") or "cpu"
+        _compute_in(args.precision, device, verb == "train")
     return module.run(args) or 0
 
 
@@ -95,15 +96,28 @@ def _use(device: str, may_be_several: bool) -> None:
     os.environ["P3D_DEVICE"] = device  # for processes that this one starts
 
 
-def _compute_in(precision: str, device: str) -> None:
+def _compute_in(precision: str, device: str, trains: bool) -> None:
+    from p3d import gpu
     from p3d.caffe import backend
     from p3d.error import Error
 
-    if precision != "float32" and device == "cpu":
+    if device == "cpu" and precision in ("tf32", "fp16"):
         raise Error(
-            f"--precision {precision} is for a GPU, the processor computes in float32: name the "
-            "GPU with --device cuda"
+            f"--precision {precision} is for a GPU, the processor computes in float32 or bf16: "
+            "name the GPU with --device cuda"
         )
+    if device == "cpu" and precision == "bf16":
+        if trains:
+            raise Error(
+                "the processor trains in float32: leave --precision out, or name a GPU with "
+                "--device cuda"
+            )
+        if not gpu.processor_has_bf16():
+            warnings.warn(
+                "this processor does not multiply bfloat16, it is computed of floats: --precision "
+                "bf16 takes longer than float32",
+                stacklevel=1,
+            )
     backend.set_precision(precision)
     os.environ["P3D_PRECISION"] = precision  # for processes that this one starts
 
@@ -135,7 +149,7 @@ def _parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     parser.add_argument(
         "--precision",
         choices=("float32", "tf32", "bf16", "fp16"),
-        help="how nets compute on a GPU (default: float32)",
+        help="how nets compute (default: float32; the processor has bf16 too, but not to train)",
     )
     return parser
 

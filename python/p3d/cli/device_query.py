@@ -43,7 +43,11 @@ def _answer() -> dict[str, Any]:
     from p3d import _core, gpu
     from p3d.error import Error
 
-    cpu = {"threads": _core.num_threads(), "isa": _core.isa()}
+    cpu = {
+        "threads": _core.num_threads(),
+        "isa": _core.isa(),
+        "multiplies_bf16": _core.multiplies_bf16(),
+    }
     answer: dict[str, Any] = {
         "cpu": cpu,
         "software": None,
@@ -64,7 +68,8 @@ def _answer() -> dict[str, Any]:
 
 def _lines(answer: dict[str, Any]) -> list[str]:
     cpu = answer["cpu"]
-    lines = [f"cpu     {cpu['threads']} threads, {cpu['isa']}"]
+    bf16 = ", multiplies bfloat16 (--precision bf16)" if cpu["multiplies_bf16"] else ""
+    lines = [f"cpu     {cpu['threads']} threads, {cpu['isa']}{bf16}"]
     for gpu in answer["gpus"]:
         major, minor = gpu["capability"]
         memory = f"{gpu['free'] / 2**30:.1f} of {gpu['memory'] / 2**30:.1f} GiB free"

@@ -16,8 +16,9 @@ examples:
   p3d time -model deploy.prototxt -iterations 50 -layers      as `caffe time` does it
 
 A step is a convolution with the layers that run inside it, or a single layer. GMAC counts products
-with padding too; "peak" is the share of what this machine's multiply-add units reach. Steps are
-medians over the iterations; the whole net is timed from filling its input to copying its output.
+with padding too; "peak" is the share of what this machine's multiply-add units reach, a processor's
+with float32: --precision bf16 can pass it. Steps are medians over the iterations; the whole net is
+timed from filling its input to copying its output.
 On a GPU what the copies of the inputs to it take is in no step and has a line of its own.
 """
 

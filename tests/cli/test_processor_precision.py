@@ -1,0 +1,76 @@
+"""--precision where nets run on the processor."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from p3d import gpu
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "tiny"
+TINY = str(GOLDEN / "tiny.prototxt")
+NET = ["--net", TINY, "--weights", str(GOLDEN / "tiny_seeded.caffemodel")]
+
+
+def p3d(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "p3d", *arguments]
+    environment = {**os.environ, **variables}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_an_extraction_says_what_it_computed_in(tmp_path, real_video) -> None:
+    kinds = {"float32": "float32", "bf16": "bf16", "": "bf16"}
+    features = []
+    for number, (said, taken) in enumerate(kinds.items()):
+        out = tmp_path / str(number)
+        option = ["--precision", said] if said else []
+        done = p3d(
+            "extract", str(real_video), *NET, "--out", str(out), *option,
+            **({} if said else {"P3D_PRECISION": "bf16"}),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert json.loads((out / "bikes.json").read_text())["precision"] == taken
+        features.append(np.load(out / "bikes.npy"))
+    exact, rounded, by_variable = features
+    np.testing.assert_array_equal(rounded, by_variable)
+    off = np.abs(rounded - exact).max() / np.abs(exact).max()
+    assert 0 < off < 0.03
+    # Results of another precision are not taken for these.
+    more = ("extract", str(real_video), *NET, "--out", str(tmp_path / "0"))
+    assert "1 complete before" in p3d(*more).stdout
+    assert p3d(*more, "--precision", "bf16").returncode == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "0" / "bikes.npy"), rounded)
+
+
+def test_steps_name_their_kernels() -> None:
+    done = p3d("time", TINY, "--precision", "bf16", "--iterations", "1")
+    assert done.returncode == 0, done.stderr
+    assert "conv_bf16_" in done.stdout
+    assert "bf16" in done.stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize("isa", ["generic", ""])
+def test_a_processor_without_bfloat16_says_so(isa: str) -> None:
+    done = p3d("info", TINY, "--precision", "bf16", P3D_ISA=isa)
+    assert done.returncode == 0, done.stderr
+    slow = "p3d: warning: this processor does not multiply bfloat16"
+    assert (slow in done.stderr) == bool(isa or not gpu.processor_has_bf16())
+
+
+@pytest.mark.parametrize("said", ["tf32", "fp16"])
+def test_precisions_of_gpus_are_refused(said: str) -> None:
+    done = p3d("info", TINY, "--precision", said)
+    assert done.returncode == 1
+    assert f"--precision {said} is for a GPU" in done.stderr
+
+
+def test_a_training_in_bf16_is_refused(tmp_path) -> None:
+    done = p3d("train", "--solver", str(tmp_path / "solver.prototxt"), "--precision", "bf16")
+    assert done.returncode == 1
+    assert "the processor trains in float32" in done.stderr
