@@ -4,7 +4,6 @@
 #include <cfloat>
 #include <cstdint>
 
-#include "kernels/narrow.hpp"
 #include "kernels/pool_windows.hpp"
 
 namespace p3d {
@@ -16,14 +15,12 @@ namespace p3d {
 template <int kLanes, typename Dtype>
 void MaxLanes(const PoolRow& row, const PoolRange& range, int64_t step,
               const Dtype* x, Dtype* y) {
-  using Real = RealOf<Dtype>;
-  Real best[kLanes];
-  for (int i = 0; i < kLanes; ++i) best[i] = static_cast<Real>(-FLT_MAX);
+  Dtype best[kLanes];
+  for (int i = 0; i < kLanes; ++i) best[i] = static_cast<Dtype>(-FLT_MAX);
   ForEachPixel(row, range, [&](int64_t pixel) {
     const Dtype* in = x + pixel * step;
     for (int i = 0; i < kLanes; ++i) {
-      const Real value = in[i];
-      best[i] = value > best[i] ? value : best[i];
+      best[i] = in[i] > best[i] ? in[i] : best[i];
     }
   });
   for (int i = 0; i < kLanes; ++i) y[i] = best[i];

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernels/pool.hpp"
+#include "kernels/pool_bf16.hpp"
 #include "kernels/random.hpp"
 #include "kernels/thread_pool.hpp"
 #include "pool_cases.hpp"
@@ -192,6 +193,36 @@ void TestOrder(const std::string& text, const PoolShape& shape, Order order) {
   }
 }
 
+// Maxima of bfloat16 against those of the same values as floats. Beside few
+// different values there are all that are not finite, both zeros and the
+// smallest.
+void TestBf16(const std::string& text, const PoolShape& shape) {
+  const uint16_t special[] = {0x7f80, 0xff80, 0x7fc0, 0xffc0, 0x7f81, 0xffff,
+                              0x7f7f, 0xff7f, 0x0000, 0x8000, 0x0001, 0x8001};
+  const int64_t pixels = shape.num * shape.channels;
+  std::vector<p3d::Bf16> x(pixels * shape.in_pixels());
+  p3d::Random random(5);
+  for (p3d::Bf16& value : x) {
+    value = random.Next() % 33 / 8.0f - 2;
+    if (random.Next() % 3 == 0) value.bits = special[random.Next() % 12];
+  }
+  const std::vector<float> wide(x.begin(), x.end());
+  const int64_t outputs = pixels * shape.out_pixels();
+  std::vector<p3d::Bf16> y(outputs);
+  std::vector<float> expected(outputs);
+  p3d::MaxPoolBf16(shape, x.data(), y.data());
+  p3d::MaxPool<float>(shape, Order::kChannelsLast, wide.data(), expected.data(),
+                      nullptr);
+  for (int64_t i = 0; i < outputs; ++i) {
+    // Where there is no value, the largest negative one rounded.
+    const float most = expected[i] == -FLT_MAX ? -INFINITY : expected[i];
+    const bool same = y[i] == most;
+    Expect(same, "test_pool \"" + text + "\" bfloat16: y[" + std::to_string(i) +
+                     "] is " + std::to_string(y[i]) + " instead of " +
+                     std::to_string(most));
+  }
+}
+
 // The gradients by mask and of AVE of one image's channel.
 template <typename Dtype>
 void NaiveGradients(const PoolShape& shape, Order order, int64_t n, int64_t c,
@@ -355,6 +386,7 @@ void TestCase(const std::string& text) {
       TestDifferences(text, shape, order);
     }
   }
+  TestBf16(text, shape);
 }
 
 // Of the values 1, 2, 5 each is drawn in proportion.
