@@ -1,4 +1,4 @@
-#include "kernels/conv_bf16.hpp"
+#include "kernels/conv_bf16_kernels.hpp"
 
 #if defined(__x86_64__)
 
@@ -23,16 +23,24 @@ namespace {
 
 #include "kernels/conv_bf16_emulated-inl.hpp"
 
-const IgemmTileFunctionOf<Bf16> kTiles4x16[] = {
-    P3D_TILES_TO_4(P3D_TILES_2, Tile)};
-const IgemmKernelOf<Bf16> k4x16 = {"conv_bf16_emulated_4x16_avx2",
+const IgemmTileFunctionOf<Bf16> kTiles[] = {P3D_TILES_TO_4(P3D_TILES_2, Tile)};
+const IgemmTileFunction kSumsTiles[] = {P3D_TILES_TO_4(P3D_TILES_2, SumsTile)};
+const IgemmKernelOf<Bf16> kTile = {"conv_bf16_igemm_4x16_avx2_emulated",
                                    false,
                                    4,
                                    3,
                                    kLanes,
                                    2,
-                                   kTiles4x16,
+                                   kTiles,
                                    nullptr};
+const IgemmKernel kSumsTile = {"", false, 4, 3, kLanes, 2, kSumsTiles, nullptr};
+const WinogradKernelOf<Bf16> kWinograd = {
+    "conv_bf16_winograd_2x2_avx2_emulated", TransformInput, nullptr,
+    TransformOutput};
+
+const IgemmKernelOf<Bf16>* const kIgemm[] = {&kTile, nullptr};
+const IgemmKernel* const kSums[] = {&kSumsTile, nullptr};
+const Bf16Kernels kKernels = {kIgemm, kSums, &kWinograd};
 
 }  // namespace
 }  // namespace p3d
@@ -48,13 +56,12 @@ const IgemmKernelOf<Bf16> k4x16 = {"conv_bf16_emulated_4x16_avx2",
 
 namespace p3d {
 
-const IgemmKernelOf<Bf16>* const* Bf16KernelsAvx2() {
-  static const IgemmKernelOf<Bf16>* const kernels[] = {
+const Bf16Kernels* Bf16KernelsAvx2() {
 #if defined(__x86_64__)
-      &k4x16,
+  return &kKernels;
+#else
+  return nullptr;
 #endif
-      nullptr};
-  return kernels;
 }
 
 }  // namespace p3d

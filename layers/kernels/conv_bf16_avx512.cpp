@@ -1,4 +1,4 @@
-#include "kernels/conv_bf16.hpp"
+#include "kernels/conv_bf16_kernels.hpp"
 
 // What compilers know of AVX512_BF16 since then.
 #if defined(__x86_64__) && \
@@ -29,7 +29,6 @@
 namespace p3d {
 namespace {
 
-using Value = Bf16;
 using Words = __m512i;
 using Word = int __attribute__((may_alias));
 
@@ -59,12 +58,14 @@ inline void StoreLanes(Bf16* p, Mask mask, Vector v) {
   _mm256_mask_storeu_epi16(p, mask, Round(v));
 }
 
-#include "kernels/conv_igemm_tile-inl.hpp"
+#include "kernels/conv_bf16_tiles-inl.hpp"
 
 const IgemmTileFunctionOf<Bf16> kTiles6x64[] = {
     P3D_TILES_TO_6(P3D_TILES_4, Tile)};
 const IgemmTileFunctionOf<Bf16> kTiles12x32[] = {
     P3D_TILES_TO_12(P3D_TILES_2, Tile)};
+const IgemmTileFunction kSums6x64[] = {P3D_TILES_TO_6(P3D_TILES_4, SumsTile)};
+const IgemmTileFunction kSums12x32[] = {P3D_TILES_TO_12(P3D_TILES_2, SumsTile)};
 
 const IgemmKernelOf<Bf16> k6x64 = {
     "conv_bf16_igemm_6x64_avx512", false, 6, 3, kLanes, 4, kTiles6x64, nullptr};
@@ -76,6 +77,14 @@ const IgemmKernelOf<Bf16> k12x32 = {"conv_bf16_igemm_12x32_avx512",
                                     2,
                                     kTiles12x32,
                                     nullptr};
+const IgemmKernel kSums64 = {"", false, 6, 3, kLanes, 4, kSums6x64, nullptr};
+const IgemmKernel kSums32 = {"", false, 12, 5, kLanes, 2, kSums12x32, nullptr};
+const WinogradKernelOf<Bf16> kWinograd = {
+    "conv_bf16_winograd_2x2_avx512", TransformInput, nullptr, TransformOutput};
+
+const IgemmKernelOf<Bf16>* const kIgemm[] = {&k6x64, &k12x32, nullptr};
+const IgemmKernel* const kSums[] = {&kSums64, &kSums32, nullptr};
+const Bf16Kernels kKernels = {kIgemm, kSums, &kWinograd};
 
 }  // namespace
 }  // namespace p3d
@@ -87,33 +96,30 @@ const IgemmKernelOf<Bf16> k12x32 = {"conv_bf16_igemm_12x32_avx512",
 #pragma GCC pop_options
 #endif
 
-#endif  // P3D_COMPILES_BF16
-
 namespace p3d {
 namespace {
 
 // Leaf 7, subleaf 1, of cpuid; older compilers' __builtin_cpu_supports does not
 // know the name.
 bool HasInstructions() {
-#ifdef P3D_COMPILES_BF16
   unsigned a = 0, b = 0, c = 0, d = 0;
   return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
-#else
-  return false;
-#endif
 }
 
 }  // namespace
+}  // namespace p3d
 
-const IgemmKernelOf<Bf16>* const* Bf16KernelsAvx512() {
-  static const bool has = HasInstructions();
-  static const IgemmKernelOf<Bf16>* const kernels[] = {
+#endif  // P3D_COMPILES_BF16
+
+namespace p3d {
+
+const Bf16Kernels* Bf16KernelsAvx512() {
 #ifdef P3D_COMPILES_BF16
-      &k6x64, &k12x32,
+  static const bool has = HasInstructions();
+  return has ? &kKernels : nullptr;
+#else
+  return nullptr;
 #endif
-      nullptr};
-  static const IgemmKernelOf<Bf16>* const none[] = {nullptr};
-  return has ? kernels : none;
 }
 
 }  // namespace p3d

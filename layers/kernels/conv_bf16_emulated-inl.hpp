@@ -1,8 +1,6 @@
-// The micro-kernel of conv_igemm_tile-inl.hpp for bfloat16 where an instruction
-// set multiplies floats alone: each value of a pair is a float's upper half. To
-// be included as that.
-
-using Value = Bf16;
+// The micro-kernels of bfloat16 where an instruction set multiplies floats
+// alone: each value of a pair is a float's upper half. To be included as
+// conv_igemm_tile-inl.hpp.
 
 struct Words {
   Vector first, second;
@@ -59,4 +57,4 @@ inline void StoreLanes(Bf16* p, Mask mask, Vector v) {
   }
 }
 
-#include "kernels/conv_igemm_tile-inl.hpp"
+#include "kernels/conv_bf16_tiles-inl.hpp"

@@ -1,4 +1,4 @@
-#include "kernels/conv_bf16.hpp"
+#include "kernels/conv_bf16_kernels.hpp"
 
 // Where the machine's baseline has fused multiplications (NEON), use them.
 #ifdef __clang__
@@ -15,23 +15,28 @@ namespace {
 
 #include "kernels/conv_bf16_emulated-inl.hpp"
 
-const IgemmTileFunctionOf<Bf16> kTiles4x8[] = {
-    P3D_TILES_TO_4(P3D_TILES_2, Tile)};
-const IgemmKernelOf<Bf16> k4x8 = {"conv_bf16_emulated_4x8_generic",
-                                  false,
-                                  4,
-                                  4,
-                                  kLanes,
-                                  2,
-                                  kTiles4x8,
-                                  nullptr};
+const IgemmTileFunctionOf<Bf16> kTiles[] = {P3D_TILES_TO_4(P3D_TILES_2, Tile)};
+const IgemmTileFunction kSumsTiles[] = {P3D_TILES_TO_4(P3D_TILES_2, SumsTile)};
+const IgemmKernelOf<Bf16> kTile = {"conv_bf16_igemm_4x8_generic_emulated",
+                                   false,
+                                   4,
+                                   4,
+                                   kLanes,
+                                   2,
+                                   kTiles,
+                                   nullptr};
+const IgemmKernel kSumsTile = {"", false, 4, 4, kLanes, 2, kSumsTiles, nullptr};
+const WinogradKernelOf<Bf16> kWinograd = {
+    "conv_bf16_winograd_2x2_generic_emulated", TransformInput, nullptr,
+    TransformOutput};
+
+const IgemmKernelOf<Bf16>* const kIgemm[] = {&kTile, nullptr};
+const IgemmKernel* const kSums[] = {&kSumsTile, nullptr};
+const Bf16Kernels kKernels = {kIgemm, kSums, &kWinograd};
 
 }  // namespace
 
-const IgemmKernelOf<Bf16>* const* Bf16KernelsGeneric() {
-  static const IgemmKernelOf<Bf16>* const kernels[] = {&k4x8, nullptr};
-  return kernels;
-}
+const Bf16Kernels& Bf16KernelsGeneric() { return kKernels; }
 
 }  // namespace p3d
 

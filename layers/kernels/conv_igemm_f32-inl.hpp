@@ -1,12 +1,17 @@
 // The micro-kernels of floats: that of conv_igemm_tile-inl.hpp, and those that
 // only floats have. To be included as that.
 
-using Value = float;
 using Words = Vector;
 inline Words LoadWords(const float* p) { return Load(p); }
 inline Words BroadcastWord(const float* p) { return Broadcast(*p); }
 
+#include "kernels/conv_ending-inl.hpp"
 #include "kernels/conv_igemm_tile-inl.hpp"
+
+template <int kRows, int kVectors>
+void Tile(const IgemmTile& t) {
+  RunTile<kRows, kVectors>(t);
+}
 
 template <int kRows, int kVectors>
 P3D_INLINE void MultiplyOuter(const IgemmTile& t,

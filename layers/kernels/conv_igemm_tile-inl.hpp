@@ -1,17 +1,14 @@
 // The micro-kernel of conv_igemm.hpp, written once for all instruction sets and
 // kinds of values. A source file of one set includes this inside its target
-// region and an unnamed namespace, behind its lanes_<set>-inl.hpp and what it
-// says of its values:
+// region and an unnamed namespace, behind its lanes_<set>-inl.hpp,
+// conv_ending-inl.hpp and what it says of its values:
 //
-//   Value
-//   LoadLanes, Load, StoreLanes, Store    from and to Value*, too
+//   Load, LoadLanes, Store, StoreLanes    from and to them
 //   Words                                 kLanes words of 32 bits (IgemmTileOf)
 //   LoadWords(p), BroadcastWord(p)        from const float*
 //   MultiplyAdd(a, b, c)                  c plus the products of words a and b
 //
 // There is no include guard: each of those files has its own copy.
-
-#define P3D_INLINE inline __attribute__((always_inline))
 
 // Ask for a cache line, in L1, in L1 alone to be written, in L2.
 inline void FetchNear(const void* p) { __builtin_prefetch(p, 0, 3); }
@@ -26,19 +23,8 @@ inline void FetchFar(const void* p) { __builtin_prefetch(p, 0, 2); }
 // Row and vector number, wrapped where they do not exist and are not used.
 #define P3D_SUM(r, v) sum[r % kRows][v % kVectors]
 
-// What max(floor, v) makes of v.
-P3D_INLINE Vector Floor(bool relu) {
-  return Broadcast(relu ? 0.f : -__builtin_inff());
-}
-
-// kWhole: all lanes exist, else those of `mask`.
-template <bool kWhole, typename From>
-P3D_INLINE Vector LoadSome(const From* from, Mask mask) {
-  return kWhole ? Load(from) : LoadLanes(from, mask);
-}
-
 // Sums are zero; the lines that the results go to are on their way.
-template <int kRows, int kVectors>
+template <int kRows, int kVectors, typename Value>
 P3D_INLINE void Begin(const IgemmTileOf<Value>& t,
                       Vector (&sum)[kRows][kVectors]) {
 #define P3D_BEGIN(r, v)                                              \
@@ -57,7 +43,7 @@ P3D_INLINE void Begin(const IgemmTileOf<Value>& t,
   if (v < kVectors) b[v % kVectors] = LoadWords(w + v * kLanes);
 
 // Every input value times a row of weights.
-template <int kRows, int kVectors>
+template <int kRows, int kVectors, typename Value>
 P3D_INLINE void MultiplyRuns(const IgemmTileOf<Value>& t,
                              Vector (&sum)[kRows][kVectors]) {
   P3D_EACH_ROW(P3D_START_ROW)
@@ -99,45 +85,26 @@ P3D_INLINE void MultiplyRuns(const IgemmTileOf<Value>& t,
   }
 }
 
-// The epilogue for one vector of output channels, in all rows. Absent steps are
-// replaced by ones that change nothing.
-template <bool kWhole, bool kResidual, int kVector, int kRows, int kVectors>
+// The epilogue for one vector of output channels, in all rows.
+template <bool kWhole, bool kResidual, int kVector, int kRows, int kVectors,
+          typename Value>
 P3D_INLINE void EndVector(const IgemmTileOf<Value>& t, Mask mask,
                           Vector (&sum)[kRows][kVectors]) {
-  const Epilogue<Value>& e = t.epilogue;
   const int64_t channel = kVector * kLanes;
-  const Vector scale =
-      e.scale ? LoadSome<kWhole>(e.scale + channel, mask) : Broadcast(1.f);
-  const Vector shift =
-      e.shift ? LoadSome<kWhole>(e.shift + channel, mask) : Zero();
-  const Vector floor = Floor(e.inner_relu || (!kResidual && e.outer_relu));
-  const Vector outer_floor = Floor(e.outer_relu);
-  const Vector alpha = Broadcast(e.alpha), beta = Broadcast(e.beta);
+  const Ending<kWhole, kResidual, Value> end(t.epilogue, channel, mask);
+  const Value* const residual = t.epilogue.residual;
   // All addresses first: the compiler has to assume that a store changes them.
 #define P3D_LOCATE(r)                                        \
   Value* const y##r = t.y + t.y_places[r % kRows] + channel; \
   const Value* const other##r =                              \
-      kResidual ? e.residual + t.y_places[r % kRows] + channel : y##r;
+      kResidual ? residual + t.y_places[r % kRows] + channel : y##r;
   P3D_EACH_ROW(P3D_LOCATE)
-#define P3D_END_ROW(r)                                             \
-  if (r < kRows) {                                                 \
-    Vector value = MultiplyAdd(P3D_SUM(r, kVector), scale, shift); \
-    value = Max(floor, value);                                     \
-    if (kResidual) {                                               \
-      const Vector other = LoadSome<kWhole>(other##r, mask);       \
-      value = MultiplyAdd(alpha, value, Multiply(beta, other));    \
-      value = Max(outer_floor, value);                             \
-    }                                                              \
-    if (kWhole) {                                                  \
-      Store(y##r, value);                                          \
-    } else {                                                       \
-      StoreLanes(y##r, mask, value);                               \
-    }                                                              \
-  }
+#define P3D_END_ROW(r) \
+  if (r < kRows) end.Put(P3D_SUM(r, kVector), other##r, y##r);
   P3D_EACH_ROW(P3D_END_ROW)
 }
 
-template <bool kResidual, int kRows, int kVectors>
+template <bool kResidual, int kRows, int kVectors, typename Value>
 P3D_INLINE void EndTile(const IgemmTileOf<Value>& t,
                         Vector (&sum)[kRows][kVectors]) {
   const int64_t lanes = t.width - (kVectors - 1) * kLanes;
@@ -152,7 +119,7 @@ P3D_INLINE void EndTile(const IgemmTileOf<Value>& t,
   P3D_EACH_VECTOR(P3D_END, 0)
 }
 
-template <int kRows, int kVectors>
+template <int kRows, int kVectors, typename Value>
 P3D_INLINE void End(const IgemmTileOf<Value>& t,
                     Vector (&sum)[kRows][kVectors]) {
   if (t.epilogue.residual) {
@@ -162,8 +129,8 @@ P3D_INLINE void End(const IgemmTileOf<Value>& t,
   }
 }
 
-template <int kRows, int kVectors>
-void Tile(const IgemmTileOf<Value>& t) {
+template <int kRows, int kVectors, typename Value>
+P3D_INLINE void RunTile(const IgemmTileOf<Value>& t) {
   Vector sum[kRows][kVectors];
   Begin(t, sum);
   MultiplyRuns(t, sum);

@@ -23,15 +23,16 @@ namespace p3d {
 // its own: transformed inputs (tiles x channels) times transformed weights
 // (channels x num_output).
 
-// The three transforms of one instruction set. Position p of 16, rows of four,
-// lies at p * step behind the first one.
+// The transforms of one instruction set and kind of values. Position p of 16,
+// rows of four, lies at p * step behind the first one.
 
-// `pixels` are a tile's 16 inputs, `channels` floats each. The results are as
+// `pixels` are a tile's 16 inputs, `channels` values each. The results are as
 // many, filled up to whole vectors.
+template <typename Value>
 struct WinogradInput {
-  const float* const* pixels;
+  const Value* const* pixels;
   int64_t channels;
-  float* v;
+  Value* v;
   int64_t step;
 };
 
@@ -48,23 +49,27 @@ struct WinogradWeights {
 // The sums of tile t, `width` floats, lie at m + t * pitch. Its outputs, then
 // the epilogue, go to y + y_places[4 * t + k]; -1 stands for one that is not
 // there.
+template <typename Value>
 struct WinogradOutput {
   const float* m;
   int64_t step;
   int64_t pitch;
   int64_t tiles;
   int64_t width;
-  ConvEpilogue epilogue;
-  float* y;
+  Epilogue<Value> epilogue;
+  Value* y;
   const int64_t* y_places;
 };
 
-struct WinogradKernel {
+template <typename Value>
+struct WinogradKernelOf {
   const char* name;
-  void (*input)(const WinogradInput& tile);
+  void (*input)(const WinogradInput<Value>& tile);
+  // Null where weights are packed as they are multiplied.
   void (*weights)(const WinogradWeights& panel);
-  void (*output)(const WinogradOutput& block);
+  void (*output)(const WinogradOutput<Value>& block);
 };
+using WinogradKernel = WinogradKernelOf<float>;
 
 // Null where the compiler's target has no such set.
 const WinogradKernel* WinogradKernelAvx512();

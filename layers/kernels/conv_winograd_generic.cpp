@@ -13,7 +13,7 @@
 namespace p3d {
 namespace {
 
-#include "kernels/conv_winograd_tile-inl.hpp"
+#include "kernels/conv_winograd_f32-inl.hpp"
 
 const WinogradKernel kKernel = {"conv_f32_winograd_2x2_generic", TransformInput,
                                 TransformWeights, TransformOutput};

@@ -69,9 +69,10 @@ void WinogradGrid::Next(Tile* tile) const {
   ++tile->before;
 }
 
-void WinogradGrid::LocateInputs(const Tile& tile, const float* x,
-                                const float* zeros,
-                                const float** inputs) const {
+template <typename Value>
+void WinogradGrid::LocateInputs(const Tile& tile, const Value* x,
+                                const Value* zeros,
+                                const Value** inputs) const {
   const int64_t step = behind_ * channels_;
   const int64_t pitch = between_ * second_.in * step;
   const int64_t top = tile.row - first_.pad_begin;
@@ -109,5 +110,10 @@ int64_t WinogradGrid::FirstInput(int64_t index) const {
   return (tile.before * first_.in + std::min(top, first_.in)) * between_ *
          second_.in * behind_ * channels_;
 }
+
+template void WinogradGrid::LocateInputs(const Tile&, const float*,
+                                         const float*, const float**) const;
+template void WinogradGrid::LocateInputs(const Tile&, const Bf16*, const Bf16*,
+                                         const Bf16**) const;
 
 }  // namespace p3d

@@ -35,8 +35,9 @@ class WinogradGrid {
   void Next(Tile* tile) const;
   // A tile's 16 inputs, `zeros` where there is padding, and the places of its
   // four outputs, -1 where there is none.
-  void LocateInputs(const Tile& tile, const float* x, const float* zeros,
-                    const float** inputs) const;
+  template <typename Value>
+  void LocateInputs(const Tile& tile, const Value* x, const Value* zeros,
+                    const Value** inputs) const;
   void LocateOutputs(const Tile& tile, int64_t* places) const;
   // Where the rows begin that the tiles from `index` on read, index <= tiles().
   int64_t FirstInput(int64_t index) const;

@@ -1,0 +1,37 @@
+#ifndef P3D_KERNELS_CONV_BF16_KERNELS_HPP_
+#define P3D_KERNELS_CONV_BF16_KERNELS_HPP_
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/conv_igemm.hpp"
+#include "kernels/conv_winograd.hpp"
+
+namespace p3d {
+
+// An instruction set's micro-kernels of bfloat16, whose words are pairs (see
+// IgemmTileOf): families as those of IgemmKernels, but none depthwise.
+struct Bf16Kernels {
+  const IgemmKernelOf<Bf16>* const* igemm;
+  const IgemmKernelOf<float>* const* sums;  // results are not rounded
+  const WinogradKernelOf<Bf16>* winograd;
+};
+
+// Null where the machine or the compiler lacks AVX512_BF16, or AVX2.
+const Bf16Kernels* Bf16KernelsAvx512();
+const Bf16Kernels* Bf16KernelsAvx2();
+const Bf16Kernels& Bf16KernelsGeneric();
+// The best of `isa` and what is below it.
+const Bf16Kernels& Bf16KernelsFor(Isa isa);
+
+// Two values side by side as they lie in memory.
+inline float Bf16Pair(Bf16 first, Bf16 second) {
+  const Bf16 pair[] = {first, second};
+  float word;
+  std::memcpy(&word, pair, sizeof(word));
+  return word;
+}
+
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_CONV_BF16_KERNELS_HPP_

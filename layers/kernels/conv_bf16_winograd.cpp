@@ -1,0 +1,114 @@
+#include "kernels/conv_bf16_winograd.hpp"
+
+#include <utility>
+
+#include "kernels/conv_bf16_kernels.hpp"
+#include "kernels/conv_panels.hpp"
+#include "kernels/conv_winograd_loops.hpp"
+#include "kernels/ranges.hpp"
+#include "kernels/scratch.hpp"
+
+namespace p3d {
+namespace {
+
+using Kernel = WinogradKernelOf<Bf16>;
+using Loops = WinogradLoops<Bf16>;
+
+constexpr int64_t kPositions = 16;
+constexpr int64_t kTaps = 9;
+
+// G g G^T
+void TransformKernel(const float* g, float* u) {
+  float rows[4][3];
+  for (int j = 0; j < 3; ++j) {
+    const float a = g[j], b = g[3 + j], c = g[6 + j];
+    rows[0][j] = a;
+    rows[1][j] = .5f * (a + c) + .5f * b;
+    rows[2][j] = .5f * (a + c) - .5f * b;
+    rows[3][j] = c;
+  }
+  for (int i = 0; i < 4; ++i, u += 4) {
+    const float a = rows[i][0], b = rows[i][1], c = rows[i][2];
+    u[0] = a;
+    u[1] = .5f * (a + c) + .5f * b;
+    u[2] = .5f * (a + c) - .5f * b;
+    u[3] = c;
+  }
+}
+
+class Bf16Winograd : public Bf16Conv {
+ public:
+  Bf16Winograd(const ConvShape& shape, const Kernel& kernel,
+               const WeightPanels& panels, std::unique_ptr<const Loops> loops)
+      : channels_(shape.channels),
+        kernel_(kernel),
+        panels_(panels),
+        loops_(std::move(loops)) {}
+
+  const char* name() const override { return kernel_.name; }
+  int64_t packed_size() const override { return panels_.size(); }
+  uint64_t pack_key() const override { return panels_.key() * 2 + 1; }
+  void Pack(const float* weights, float* packed) const override;
+  int64_t workspace_size() const override { return 0; }
+  void Run(const Bf16* x, const float* packed, const Epilogue<Bf16>& epilogue,
+           Bf16* y, float*, const NextWeights& next) const override {
+    loops_->Run(x, packed, epilogue, y, next);
+  }
+
+ private:
+  const int64_t channels_;
+  const Kernel& kernel_;
+  const WeightPanels panels_;
+  const std::unique_ptr<const Loops> loops_;
+};
+
+void Bf16Winograd::Pack(const float* weights, float* packed) const {
+  const int64_t pairs = panels_.inputs();
+  const Scratch<float> words(panels_.outputs() * pairs * kPositions);
+  ParallelFor(panels_.outputs(), [&](int64_t o) {
+    const float* const from = weights + o * channels_ * kTaps;
+    float* const to = words.data() + o * pairs * kPositions;
+    for (int64_t i = 0; i < pairs; ++i) {
+      float u[2][kPositions] = {};
+      TransformKernel(from + 2 * i * kTaps, u[0]);
+      if (2 * i + 1 < channels_) {
+        TransformKernel(from + (2 * i + 1) * kTaps, u[1]);
+      }
+      for (int64_t p = 0; p < kPositions; ++p) {
+        to[i * kPositions + p] = Bf16Pair(u[0][p], u[1][p]);
+      }
+    }
+  });
+  panels_.Pack(words.data(), packed);
+}
+
+// In multiplications of words, for one tile inside an image. A direct
+// convolution leaves out the padding.
+bool Pays(const ConvShape& shape) {
+  constexpr double kInputCost = 100, kOutputCost = 90, kInside = .85;
+  const double products = 1. * CeilDiv(shape.channels, 2) * shape.num_output;
+  return kPositions * products + kInputCost * shape.channels +
+             kOutputCost * shape.num_output <
+         4 * kTaps * products * kInside;
+}
+
+}  // namespace
+
+std::unique_ptr<const Bf16Conv> CreateBf16WinogradAnyway(const ConvShape& shape,
+                                                         Isa isa) {
+  const Bf16Kernels& kernels = Bf16KernelsFor(isa);
+  const IgemmKernel& products = Holding(shape.num_output, kernels.sums);
+  const WeightPanels panels(1, CeilDiv(shape.channels, 2), shape.num_output,
+                            kPositions, products.vector, products.vectors);
+  auto loops = Loops::Create(shape, panels, products, *kernels.winograd);
+  if (!loops) return nullptr;
+  return std::unique_ptr<const Bf16Conv>(
+      new Bf16Winograd(shape, *kernels.winograd, panels, std::move(loops)));
+}
+
+std::unique_ptr<const Bf16Conv> CreateBf16Winograd(const ConvShape& shape,
+                                                   Isa isa) {
+  return Pays(shape) ? CreateBf16WinogradAnyway(shape, isa) : nullptr;
+}
+
+}  // namespace p3d

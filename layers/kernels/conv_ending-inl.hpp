@@ -1,0 +1,49 @@
+// The epilogue of a convolution (see Epilogue) for a vector of channels,
+// written once for all micro-kernels. To be included as
+// conv_igemm_tile-inl.hpp, before it.
+
+#define P3D_INLINE inline __attribute__((always_inline))
+
+// kWhole: all lanes exist, else those of `mask`.
+template <bool kWhole, typename From>
+P3D_INLINE Vector LoadSome(const From* from, Mask mask) {
+  return kWhole ? Load(from) : LoadLanes(from, mask);
+}
+
+// What max(floor, v) makes of v.
+P3D_INLINE Vector Floor(bool relu) {
+  return Broadcast(relu ? 0.f : -__builtin_inff());
+}
+
+// Channels from `channel` on. Absent steps are replaced by ones that change
+// nothing.
+template <bool kWhole, bool kResidual, typename Value>
+struct Ending {
+  P3D_INLINE Ending(const Epilogue<Value>& e, int64_t channel, Mask lanes)
+      : mask(lanes),
+        scale(e.scale ? LoadSome<kWhole>(e.scale + channel, lanes)
+                      : Broadcast(1.f)),
+        shift(e.shift ? LoadSome<kWhole>(e.shift + channel, lanes) : Zero()),
+        floor(Floor(e.inner_relu || (!kResidual && e.outer_relu))),
+        outer_floor(Floor(e.outer_relu)),
+        alpha(Broadcast(e.alpha)),
+        beta(Broadcast(e.beta)) {}
+
+  // Writes what becomes of `sum` to y; `residual` is read where there is one.
+  P3D_INLINE void Put(Vector sum, const Value* residual, Value* y) const {
+    Vector value = Max(floor, MultiplyAdd(sum, scale, shift));
+    if (kResidual) {
+      const Vector other = LoadSome<kWhole>(residual, mask);
+      value = MultiplyAdd(alpha, value, Multiply(beta, other));
+      value = Max(outer_floor, value);
+    }
+    if (kWhole) {
+      Store(y, value);
+    } else {
+      StoreLanes(y, mask, value);
+    }
+  }
+
+  const Mask mask;
+  const Vector scale, shift, floor, outer_floor, alpha, beta;
+};
