@@ -2,6 +2,7 @@
 
 #include "kernels/conv_bf16_igemm.hpp"
 #include "kernels/conv_bf16_kernels.hpp"
+#include "kernels/conv_bf16_rows.hpp"
 #include "kernels/conv_bf16_winograd.hpp"
 
 namespace p3d {
@@ -20,8 +21,12 @@ bool MultipliesBf16() {
 std::unique_ptr<const Bf16Conv> Bf16Conv::Create(const ConvShape& shape,
                                                  Isa isa) {
   CheckConvShape(shape);
-  std::unique_ptr<const Bf16Conv> conv = CreateBf16Winograd(shape, isa);
-  return conv ? std::move(conv) : CreateBf16Igemm(shape, isa);
+  for (const auto create :
+       {CreateBf16Winograd, CreateBf16Rows, CreateBf16Igemm}) {
+    std::unique_ptr<const Bf16Conv> conv = create(shape, isa);
+    if (conv) return conv;
+  }
+  return nullptr;
 }
 
 }  // namespace p3d

@@ -320,24 +320,9 @@ void CheckReference() {
   Expect(y == expected, "ConvReference with channels last");
 }
 
-// Shapes from files that mean harm: no large lists, no large workspace, no
-// wait.
+// No large lists, no large workspace, no wait.
 void CheckExtremes() {
-  const char* const cases[] = {
-      "1 1 1 1 zero 40000,20000,1,2,0,0 40000,20000,1,2,0,0",
-      "1 1 1 1 zero 40000,20001,1,2,1,1 40000,20001,1,2,1,1",
-      "1 1 1 1 replicate 1,1,1000000000,1,1000000000,1000000000",
-      "1 1 1 1 zero 1,1,1000000000,1,1000000000,1000000000",
-      "1 1 1 1 zero 1000000000,1000000001,1,1,500000000,500000000",
-      "1 1 1 1 zero 1000,999,1,1,499,499 1000,999,1,1,499,499 "
-      "100,99,1,1,49,49",
-      "1 1 1 1 zero 2,2,1,1,1,1 2,2,1,1,1,1 2,2,1,1,1,1 2,2,1,1,1,1 "
-      "2,2,1,1,1,1 2,2,1,1,1,1 2,2,1,1,1,1 2,2,1,1,1,1 2,2,1,1,1,1",
-      "1 1 1 1 zero 9,5,1,1,2,2 9,5,1,1,2,2 9,5,1,1,2,2 9,5,1,1,2,2 "
-      "9,5,1,1,2,2 9,5,1,1,2,2",
-      "1 1 1 1 zero 1,1,1,1,100000,100000 1,1,1,1,100000,100000",
-  };
-  for (const char* text : cases) {
+  for (const char* text : testing::kExtreme) {
     const ConvShape shape = Parse(text);
     const std::unique_ptr<Conv> conv = Conv::Create(shape);
     Expect(conv->workspace_size() <= int64_t{1} << 29,

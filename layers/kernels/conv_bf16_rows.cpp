@@ -1,0 +1,131 @@
+#include "kernels/conv_bf16_rows.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "kernels/conv_bf16_kernels.hpp"
+#include "kernels/conv_igemm_loops.hpp"
+#include "kernels/conv_panels.hpp"
+#include "kernels/ranges.hpp"
+#include "kernels/scratch.hpp"
+
+namespace p3d {
+namespace {
+
+using Kernel = IgemmKernelOf<Bf16>;
+using Loops = IgemmLoops<Bf16>;
+
+// The same convolution of pairs along the last axis, whose padding is there.
+ConvShape InRows(ConvShape shape) {
+  ConvAxis& axis = shape.axes.back();
+  const int64_t out = axis.out();
+  axis.kernel = CeilDiv(axis.kernel * shape.channels, 2);
+  axis.stride = axis.stride / 2 * shape.channels;
+  axis.in = (out - 1) * axis.stride + axis.kernel;
+  axis.pad_begin = axis.pad_end = 0;
+  shape.channels = 1;
+  return shape;
+}
+
+class Bf16Rows : public Bf16Conv {
+ public:
+  Bf16Rows(const ConvShape& shape, const Kernel& kernel,
+           const WeightPanels& panels, std::unique_ptr<const Loops> loops)
+      : shape_(shape),
+        rows_(InRows(shape)),
+        kernel_(kernel),
+        panels_(panels),
+        loops_(std::move(loops)) {}
+
+  const char* name() const override { return kernel_.name; }
+  int64_t packed_size() const override { return panels_.size(); }
+  uint64_t pack_key() const override { return panels_.key() * 2 + 1; }
+  void Pack(const float* weights, float* packed) const override;
+  int64_t workspace_size() const override {
+    return row_words() + loops_->workspace_size();
+  }
+  void Run(const Bf16* x, const float* packed, const Epilogue<Bf16>& epilogue,
+           Bf16* y, float* workspace, const NextWeights& next) const override {
+    CopyRows(x, workspace);
+    loops_->Run(workspace, packed, epilogue, y, workspace + row_words(), next);
+  }
+
+ private:
+  // Whole cache lines of all rows.
+  int64_t row_words() const {
+    constexpr int64_t kLine = 16;
+    return CeilDiv(rows_.num * rows_.in_pixels(), kLine) * kLine;
+  }
+  void CopyRows(const Bf16* x, float* words) const;
+
+  const ConvShape shape_, rows_;
+  const Kernel& kernel_;
+  const WeightPanels panels_;
+  const std::unique_ptr<const Loops> loops_;
+};
+
+// A row of taps is that of an input, filled up to whole pairs.
+void Bf16Rows::Pack(const float* weights, float* packed) const {
+  const int64_t width = shape_.axes.back().kernel, taps = shape_.taps();
+  const int64_t channels = shape_.channels;
+  const int64_t pairs = rows_.axes.back().kernel, all = rows_.taps();
+  const Scratch<float> words(shape_.num_output * all);
+  ParallelFor(shape_.num_output, [&](int64_t o) {
+    const float* const from = weights + o * channels * taps;
+    const auto at = [&](int64_t row, int64_t i) {
+      if (i >= width * channels) return 0.f;
+      return from[i % channels * taps + row * width + i / channels];
+    };
+    for (int64_t i = 0; i < all; ++i) {
+      const int64_t row = i / pairs, first = i % pairs * 2;
+      words.data()[o * all + i] = Bf16Pair(at(row, first), at(row, first + 1));
+    }
+  });
+  panels_.Pack(words.data(), packed);
+}
+
+// With the padding of the last axis, as far as it is read.
+void Bf16Rows::CopyRows(const Bf16* x, float* words) const {
+  const ConvAxis& axis = shape_.axes.back();
+  const int64_t pairs = rows_.axes.back().in;
+  const int64_t row = axis.in * shape_.channels;
+  const int64_t before = std::min(2 * pairs, axis.pad_begin * shape_.channels);
+  const int64_t inside = std::min(row, 2 * pairs - before);
+  const int64_t rows = rows_.num * rows_.in_pixels() / pairs;
+  ParallelRanges(rows, RowsPerRange(pairs), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      char* to = reinterpret_cast<char*>(words + r * pairs);
+      const size_t last = (2 * pairs - before - inside) * sizeof(Bf16);
+      std::memset(to, 0, before * sizeof(Bf16));
+      std::memcpy(to += before * sizeof(Bf16), x + r * row,
+                  inside * sizeof(Bf16));
+      std::memset(to + inside * sizeof(Bf16), 0, last);
+    }
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<const Bf16Conv> CreateBf16Rows(const ConvShape& shape,
+                                               Isa isa) {
+  const ConvAxis& axis = shape.axes.back();
+  // More padding than that would make gigabytes of the input.
+  if ((axis.pad_begin + axis.pad_end) / 8 > axis.in + axis.kernel) {
+    return nullptr;
+  }
+  if (shape.channels % 2 == 0 || axis.stride % 2 != 0 || axis.dilation != 1 ||
+      shape.group != 1 || shape.pad_mode != PadMode::kZero) {
+    return nullptr;
+  }
+  const ConvShape rows = InRows(shape);
+  const Kernel& kernel = Holding(shape.num_output, Bf16KernelsFor(isa).igemm);
+  const WeightPanels panels(1, 1, shape.num_output, rows.taps(), kernel.vector,
+                            kernel.vectors);
+  auto loops = Loops::Create(rows, panels, kernel);
+  if (!loops) return nullptr;
+  return std::unique_ptr<const Bf16Conv>(
+      new Bf16Rows(shape, kernel, panels, std::move(loops)));
+}
+
+}  // namespace p3d
