@@ -47,8 +47,12 @@ def main() -> None:
     off = difference(*(np.array(report[0]["output"]) for report in reports.values()))
     if not off <= TOLERANCE:
         sys.exit(f"the two ways differ by {off:.1e} of the largest value: nothing is timed")
-    if off == 0:
-        sys.exit("both ways give the same bits: this Caffe's convolutions are not ours")
+    if off == 0:  # small nets can, on some processors
+        print(
+            "both ways give the same bits: if they take the same time, too, this Caffe's "
+            "convolutions are not ours",
+            file=sys.stderr,
+        )
     for _ in range(args.rounds):
         for way in WAYS:
             reports[way].append(turn(way, args, args.iterations))

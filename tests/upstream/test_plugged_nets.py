@@ -33,6 +33,8 @@ def test_the_tool_that_times_both_ways(plugged) -> None:
     tiny = ROOT / "tests" / "golden" / "tiny" / "tiny.prototxt"
     options = ["--net", tiny, "--iterations", "1", "--rounds", "1", "--threads", "1"]
     lines = plugged.run(ROOT / "tools" / "time_plugged.py", *options).splitlines()
+    if lines[0].startswith("both ways give the same bits"):
+        del lines[0]
     assert "largest difference" in lines[0]
     assert [line.split("  ")[0] for line in lines[1:]] == [
         "with our layers",

@@ -91,7 +91,7 @@ def load_onnxruntime(job: Job) -> Forward:
     return lambda clip: session.run(list(job.blobs), {job.input: clip})
 
 
-def load_torch(job: Job, last: bool, optimise: str) -> Forward:
+def load_torch(job: Job, last: bool, optimise: str, precision: str = F32) -> Forward:
     """`last`: the channels, in memory.
     `optimise`: "" runs eagerly, "jit" traces and freezes, "compile" is torch.compile."""
     import torch
@@ -99,11 +99,16 @@ def load_torch(job: Job, last: bool, optimise: str) -> Forward:
     from .torch_net import read
 
     torch.set_num_threads(job.threads)
-    module = read(job.prototxt, job.weights, [job.input], job.blobs)
+    kind = {F32: torch.float32, BF16: torch.bfloat16}[precision]
+    module = read(job.prototxt, job.weights, [job.input], job.blobs).to(kind)
     if last:
         channels_last_weights(module)
-    clip = torch.from_numpy(np.load(job.clip))
-    clip = channels_last(clip) if last else clip
+
+    def tensor(array: np.ndarray) -> Any:
+        clip = torch.from_numpy(array).to(kind)
+        return channels_last(clip) if last else clip
+
+    clip = tensor(np.load(job.clip))
     run: Any = module
     with torch.inference_mode(optimise == ""), torch.no_grad():
         if optimise == "jit":
@@ -115,9 +120,7 @@ def load_torch(job: Job, last: bool, optimise: str) -> Forward:
 
     def forward(array: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode(optimise == ""), torch.no_grad():
-            clip = torch.from_numpy(array)
-            clip = channels_last(clip) if last else clip
-            return [result.numpy().copy() for result in run(clip)]
+            return [result.float().numpy().copy() for result in run(tensor(array))]
 
     return forward
 
@@ -189,6 +192,13 @@ SYSTEMS = {
             "torch-compile-last",
             "torch",
             partial(load_torch, last=True, optimise="compile"),
+        ),
+        System(
+            "torch-bf16",
+            "torch",
+            partial(load_torch, last=True, optimise="compile", precision=BF16),
+            BF16,
+            tolerance=0.1,
         ),
     ]
 }
