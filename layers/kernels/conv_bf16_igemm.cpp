@@ -4,10 +4,9 @@
 #include <utility>
 
 #include "kernels/conv_bf16_kernels.hpp"
+#include "kernels/conv_bf16_panels.hpp"
 #include "kernels/conv_igemm_loops.hpp"
-#include "kernels/conv_panels.hpp"
 #include "kernels/ranges.hpp"
-#include "kernels/scratch.hpp"
 
 namespace p3d {
 namespace {
@@ -35,18 +34,14 @@ void FillUp(const Bf16* x, int64_t pixels, int64_t channels, float* words) {
   ParallelRanges(pixels, RowsPerRange(channels), body);
 }
 
-class Bf16Igemm : public Bf16Conv {
+class Bf16Igemm : public Bf16PanelConv {
  public:
   Bf16Igemm(const ConvShape& shape, const Kernel& kernel,
             const WeightPanels& panels, std::unique_ptr<const Loops> loops)
-      : shape_(shape),
-        kernel_(kernel),
-        panels_(panels),
+      : Bf16PanelConv(kernel.name, panels),
+        shape_(shape),
         loops_(std::move(loops)) {}
 
-  const char* name() const override { return kernel_.name; }
-  int64_t packed_size() const override { return panels_.size(); }
-  uint64_t pack_key() const override { return panels_.key() * 2 + 1; }
   void Pack(const float* weights, float* packed) const override;
   int64_t workspace_size() const override {
     return input_words() + loops_->workspace_size();
@@ -58,8 +53,6 @@ class Bf16Igemm : public Bf16Conv {
   int64_t input_words() const;
 
   const ConvShape shape_;
-  const Kernel& kernel_;
-  const WeightPanels panels_;
   const std::unique_ptr<const Loops> loops_;
 };
 
@@ -74,19 +67,16 @@ int64_t Bf16Igemm::input_words() const {
 void Bf16Igemm::Pack(const float* weights, float* packed) const {
   const int64_t taps = shape_.taps();
   const int64_t inputs = shape_.channels / shape_.group;
-  const int64_t pairs = CeilDiv(inputs, 2);
-  const Scratch<float> words(shape_.num_output * pairs * taps);
-  ParallelFor(shape_.num_output, [&](int64_t o) {
+  const auto write = [&](int64_t o, float* words) {
     const float* const from = weights + o * inputs * taps;
-    float* const to = words.data() + o * pairs * taps;
     for (int64_t i = 0; i < inputs; i += 2) {
       for (int64_t tap = 0; tap < taps; ++tap) {
         const float second = i + 1 < inputs ? from[(i + 1) * taps + tap] : 0.f;
-        to[i / 2 * taps + tap] = Bf16Pair(from[i * taps + tap], second);
+        *words++ = Bf16Pair(from[i * taps + tap], second);
       }
     }
-  });
-  panels_.Pack(words.data(), packed);
+  };
+  PackWords(write, packed);
 }
 
 void Bf16Igemm::Run(const Bf16* x, const float* packed,

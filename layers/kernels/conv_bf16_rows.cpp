@@ -5,10 +5,9 @@
 #include <utility>
 
 #include "kernels/conv_bf16_kernels.hpp"
+#include "kernels/conv_bf16_panels.hpp"
 #include "kernels/conv_igemm_loops.hpp"
-#include "kernels/conv_panels.hpp"
 #include "kernels/ranges.hpp"
-#include "kernels/scratch.hpp"
 
 namespace p3d {
 namespace {
@@ -28,19 +27,15 @@ ConvShape InRows(ConvShape shape) {
   return shape;
 }
 
-class Bf16Rows : public Bf16Conv {
+class Bf16Rows : public Bf16PanelConv {
  public:
   Bf16Rows(const ConvShape& shape, const Kernel& kernel,
            const WeightPanels& panels, std::unique_ptr<const Loops> loops)
-      : shape_(shape),
+      : Bf16PanelConv(kernel.name, panels),
+        shape_(shape),
         rows_(InRows(shape)),
-        kernel_(kernel),
-        panels_(panels),
         loops_(std::move(loops)) {}
 
-  const char* name() const override { return kernel_.name; }
-  int64_t packed_size() const override { return panels_.size(); }
-  uint64_t pack_key() const override { return panels_.key() * 2 + 1; }
   void Pack(const float* weights, float* packed) const override;
   int64_t workspace_size() const override {
     return row_words() + loops_->workspace_size();
@@ -60,8 +55,6 @@ class Bf16Rows : public Bf16Conv {
   void CopyRows(const Bf16* x, float* words) const;
 
   const ConvShape shape_, rows_;
-  const Kernel& kernel_;
-  const WeightPanels panels_;
   const std::unique_ptr<const Loops> loops_;
 };
 
@@ -69,20 +62,19 @@ class Bf16Rows : public Bf16Conv {
 void Bf16Rows::Pack(const float* weights, float* packed) const {
   const int64_t width = shape_.axes.back().kernel, taps = shape_.taps();
   const int64_t channels = shape_.channels;
-  const int64_t pairs = rows_.axes.back().kernel, all = rows_.taps();
-  const Scratch<float> words(shape_.num_output * all);
-  ParallelFor(shape_.num_output, [&](int64_t o) {
+  const auto write = [&](int64_t o, float* words) {
     const float* const from = weights + o * channels * taps;
-    const auto at = [&](int64_t row, int64_t i) {
-      if (i >= width * channels) return 0.f;
-      return from[i % channels * taps + row * width + i / channels];
-    };
-    for (int64_t i = 0; i < all; ++i) {
-      const int64_t row = i / pairs, first = i % pairs * 2;
-      words.data()[o * all + i] = Bf16Pair(at(row, first), at(row, first + 1));
+    for (int64_t row = 0; row < taps; row += width) {
+      const auto at = [&](int64_t i) {
+        if (i >= width * channels) return 0.f;
+        return from[i % channels * taps + row + i / channels];
+      };
+      for (int64_t i = 0; i < width * channels; i += 2) {
+        *words++ = Bf16Pair(at(i), at(i + 1));
+      }
     }
-  });
-  panels_.Pack(words.data(), packed);
+  };
+  PackWords(write, packed);
 }
 
 // With the padding of the last axis, as far as it is read.

@@ -3,10 +3,9 @@
 #include <utility>
 
 #include "kernels/conv_bf16_kernels.hpp"
-#include "kernels/conv_panels.hpp"
+#include "kernels/conv_bf16_panels.hpp"
 #include "kernels/conv_winograd_loops.hpp"
 #include "kernels/ranges.hpp"
-#include "kernels/scratch.hpp"
 
 namespace p3d {
 namespace {
@@ -36,18 +35,14 @@ void TransformKernel(const float* g, float* u) {
   }
 }
 
-class Bf16Winograd : public Bf16Conv {
+class Bf16Winograd : public Bf16PanelConv {
  public:
   Bf16Winograd(const ConvShape& shape, const Kernel& kernel,
                const WeightPanels& panels, std::unique_ptr<const Loops> loops)
-      : channels_(shape.channels),
-        kernel_(kernel),
-        panels_(panels),
+      : Bf16PanelConv(kernel.name, panels),
+        channels_(shape.channels),
         loops_(std::move(loops)) {}
 
-  const char* name() const override { return kernel_.name; }
-  int64_t packed_size() const override { return panels_.size(); }
-  uint64_t pack_key() const override { return panels_.key() * 2 + 1; }
   void Pack(const float* weights, float* packed) const override;
   int64_t workspace_size() const override { return 0; }
   void Run(const Bf16* x, const float* packed, const Epilogue<Bf16>& epilogue,
@@ -57,29 +52,22 @@ class Bf16Winograd : public Bf16Conv {
 
  private:
   const int64_t channels_;
-  const Kernel& kernel_;
-  const WeightPanels panels_;
   const std::unique_ptr<const Loops> loops_;
 };
 
 void Bf16Winograd::Pack(const float* weights, float* packed) const {
-  const int64_t pairs = panels_.inputs();
-  const Scratch<float> words(panels_.outputs() * pairs * kPositions);
-  ParallelFor(panels_.outputs(), [&](int64_t o) {
+  const auto write = [&](int64_t o, float* words) {
     const float* const from = weights + o * channels_ * kTaps;
-    float* const to = words.data() + o * pairs * kPositions;
-    for (int64_t i = 0; i < pairs; ++i) {
+    for (int64_t i = 0; i < channels_; i += 2) {
       float u[2][kPositions] = {};
-      TransformKernel(from + 2 * i * kTaps, u[0]);
-      if (2 * i + 1 < channels_) {
-        TransformKernel(from + (2 * i + 1) * kTaps, u[1]);
-      }
+      TransformKernel(from + i * kTaps, u[0]);
+      if (i + 1 < channels_) TransformKernel(from + (i + 1) * kTaps, u[1]);
       for (int64_t p = 0; p < kPositions; ++p) {
-        to[i * kPositions + p] = Bf16Pair(u[0][p], u[1][p]);
+        *words++ = Bf16Pair(u[0][p], u[1][p]);
       }
     }
-  });
-  panels_.Pack(words.data(), packed);
+  };
+  PackWords(write, packed);
 }
 
 // In multiplications of words, for one tile inside an image. A direct

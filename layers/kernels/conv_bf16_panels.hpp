@@ -1,0 +1,43 @@
+#ifndef P3D_KERNELS_CONV_BF16_PANELS_HPP_
+#define P3D_KERNELS_CONV_BF16_PANELS_HPP_
+
+#include <cstdint>
+
+#include "kernels/conv_bf16.hpp"
+#include "kernels/conv_panels.hpp"
+#include "kernels/scratch.hpp"
+#include "kernels/thread_pool.hpp"
+
+namespace p3d {
+
+// A Bf16Conv whose packed weights are WeightPanels of pairs.
+class Bf16PanelConv : public Bf16Conv {
+ public:
+  const char* name() const override { return name_; }
+  int64_t packed_size() const override { return panels_.size(); }
+  uint64_t pack_key() const override { return panels_.key() * 2 + 1; }
+
+ protected:
+  Bf16PanelConv(const char* name, const WeightPanels& panels)
+      : name_(name), panels_(panels) {}
+
+  // Packs the words that write(o, words) writes for output channel o, in
+  // WeightPanels' order.
+  template <typename Write>
+  void PackWords(const Write& write, float* packed) const {
+    const int64_t outputs = panels_.groups() * panels_.outputs();
+    const Scratch<float> words(outputs * panels_.depth());
+    ParallelFor(outputs, [&](int64_t o) {
+      write(o, words.data() + o * panels_.depth());
+    });
+    panels_.Pack(words.data(), packed);
+  }
+
+ private:
+  const char* const name_;
+  const WeightPanels panels_;
+};
+
+}  // namespace p3d
+
+#endif  // P3D_KERNELS_CONV_BF16_PANELS_HPP_
