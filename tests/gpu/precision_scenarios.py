@@ -167,6 +167,7 @@ def switching() -> None:
     net = caffe.Net(str(TINY), caffe.TEST)
     net.blobs["data"].data[...] = np.random.default_rng(1).normal(size=net.blobs["data"].shape)
     caffe.set_mode_cpu()
+    caffe.set_precision("float32")
     want = net.forward()["prob"].copy()
     caffe.set_mode_gpu()
     for name in ("float32", "bf16", "float32", "fp16", "tf32", "bf16", "tf32", "fp16", "float32"):

@@ -308,9 +308,9 @@ def run(seed):
     data = net.blobs["data"].data
     data[...] = np.random.default_rng(seed).uniform(-100, 100, data.shape)
     return net.forward()["prob"].copy()
-caffe.set_mode_cpu()
+caffe.set_mode_cpu(), caffe.set_precision("float32")
 want = [run(seed) for seed in range(3)]
-caffe.set_device(0), caffe.set_mode_gpu()
+caffe.set_device(0), caffe.set_mode_gpu(), caffe.set_precision("bf16")
 for seed in range(3):
     np.testing.assert_allclose(run(seed), want[seed], rtol=0, atol=0.06)
 print(_core.gpu_graph_launches(), *(step["kernel"] for step in net.profile()))
