@@ -132,8 +132,9 @@ def test_nothing_in_it(tree, prepare, named, message):
 def test_an_empty_folder_does_not_keep_others_from_being_read(tree):
     (tree / "more" / "empty").mkdir(parents=True)
     assert names(expand(["a", "more/empty"])) == {"a/x.mp4": "x", "more/empty": "empty"}
+    assert names(expand(["more/*"])) == {"more/empty": "empty"}
     assert names(expand(["more"])) == {"more": "more"}
-    assert names(expand(["mor*"])) == {"more": "more/more"}
+    assert names(expand(["mor*"])) == {"more": "more"}
 
 
 @pytest.mark.parametrize(

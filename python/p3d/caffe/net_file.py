@@ -23,7 +23,8 @@ def load(network: Any, message_class: Any = caffe_pb2.NetParameter) -> tuple[Any
             param = prototxt.parse_net(str(network), "net", message_class)
         return param, param.name or "net"
     if isinstance(network, str) and ("{" in network or "\n" in network):
-        return prototxt.parse_net(network, "prototxt", message_class), "prototxt"
+        param = prototxt.parse_net(network, "prototxt", message_class)
+        return param, param.name or "prototxt"
     origin = os.fspath(network)
     return prototxt.parse_net(prototxt.read_text(network), origin, message_class), origin
 

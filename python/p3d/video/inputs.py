@@ -120,7 +120,8 @@ def _matched(pattern: str) -> Iterator[_Found]:
             yield path, relative, False
         elif "**" not in pattern:  # which matches what is in them, too
             for found, name, _ in _below(path):
-                yield found, os.path.join(relative, name), False
+                empty = found == path
+                yield found, relative if empty else os.path.join(relative, name), False
     if not matches:
         raise Error(f"{pattern}: matches nothing, and there is no such file")
 
