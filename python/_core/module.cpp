@@ -4,9 +4,9 @@
 #include <cstring>
 
 #include "_core/bind.hpp"
+#include "kernels/conv_bf16.hpp"
 #include "kernels/cuda_device.hpp"
 #include "kernels/error.hpp"
-#include "kernels/conv_bf16.hpp"
 #include "kernels/fma_peak.hpp"
 #include "kernels/isa.hpp"
 #include "kernels/random.hpp"
