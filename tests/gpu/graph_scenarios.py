@@ -261,7 +261,8 @@ def in_parts() -> Values:
 
 
 def two_tops() -> Values:
-    if os.environ.get("P3D_PRECISION") not in ("bf16", "fp16"):  # in 16 bits there are more equal values
+    # In 16 bits there are more equal values.
+    if os.environ.get("P3D_PRECISION") not in ("bf16", "fp16"):
         yield from forwards(made(MAXIMA), 3)
     else:
         yield from forwards(tiny(), 3)
