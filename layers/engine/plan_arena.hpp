@@ -93,8 +93,9 @@ class ArenaLayout {
     }
   }
 
-  // Each place begins a cache line, and two of them never share one.
-  static int64_t RoundUp(int64_t count) { return (count + 15) / 16 * 16; }
+  // Each place begins a cache line, and two of them never share one, not even
+  // of values of 16 bits.
+  static int64_t RoundUp(int64_t count) { return (count + 31) / 32 * 32; }
 
   static int64_t LowestPlace(const Item& item,
                              const std::vector<Item*>& placed) {

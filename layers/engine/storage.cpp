@@ -55,7 +55,7 @@ void Storage<Dtype>::Resize(int64_t count) {
   gpu_narrow_.reset();
   bound_ = gpu_bound_ = nullptr;
   narrow_bound_ = gpu_narrow_bound_ = nullptr;
-  packed_.reset();
+  packed_.clear();
   source_ = nullptr;
   count_ = count;
   ++version_;
@@ -283,12 +283,17 @@ std::shared_ptr<Storage<Dtype>> Storage<Dtype>::CopyOfEngineSide() {
   if (!has_values()) return nullptr;
   if (!host_.wide() && !gpu_.wide()) Widen();
   const bool last = host_.last || gpu_.last;
+  auto copy = std::make_shared<Storage>();
+  copy->Resize(count_);
   // Not the mirror that views show, if there is anything else.
+  if (!last && lent_ && host_.narrow && LiesLast(Side::kHost)) {
+    WidenTo(Side::kHost,
+            copy->write_data(Order::kChannelsLast, last_geometry_));
+    return copy;
+  }
   const Side side =
       (last ? gpu_.last && !host_.last : gpu_.caffe) ? Side::kGpu : Side::kHost;
   const Order order = last ? Order::kChannelsLast : Order::kCaffe;
-  auto copy = std::make_shared<Storage>();
-  copy->Resize(count_);
   Dtype* to = copy->write_data(order, last ? last_geometry_ : Geometry());
   if (side == Side::kHost) {
     std::memcpy(to, at(side, order), bytes());
@@ -299,33 +304,46 @@ std::shared_ptr<Storage<Dtype>> Storage<Dtype>::CopyOfEngineSide() {
 }
 
 template <typename Dtype>
+typename Storage<Dtype>::PackedCopy& Storage<Dtype>::CopyOf(uint64_t key,
+                                                            size_t bytes) {
+  for (PackedCopy& copy : packed_) {
+    if (copy.key == key && copy.memory->bytes() == bytes) return copy;
+  }
+  packed_.push_back({key, 0, std::make_shared<Buffer>(bytes)});
+  return packed_.back();
+}
+
+template <typename Dtype>
 const Dtype* Storage<Dtype>::Packed(uint64_t key, int64_t size,
                                     const PackFunction& pack,
                                     const PackFunction& unpack, bool only) {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
-  const bool current =
-      packed_ && packed_key_ == key && packed_version_ == version_;
-  if (!current) {
-    // The old packed copy may be the only one: read before it goes.
-    const Dtype* from = data(Order::kCaffe, Geometry());
-    const size_t bytes = static_cast<size_t>(size) * sizeof(Dtype);
-    if (!packed_ || packed_->bytes() != bytes) packed_.reset(new Buffer(bytes));
-    pack(from, static_cast<Dtype*>(packed_->data()));
-    packed_key_ = key;
-    packed_version_ = version_;
+  PackedCopy* copy = &CopyOf(key, static_cast<size_t>(size) * sizeof(Dtype));
+  if (copy->version != version_) {
+    // An old packed copy may be the only one: read before it goes.
+    pack(data(Order::kCaffe, Geometry()),
+         static_cast<Dtype*>(copy->memory->data()));
+    copy->version = version_;
+    const auto old = [this](const PackedCopy& other) {
+      return other.version != version_;
+    };
+    packed_.erase(std::remove_if(packed_.begin(), packed_.end(), old),
+                  packed_.end());
+    copy = &CopyOf(key, copy->memory->bytes());
   }
+  const std::shared_ptr<Buffer> memory = copy->memory;
   // What is on the GPU may be what another net reads there right now.
   if (only && host_.caffe && !lent_ && !on(Side::kGpu)) {
     caffe_.reset();
     last_.reset();
     host_ = Valid();
-    source_ = [this, unpack] {
-      unpack(static_cast<const Dtype*>(packed_->data()),
+    source_ = [this, memory, unpack] {
+      unpack(static_cast<const Dtype*>(memory->data()),
              at(Side::kHost, Order::kCaffe));
       host_.caffe = true;
     };
   }
-  return static_cast<const Dtype*>(packed_->data());
+  return static_cast<const Dtype*>(memory->data());
 }
 
 template class Storage<float>;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "engine/values.hpp"
 #include "kernels/buffer.hpp"
@@ -64,9 +65,10 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   // write_data or Take. What is there now is lost.
   void SetSource(Source source);
   bool has_values();
-  // Whether there are values of 16 bits on `side`.
+  // Whether there are values of 16 bits on `side` and no others.
   bool narrow(Side side) const {
-    return side == Side::kHost ? host_.narrow : gpu_.narrow;
+    const Valid& there = side == Side::kHost ? host_ : gpu_;
+    return there.narrow && !there.wide();
   }
   // The order in which reading costs no conversion.
   Order held_order(const Geometry& geometry, Side side = Side::kHost);
@@ -135,11 +137,12 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   // What is said of values since then is not so: no kernel ran.
   void Restore(const Places& then);
 
-  // --- one packed copy, shared by all layers that share these values
+  // --- packed copies, shared by all layers that share these values
 
-  // The values packed by `pack` (size Dtypes), made anew when they changed or
-  // when `key` differs. With `only` the packed copy replaces the others, which
-  // `unpack` makes again when they are asked for, unless the GPU has one.
+  // The values packed by `pack` (size Dtypes), made anew when they changed; one
+  // copy for each `key` that was asked for since then. With `only` this copy
+  // replaces those that are not packed, which `unpack` makes again when they
+  // are asked for, unless the GPU has one.
   using PackFunction = std::function<void(const Dtype* from, Dtype* to)>;
   const Dtype* Packed(uint64_t key, int64_t size, const PackFunction& pack,
                       const PackFunction& unpack, bool only);
@@ -159,6 +162,12 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
     const Valid& valid = side == Side::kHost ? host_ : gpu_;
     return valid.wide() || valid.narrow;
   }
+  struct PackedCopy {
+    uint64_t key;
+    uint64_t version;  // of the values; 0: not packed yet
+    std::shared_ptr<Buffer> memory;
+  };
+  PackedCopy& CopyOf(uint64_t key, size_t bytes);
   // Tells the StorageLog of this thread, if there is one; `made`: whatever was
   // there is lost.
   void Note(bool made);
@@ -169,6 +178,7 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   void* NarrowMemory(Side side);
   // Makes Dtypes of values that are there in 16 bits alone.
   void Widen();
+  void WidenTo(Side side, Dtype* to);
   void Materialise(Side side);
   // Makes a place true by one copy and one conversion at most.
   void Bring(Side side, Order order);
@@ -192,9 +202,7 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   void* narrow_bound_ = nullptr;
   void* gpu_narrow_bound_ = nullptr;
 
-  std::unique_ptr<Buffer> packed_;
-  uint64_t packed_key_ = 0;
-  uint64_t packed_version_ = 0;
+  std::vector<PackedCopy> packed_;
 
   Source source_;
   // Nets that share parameters may run in different threads.

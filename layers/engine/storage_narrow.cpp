@@ -101,9 +101,14 @@ void* Storage<Dtype>::WriteNarrow(NarrowPlace place, const Geometry& geometry,
 template <typename Dtype>
 void Storage<Dtype>::Widen() {
   const Side side = gpu_.narrow ? Side::kGpu : Side::kHost;
-  const NarrowPlace place = valid(side).narrow_place;
-  ToWide(side, place.kind, NarrowMemory(side), count_, at(side, place.order));
-  valid(side).at(place.order) = true;
+  const Order order = valid(side).narrow_place.order;
+  WidenTo(side, at(side, order));
+  valid(side).at(order) = true;
+}
+
+template <typename Dtype>
+void Storage<Dtype>::WidenTo(Side side, Dtype* to) {
+  ToWide(side, valid(side).narrow_place.kind, NarrowMemory(side), count_, to);
 }
 
 template <typename Dtype>
@@ -131,6 +136,7 @@ void Storage<Dtype>::DropWide() {
                                               Side);                        \
   template void* Storage<Dtype>::WriteNarrow(NarrowPlace, const Geometry&,  \
                                              Side);                         \
+  template void Storage<Dtype>::WidenTo(Side, Dtype*);                      \
   template void Storage<Dtype>::Widen();                                    \
   template void Storage<Dtype>::BindNarrow(void*, Side);                    \
   template void Storage<Dtype>::DropWide()

@@ -11,8 +11,8 @@
 
 namespace p3d {
 
-// Whether values of this kind take 16 bits. On the host only what runs in
-// inference by a plan has such (see KindOfValues).
+// Whether values of this kind take 16 bits. On the host only inference has such
+// (see KindOfValues).
 template <typename Value>
 constexpr bool kNarrow = sizeof(Value) == 2;
 
@@ -68,7 +68,7 @@ template <>
 struct HostCall<true> {
   template <typename Host, typename... Args>
   static void Run(Host, const Args&...) {
-    Fail("the host has no kernels for values of 16 bits");
+    Fail("the host's kernel takes floats");
   }
 };
 

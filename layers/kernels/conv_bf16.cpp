@@ -15,7 +15,7 @@ const Bf16Kernels& Bf16KernelsFor(Isa isa) {
 }
 
 bool MultipliesBf16() {
-  return ActiveIsa() == Isa::kAvx512 && Bf16KernelsAvx512();
+  return &Bf16KernelsFor(ActiveIsa()) == Bf16KernelsAvx512();
 }
 
 std::unique_ptr<const Bf16Conv> Bf16Conv::Create(const ConvShape& shape,

@@ -29,8 +29,8 @@ class Bf16Conv {
   // "_emulated" behind where it is computed of floats.
   virtual const char* name() const = 0;
 
-  // Words of 32 bits, which lie where floats would. The layout depends on what
-  // Conv's does; no Conv has the same key.
+  // Words of 32 bits, which lie where floats would. The layout depends on the
+  // weights' shape, strides, dilation and padding mode, not on num or sizes.
   virtual int64_t packed_size() const = 0;
   virtual uint64_t pack_key() const = 0;
   // Rounds to bfloat16, so there is no way back.

@@ -70,33 +70,28 @@ void Bf16Winograd::Pack(const float* weights, float* packed) const {
   PackWords(write, packed);
 }
 
-// In multiplications of words, for one tile inside an image. A direct
-// convolution leaves out the padding.
-bool Pays(const ConvShape& shape) {
-  constexpr double kInputCost = 100, kOutputCost = 90, kInside = .85;
-  const double products = 1. * CeilDiv(shape.channels, 2) * shape.num_output;
-  return kPositions * products + kInputCost * shape.channels +
-             kOutputCost * shape.num_output <
-         4 * kTaps * products * kInside;
+std::unique_ptr<const Bf16Conv> Make(const ConvShape& shape, Isa isa,
+                                     bool anyway) {
+  const Bf16Kernels& kernels = Bf16KernelsFor(isa);
+  const IgemmKernel& products = Holding(shape.num_output, kernels.sums);
+  const WeightPanels panels(1, CeilDiv(shape.channels, 2), shape.num_output,
+                            kPositions, products.vector, products.vectors);
+  auto loops = Loops::Create(shape, panels, products, *kernels.winograd);
+  if (!loops || !(anyway || loops->PaysInside())) return nullptr;
+  return std::unique_ptr<const Bf16Conv>(
+      new Bf16Winograd(shape, *kernels.winograd, panels, std::move(loops)));
 }
 
 }  // namespace
 
 std::unique_ptr<const Bf16Conv> CreateBf16WinogradAnyway(const ConvShape& shape,
                                                          Isa isa) {
-  const Bf16Kernels& kernels = Bf16KernelsFor(isa);
-  const IgemmKernel& products = Holding(shape.num_output, kernels.sums);
-  const WeightPanels panels(1, CeilDiv(shape.channels, 2), shape.num_output,
-                            kPositions, products.vector, products.vectors);
-  auto loops = Loops::Create(shape, panels, products, *kernels.winograd);
-  if (!loops) return nullptr;
-  return std::unique_ptr<const Bf16Conv>(
-      new Bf16Winograd(shape, *kernels.winograd, panels, std::move(loops)));
+  return Make(shape, isa, true);
 }
 
 std::unique_ptr<const Bf16Conv> CreateBf16Winograd(const ConvShape& shape,
                                                    Isa isa) {
-  return Pays(shape) ? CreateBf16WinogradAnyway(shape, isa) : nullptr;
+  return Make(shape, isa, false);
 }
 
 }  // namespace p3d

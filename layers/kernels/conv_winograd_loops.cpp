@@ -196,6 +196,16 @@ bool WinogradLoops<Value>::Pays() const {
   return blocks * Cost(split) < direct;
 }
 
+// A direct convolution leaves out the padding.
+template <typename Value>
+bool WinogradLoops<Value>::PaysInside() const {
+  constexpr double kOutputs = 4, kInside = .85;
+  const double products = 1. * panels_.inputs() * panels_.outputs();
+  return kPositions * products + kInputCost * channels_ +
+             kOutputCost * panels_.outputs() <
+         kOutputs * kTaps * products * kInside;
+}
+
 template <typename Value>
 void WinogradLoops<Value>::RunTask(const Task& task,
                                    const Buffers& buffers) const {

@@ -30,6 +30,9 @@ class WinogradLoops {
 
   // Whether it would be faster than a direct convolution.
   bool Pays() const;
+  // The same for tiles inside a large image of weights that are packed as they
+  // are multiplied: whatever the input's size.
+  bool PaysInside() const;
 
   // See Conv.
   void Run(const Value* x, const float* packed, const Epilogue<Value>& epilogue,

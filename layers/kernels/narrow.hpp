@@ -1,10 +1,10 @@
 #ifndef P3D_KERNELS_NARROW_HPP_
 #define P3D_KERNELS_NARROW_HPP_
 
-// Values of fewer digits than a float's, for GPUs. They are stored and
-// multiplied as such; every sum is a float. Each converts from and to float by
-// itself, so that a kernel which is written for float serves them too, if it
-// names its sums and its parameters RealOf<Value>.
+// Values of fewer digits than a float's, for GPUs, and Bf16 for processors,
+// too. They are stored and multiplied as such; every sum is a float. Each
+// converts from and to float by itself, so that a kernel which is written for
+// float serves them too, if it names its sums and its parameters RealOf<Value>.
 
 #include <cstddef>
 #include <cstdint>

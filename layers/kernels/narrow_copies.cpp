@@ -10,20 +10,23 @@ namespace {
 // Pixels whose values stay in L1 between their reading and their writing.
 constexpr int64_t kTile = 64;
 
+template <typename From, typename To>
+void CopyValues(const From* from, int64_t count, To* to) {
+  ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
+    std::copy(from + begin, from + end, to + begin);
+  });
+}
+
 }  // namespace
 
 template <typename Value>
 void Narrow(const float* from, int64_t count, Value* to) {
-  ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) to[i] = from[i];
-  });
+  CopyValues(from, count, to);
 }
 
 template <typename Value>
 void Widen(const Value* from, int64_t count, float* to) {
-  ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) to[i] = from[i];
-  });
+  CopyValues(from, count, to);
 }
 
 // Rounding and turning are loops of their own: the first takes vector

@@ -30,7 +30,8 @@ inline Bf16 OfKey(int16_t wrapped) {
 template <int kLanes>
 void MaxLanes(const PoolRow& row, const PoolRange& range, int64_t step,
               const Bf16* x, Bf16* y) {
-  const Bf16 lowest = -__builtin_inff();
+  Bf16 lowest;  // that is finite
+  lowest.bits = 0xff7f;
   int16_t best[kLanes];
   std::fill_n(best, kLanes, Key(lowest));
   ForEachPixel(row, range, [&](int64_t pixel) {

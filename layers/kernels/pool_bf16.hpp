@@ -6,8 +6,9 @@
 
 namespace p3d {
 
-// MaxPool of bfloat16 values, channels last, on the host. Nothing is rounded:
-// a maximum is one of the values.
+// MaxPool of bfloat16 values, channels last, on the host. Nothing is rounded: a
+// maximum is one of the values, or the lowest finite bfloat16 where MaxPool
+// gives -FLT_MAX.
 void MaxPoolBf16(const PoolShape& shape, const Bf16* x, Bf16* y);
 
 }  // namespace p3d

@@ -132,8 +132,8 @@ def set_precision(name: str) -> None:
     bf16      values between layers have 16 bits, 8 binary digits (bfloat16)
     fp16      values between layers have 16 bits, 11 binary digits, and end at 65504
 
-    The processor knows float32 and, in phase TEST, bf16: convolutions, and MAX pooling between
-    them, take and leave 16 bits, all other layers floats. That pays where the processor multiplies
+    The processor knows float32 and, in phase TEST, bf16: convolutions, and MAX pooling of what they
+    make, take and leave 16 bits, all other layers floats. That pays where the processor multiplies
     bfloat16 (`processor_has_bf16`); elsewhere it takes longer than float32. tf32 and fp16, and
     training, are float32 there.
 

@@ -55,12 +55,23 @@ def test_steps_name_their_kernels() -> None:
     assert "bf16" in done.stdout.splitlines()[1]
 
 
-@pytest.mark.parametrize("isa", ["generic", ""])
-def test_a_processor_without_bfloat16_says_so(isa: str) -> None:
-    done = p3d("info", TINY, "--precision", "bf16", P3D_ISA=isa)
+@pytest.mark.parametrize(
+    ("arguments", "variables", "isa"),
+    [
+        (["info", TINY, "--precision", "bf16"], {}, ""),
+        (["info", TINY, "--precision", "bf16"], {"P3D_ISA": "generic"}, "generic"),
+        (["info", TINY], {"P3D_ISA": "generic", "P3D_PRECISION": "bf16"}, "generic"),
+        (["time", TINY, "--isa", "generic", "--precision", "bf16"], {}, "generic"),
+        (["info", TINY, "--precision", "float32"], {"P3D_ISA": "generic"}, ""),
+    ],
+)
+def test_what_takes_longer_says_so(arguments, variables, isa: str) -> None:
+    done = p3d(*arguments, **variables)
     assert done.returncode == 0, done.stderr
-    slow = "p3d: warning: this processor does not multiply bfloat16"
-    assert (slow in done.stderr) == bool(isa or not gpu.processor_has_bf16())
+    if isa:
+        assert f"p3d: warning: {isa} has no products of bfloat16 here" in done.stderr
+    elif gpu.processor_has_bf16():
+        assert "warning" not in done.stderr
 
 
 @pytest.mark.parametrize("said", ["tf32", "fp16"])
@@ -70,7 +81,8 @@ def test_precisions_of_gpus_are_refused(said: str) -> None:
     assert f"--precision {said} is for a GPU" in done.stderr
 
 
-def test_a_training_in_bf16_is_refused(tmp_path) -> None:
-    done = p3d("train", "--solver", str(tmp_path / "solver.prototxt"), "--precision", "bf16")
+@pytest.mark.parametrize("verb", [["train", "--solver", "solver.prototxt"], ["demo", "train"]])
+def test_a_training_in_bf16_is_refused(verb: list[str]) -> None:
+    done = p3d(*verb, "--precision", "bf16")
     assert done.returncode == 1
     assert "the processor trains in float32" in done.stderr

@@ -3,6 +3,7 @@ is another for it."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -85,6 +86,55 @@ def test_pooling_takes_what_lies_there() -> None:
         expected = net.forward(start="pool")["pool"]
         np.testing.assert_array_equal(pooled, expected, f"{channels} channels")
         caffe.set_precision("bf16")
+
+
+def test_pooling_of_floats_is_not_rounded_for_a_convolution_beside_it() -> None:
+    pool = layer("Pooling", "pool", "data", more="pooling_param { kernel_size: 2 stride: 2 }")
+    net = net_of(data(1, 4, 6, 6) + conv("c", "data", 8) + pool)
+    exact = in_float32(net)["pool"]
+    np.testing.assert_array_equal(net.forward()["pool"], exact)
+
+
+def test_kernels_are_of_the_set_that_a_net_was_made_with() -> None:
+    net = net_of(NETS["tiny_p3d"])
+    _core.set_isa("generic")
+    kernels = {step["kernel"] for step in net.profile() if step["type"] == "Convolution"}
+    assert all("generic" not in kernel for kernel in kernels), kernels
+
+
+def test_nets_in_threads_share_weights_that_are_packed_in_several_ways() -> None:
+    """Winograd's, others by a direct convolution, and floats of a net that could learn."""
+
+    def shared(name: str, bottom: str, more: str) -> str:
+        return (
+            f'layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{name}" '
+            'param { name: "shared" } convolution_param { num_output: 48 kernel_size: 3 '
+            f'{more} weight_filler {{ type: "xavier" }} bias_term: false }} }}\n'
+        )
+
+    text = (
+        data(1, 48, 16, 16)
+        + shared("a", "data", "pad: 1")
+        + shared("b", "a", "pad: 2 dilation: 2")
+        + shared("c", "b", "pad: 1")
+    )
+    nets = [net_of(text), net_of(text), net_of(text, caffe.TRAIN)]
+    for net in nets[1:]:
+        net.share_with(nets[0])
+    wanted = [net.forward()["c"].copy() for net in nets]
+    wrong: list[int] = []
+
+    def run(index: int) -> None:
+        for _ in range(100):
+            if not np.array_equal(nets[index].forward()["c"], wanted[index]):
+                wrong.append(index)
+
+    threads = [threading.Thread(target=run, args=[index]) for index in range(len(nets))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong, f"{len(wrong)} of 300 forwards differ"
 
 
 @pytest.mark.parametrize("planned", [True, False], ids=["planned", "layer by layer"])

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from plan_nets import NETS, TINY, TINY_FILE
+from plan_nets import NETS, TINY, TINY_FILE, data, layer
 from recipe import fill_params, rng_for
 
 import p3d.caffe as caffe
@@ -275,3 +275,24 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("phase", [caffe.TEST, caffe.TRAIN])
+def test_what_works_in_place_behind_a_dropout_leaves_its_bottom(phase: int) -> None:
+    """As in Caffe, whose Dropout copies."""
+    text = (
+        data(1, 4, 3, 3)
+        + layer("Dropout", "d", "data", more="dropout_param { dropout_ratio: 0 }")
+        + layer("ReLU", "relu", "d", "d")
+        + layer("Concat", "both", "data d")
+    )
+    net = caffe.Net("force_backward: true\n" + text, phase)
+    values = rng_for("dropout").normal(0, 1, (1, 4, 3, 3)).astype(np.float32)
+    for _ in range(2):
+        net.blobs["data"].data[...] = values
+        both = net.forward()["both"]
+        np.testing.assert_array_equal(both, np.concatenate([values, values.clip(0)], axis=1))
+        np.testing.assert_array_equal(net.blobs["data"].data, values)
+    net.blobs["both"].diff[...] = 1
+    net.backward()
+    np.testing.assert_array_equal(net.blobs["data"].diff, 1.0 + (values > 0))

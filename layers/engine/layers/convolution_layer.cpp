@@ -17,10 +17,10 @@ bool SameInputs(const ConvShape& a, const ConvShape& b) {
   return true;
 }
 
-std::shared_ptr<const Conv> MakeConv(const ConvShape& shape, float) {
-  return Conv::Create(shape);
+std::shared_ptr<const Conv> MakeConv(const ConvShape& shape, Isa isa, float) {
+  return Conv::Create(shape, isa);
 }
-std::shared_ptr<const Conv> MakeConv(const ConvShape&, double) {
+std::shared_ptr<const Conv> MakeConv(const ConvShape&, Isa, double) {
   return nullptr;
 }
 
@@ -31,7 +31,7 @@ const Bf16Conv* ConvolutionLayer<float>::bf16() const {
   const bool wanted = mode() == Side::kHost && this->phase() == Phase::kTest &&
                       KindOfValues(true) == Precision::kBf16 && shape_.num > 0;
   if (!wanted) return nullptr;
-  if (!asked_for_bf16_) bf16_ = Bf16Conv::Create(shape_);
+  if (!asked_for_bf16_) bf16_ = Bf16Conv::Create(shape_, isa_);
   asked_for_bf16_ = true;
   return bf16_.get();
 }
@@ -200,7 +200,8 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
     ConvShape some = shape;
     some.num = std::max<int64_t>(1, shape.num);
     CheckConvShape(some);
-    conv_ = MakeConv(some, Dtype());
+    isa_ = ActiveIsa();
+    conv_ = MakeConv(some, isa_, Dtype());
     bf16_.reset();
     asked_for_bf16_ = false;
     gradients_.reset();

@@ -17,9 +17,8 @@ namespace p3d {
 // (num_output) biases unless bias_term is false. The same weights serve every
 // pair of bottom and top.
 //
-// float runs the fastest kernel for the shape on channels-last data, in
-// bfloat16 where precision() says so and nothing learns; double the plain
-// reference.
+// float runs the fastest kernel for the shape on channels-last data, in phase
+// TEST in bfloat16 where precision() says so; double the plain reference.
 template <typename Dtype>
 class ConvolutionLayer : public Layer<Dtype> {
  public:
@@ -80,6 +79,7 @@ class ConvolutionLayer : public Layer<Dtype> {
   ConvShape shape_;
   // Kernels for the present shape. A Reshape that changes it makes new ones;
   // another instruction set takes effect then.
+  Isa isa_ = Isa::kGeneric;
   std::shared_ptr<const Conv> conv_;
   mutable std::shared_ptr<const Bf16Conv> bf16_;  // when first asked for
   mutable bool asked_for_bf16_ = false;

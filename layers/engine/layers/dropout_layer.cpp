@@ -4,7 +4,8 @@
 namespace p3d {
 
 // Dropout: TRAIN sets each value to 0 with probability dropout_ratio and
-// multiplies the others by 1 / (1 - dropout_ratio); TEST changes nothing.
+// multiplies the others by 1 / (1 - dropout_ratio); TEST changes nothing. A top
+// that is another blob is a copy: layers may work on it in place.
 template <typename Dtype>
 class DropoutLayer : public Layer<Dtype> {
  public:
@@ -13,10 +14,11 @@ class DropoutLayer : public Layer<Dtype> {
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
   Role role() const override {
-    return this->phase() == Phase::kTest ? Role::kIdentity : Role::kOpaque;
+    return tests() && in_place_ ? Role::kIdentity : Role::kOpaque;
   }
 
   bool HasGpu() const override { return true; }
+  bool Replayable() const override { return tests(); }
 
   void LayerSetUp(const Blobs&, const Blobs&) override {
     ratio_ = this->Param("dropout_param").Float("dropout_ratio");
@@ -25,19 +27,15 @@ class DropoutLayer : public Layer<Dtype> {
   }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
-    if (top[0] == bottom[0]) return;
-    top[0]->ReshapeLike(*bottom[0]);
-    if (this->phase() == Phase::kTest) {
-      top[0]->ShareData(*bottom[0]);
-      top[0]->ShareDiff(*bottom[0]);
-    }
+    in_place_ = top[0] == bottom[0];
+    if (!in_place_) top[0]->ReshapeLike(*bottom[0]);
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    if (this->phase() == Phase::kTest) return;
-    seed_ = NextSeed();
+    if (tests() && in_place_) return;
     const Side side = this->side();
     order_ = bottom[0]->order(side);
+    if (!tests()) seed_ = NextSeed();
     WithValues<Dtype>(side, [&](auto kind) {
       using Value = decltype(kind);
       const Value* x = bottom[0]->template data_of<Value>(order_, side);
@@ -48,8 +46,7 @@ class DropoutLayer : public Layer<Dtype> {
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
-    if (!propagate_down[0]) return;
-    if (this->phase() == Phase::kTest) return;
+    if (!propagate_down[0] || (tests() && in_place_)) return;
     const Side side = this->side();
     WithValues<Dtype>(side, [&](auto kind) {
       using Value = decltype(kind);
@@ -60,14 +57,18 @@ class DropoutLayer : public Layer<Dtype> {
   }
 
  private:
+  bool tests() const { return this->phase() == Phase::kTest; }
+
   template <typename Value>
   void Drop(const Value* from, int64_t count, Value* to) const {
+    const double kept = tests() ? 1 : 1 - ratio_;
     RunOn<Value>(this->side(), KeepRandomly<Dtype>,
-                 &cuda::Kernels<Value>::KeepRandomly, seed_, 1 - ratio_,
-                 1 / (1 - ratio_), count, from, to);
+                 &cuda::Kernels<Value>::KeepRandomly, seed_, kept, 1 / kept,
+                 count, from, to);
   }
 
   double ratio_ = 0;
+  bool in_place_ = false;
   // The mask of the last Forward: values are drawn again, in the same order.
   uint64_t seed_ = 0;
   Order order_ = Order::kCaffe;

@@ -123,7 +123,8 @@ void PoolLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
   } else if (method_ == "MAX" && this->needs_backward()) {
     mask = mask_.write_data(order, side);
   }
-  // A maximum needs no more digits than the values have.
+  // Where there are no others: a maximum needs no more digits than the values
+  // have.
   if (method_ == "MAX" && !mask && side == Side::kHost &&
       bottom[0]->storage().narrow(side)) {
     return MaxPoolBf16(shape_, *bottom[0], top[0]);

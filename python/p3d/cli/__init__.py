@@ -6,7 +6,8 @@ To add a verb, write ``p3d/cli/<verb>.py`` with
 * ``EXAMPLES`` (optional): the lines at the end of ``p3d <verb> --help``,
 * ``add_arguments(parser)``: fills an ``argparse.ArgumentParser``,
 * ``run(args) -> int | None``: does it; an int is the exit code,
-* ``SEVERAL_GPUS = True`` (optional) if ``run`` heeds a ``--device`` of several GPUs itself.
+* ``SEVERAL_GPUS = True`` (optional) if ``run`` heeds a ``--device`` of several GPUs itself,
+* ``trains(args) -> bool`` (optional) whether it trains a net.
 
 and import nothing above ``run`` but the standard library: ``p3d --help`` imports every verb.
 Verbs report failures by raising: ``p3d.Error``, ``RuntimeError`` and ``OSError`` become one
@@ -38,7 +39,8 @@ examples:
 
 Long options work with one dash too, as in Caffe: -weights W is --weights W. Every verb takes
 --backend upstream (or P3D_BACKEND=upstream): nets then run on the `import caffe` of a real Caffe
-with our layers; and --device cuda:0: nets then run on a GPU (`p3d device_query` lists them).
+with our layers; --device cuda:0: nets then run on a GPU (`p3d device_query` lists them); and
+--precision bf16: nets then compute in 16 bits, in half the time where there are units for it.
 """
 
 
@@ -77,9 +79,14 @@ def _run(verb: str, arguments: list[str]) -> int:
         backend.choose(args.backend)
     if args.device is not None:
         _use(args.device, getattr(module, "SEVERAL_GPUS", False))
+    if (args.device or os.environ.get("P3D_DEVICE") or "cpu") == "cpu":
+        trains = getattr(module, "trains", lambda args: False)
+        _check_on_processor(args, trains(args))
     if args.precision is not None:
-        device = args.device or os.environ.get("P3D_DEVICE") or "cpu"
-        _compute_in(args.precision, device, verb == "train")
+        from p3d.caffe import backend
+
+        backend.set_precision(args.precision)
+        os.environ["P3D_PRECISION"] = args.precision  # for processes that this one starts
     return module.run(args) or 0
 
 
@@ -96,30 +103,31 @@ def _use(device: str, may_be_several: bool) -> None:
     os.environ["P3D_DEVICE"] = device  # for processes that this one starts
 
 
-def _compute_in(precision: str, device: str, trains: bool) -> None:
-    from p3d import gpu
-    from p3d.caffe import backend
+def _check_on_processor(args: argparse.Namespace, trains: bool) -> None:
+    """The precision that is asked for, where nets run on the processor."""
+    if not (said := args.precision or os.environ.get("P3D_PRECISION")):
+        return
+    from p3d import _core, gpu
     from p3d.error import Error
 
-    if device == "cpu" and precision in ("tf32", "fp16"):
+    if args.precision in ("tf32", "fp16"):
         raise Error(
-            f"--precision {precision} is for a GPU, the processor computes in float32 or bf16: "
-            "name the GPU with --device cuda"
+            f"--precision {args.precision} is for a GPU, the processor computes in float32 or "
+            "bf16: name the GPU with --device cuda"
         )
-    if device == "cpu" and precision == "bf16":
-        if trains:
-            raise Error(
-                "the processor trains in float32: leave --precision out, or name a GPU with "
-                "--device cuda"
-            )
-        if not gpu.processor_has_bf16():
-            warnings.warn(
-                "this processor does not multiply bfloat16, it is computed of floats: --precision "
-                "bf16 takes longer than float32",
-                stacklevel=1,
-            )
-    backend.set_precision(precision)
-    os.environ["P3D_PRECISION"] = precision  # for processes that this one starts
+    if args.precision == "bf16" and trains:
+        raise Error(
+            "the processor trains in float32: leave --precision out, or name a GPU with "
+            "--device cuda"
+        )
+    isa = getattr(args, "isa", None) or _core.isa()
+    slow = not gpu.processor_has_bf16() or isa != _core.isa()
+    if slow and said == "bf16":
+        warnings.warn(
+            f"{isa} has no products of bfloat16 here, they are computed of floats: that takes "
+            "longer than float32",
+            stacklevel=1,
+        )
 
 
 def _backend_last(arguments: list[str]) -> list[str]:
