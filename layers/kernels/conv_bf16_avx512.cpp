@@ -9,21 +9,8 @@
 #ifdef P3D_COMPILES_BF16
 
 #include <cpuid.h>
-#include <immintrin.h>
 
-#ifdef __clang__
-#pragma clang attribute push(                                               \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16,prfchw"))), \
-    apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512bf16,prfchw")
-// Some versions' own intrinsics trip over these two.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
+#define P3D_LANES_BF16
 #include "kernels/lanes_avx512-inl.hpp"
 
 namespace p3d {
@@ -89,12 +76,7 @@ const Bf16Kernels kKernels = {kIgemm, kSums, &kWinograd};
 }  // namespace
 }  // namespace p3d
 
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC diagnostic pop
-#pragma GCC pop_options
-#endif
+#include "kernels/lanes_end-inl.hpp"
 
 namespace p3d {
 namespace {

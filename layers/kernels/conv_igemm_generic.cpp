@@ -1,13 +1,4 @@
 #include "kernels/conv_igemm.hpp"
-
-// Where the machine's baseline has fused multiplications (NEON), use them.
-#ifdef __clang__
-#pragma clang fp contract(fast)
-#else
-#pragma GCC push_options
-#pragma GCC optimize("fp-contract=fast")
-#endif
-
 #include "kernels/lanes_generic-inl.hpp"
 
 namespace p3d {
@@ -47,6 +38,4 @@ const IgemmKernel* const* IgemmKernelsGeneric() {
 
 }  // namespace p3d
 
-#ifndef __clang__
-#pragma GCC pop_options
-#endif
+#include "kernels/lanes_end-inl.hpp"

@@ -2,20 +2,6 @@
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), \
-                             apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-// Some versions' own intrinsics trip over these two.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-
 #include "kernels/lanes_avx2-inl.hpp"
 
 namespace p3d {
@@ -29,12 +15,7 @@ const WinogradKernel kKernel = {"conv_f32_winograd_2x2_avx2", TransformInput,
 }  // namespace
 }  // namespace p3d
 
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC diagnostic pop
-#pragma GCC pop_options
-#endif
+#include "kernels/lanes_end-inl.hpp"
 
 #endif  // __x86_64__
 

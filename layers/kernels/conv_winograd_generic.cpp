@@ -1,13 +1,4 @@
 #include "kernels/conv_winograd.hpp"
-
-// Where the machine's baseline has fused multiplications (NEON), use them.
-#ifdef __clang__
-#pragma clang fp contract(fast)
-#else
-#pragma GCC push_options
-#pragma GCC optimize("fp-contract=fast")
-#endif
-
 #include "kernels/lanes_generic-inl.hpp"
 
 namespace p3d {
@@ -24,6 +15,4 @@ const WinogradKernel* WinogradKernelGeneric() { return &kKernel; }
 
 }  // namespace p3d
 
-#ifndef __clang__
-#pragma GCC pop_options
-#endif
+#include "kernels/lanes_end-inl.hpp"

@@ -1,5 +1,20 @@
 // See lanes_avx512-inl.hpp.
 
+#include <immintrin.h>
+
+#define P3D_TARGET_REGION
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma,prfchw"))), \
+                             apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,prfchw")
+// Some versions' own intrinsics trip over these two.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 namespace p3d {
 namespace {
 

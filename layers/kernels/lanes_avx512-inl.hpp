@@ -9,8 +9,34 @@
 //   Mask, FirstLanes(n)       the first n of kLanes lanes
 //   LoadLanes(p, mask), StoreLanes(p, mask, v)
 //
-// Each such file has its own copy, inside its target region: there is no
-// include guard.
+// Each such file has its own copy, inside the target region that this opens and
+// lanes_end-inl.hpp closes: there is no include guard. With P3D_LANES_BF16
+// defined the region has the instructions of bfloat16, too.
+
+#include <immintrin.h>
+
+#define P3D_TARGET_REGION
+#ifdef __clang__
+#ifdef P3D_LANES_BF16
+#pragma clang attribute push(                                               \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16,prfchw"))), \
+    apply_to = function)
+#else
+#pragma clang attribute push(__attribute__((target("avx512f,prfchw"))), \
+                             apply_to = function)
+#endif
+#else
+#pragma GCC push_options
+#ifdef P3D_LANES_BF16
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512bf16,prfchw")
+#else
+#pragma GCC target("avx512f,prfchw")
+#endif
+// Some versions' own intrinsics trip over these two.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 namespace p3d {
 namespace {

@@ -1,5 +1,14 @@
 // See lanes_avx512-inl.hpp.
 
+// Where the machine's baseline has fused multiplications (NEON), use them.
+#ifdef __clang__
+#pragma clang fp contract(fast)
+#else
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=fast")
+#pragma GCC diagnostic push
+#endif
+
 namespace p3d {
 namespace {
 
