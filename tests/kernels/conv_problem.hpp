@@ -27,6 +27,16 @@ inline p3d::BlobStrides OutStrides(const p3d::ConvShape& shape) {
   return p3d::BlobStrides::ChannelsLast(shape.num_output, shape.out_sizes());
 }
 
+// What of an epilogue is used.
+enum Use {
+  kScale = 1,
+  kShift = 2,
+  kInner = 4,
+  kResidual = 8,
+  kOuter = 16,
+  kInPlace = 32
+};
+
 // A case's data and the sums without epilogue, in double.
 struct Problem {
   explicit Problem(const std::string& text)
@@ -55,6 +65,24 @@ struct Problem {
                                sums.data());
   }
 
+  // Of what `use` says; `values` are the residual, in place y's.
+  template <typename Value>
+  p3d::Epilogue<Value> EpilogueOf(int use, const GuardedOf<Value>& values,
+                                  GuardedOf<Value>* y) const {
+    p3d::Epilogue<Value> e;
+    if (use & kScale) e.scale = scale.get();
+    if (use & kShift) e.shift = shift.get();
+    e.inner_relu = use & kInner;
+    e.outer_relu = use & kOuter;
+    if (use & kResidual) e.residual = values.get();
+    if (use & kInPlace) {
+      std::copy_n(values.get(), y->count(), y->get());
+      e.residual = y->get();
+    }
+    if (e.residual) e.alpha = .5f, e.beta = use & kOuter ? 3.f : -2.f;
+    return e;
+  }
+
   template <typename Value>
   double Expected(int64_t i, const p3d::Epilogue<Value>& e) const {
     const int64_t o = i % shape.num_output;
@@ -71,16 +99,6 @@ struct Problem {
   p3d::ConvShape shape;
   Guarded x, weights, scale, shift, residual;
   std::vector<double> sums;
-};
-
-// What of an epilogue is used.
-enum Use {
-  kScale = 1,
-  kShift = 2,
-  kInner = 4,
-  kResidual = 8,
-  kOuter = 16,
-  kInPlace = 32
 };
 
 }  // namespace testing

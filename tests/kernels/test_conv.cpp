@@ -34,7 +34,6 @@ using p3d::Isa;
 using testing::Expect;
 using testing::ExpectError;
 using testing::Guarded;
-using testing::kInner;
 using testing::kInPlace;
 using testing::kOuter;
 using testing::kResidual;
@@ -48,17 +47,7 @@ void CheckRun(const Problem& problem, const Conv& conv, const Guarded& packed,
               int use, int threads, const std::string& reproduce) {
   const ConvShape& shape = problem.shape;
   Guarded y(OutCount(shape)), workspace(conv.workspace_size());
-  ConvEpilogue e;
-  if (use & kScale) e.scale = problem.scale.get();
-  if (use & kShift) e.shift = problem.shift.get();
-  e.inner_relu = use & kInner;
-  e.outer_relu = use & kOuter;
-  if (use & kResidual) e.residual = problem.residual.get();
-  if (use & kInPlace) {
-    std::copy_n(problem.residual.get(), y.count(), y.get());
-    e.residual = y.get();
-  }
-  if (e.residual) e.alpha = .5f, e.beta = use & kOuter ? 3.f : -2.f;
+  const ConvEpilogue e = problem.EpilogueOf(use, problem.residual, &y);
   p3d::SetNumThreads(threads);
   p3d::NextWeights next;
   if (threads > 1) next = {packed.get(), packed.count()};

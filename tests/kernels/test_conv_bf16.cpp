@@ -63,17 +63,7 @@ void CheckRun(const Problem& problem, const Bf16Conv& conv,
   const Bf16s x = Rounded(problem.x), residual = Rounded(problem.residual);
   Bf16s y(OutCount(problem.shape));
   Guarded workspace(conv.workspace_size());
-  p3d::Epilogue<Bf16> e;
-  if (use & testing::kScale) e.scale = problem.scale.get();
-  if (use & testing::kShift) e.shift = problem.shift.get();
-  e.inner_relu = use & testing::kInner;
-  e.outer_relu = use & testing::kOuter;
-  if (use & testing::kResidual) e.residual = residual.get();
-  if (use & testing::kInPlace) {
-    std::copy_n(residual.get(), y.count(), y.get());
-    e.residual = y.get();
-  }
-  if (e.residual) e.alpha = .5f, e.beta = use & testing::kOuter ? 3.f : -2.f;
+  const p3d::Epilogue<Bf16> e = problem.EpilogueOf(use, residual, &y);
   p3d::SetNumThreads(threads);
   p3d::NextWeights next;
   if (threads > 1) next = {packed.get(), packed.count()};
