@@ -97,7 +97,8 @@ NextWeights Plan::WeightsBehind(const PlanStep* step) const {
     if (++step == end) return NextWeights();
   } while (!step->convolution);
   if (&step->convolution->blobs()[0]->storage() == own) return NextWeights();
-  return step->convolution->packed_weights();
+  return {step->convolution->packed_weights().get(),
+          step->convolution->packed_size()};
 }
 
 void Plan::PrepareRun() {

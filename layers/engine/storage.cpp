@@ -234,6 +234,7 @@ std::shared_ptr<Buffer> Storage<Dtype>::Lend() {
 template <typename Dtype>
 void Storage<Dtype>::Touch() {
   if (!lent_) return;
+  std::lock_guard<std::recursive_mutex> lock(mutex_);
   // A view may have been written to and dropped since the last Touch, so the
   // flag outlives the view by one round.
   lent_ = view_out();
@@ -314,24 +315,23 @@ typename Storage<Dtype>::PackedCopy& Storage<Dtype>::CopyOf(uint64_t key,
 }
 
 template <typename Dtype>
-const Dtype* Storage<Dtype>::Packed(uint64_t key, int64_t size,
-                                    const PackFunction& pack,
-                                    const PackFunction& unpack, bool only) {
+std::shared_ptr<const Dtype> Storage<Dtype>::Packed(uint64_t key, int64_t size,
+                                                    const PackFunction& pack,
+                                                    const PackFunction& unpack,
+                                                    bool only) {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
-  PackedCopy* copy = &CopyOf(key, static_cast<size_t>(size) * sizeof(Dtype));
-  if (copy->version != version_) {
+  PackedCopy& copy = CopyOf(key, static_cast<size_t>(size) * sizeof(Dtype));
+  const std::shared_ptr<Buffer> memory = copy.memory;
+  if (copy.version != version_) {
     // An old packed copy may be the only one: read before it goes.
-    pack(data(Order::kCaffe, Geometry()),
-         static_cast<Dtype*>(copy->memory->data()));
-    copy->version = version_;
+    pack(data(Order::kCaffe, Geometry()), static_cast<Dtype*>(memory->data()));
+    copy.version = version_;
     const auto old = [this](const PackedCopy& other) {
       return other.version != version_;
     };
     packed_.erase(std::remove_if(packed_.begin(), packed_.end(), old),
                   packed_.end());
-    copy = &CopyOf(key, copy->memory->bytes());
   }
-  const std::shared_ptr<Buffer> memory = copy->memory;
   // What is on the GPU may be what another net reads there right now.
   if (only && host_.caffe && !lent_ && !on(Side::kGpu)) {
     caffe_.reset();
@@ -343,7 +343,7 @@ const Dtype* Storage<Dtype>::Packed(uint64_t key, int64_t size,
       host_.caffe = true;
     };
   }
-  return static_cast<const Dtype*>(memory->data());
+  return {memory, static_cast<const Dtype*>(memory->data())};
 }
 
 template class Storage<float>;

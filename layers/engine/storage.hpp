@@ -142,10 +142,11 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   // The values packed by `pack` (size Dtypes), made anew when they changed; one
   // copy for each `key` that was asked for since then. With `only` this copy
   // replaces those that are not packed, which `unpack` makes again when they
-  // are asked for, unless the GPU has one.
+  // are asked for, unless the GPU has one. To be held while it is read.
   using PackFunction = std::function<void(const Dtype* from, Dtype* to)>;
-  const Dtype* Packed(uint64_t key, int64_t size, const PackFunction& pack,
-                      const PackFunction& unpack, bool only);
+  std::shared_ptr<const Dtype> Packed(uint64_t key, int64_t size,
+                                      const PackFunction& pack,
+                                      const PackFunction& unpack, bool only);
 
  private:
   // What is true now, by place.

@@ -102,7 +102,8 @@ def test_kernels_are_of_the_set_that_a_net_was_made_with() -> None:
     assert all("generic" not in kernel for kernel in kernels), kernels
 
 
-def test_nets_in_threads_share_weights_that_are_packed_in_several_ways() -> None:
+@pytest.mark.parametrize("held", [False, True], ids=["", "a view is held"])
+def test_nets_in_threads_share_weights_that_are_packed_in_several_ways(held: bool) -> None:
     """Winograd's, others by a direct convolution, and floats of a net that could learn."""
 
     def shared(name: str, bottom: str, more: str) -> str:
@@ -121,6 +122,7 @@ def test_nets_in_threads_share_weights_that_are_packed_in_several_ways() -> None
     nets = [net_of(text), net_of(text), net_of(text, caffe.TRAIN)]
     for net in nets[1:]:
         net.share_with(nets[0])
+    view = nets[0].params["a"][0].data if held else None
     wanted = [net.forward()["c"].copy() for net in nets]
     wrong: list[int] = []
 
@@ -135,6 +137,7 @@ def test_nets_in_threads_share_weights_that_are_packed_in_several_ways() -> None
     for thread in threads:
         thread.join()
     assert not wrong, f"{len(wrong)} of 300 forwards differ"
+    del view
 
 
 @pytest.mark.parametrize("planned", [True, False], ids=["planned", "layer by layer"])

@@ -42,26 +42,29 @@ const Bf16Conv* ConvolutionLayer<double>::bf16() const {
 }
 
 template <>
-NextWeights ConvolutionLayer<float>::packed_weights() {
+int64_t ConvolutionLayer<float>::packed_size() const {
+  const Bf16Conv* const bf16_conv = bf16();
+  return bf16_conv ? bf16_conv->packed_size() : conv_->packed_size();
+}
+
+// Those of bfloat16 are rounded: the floats stay.
+template <>
+std::shared_ptr<const float> ConvolutionLayer<float>::packed_weights() {
   Storage<float>& weights = this->blobs_[0]->storage();
   if (const Bf16Conv* bf16_conv = bf16()) {
-    const int64_t size = bf16_conv->packed_size();
-    // Rounded: the floats stay.
     const auto pack = [=](const float* from, float* to) {
       bf16_conv->Pack(from, to);
     };
-    return {weights.Packed(bf16_conv->pack_key(), size, pack, nullptr, false),
-            size};
+    return weights.Packed(bf16_conv->pack_key(), packed_size(), pack, nullptr,
+                          false);
   }
   const std::shared_ptr<const Conv> conv = conv_;
-  const int64_t size = conv->packed_size();
-  const float* const packed = weights.Packed(
-      conv->pack_key(), size,
+  return weights.Packed(
+      conv->pack_key(), conv->packed_size(),
       [conv](const float* from, float* to) { conv->Pack(from, to); },
       // Outlives this layer where weights are shared, and the next Reshape.
       [conv](const float* from, float* to) { conv->Unpack(from, to); },
       this->phase() == Phase::kTest);
-  return {packed, size};
 }
 
 template <typename Dtype>
@@ -116,14 +119,15 @@ void ConvolutionLayer<float>::RunOnHost(const Blob<float>& x,
   const Order order = Order::kChannelsLast;
   const Geometry in = params_.GeometryOf(x.shape());
   const Geometry out = params_.GeometryOf(y->shape());
-  const float* const weights = packed_weights().packed;
+  const std::shared_ptr<const float> weights = packed_weights();
   const auto run = [&](const auto& conv, auto kind) {
     using Value = decltype(kind);
     const Value* from = x.storage().data_of<Value>(order, in, side);
     const Value* other = nullptr;
     if (residual) other = residual->storage().data_of<Value>(order, out, side);
     Value* to = y->storage().write_data_of<Value>(order, out, side);
-    conv.Run(from, weights, epilogue.As<Value>(other), to, workspace, next);
+    conv.Run(from, weights.get(), epilogue.As<Value>(other), to, workspace,
+             next);
   };
   if (const Bf16Conv* bf16_conv = bf16()) return run(*bf16_conv, Bf16());
   run(*conv_, float());

@@ -42,7 +42,8 @@ class ConvolutionLayer : public Layer<Dtype> {
 
   // The weights as the host's kernel wants them now, packed if they changed. In
   // phase TEST no other copy of floats is kept.
-  NextWeights packed_weights();
+  std::shared_ptr<const float> packed_weights();
+  int64_t packed_size() const;
   // One bias per output channel, or null.
   const Dtype* bias_or_null(Side side = Side::kHost) const;
   // Values of scratch memory that a run on `side` takes.

@@ -143,13 +143,13 @@ void DeconvolutionLayer<double>::MakeDeconv() {}
 template <>
 void DeconvolutionLayer<float>::Run(const float* x, float* y) {
   const std::shared_ptr<const Deconv> deconv = deconv_;
-  const float* packed = this->blobs_[0]->storage().Packed(
+  const std::shared_ptr<const float> packed = this->blobs_[0]->storage().Packed(
       deconv->pack_key(), deconv->packed_size(),
       [deconv](const float* from, float* to) { deconv->Pack(from, to); },
       [deconv](const float* from, float* to) { deconv->Unpack(from, to); },
       this->phase() == Phase::kTest);
   const Scratch<float> workspace(deconv->workspace_size());
-  deconv->Run(x, packed, bias_or_null(), y, workspace.data());
+  deconv->Run(x, packed.get(), bias_or_null(), y, workspace.data());
 }
 
 template <>

@@ -174,7 +174,7 @@ class InnerProductLayer : public Layer<Dtype> {
 
   void Make();
   void Run(const Dtype* x, Dtype* y);
-  const Dtype* PackedWeights();
+  std::shared_ptr<const Dtype> PackedWeights();
   const Dtype* bias_or_null(Side side = Side::kHost) const {
     if (this->blobs_.size() < 2) return nullptr;
     return this->blobs_[1]->data(Order::kCaffe, side);
@@ -207,7 +207,7 @@ void InnerProductLayer<double>::Make() {
 }
 
 template <>
-const float* InnerProductLayer<float>::PackedWeights() {
+std::shared_ptr<const float> InnerProductLayer<float>::PackedWeights() {
   const std::shared_ptr<const Conv> conv = conv_;
   const bool transpose = transpose_;
   const Geometry matrix = transposition();
@@ -235,7 +235,8 @@ void InnerProductLayer<float>::Run(const float* x, float* y) {
   ConvEpilogue epilogue;
   epilogue.shift = bias_or_null();
   const Scratch<float> workspace(conv_->workspace_size());
-  conv_->Run(x, PackedWeights(), epilogue, y, workspace.data());
+  const std::shared_ptr<const float> weights = PackedWeights();
+  conv_->Run(x, weights.get(), epilogue, y, workspace.data());
 }
 
 template <>
