@@ -156,8 +156,8 @@ warnings.simplefilter("ignore")
 from video_layers import batches, net
 made = net({source!r}, {param!r})
 batches(made, 1)
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     while True:
         batches(made, 1)
 except KeyboardInterrupt:
