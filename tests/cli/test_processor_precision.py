@@ -74,6 +74,17 @@ def test_what_takes_longer_says_so(arguments, variables, isa: str) -> None:
         assert "warning" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "leading",
+    [["--precision", "bf16"], ["-precision=bf16", "--device", "cpu"]],
+    ids=["one", "several"],
+)
+def test_options_of_every_verb_may_come_first(leading: list[str]) -> None:
+    done = p3d(*leading, "time", TINY, "--iterations", "1")
+    assert done.returncode == 0, done.stderr
+    assert "conv_bf16_" in done.stdout
+
+
 @pytest.mark.parametrize("said", ["tf32", "fp16"])
 def test_precisions_of_gpus_are_refused(said: str) -> None:
     done = p3d("info", TINY, "--precision", said)

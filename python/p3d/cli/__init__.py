@@ -46,7 +46,7 @@ with our layers; --device cuda:0: nets then run on a GPU (`p3d device_query` lis
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs ``p3d`` with these arguments (``sys.argv`` by default); returns the exit code."""
-    arguments = _backend_last(list(sys.argv[1:] if argv is None else argv))
+    arguments = _options_last(list(sys.argv[1:] if argv is None else argv))
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
     verb = arguments[0] if arguments else "--help"
@@ -130,13 +130,15 @@ def _check_on_processor(args: argparse.Namespace, trains: bool) -> None:
         )
 
 
-def _backend_last(arguments: list[str]) -> list[str]:
-    """``p3d --backend B verb ...`` is ``p3d verb ... --backend B``."""
-    match = re.fullmatch(r"--?backend(=.*)?", arguments[0]) if arguments else None
-    if match is None:
-        return arguments
-    count = 1 if match[1] else 2
-    return [*arguments[count : count + 1], *arguments[:count], *arguments[count + 1 :]]
+def _options_last(arguments: list[str]) -> list[str]:
+    """``p3d --backend B verb ...`` is ``p3d verb --backend B ...``; so are other options of all."""
+    leading: list[str] = []
+    every = r"--?(backend|device|precision)(=.*)?"
+    while arguments and (match := re.fullmatch(every, arguments[0])):
+        count = 1 if match[2] else 2
+        leading += arguments[:count]
+        arguments = arguments[count:]
+    return [*arguments[:1], *leading, *arguments[1:]]
 
 
 def _parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
