@@ -59,9 +59,8 @@ class Bf16Igemm : public Bf16PanelConv {
 // Whole cache lines of the input where it is filled up, else 0.
 int64_t Bf16Igemm::input_words() const {
   if (shape_.channels % 2 == 0) return 0;
-  constexpr int64_t kLine = 16;
   const int64_t pixels = shape_.num * shape_.in_pixels();
-  return CeilDiv(pixels * Paired(shape_).channels, kLine) * kLine;
+  return RoundUp(pixels * Paired(shape_).channels, kLineFloats);
 }
 
 void Bf16Igemm::Pack(const float* weights, float* packed) const {

@@ -49,8 +49,7 @@ class Bf16Rows : public Bf16PanelConv {
  private:
   // Whole cache lines of all rows.
   int64_t row_words() const {
-    constexpr int64_t kLine = 16;
-    return CeilDiv(rows_.num * rows_.in_pixels(), kLine) * kLine;
+    return RoundUp(rows_.num * rows_.in_pixels(), kLineFloats);
   }
   void CopyRows(const Bf16* x, float* words) const;
 

@@ -13,26 +13,23 @@ namespace {
 using Kernel = WinogradKernelOf<Bf16>;
 using Loops = WinogradLoops<Bf16>;
 
-constexpr int64_t kPositions = 16;
-constexpr int64_t kTaps = 9;
+constexpr int64_t kPositions = kWinogradPositions;
+constexpr int64_t kTaps = kWinogradTaps;
+
+// G times a column, whose values lie `step` apart, as those of the result.
+void TransformColumn(const float* g, int step, float* u) {
+  const float a = g[0], b = g[step], c = g[2 * step];
+  u[0] = a;
+  u[step] = .5f * (a + c) + .5f * b;
+  u[2 * step] = .5f * (a + c) - .5f * b;
+  u[3 * step] = c;
+}
 
 // G g G^T
 void TransformKernel(const float* g, float* u) {
-  float rows[4][3];
-  for (int j = 0; j < 3; ++j) {
-    const float a = g[j], b = g[3 + j], c = g[6 + j];
-    rows[0][j] = a;
-    rows[1][j] = .5f * (a + c) + .5f * b;
-    rows[2][j] = .5f * (a + c) - .5f * b;
-    rows[3][j] = c;
-  }
-  for (int i = 0; i < 4; ++i, u += 4) {
-    const float a = rows[i][0], b = rows[i][1], c = rows[i][2];
-    u[0] = a;
-    u[1] = .5f * (a + c) + .5f * b;
-    u[2] = .5f * (a + c) - .5f * b;
-    u[3] = c;
-  }
+  float rows[4 * 3];
+  for (int j = 0; j < 3; ++j) TransformColumn(g + j, 3, rows + j);
+  for (int i = 0; i < 4; ++i) TransformColumn(rows + 3 * i, 1, u + 4 * i);
 }
 
 class Bf16Winograd : public Bf16PanelConv {

@@ -23,7 +23,7 @@ class PrefetchStream {
         stretches_(floats > 0 ? stretches : 0),
         step_(step),
         lines_(CeilDiv(floats * stretches,
-                       kLine * std::max<int64_t>(portions, 1))) {}
+                       kLineFloats * std::max<int64_t>(portions, 1))) {}
 
   // Lets `call` fetch its share, that of `portions`.
   template <typename Value>
@@ -31,14 +31,13 @@ class PrefetchStream {
     call->prefetch = data_ + done_;
     call->prefetch_lines = stretches_ > 0 ? lines_ : 0;
     if (stretches_ == 0) return;
-    done_ += portions * lines_ * kLine;
+    done_ += portions * lines_ * kLineFloats;
     if (done_ < floats_) return;
     done_ = 0;
     if (--stretches_ > 0) data_ += step_;
   }
 
  private:
-  static constexpr int64_t kLine = 16;
   const float* data_ = nullptr;
   int64_t floats_ = 0;
   int64_t stretches_ = 0;  // to be done

@@ -44,9 +44,8 @@ const WinogradKernel* KernelOf(Isa isa) {
 std::unique_ptr<WinogradConv> Make(const ConvShape& shape, Isa isa) {
   const WinogradKernel* kernel = KernelOf(isa);
   if (kernel == nullptr) return nullptr;
-  constexpr int64_t kTaps = 9;
   const IgemmKernel& products = IgemmKernelFor(shape.num_output, isa);
-  const WeightPanels panels(1, shape.channels, shape.num_output, kTaps,
+  const WeightPanels panels(1, shape.channels, shape.num_output, kWinogradTaps,
                             products.vector, products.vectors);
   auto loops = WinogradLoops<float>::Create(shape, panels, products, *kernel);
   if (!loops) return nullptr;

@@ -23,6 +23,9 @@ namespace p3d {
 // its own: transformed inputs (tiles x channels) times transformed weights
 // (channels x num_output).
 
+constexpr int64_t kWinogradTaps = 9;
+constexpr int64_t kWinogradPositions = 16;
+
 // The transforms of one instruction set and kind of values. Position p of 16,
 // rows of four, lies at p * step behind the first one.
 

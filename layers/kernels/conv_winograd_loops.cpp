@@ -11,13 +11,13 @@
 namespace p3d {
 namespace {
 
-constexpr int64_t kPositions = 16;
-constexpr int64_t kTaps = 9;
+constexpr int64_t kPositions = kWinogradPositions;
+constexpr int64_t kTaps = kWinogradTaps;
 constexpr int kMostRows = 12;
 
-// Floats of a cache line. So much between what would lie a power of two apart
-// lets neighbours share the caches.
-constexpr int64_t kLine = 16;
+// A cache line. So much between what would lie a power of two apart lets
+// neighbours share the caches.
+constexpr int64_t kLine = kLineFloats;
 
 // The most tiles whose places a task keeps on its stack, and the most words of
 // their transformed inputs and of a panel's transformed weights: few enough for
@@ -38,10 +38,6 @@ const double kCallCost = 30, kTaskCost = 200e3;
 
 // As much of the next convolution's weights is fetched for each thread.
 const int64_t kNextWords = 64 << 10;
-
-int64_t RoundUp(int64_t value, int64_t unit) {
-  return CeilDiv(value, unit) * unit;
-}
 
 // Inputs cut into as similar numbers as possible, whole prefetch steps.
 int64_t ChunkOf(int64_t inputs, int64_t pitch) {

@@ -11,7 +11,7 @@
 namespace p3d {
 namespace {
 
-int64_t RoundUp16(int64_t count) { return (count + 15) / 16 * 16; }
+int64_t WholeLines(int64_t floats) { return RoundUp(floats, kLineFloats); }
 
 // One pixel of the convolution's output and the tap through which it meets a
 // given input pixel.
@@ -171,8 +171,8 @@ void Deconv::Unpack(const float* packed, float* weights) const {
 int64_t Deconv::workspace_size() const {
   const int64_t products =
       shape_.out_pixels() * shape_.channels * shape_.taps();
-  return RoundUp16(products) +
-         RoundUp16(shape_.out_pixels() * shape_.num_output) +
+  return WholeLines(products) +
+         WholeLines(shape_.out_pixels() * shape_.num_output) +
          products_->workspace_size();
 }
 
@@ -183,8 +183,8 @@ void Deconv::Run(const float* x, const float* packed, const float* shift,
   const int64_t columns = shape_.channels * taps;
   const int64_t image = shape_.out_pixels() * shape_.num_output;
   float* products = workspace;
-  float* aligned = products + RoundUp16(shape_.out_pixels() * columns);
-  float* rest = aligned + RoundUp16(image);
+  float* aligned = products + WholeLines(shape_.out_pixels() * columns);
+  float* rest = aligned + WholeLines(image);
   for (int64_t n = 0; n < shape_.num; ++n) {
     // Images need not begin at 64-byte boundaries.
     std::copy_n(x + n * image, image, aligned);

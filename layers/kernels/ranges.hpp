@@ -12,6 +12,14 @@ namespace p3d {
 // a / b for a >= 0 and b > 0, rounded up.
 inline int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// The next multiple of `unit`, for the same.
+inline int64_t RoundUp(int64_t value, int64_t unit) {
+  return CeilDiv(value, unit) * unit;
+}
+
+// Floats of a cache line.
+constexpr int64_t kLineFloats = 16;
+
 // Values that a loop over plain arrays should do in one task: enough to pay for
 // handing it out, few enough to stay in a core's cache.
 constexpr int64_t kRange = 16384;

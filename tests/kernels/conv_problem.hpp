@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "conv_cases.hpp"
 #include "kernels/conv.hpp"
 #include "kernels/conv_reference.hpp"
+#include "kernels/thread_pool.hpp"
 #include "testing.hpp"
 
 namespace testing {
@@ -100,6 +102,109 @@ struct Problem {
   Guarded x, weights, scale, shift, residual;
   std::vector<double> sums;
 };
+
+// Values as others.
+template <typename Value>
+GuardedOf<Value> As(const Guarded& values) {
+  GuardedOf<Value> other(values.count());
+  std::copy_n(values.get(), values.count(), other.get());
+  return other;
+}
+
+// A result as it is stored: floats hold those of whole numbers.
+inline double Stored(double value, float) { return value; }
+inline double Stored(double value, p3d::Bf16) {
+  return p3d::Bf16(static_cast<float>(value));
+}
+
+// Runs of a convolution of Values with all parts of epilogues, or some, and
+// several numbers of threads, each against the sums.
+template <typename Value, typename Convolution>
+class Runs {
+ public:
+  Runs(const Problem& problem, const Convolution& conv, const Guarded& packed,
+       const std::string& reproduce)
+      : problem_(problem),
+        conv_(conv),
+        packed_(packed),
+        reproduce_(reproduce),
+        x_(As<Value>(problem.x)),
+        residual_(As<Value>(problem.residual)) {}
+
+  void Check(bool all_epilogues) const {
+    for (int threads : {1, 2, 3}) {
+      Check(0, threads);
+      Check(kScale | kShift | kResidual | kOuter, threads);
+    }
+    if (!all_epilogues) return;
+    for (int use = 1; use < 64; ++use) {
+      if ((use & kResidual) && (use & kInPlace)) continue;
+      Check(use, 2);
+    }
+  }
+
+ private:
+  void Check(int use, int threads) const {
+    GuardedOf<Value> y(OutCount(problem_.shape));
+    Guarded workspace(conv_.workspace_size());
+    const p3d::Epilogue<Value> e = problem_.EpilogueOf(use, residual_, &y);
+    p3d::SetNumThreads(threads);
+    p3d::NextWeights next;
+    if (threads > 1) next = {packed_.get(), packed_.count()};
+    conv_.Run(x_.get(), packed_.get(), e, y.get(), workspace.get(), next);
+
+    std::ostringstream where;
+    where << reproduce_ << " (epilogue " << use << ", threads " << threads
+          << ")";
+    for (int64_t i = 0; i < y.count(); ++i) {
+      const double expected = Stored(problem_.Expected(i, e), Value());
+      if (y.get()[i] == expected) continue;
+      where << ": y[" << i << "] is " << y.get()[i] << " instead of "
+            << expected;
+      Expect(false, where.str());
+      return;
+    }
+    Expect(y.intact() && workspace.intact(),
+           where.str() + ": overruns a buffer");
+  }
+
+  const Problem& problem_;
+  const Convolution& conv_;
+  const Guarded& packed_;
+  const std::string reproduce_;
+  const GuardedOf<Value> x_, residual_;
+};
+
+template <typename Value, typename Convolution>
+void CheckRuns(const Problem& problem, const Convolution& conv,
+               const Guarded& packed, bool all_epilogues,
+               const std::string& reproduce) {
+  Runs<Value, Convolution>(problem, conv, packed, reproduce)
+      .Check(all_epilogues);
+}
+
+// The results of a problem with fractions, to the bit the same whatever the
+// number of threads.
+template <typename Value, typename Convolution>
+std::vector<float> RunOnThreads(const Problem& problem, const Convolution& conv,
+                                const Guarded& weights,
+                                const std::string& where) {
+  const GuardedOf<Value> x = As<Value>(problem.x);
+  Guarded packed(conv.packed_size()), workspace(conv.workspace_size());
+  conv.Pack(weights.get(), packed.get());
+  std::vector<float> first;
+  for (int threads : {1, 2, 3, 7}) {
+    GuardedOf<Value> y(OutCount(problem.shape));
+    p3d::SetNumThreads(threads);
+    conv.Run(x.get(), packed.get(), p3d::Epilogue<Value>(), y.get(),
+             workspace.get());
+    if (first.empty()) first.assign(y.get(), y.get() + y.count());
+    Expect(std::equal(first.begin(), first.end(), y.get()),
+           where + ": other bits with " + std::to_string(threads) +
+               " threads than with 1");
+  }
+  return first;
+}
 
 }  // namespace testing
 

@@ -34,36 +34,8 @@ using p3d::Isa;
 using testing::Expect;
 using testing::ExpectError;
 using testing::Guarded;
-using testing::kInPlace;
-using testing::kOuter;
-using testing::kResidual;
-using testing::kScale;
-using testing::kShift;
-using testing::OutCount;
 using testing::Parse;
 using testing::Problem;
-
-void CheckRun(const Problem& problem, const Conv& conv, const Guarded& packed,
-              int use, int threads, const std::string& reproduce) {
-  const ConvShape& shape = problem.shape;
-  Guarded y(OutCount(shape)), workspace(conv.workspace_size());
-  const ConvEpilogue e = problem.EpilogueOf(use, problem.residual, &y);
-  p3d::SetNumThreads(threads);
-  p3d::NextWeights next;
-  if (threads > 1) next = {packed.get(), packed.count()};
-  conv.Run(problem.x.get(), packed.get(), e, y.get(), workspace.get(), next);
-
-  std::ostringstream where;
-  where << reproduce << " (epilogue " << use << ", threads " << threads << ")";
-  for (int64_t i = 0; i < y.count(); ++i) {
-    if (y.get()[i] == problem.Expected(i, e)) continue;
-    where << ": y[" << i << "] is " << y.get()[i] << " instead of "
-          << problem.Expected(i, e);
-    Expect(false, where.str());
-    return;
-  }
-  Expect(y.intact() && workspace.intact(), where.str() + ": overruns a buffer");
-}
 
 void CheckName(const Conv& conv, Isa isa, const std::string& reproduce) {
   const std::string name = conv.name();
@@ -116,16 +88,7 @@ void CheckConv(const Problem& problem, const Conv& conv, Isa isa,
   Guarded packed(conv.packed_size());
   conv.Pack(problem.weights.get(), packed.get());
   CheckPacking(problem, conv, packed, reproduce);
-  const int last = kScale | kShift | kResidual | kOuter;
-  for (int threads : {1, 2, 3}) {
-    CheckRun(problem, conv, packed, 0, threads, reproduce);
-    CheckRun(problem, conv, packed, last, threads, reproduce);
-  }
-  if (!all_epilogues) return;
-  for (int use = 1; use < 64; ++use) {
-    if ((use & kResidual) && (use & kInPlace)) continue;
-    CheckRun(problem, conv, packed, use, 2, reproduce);
-  }
+  testing::CheckRuns<float>(problem, conv, packed, all_epilogues, reproduce);
 }
 
 void CheckCase(const std::string& text, const std::vector<Isa>& isas,
@@ -143,19 +106,8 @@ void CheckCase(const std::string& text, const std::vector<Isa>& isas,
 // whatever the number of threads.
 double RoundingError(const Problem& problem, const Conv& conv,
                      const std::string& where) {
-  Guarded packed(conv.packed_size()), workspace(conv.workspace_size());
-  conv.Pack(problem.weights.get(), packed.get());
-  std::vector<float> first;
-  for (int threads : {1, 2, 3, 7}) {
-    Guarded y(OutCount(problem.shape));
-    p3d::SetNumThreads(threads);
-    conv.Run(problem.x.get(), packed.get(), ConvEpilogue(), y.get(),
-             workspace.get());
-    if (first.empty()) first.assign(y.get(), y.get() + y.count());
-    Expect(std::equal(first.begin(), first.end(), y.get()),
-           where + ": other bits with " + std::to_string(threads) +
-               " threads than with 1");
-  }
+  const std::vector<float> first =
+      testing::RunOnThreads<float>(problem, conv, problem.weights, where);
   double worst = 0, largest = 0;
   for (size_t i = 0; i < first.size(); ++i) {
     worst = std::max(worst, std::fabs(first[i] - problem.sums[i]));

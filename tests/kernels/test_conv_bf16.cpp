@@ -45,42 +45,9 @@ using p3d::Isa;
 using testing::Expect;
 using testing::ExpectError;
 using testing::Guarded;
-using testing::OutCount;
 using testing::Parse;
 using testing::Problem;
 using Bf16s = testing::GuardedOf<Bf16>;
-
-// Some values rounded.
-Bf16s Rounded(const Guarded& values) {
-  Bf16s rounded(values.count());
-  std::copy_n(values.get(), values.count(), rounded.get());
-  return rounded;
-}
-
-void CheckRun(const Problem& problem, const Bf16Conv& conv,
-              const Guarded& packed, int use, int threads,
-              const std::string& reproduce) {
-  const Bf16s x = Rounded(problem.x), residual = Rounded(problem.residual);
-  Bf16s y(OutCount(problem.shape));
-  Guarded workspace(conv.workspace_size());
-  const p3d::Epilogue<Bf16> e = problem.EpilogueOf(use, residual, &y);
-  p3d::SetNumThreads(threads);
-  p3d::NextWeights next;
-  if (threads > 1) next = {packed.get(), packed.count()};
-  conv.Run(x.get(), packed.get(), e, y.get(), workspace.get(), next);
-
-  std::ostringstream where;
-  where << reproduce << " (epilogue " << use << ", threads " << threads << ")";
-  for (int64_t i = 0; i < y.count(); ++i) {
-    const float sum = static_cast<float>(problem.Expected(i, e));
-    const float expected = Bf16(sum), actual = y.get()[i];
-    if (actual == expected) continue;
-    where << ": y[" << i << "] is " << actual << " instead of " << expected;
-    Expect(false, where.str());
-    return;
-  }
-  Expect(y.intact() && workspace.intact(), where.str() + ": overruns a buffer");
-}
 
 // Multiplied as such where the machine can, else computed of floats.
 void CheckName(const Bf16Conv& conv, Isa isa, const std::string& reproduce) {
@@ -132,17 +99,7 @@ void CheckConv(const Problem& problem, const Bf16Conv& conv, Isa isa,
   Guarded packed(conv.packed_size());
   conv.Pack(problem.weights.get(), packed.get());
   Expect(packed.intact(), reproduce + ": packing overruns a buffer");
-  const int last =
-      testing::kScale | testing::kShift | testing::kResidual | testing::kOuter;
-  for (int threads : {1, 2, 3}) {
-    CheckRun(problem, conv, packed, 0, threads, reproduce);
-    CheckRun(problem, conv, packed, last, threads, reproduce);
-  }
-  if (!all_epilogues) return;
-  for (int use = 1; use < 64; ++use) {
-    if ((use & testing::kResidual) && (use & testing::kInPlace)) continue;
-    CheckRun(problem, conv, packed, use, 2, reproduce);
-  }
+  testing::CheckRuns<Bf16>(problem, conv, packed, all_epilogues, reproduce);
 }
 
 void CheckCase(const std::string& text, const std::vector<Isa>& isas,
@@ -160,27 +117,6 @@ void CheckCase(const std::string& text, const std::vector<Isa>& isas,
       CheckConv(problem, *conv, isa, all_epilogues);
     }
   }
-}
-
-// The results of fractions, to the bit the same whatever the number of threads.
-std::vector<float> RunFractions(const Problem& problem, const Bf16Conv& conv,
-                                const Guarded& weights,
-                                const std::string& where) {
-  const Bf16s x = Rounded(problem.x);
-  Guarded packed(conv.packed_size()), workspace(conv.workspace_size());
-  conv.Pack(weights.get(), packed.get());
-  std::vector<float> first;
-  for (int threads : {1, 2, 3, 7}) {
-    Bf16s y(OutCount(problem.shape));
-    p3d::SetNumThreads(threads);
-    conv.Run(x.get(), packed.get(), p3d::Epilogue<Bf16>(), y.get(),
-             workspace.get());
-    if (first.empty()) first.assign(y.get(), y.get() + y.count());
-    Expect(std::equal(first.begin(), first.end(), y.get()),
-           where + ": other bits with " + std::to_string(threads) +
-               " threads than with 1");
-  }
-  return first;
 }
 
 // A direct convolution's are the sums of what x and weights are rounded to,
@@ -208,7 +144,8 @@ void CheckRounding(const std::string& text, const std::vector<Isa>& isas) {
       const std::string where =
           std::string(conv->name()) + ", \"" + text + "\"";
       const bool direct = std::strstr(conv->name(), "_igemm_");
-      const auto y = RunFractions(problem, *conv, weights, where);
+      const auto y =
+          testing::RunOnThreads<Bf16>(problem, *conv, weights, where);
       double errors = 0, worst = 0;
       for (size_t i = 0; i < y.size(); ++i) {
         const double error = std::fabs(y[i] - problem.sums[i]);

@@ -28,9 +28,10 @@ std::shared_ptr<const Conv> MakeConv(const ConvShape&, Isa, double) {
 
 template <>
 const Bf16Conv* ConvolutionLayer<float>::bf16() const {
-  const bool wanted = mode() == Side::kHost && this->phase() == Phase::kTest &&
-                      KindOfValues(true) == Precision::kBf16 && shape_.num > 0;
-  if (!wanted) return nullptr;
+  const Precision kind = KindOfValues(this->phase() == Phase::kTest);
+  if (mode() == Side::kGpu || kind != Precision::kBf16 || shape_.num == 0) {
+    return nullptr;
+  }
   if (!asked_for_bf16_) bf16_ = Bf16Conv::Create(shape_, isa_);
   asked_for_bf16_ = true;
   return bf16_.get();

@@ -14,7 +14,7 @@ class DropoutLayer : public Layer<Dtype> {
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
   Role role() const override {
-    return tests() && in_place_ ? Role::kIdentity : Role::kOpaque;
+    return identity() ? Role::kIdentity : Role::kOpaque;
   }
 
   bool HasGpu() const override { return true; }
@@ -32,12 +32,15 @@ class DropoutLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    if (tests() && in_place_) return;
+    if (identity()) return;
     const Side side = this->side();
     order_ = bottom[0]->order(side);
     if (!tests()) seed_ = NextSeed();
     WithValues<Dtype>(side, [&](auto kind) {
       using Value = decltype(kind);
+      if (tests()) {
+        return top[0]->template CopyFrom<Value>(*bottom[0], order_, side);
+      }
       const Value* x = bottom[0]->template data_of<Value>(order_, side);
       Drop(x, bottom[0]->count(),
            top[0]->template write_data_of<Value>(order_, side));
@@ -46,7 +49,7 @@ class DropoutLayer : public Layer<Dtype> {
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
-    if (!propagate_down[0] || (tests() && in_place_)) return;
+    if (!propagate_down[0] || identity()) return;
     const Side side = this->side();
     WithValues<Dtype>(side, [&](auto kind) {
       using Value = decltype(kind);
@@ -58,6 +61,7 @@ class DropoutLayer : public Layer<Dtype> {
 
  private:
   bool tests() const { return this->phase() == Phase::kTest; }
+  bool identity() const { return tests() && in_place_; }
 
   template <typename Value>
   void Drop(const Value* from, int64_t count, Value* to) const {
