@@ -53,6 +53,8 @@ const IgemmTileFunctionOf<Bf16> kTiles12x32[] = {
     P3D_TILES_TO_12(P3D_TILES_2, Tile)};
 const IgemmTileFunction kSums6x64[] = {P3D_TILES_TO_6(P3D_TILES_4, SumsTile)};
 const IgemmTileFunction kSums12x32[] = {P3D_TILES_TO_12(P3D_TILES_2, SumsTile)};
+const IgemmTileFunction kOuter12x32[] = {
+    P3D_TILES_TO_12(P3D_TILES_2, OuterTile)};
 
 const IgemmKernelOf<Bf16> k6x64 = {
     "conv_bf16_igemm_6x64_avx512", false, 6, 3, kLanes, 4, kTiles6x64, nullptr};
@@ -64,8 +66,16 @@ const IgemmKernelOf<Bf16> k12x32 = {"conv_bf16_igemm_12x32_avx512",
                                     2,
                                     kTiles12x32,
                                     nullptr};
-const IgemmKernel kSums64 = {"", false, 6, 3, kLanes, 4, kSums6x64, nullptr};
-const IgemmKernel kSums32 = {"", false, 12, 5, kLanes, 2, kSums12x32, nullptr};
+const IgemmKernel kSums64 = {
+    "conv_bf16_igemm_6x64_avx512", false, 6, 3, kLanes, 4, kSums6x64, nullptr};
+const IgemmKernel kSums32 = {"conv_bf16_igemm_12x32_avx512",
+                             false,
+                             12,
+                             5,
+                             kLanes,
+                             2,
+                             kSums12x32,
+                             kOuter12x32};
 const WinogradKernelOf<Bf16> kWinograd = {
     "conv_bf16_winograd_2x2_avx512", TransformInput, nullptr, TransformOutput};
 

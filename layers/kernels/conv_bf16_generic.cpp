@@ -8,6 +8,7 @@ namespace {
 
 const IgemmTileFunctionOf<Bf16> kTiles[] = {P3D_TILES_TO_4(P3D_TILES_2, Tile)};
 const IgemmTileFunction kSumsTiles[] = {P3D_TILES_TO_4(P3D_TILES_2, SumsTile)};
+const IgemmTileFunction kOuter[] = {P3D_TILES_TO_4(P3D_TILES_2, OuterTile)};
 const IgemmKernelOf<Bf16> kTile = {"conv_bf16_igemm_4x8_generic_emulated",
                                    false,
                                    4,
@@ -16,7 +17,14 @@ const IgemmKernelOf<Bf16> kTile = {"conv_bf16_igemm_4x8_generic_emulated",
                                    2,
                                    kTiles,
                                    nullptr};
-const IgemmKernel kSumsTile = {"", false, 4, 4, kLanes, 2, kSumsTiles, nullptr};
+const IgemmKernel kSumsTile = {"conv_bf16_igemm_4x8_generic_emulated",
+                               false,
+                               4,
+                               4,
+                               kLanes,
+                               2,
+                               kSumsTiles,
+                               kOuter};
 const WinogradKernelOf<Bf16> kWinograd = {
     "conv_bf16_winograd_2x2_generic_emulated", TransformInput, nullptr,
     TransformOutput};

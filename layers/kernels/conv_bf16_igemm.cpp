@@ -4,15 +4,10 @@
 #include <utility>
 
 #include "kernels/conv_bf16_kernels.hpp"
-#include "kernels/conv_bf16_panels.hpp"
-#include "kernels/conv_igemm_loops.hpp"
 #include "kernels/ranges.hpp"
 
 namespace p3d {
 namespace {
-
-using Kernel = IgemmKernelOf<Bf16>;
-using Loops = IgemmLoops<Bf16>;
 
 // The same convolution of pairs of channels.
 ConvShape Paired(ConvShape shape) {
@@ -34,53 +29,84 @@ void FillUp(const Bf16* x, int64_t pixels, int64_t channels, float* words) {
   ParallelRanges(pixels, RowsPerRange(channels), body);
 }
 
-class Bf16Igemm : public Bf16PanelConv {
- public:
-  Bf16Igemm(const ConvShape& shape, const Kernel& kernel,
-            const WeightPanels& panels, std::unique_ptr<const Loops> loops)
-      : Bf16PanelConv(kernel.name, panels),
-        shape_(shape),
-        loops_(std::move(loops)) {}
-
-  void Pack(const float* weights, float* packed) const override;
-  int64_t workspace_size() const override {
-    return input_words() + loops_->workspace_size();
+// Two rows of floats as one of words; a row that does not exist is zero.
+void PairRows(const float* first, const float* second, int64_t count,
+              float* words) {
+  for (int64_t i = 0; i < count; ++i) {
+    words[i] = Bf16Pair(first[i], second ? second[i] : 0.f);
   }
-  void Run(const Bf16* x, const float* packed, const Epilogue<Bf16>& epilogue,
-           Bf16* y, float* workspace, const NextWeights& next) const override;
+}
 
- private:
-  int64_t input_words() const;
+}  // namespace
 
-  const ConvShape shape_;
-  const std::unique_ptr<const Loops> loops_;
-};
+template <typename Out>
+Bf16Igemm<Out>::Bf16Igemm(const char* name, const ConvShape& shape,
+                          const WeightPanels& panels,
+                          std::unique_ptr<const Loops> loops)
+    : Bf16PanelConv<Out>(name, panels),
+      shape_(shape),
+      loops_(std::move(loops)) {}
+
+template <typename Out>
+std::unique_ptr<const Bf16Igemm<Out>> Bf16Igemm<Out>::Create(
+    const ConvShape& shape, Isa isa) {
+  const int64_t inputs = shape.channels / shape.group;
+  if (shape.group > 1 && inputs % 2 != 0) return nullptr;
+  const int64_t outputs = shape.num_output / shape.group;
+  const auto& kernel = Holding(outputs, Bf16KernelsFor(isa).template To<Out>());
+  const WeightPanels panels(shape.group, CeilDiv(inputs, 2), outputs,
+                            shape.taps(), kernel.vector, kernel.vectors);
+  auto loops = Loops::Create(Paired(shape), panels, kernel);
+  if (!loops) return nullptr;
+  return std::unique_ptr<const Bf16Igemm>(
+      new Bf16Igemm(kernel.name, shape, panels, std::move(loops)));
+}
 
 // Whole cache lines of the input where it is filled up, else 0.
-int64_t Bf16Igemm::input_words() const {
+template <typename Out>
+int64_t Bf16Igemm<Out>::input_words() const {
   if (shape_.channels % 2 == 0) return 0;
   const int64_t pixels = shape_.num * shape_.in_pixels();
   return RoundUp(pixels * Paired(shape_).channels, kLineFloats);
 }
 
-void Bf16Igemm::Pack(const float* weights, float* packed) const {
+template <typename Out>
+void Bf16Igemm<Out>::Pack(const float* weights, float* packed) const {
   const int64_t taps = shape_.taps();
   const int64_t inputs = shape_.channels / shape_.group;
   const auto write = [&](int64_t o, float* words) {
     const float* const from = weights + o * inputs * taps;
-    for (int64_t i = 0; i < inputs; i += 2) {
-      for (int64_t tap = 0; tap < taps; ++tap) {
-        const float second = i + 1 < inputs ? from[(i + 1) * taps + tap] : 0.f;
-        *words++ = Bf16Pair(from[i * taps + tap], second);
-      }
+    for (int64_t i = 0; i < inputs; i += 2, words += taps) {
+      const float* const first = from + i * taps;
+      PairRows(first, i + 1 < inputs ? first + taps : nullptr, taps, words);
     }
   };
-  PackWords(write, packed);
+  this->PackWords(write, packed);
 }
 
-void Bf16Igemm::Run(const Bf16* x, const float* packed,
-                    const Epilogue<Bf16>& epilogue, Bf16* y, float* workspace,
-                    const NextWeights& next) const {
+// Neighbouring inputs are neighbouring outputs of the other convolution, whose
+// weights lie far apart.
+template <typename Out>
+void Bf16Igemm<Out>::PackMirrored(const float* weights,
+                                  const std::vector<int64_t>& taps,
+                                  int64_t all_taps, float* packed) const {
+  const int64_t inputs = shape_.channels / shape_.group;
+  const int64_t pairs = this->panels().inputs();
+  const int64_t row = this->panels().outputs() * all_taps;
+  const Scratch<float> words(shape_.group * pairs * row);
+  ParallelFor(shape_.group * pairs, [&](int64_t index) {
+    const int64_t i = index % pairs * 2;
+    const float* const first = weights + (index / pairs * inputs + i) * row;
+    PairRows(first, i + 1 < inputs ? first + row : nullptr, row,
+             words.data() + index * row);
+  });
+  this->panels().PackMirrored(words.data(), taps, all_taps, packed);
+}
+
+template <typename Out>
+void Bf16Igemm<Out>::Run(const Bf16* x, const float* packed,
+                         const Epilogue<Out>& epilogue, Out* y,
+                         float* workspace, const NextWeights& next) const {
   const float* words = reinterpret_cast<const float*>(x);
   if (input_words() > 0) {
     FillUp(x, shape_.num * shape_.in_pixels(), shape_.channels, workspace);
@@ -90,20 +116,7 @@ void Bf16Igemm::Run(const Bf16* x, const float* packed,
   loops_->Run(words, packed, epilogue, y, workspace, next);
 }
 
-}  // namespace
-
-std::unique_ptr<const Bf16Conv> CreateBf16Igemm(const ConvShape& shape,
-                                                Isa isa) {
-  const int64_t inputs = shape.channels / shape.group;
-  if (shape.group > 1 && inputs % 2 != 0) return nullptr;
-  const int64_t outputs = shape.num_output / shape.group;
-  const Kernel& kernel = Holding(outputs, Bf16KernelsFor(isa).igemm);
-  const WeightPanels panels(shape.group, CeilDiv(inputs, 2), outputs,
-                            shape.taps(), kernel.vector, kernel.vectors);
-  auto loops = Loops::Create(Paired(shape), panels, kernel);
-  if (!loops) return nullptr;
-  return std::unique_ptr<const Bf16Conv>(
-      new Bf16Igemm(shape, kernel, panels, std::move(loops)));
-}
+template class Bf16Igemm<Bf16>;
+template class Bf16Igemm<float>;
 
 }  // namespace p3d

@@ -15,7 +15,19 @@ struct Bf16Kernels {
   const IgemmKernelOf<Bf16>* const* igemm;
   const IgemmKernelOf<float>* const* sums;  // results are not rounded
   const WinogradKernelOf<Bf16>* winograd;
+
+  // The families whose results are Out.
+  template <typename Out>
+  const IgemmKernelOf<Out>* const* To() const;
 };
+template <>
+inline const IgemmKernelOf<Bf16>* const* Bf16Kernels::To<Bf16>() const {
+  return igemm;
+}
+template <>
+inline const IgemmKernelOf<float>* const* Bf16Kernels::To<float>() const {
+  return sums;
+}
 
 // Null where the machine or the compiler lacks AVX512_BF16, or AVX2.
 const Bf16Kernels* Bf16KernelsAvx512();

@@ -10,8 +10,9 @@
 
 namespace p3d {
 
-// A Bf16Conv whose packed weights are WeightPanels of pairs.
-class Bf16PanelConv : public Bf16Conv {
+// A Bf16ConvTo whose packed weights are WeightPanels of pairs.
+template <typename Out>
+class Bf16PanelConv : public Bf16ConvTo<Out> {
  public:
   const char* name() const override { return name_; }
   int64_t packed_size() const override { return panels_.size(); }
@@ -20,6 +21,8 @@ class Bf16PanelConv : public Bf16Conv {
  protected:
   Bf16PanelConv(const char* name, const WeightPanels& panels)
       : name_(name), panels_(panels) {}
+
+  const WeightPanels& panels() const { return panels_; }
 
   // Packs the words that write(o, words) writes for output channel o, in
   // WeightPanels' order.

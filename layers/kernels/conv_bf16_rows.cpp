@@ -12,9 +12,6 @@
 namespace p3d {
 namespace {
 
-using Kernel = IgemmKernelOf<Bf16>;
-using Loops = IgemmLoops<Bf16>;
-
 // The same convolution of pairs along the last axis, whose padding is there.
 ConvShape InRows(ConvShape shape) {
   ConvAxis& axis = shape.axes.back();
@@ -27,11 +24,14 @@ ConvShape InRows(ConvShape shape) {
   return shape;
 }
 
-class Bf16Rows : public Bf16PanelConv {
+template <typename Out>
+class Bf16Rows : public Bf16PanelConv<Out> {
  public:
-  Bf16Rows(const ConvShape& shape, const Kernel& kernel,
-           const WeightPanels& panels, std::unique_ptr<const Loops> loops)
-      : Bf16PanelConv(kernel.name, panels),
+  using Loops = IgemmLoops<Out>;
+
+  Bf16Rows(const char* name, const ConvShape& shape, const WeightPanels& panels,
+           std::unique_ptr<const Loops> loops)
+      : Bf16PanelConv<Out>(name, panels),
         shape_(shape),
         rows_(InRows(shape)),
         loops_(std::move(loops)) {}
@@ -40,8 +40,8 @@ class Bf16Rows : public Bf16PanelConv {
   int64_t workspace_size() const override {
     return row_words() + loops_->workspace_size();
   }
-  void Run(const Bf16* x, const float* packed, const Epilogue<Bf16>& epilogue,
-           Bf16* y, float* workspace, const NextWeights& next) const override {
+  void Run(const Bf16* x, const float* packed, const Epilogue<Out>& epilogue,
+           Out* y, float* workspace, const NextWeights& next) const override {
     CopyRows(x, workspace);
     loops_->Run(workspace, packed, epilogue, y, workspace + row_words(), next);
   }
@@ -58,7 +58,8 @@ class Bf16Rows : public Bf16PanelConv {
 };
 
 // A row of taps is that of an input, filled up to whole pairs.
-void Bf16Rows::Pack(const float* weights, float* packed) const {
+template <typename Out>
+void Bf16Rows<Out>::Pack(const float* weights, float* packed) const {
   const int64_t width = shape_.axes.back().kernel, taps = shape_.taps();
   const int64_t channels = shape_.channels;
   const auto write = [&](int64_t o, float* words) {
@@ -73,11 +74,12 @@ void Bf16Rows::Pack(const float* weights, float* packed) const {
       }
     }
   };
-  PackWords(write, packed);
+  this->PackWords(write, packed);
 }
 
 // With the padding of the last axis, as far as it is read.
-void Bf16Rows::CopyRows(const Bf16* x, float* words) const {
+template <typename Out>
+void Bf16Rows<Out>::CopyRows(const Bf16* x, float* words) const {
   const ConvAxis& axis = shape_.axes.back();
   const int64_t pairs = rows_.axes.back().in;
   const int64_t row = axis.in * shape_.channels;
@@ -98,8 +100,9 @@ void Bf16Rows::CopyRows(const Bf16* x, float* words) const {
 
 }  // namespace
 
-std::unique_ptr<const Bf16Conv> CreateBf16Rows(const ConvShape& shape,
-                                               Isa isa) {
+template <typename Out>
+std::unique_ptr<const Bf16ConvTo<Out>> CreateBf16Rows(const ConvShape& shape,
+                                                      Isa isa) {
   const ConvAxis& axis = shape.axes.back();
   // More padding than that would make gigabytes of the input.
   if ((axis.pad_begin + axis.pad_end) / 8 > axis.in + axis.kernel) {
@@ -110,13 +113,19 @@ std::unique_ptr<const Bf16Conv> CreateBf16Rows(const ConvShape& shape,
     return nullptr;
   }
   const ConvShape rows = InRows(shape);
-  const Kernel& kernel = Holding(shape.num_output, Bf16KernelsFor(isa).igemm);
+  const auto& kernel =
+      Holding(shape.num_output, Bf16KernelsFor(isa).template To<Out>());
   const WeightPanels panels(1, 1, shape.num_output, rows.taps(), kernel.vector,
                             kernel.vectors);
-  auto loops = Loops::Create(rows, panels, kernel);
+  auto loops = IgemmLoops<Out>::Create(rows, panels, kernel);
   if (!loops) return nullptr;
-  return std::unique_ptr<const Bf16Conv>(
-      new Bf16Rows(shape, kernel, panels, std::move(loops)));
+  return std::unique_ptr<const Bf16ConvTo<Out>>(
+      new Bf16Rows<Out>(kernel.name, shape, panels, std::move(loops)));
 }
+
+template std::unique_ptr<const Bf16ConvTo<Bf16>> CreateBf16Rows(
+    const ConvShape&, Isa);
+template std::unique_ptr<const Bf16ConvTo<float>> CreateBf16Rows(
+    const ConvShape&, Isa);
 
 }  // namespace p3d

@@ -15,7 +15,9 @@ namespace p3d {
 // Null where pixels that are multiplied with the same tap begin in the middle
 // of a pair (odd strides), for dilation along the last axis, groups and
 // replicated padding.
-std::unique_ptr<const Bf16Conv> CreateBf16Rows(const ConvShape& shape, Isa isa);
+template <typename Out>
+std::unique_ptr<const Bf16ConvTo<Out>> CreateBf16Rows(const ConvShape& shape,
+                                                      Isa isa);
 
 }  // namespace p3d
 

@@ -32,7 +32,7 @@ void TransformKernel(const float* g, float* u) {
   for (int i = 0; i < 4; ++i) TransformColumn(rows + 3 * i, 1, u + 4 * i);
 }
 
-class Bf16Winograd : public Bf16PanelConv {
+class Bf16Winograd : public Bf16PanelConv<Bf16> {
  public:
   Bf16Winograd(const ConvShape& shape, const Kernel& kernel,
                const WeightPanels& panels, std::unique_ptr<const Loops> loops)

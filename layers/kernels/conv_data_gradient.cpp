@@ -1,6 +1,7 @@
 #include "kernels/conv_data_gradient.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/ranges.hpp"
 #include "kernels/scratch.hpp"
@@ -28,17 +29,18 @@ bool Next(const Sizes& size, std::vector<int64_t>* index) {
 
 }  // namespace
 
-bool ConvDataGradient::CanDo(const ConvShape& shape) {
+template <typename Value>
+std::unique_ptr<const ConvDataGradient<Value>> ConvDataGradient<Value>::Create(
+    const ConvShape& shape, Isa isa) {
   int64_t phases = 1;
   for (const ConvAxis& axis : shape.axes) {
-    if (PhaseCount(axis) > kMaxPhases / phases) return false;
+    if (PhaseCount(axis) > kMaxPhases / phases) return nullptr;
     phases *= PhaseCount(axis);
   }
-  return shape.pad_mode == PadMode::kZero && shape.taps() <= kMaxTaps / phases;
-}
-
-ConvDataGradient::ConvDataGradient(const ConvShape& shape, Isa isa)
-    : shape_(shape) {
+  if (shape.pad_mode != PadMode::kZero || shape.taps() > kMaxTaps / phases) {
+    return nullptr;
+  }
+  std::unique_ptr<ConvDataGradient> gradient(new ConvDataGradient(shape));
   std::vector<std::vector<AxisPhase>> parts;
   for (const ConvAxis& axis : shape.axes) parts.push_back(AxisPhases(axis));
   std::vector<int64_t> index(parts.size());
@@ -46,13 +48,15 @@ ConvDataGradient::ConvDataGradient(const ConvShape& shape, Isa isa)
     std::vector<AxisPhase> axes;
     for (size_t i = 0; i < parts.size(); ++i)
       axes.push_back(parts[i][index[i]]);
-    phases_.push_back(MakePhase(axes, isa));
+    if (!gradient->AddPhase(axes, isa)) return nullptr;
   } while (Next([&](size_t i) { return static_cast<int64_t>(parts[i].size()); },
                 &index));
+  return gradient;
 }
 
-std::vector<ConvDataGradient::AxisPhase> ConvDataGradient::AxisPhases(
-    const ConvAxis& axis) {
+template <typename Value>
+std::vector<typename ConvDataGradient<Value>::AxisPhase>
+ConvDataGradient<Value>::AxisPhases(const ConvAxis& axis) {
   std::vector<AxisPhase> phases;
   for (int64_t first = 0; first < PhaseCount(axis); ++first) {
     phases.push_back(MakeAxisPhase(axis, first));
@@ -63,8 +67,9 @@ std::vector<ConvDataGradient::AxisPhase> ConvDataGradient::AxisPhases(
 // Tap k sees place q from pixel (q + pad_begin - k * dilation) / stride, if
 // that is a whole number. Along a phase both count up by one; from one of its
 // taps to the next the pixel moves back by `back`.
-ConvDataGradient::AxisPhase ConvDataGradient::MakeAxisPhase(
-    const ConvAxis& axis, int64_t first) {
+template <typename Value>
+typename ConvDataGradient<Value>::AxisPhase
+ConvDataGradient<Value>::MakeAxisPhase(const ConvAxis& axis, int64_t first) {
   AxisPhase phase;
   phase.first = first;
   phase.count = CeilDiv(axis.in - first, axis.stride);
@@ -94,9 +99,11 @@ ConvDataGradient::AxisPhase ConvDataGradient::MakeAxisPhase(
   return phase;
 }
 
-ConvDataGradient::Phase ConvDataGradient::MakePhase(
-    const std::vector<AxisPhase>& axes, Isa isa) const {
-  Phase phase;
+template <typename Value>
+bool ConvDataGradient<Value>::AddPhase(const std::vector<AxisPhase>& axes,
+                                       Isa isa) {
+  phases_.emplace_back();
+  Phase& phase = phases_.back();
   phase.axes = axes;
   ConvShape shape = shape_;
   std::swap(shape.channels, shape.num_output);
@@ -107,8 +114,9 @@ ConvDataGradient::Phase ConvDataGradient::MakePhase(
     phase.cropped |= axis.crop.size != axis.crop.in;
     shape.axes.push_back(axis.axis);
   }
-  if (!seen) return phase;
-  phase.conv = Conv::Create(shape, isa);
+  if (!seen) return true;
+  phase.conv = MirroredConv::Create(shape, isa);
+  if (!phase.conv) return false;
   std::vector<int64_t> index(axes.size());
   do {
     int64_t tap = 0;
@@ -119,13 +127,14 @@ ConvDataGradient::Phase ConvDataGradient::MakePhase(
   } while (
       Next([&](size_t i) { return static_cast<int64_t>(axes[i].taps.size()); },
            &index));
-  return phase;
+  return true;
 }
 
-void ConvDataGradient::Convolve(const Phase& phase, const float* dy,
-                                const float* weights, float* y,
-                                bool add) const {
-  const Conv& conv = *phase.conv;
+template <typename Value>
+void ConvDataGradient<Value>::Convolve(const Phase& phase, const Value* dy,
+                                       const float* weights, float* y,
+                                       bool add) const {
+  const MirroredConv& conv = *phase.conv;
   const Scratch<float> packed(conv.packed_size());
   conv.PackMirrored(weights, phase.taps, shape_.taps(), packed.data());
   std::vector<CropAxis> block = {{shape_.num, 0, shape_.num}};
@@ -135,7 +144,7 @@ void ConvDataGradient::Convolve(const Phase& phase, const float* dy,
     seen *= axis.crop.size;
   }
   block.push_back({shape_.num_output, 0, shape_.num_output});
-  const Scratch<float> cropped(phase.cropped ? seen : 0);
+  const Scratch<Value> cropped(phase.cropped ? seen : 0);
   if (phase.cropped) {
     Crop(block, dy, cropped.data());
     dy = cropped.data();
@@ -147,8 +156,9 @@ void ConvDataGradient::Convolve(const Phase& phase, const float* dy,
 }
 
 // Copies or adds the gradient of a phase, zeros without `y`, to its places.
-void ConvDataGradient::Scatter(const Phase& phase, const float* y, float* dx,
-                               bool add) const {
+template <typename Value>
+void ConvDataGradient<Value>::Scatter(const Phase& phase, const float* y,
+                                      float* dx, bool add) const {
   const int64_t channels = shape_.channels;
   const AxisPhase& last = phase.axes.back();
   const int64_t step = shape_.axes.back().stride * channels;
@@ -185,8 +195,9 @@ void ConvDataGradient::Scatter(const Phase& phase, const float* y, float* dx,
       });
 }
 
-void ConvDataGradient::Run(const float* dy, const float* weights, float* dx,
-                           bool add) const {
+template <typename Value>
+void ConvDataGradient<Value>::Run(const Value* dy, const float* weights,
+                                  float* dx, bool add) const {
   if (phases_.size() == 1 && phases_[0].conv) {
     Convolve(phases_[0], dy, weights, dx, add);
     return;
@@ -200,5 +211,8 @@ void ConvDataGradient::Run(const float* dy, const float* weights, float* dx,
     Scatter(phase, phase.conv ? gradient.data() : nullptr, dx, add);
   }
 }
+
+template class ConvDataGradient<float>;
+template class ConvDataGradient<Bf16>;
 
 }  // namespace p3d

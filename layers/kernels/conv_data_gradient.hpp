@@ -6,26 +6,46 @@
 #include <vector>
 
 #include "kernels/conv.hpp"
+#include "kernels/conv_bf16_igemm.hpp"
 #include "kernels/crop.hpp"
 
 namespace p3d {
 
+// What convolves gradients of Values to floats.
+namespace detail {
+template <typename Value>
+struct MirroredConv;
+template <>
+struct MirroredConv<float> {
+  using type = Conv;
+};
+template <>
+struct MirroredConv<Bf16> {
+  using type = Bf16Igemm<float>;
+};
+}  // namespace detail
+
 // The gradient of a convolution's input (ConvGradients::Data) by convolutions
-// of the output's gradient with mirrored weights.
+// of the output's gradient with mirrored weights. Value: what that gradient is
+// of, float, or Bf16, to which weights are rounded.
 //
 // With a stride s the input's places q fall into s phases along an axis, those
 // with equal (q + pad_begin) mod s: each phase is seen through taps of its own,
 // every s / gcd(s, dilation)-th, and its gradient is a convolution without
 // strides. Phases that no tap sees get 0.
+template <typename Value>
 class ConvDataGradient {
  public:
-  // Whether it can do `shape`: zero padding, not absurdly many phases.
-  static bool CanDo(const ConvShape& shape);
+  // Null for what it cannot do: other padding than zeros, absurdly many phases,
+  // in Bf16 groups with an odd number of outputs.
+  static std::unique_ptr<const ConvDataGradient> Create(const ConvShape& shape,
+                                                        Isa isa);
 
-  ConvDataGradient(const ConvShape& shape, Isa isa);
-  void Run(const float* dy, const float* weights, float* dx, bool add) const;
+  void Run(const Value* dy, const float* weights, float* dx, bool add) const;
 
  private:
+  explicit ConvDataGradient(const ConvShape& shape) : shape_(shape) {}
+  using MirroredConv = typename detail::MirroredConv<Value>::type;
   // A phase along one axis.
   struct AxisPhase {
     int64_t first, count;       // its places: first + stride * [0, count)
@@ -36,14 +56,16 @@ class ConvDataGradient {
   // One for each axis.
   struct Phase {
     std::vector<AxisPhase> axes;
-    std::vector<int64_t> taps;   // counted through the axes
-    std::unique_ptr<Conv> conv;  // null where no tap sees it
+    std::vector<int64_t> taps;  // counted through the axes
+    // Null where no tap sees it.
+    std::unique_ptr<const MirroredConv> conv;
     bool cropped = false;
   };
   static AxisPhase MakeAxisPhase(const ConvAxis& axis, int64_t first);
   static std::vector<AxisPhase> AxisPhases(const ConvAxis& axis);
-  Phase MakePhase(const std::vector<AxisPhase>& axes, Isa isa) const;
-  void Convolve(const Phase& phase, const float* dy, const float* weights,
+  // False where there is no convolution for it.
+  bool AddPhase(const std::vector<AxisPhase>& axes, Isa isa);
+  void Convolve(const Phase& phase, const Value* dy, const float* weights,
                 float* y, bool add) const;
   void Scatter(const Phase& phase, const float* y, float* dx, bool add) const;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "kernels/conv_data_gradient.hpp"
 #include "kernels/conv_reference.hpp"
@@ -34,53 +35,74 @@ class ReferenceGradients : public ConvGradients<Dtype> {
   const BlobStrides in_, out_;
 };
 
-class IgemmGradients : public ConvGradients<float> {
+template <typename Value>
+class IgemmGradients : public ConvGradients<Value> {
  public:
-  IgemmGradients(const ConvShape& shape, Isa isa)
-      : name_(std::string("conv_gradients_f32_") + IsaName(isa)),
-        data_(shape, isa),
-        weights_(shape, isa) {}
+  // Null for what it cannot do.
+  static std::unique_ptr<const ConvGradients<Value>> Create(
+      const ConvShape& shape, Isa isa, const std::string& name) {
+    auto data = ConvDataGradient<Value>::Create(shape, isa);
+    auto weights = ConvWeightGradient<Value>::Create(shape, isa);
+    if (!data || !weights) return nullptr;
+    return std::unique_ptr<const ConvGradients<Value>>(
+        new IgemmGradients(name, std::move(data), std::move(weights)));
+  }
 
   const char* name() const override { return name_.c_str(); }
-  void Data(const float* dy, const float* weights, float* dx,
+  void Data(const Value* dy, const float* weights, float* dx,
             bool add) const override {
-    data_.Run(dy, weights, dx, add);
+    data_->Run(dy, weights, dx, add);
   }
-  void Weights(const float* dy, const float* x, float* dw,
+  void Weights(const Value* dy, const Value* x, float* dw,
                bool add) const override {
-    weights_.Run(dy, x, dw, add);
+    weights_->Run(dy, x, dw, add);
   }
 
  private:
-  const std::string name_;
-  const ConvDataGradient data_;
-  const ConvWeightGradient weights_;
-};
+  IgemmGradients(const std::string& name,
+                 std::unique_ptr<const ConvDataGradient<Value>> data,
+                 std::unique_ptr<const ConvWeightGradient<Value>> weights)
+      : name_(name), data_(std::move(data)), weights_(std::move(weights)) {}
 
-std::unique_ptr<ConvGradients<float>> CreateFast(const ConvShape& shape,
-                                                 Isa isa, float) {
-  const bool can = *IgemmKernels(isa) && ConvDataGradient::CanDo(shape) &&
-                   ConvWeightGradient::CanDo(shape);
-  return std::unique_ptr<ConvGradients<float>>(
-      can ? new IgemmGradients(shape, isa) : nullptr);
-}
-std::unique_ptr<ConvGradients<double>> CreateFast(const ConvShape&, Isa,
-                                                  double) {
-  return nullptr;
-}
+  const std::string name_;
+  const std::unique_ptr<const ConvDataGradient<Value>> data_;
+  const std::unique_ptr<const ConvWeightGradient<Value>> weights_;
+};
 
 }  // namespace
 
-template <typename Dtype>
-std::unique_ptr<ConvGradients<Dtype>> ConvGradients<Dtype>::Create(
+template <>
+std::unique_ptr<const ConvGradients<float>> ConvGradients<float>::Create(
     const ConvShape& shape, Isa isa) {
   CheckConvShape(shape);
-  std::unique_ptr<ConvGradients> fast = CreateFast(shape, isa, Dtype());
+  std::unique_ptr<const ConvGradients> fast;
+  if (*IgemmKernels(isa)) {
+    fast = IgemmGradients<float>::Create(
+        shape, isa, std::string("conv_gradients_f32_") + IsaName(isa));
+  }
   if (fast) return fast;
-  return std::unique_ptr<ConvGradients>(new ReferenceGradients<Dtype>(shape));
+  return std::unique_ptr<const ConvGradients>(
+      new ReferenceGradients<float>(shape));
+}
+
+template <>
+std::unique_ptr<const ConvGradients<double>> ConvGradients<double>::Create(
+    const ConvShape& shape, Isa) {
+  CheckConvShape(shape);
+  return std::unique_ptr<const ConvGradients>(
+      new ReferenceGradients<double>(shape));
+}
+
+template <>
+std::unique_ptr<const ConvGradients<Bf16>> ConvGradients<Bf16>::Create(
+    const ConvShape& shape, Isa isa) {
+  CheckConvShape(shape);
+  return IgemmGradients<Bf16>::Create(
+      shape, isa, std::string("conv_gradients_bf16_") + IsaName(isa));
 }
 
 template class ConvGradients<float>;
 template class ConvGradients<double>;
+template class ConvGradients<Bf16>;
 
 }  // namespace p3d

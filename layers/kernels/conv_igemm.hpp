@@ -23,9 +23,12 @@ namespace p3d {
 // then the epilogue, then y[y_places[r] + j] = sum[r][j] for j in [0, width).
 // w are the weights; pitch is that of whole vectors that hold `width` channels.
 //
-// Where values are Bf16, x and w are words of 32 bits, a pair of Bf16 each: of
+// To a kernel of bfloat16 x and w are words of 32 bits, a pair of Bf16 each: of
 // two neighbouring input channels, and a product of words is the sum of both
 // products. Places in x, runs and pitch count words, those in y values.
+template <typename Value>
+constexpr int64_t kPerWord = sizeof(float) / sizeof(Value);
+
 template <typename Value>
 struct IgemmTileOf {
   const float* x;

@@ -13,25 +13,6 @@ void Tile(const IgemmTile& t) {
   RunTile<kRows, kVectors>(t);
 }
 
-template <int kRows, int kVectors>
-P3D_INLINE void MultiplyOuter(const IgemmTile& t,
-                              Vector (&sum)[kRows][kVectors]) {
-  const float* x = t.x + t.x_places[0];
-  const float* w = t.weights;
-  for (int64_t i = 0; i < t.runs->length; ++i) {
-    Vector b[kVectors];
-#define P3D_MULTIPLY_OUTER(r)                 \
-  if (r < kRows) {                            \
-    const Vector a = Broadcast(x[r % kRows]); \
-    P3D_EACH_VECTOR(P3D_MULTIPLY, r)          \
-  }
-    P3D_EACH_VECTOR(P3D_LOAD_WEIGHTS, 0)
-    P3D_EACH_ROW(P3D_MULTIPLY_OUTER)
-    x += kRows;
-    w += kVectors * kLanes;
-  }
-}
-
 // Depthwise: a vector of input channels times that of their weights. A run is
 // one tap.
 template <int kRows, int kVectors>
@@ -53,14 +34,6 @@ P3D_INLINE void MultiplyChannels(const IgemmTile& t,
     P3D_EACH_VECTOR(P3D_LOAD_WEIGHTS, 0)
     P3D_EACH_ROW(P3D_MULTIPLY_CHANNELS_ROW)
   }
-}
-
-template <int kRows, int kVectors>
-void OuterTile(const IgemmTile& t) {
-  Vector sum[kRows][kVectors];
-  Begin(t, sum);
-  MultiplyOuter(t, sum);
-  End(t, sum);
 }
 
 template <int kRows, int kVectors>

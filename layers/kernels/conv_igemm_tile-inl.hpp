@@ -137,6 +137,34 @@ P3D_INLINE void RunTile(const IgemmTileOf<Value>& t) {
   End(t, sum);
 }
 
+// Sums of outer products (see IgemmTileFunctionOf).
+template <int kRows, int kVectors>
+P3D_INLINE void MultiplyOuter(const IgemmTile& t,
+                              Vector (&sum)[kRows][kVectors]) {
+  const float* x = t.x + t.x_places[0];
+  const float* w = t.weights;
+  for (int64_t i = 0; i < t.runs->length; ++i) {
+    Words b[kVectors];
+#define P3D_MULTIPLY_OUTER(r)                     \
+  if (r < kRows) {                                \
+    const Words a = BroadcastWord(x + r % kRows); \
+    P3D_EACH_VECTOR(P3D_MULTIPLY, r)              \
+  }
+    P3D_EACH_VECTOR(P3D_LOAD_WEIGHTS, 0)
+    P3D_EACH_ROW(P3D_MULTIPLY_OUTER)
+    x += kRows;
+    w += kVectors * kLanes;
+  }
+}
+
+template <int kRows, int kVectors>
+void OuterTile(const IgemmTile& t) {
+  Vector sum[kRows][kVectors];
+  Begin(t, sum);
+  MultiplyOuter(t, sum);
+  End(t, sum);
+}
+
 // Parts of tables of micro-kernels.
 #define P3D_TILES_2(tile, r) tile<r, 1>, tile<r, 2>
 #define P3D_TILES_4(tile, r) P3D_TILES_2(tile, r), tile<r, 3>, tile<r, 4>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/conv_bf16_kernels.hpp"
 #include "kernels/panel_product.hpp"
 #include "kernels/ranges.hpp"
 #include "kernels/scratch.hpp"
@@ -13,7 +14,8 @@ namespace p3d {
 namespace {
 
 // Pixels of a block: their panel stays in L1 while the outputs run over it.
-const int64_t kBlock = 256;
+template <typename Value>
+constexpr int64_t kBlock = 256 * kPerWord<Value>;
 // Outputs and columns of a part: with those pixels, and with their sums, they
 // fit a usual L2.
 const int64_t kOutputs = 128;
@@ -36,10 +38,13 @@ const int64_t kAhead = 16;
 
 // The narrowest panels, which have outer products: the last one's empty lanes
 // are computed as well.
-const IgemmKernel& ChooseKernel(Isa isa) {
-  const IgemmKernel* const* kernel = IgemmKernels(isa) + 1;  // 0: depthwise
+const IgemmKernel& Last(const IgemmKernel* const* kernel) {
   while (kernel[1]) ++kernel;
   return **kernel;
+}
+const IgemmKernel& KernelOf(Isa isa, float) { return Last(IgemmKernels(isa)); }
+const IgemmKernel& KernelOf(Isa isa, Bf16) {
+  return Last(Bf16KernelsFor(isa).sums);
 }
 
 // Few channels lie side by side with those of the next tap of the last axis.
@@ -104,23 +109,39 @@ void PutTurned(const float* from, int64_t taps, int64_t count, float* to) {
   }
 }
 
-}  // namespace
-
-bool ConvWeightGradient::CanDo(const ConvShape& shape) {
-  return shape.pad_mode == PadMode::kZero && shape.taps() <= kMaxTaps;
+// Values of a word's pixels as a row of words.
+inline void Join(const float* const (&values)[1], int64_t count, float* words) {
+  CopyRun(values[0], count, words);
+}
+inline void Join(const Bf16* const (&values)[2], int64_t count, float* words) {
+  JoinPairs(values[0], values[1], count, words);
 }
 
-ConvWeightGradient::ConvWeightGradient(const ConvShape& shape, Isa isa)
+}  // namespace
+
+template <typename Value>
+std::unique_ptr<const ConvWeightGradient<Value>>
+ConvWeightGradient<Value>::Create(const ConvShape& shape, Isa isa) {
+  if (shape.pad_mode != PadMode::kZero || shape.taps() > kMaxTaps) {
+    return nullptr;
+  }
+  return std::unique_ptr<const ConvWeightGradient>(
+      new ConvWeightGradient(shape, isa));
+}
+
+template <typename Value>
+ConvWeightGradient<Value>::ConvWeightGradient(const ConvShape& shape, Isa isa)
     : shape_(shape),
-      kernel_(ChooseKernel(isa)),
+      kernel_(KernelOf(isa, Value())),
       width_(kernel_.vectors * kernel_.vector),
       taps_(shape.taps()),
       inputs_(shape.channels / shape.group),
       outputs_(shape.num_output / shape.group),
       columns_(taps_ * inputs_),
       pixels_(shape.num * shape.out_pixels()),
-      blocks_(CeilDiv(pixels_, kBlock)),
-      block_(CeilDiv(pixels_, blocks_)),
+      block_(RoundUp(CeilDiv(pixels_, CeilDiv(pixels_, kBlock<Value>)),
+                     kPerWord<Value>)),
+      blocks_(CeilDiv(pixels_, block_)),
       stretch_(StretchOf(shape, width_)) {
   const int64_t parts =
       shape.group * CeilDiv(columns_, kColumns) * CeilDiv(outputs_, kOutputs);
@@ -130,7 +151,9 @@ ConvWeightGradient::ConvWeightGradient(const ConvShape& shape, Isa isa)
 }
 
 // Sums are the same however the weights are cut: every thread gets some.
-ConvWeightGradient::Split ConvWeightGradient::ChooseSplit() const {
+template <typename Value>
+typename ConvWeightGradient<Value>::Split
+ConvWeightGradient<Value>::ChooseSplit() const {
   Split split;
   split.inputs = inputs_;
   if (stretch_ == 1) {
@@ -149,8 +172,9 @@ ConvWeightGradient::Split ConvWeightGradient::ChooseSplit() const {
   return split;
 }
 
-ConvWeightGradient::Part ConvWeightGradient::PartAt(const Split& split,
-                                                    int64_t index) const {
+template <typename Value>
+typename ConvWeightGradient<Value>::Part ConvWeightGradient<Value>::PartAt(
+    const Split& split, int64_t index) const {
   const int64_t o = index % split.rows * split.outputs;
   const int64_t i = index / split.rows % split.columns * split.inputs;
   return {index / (split.rows * split.columns),
@@ -160,10 +184,9 @@ ConvWeightGradient::Part ConvWeightGradient::PartAt(const Split& split,
 
 // Of the pixels of a block, for a part with so many inputs. Returns which of
 // them see anything: the ones before and behind see padding alone.
-ConvWeightGradient::Range ConvWeightGradient::Locate(int64_t stretch,
-                                                     int64_t inputs,
-                                                     const Range& pixels,
-                                                     Place* places) const {
+template <typename Value>
+typename ConvWeightGradient<Value>::Range ConvWeightGradient<Value>::Locate(
+    int64_t stretch, int64_t inputs, const Range& pixels, Place* places) const {
   const size_t last = shape_.axes.size() - 1;
   Range seen = {pixels.size(), 0};
   for (int64_t p = pixels.first; p < pixels.end;) {
@@ -206,17 +229,18 @@ ConvWeightGradient::Range ConvWeightGradient::Locate(int64_t stretch,
   return seen;
 }
 
-class ConvWeightGradient::Panels {
+template <typename Value>
+class ConvWeightGradient<Value>::Panels {
  public:
   // `x` begins at the part's channels.
-  Panels(const ConvWeightGradient& gradient, const float* x, const Part& part)
+  Panels(const ConvWeightGradient& gradient, const Value* x, const Part& part)
       : gradient_(gradient),
         x_(x),
         inputs_(part.inputs.size()),
         length_(gradient.stretch_ * inputs_),
         slots_(std::min(gradient.taps_ / gradient.stretch_,
                         kTogether * gradient.width_ + 1)),
-        size_(gradient.block_ * gradient.width_ + 16),
+        size_(gradient.block_ / kPerWord<Value> * gradient.width_ + 16),
         places_(slots_ * gradient.block_),
         pieces_(kTogether * gradient.width_),
         panels_(kTogether * size_) {}
@@ -226,12 +250,13 @@ class ConvWeightGradient::Panels {
     std::fill_n(stretches_, slots_, -1);
   }
 
-  // panel[p][j] = what its column j sees at the block's pixel p, 0 behind the
-  // last. So many panels together that cache lines are read as neighbours.
+  // panel[w][j] = what its column j sees at the pixels of the block's word w, 0
+  // behind the last. So many panels together that cache lines are read as
+  // neighbours.
   void Pack(const Range& columns) {
     Piece* const end = Cut(columns);
-    for (int64_t p = 0; p < pixels_.size(); p += kRows) {
-      const Range rows = {p, std::min(p + kRows, pixels_.size())};
+    for (int64_t w = 0; w < words(); w += kRows) {
+      const Range rows = {w, std::min(w + kRows, words())};
       for (const Piece* piece = pieces_.data(); piece != end; ++piece) {
         CopyPiece(*piece, rows);
       }
@@ -240,7 +265,7 @@ class ConvWeightGradient::Panels {
     const int64_t pitch = PitchOf(rest);
     if (rest == pitch) return;
     float* row = panel(columns.size() / gradient_.width_);
-    for (int64_t p = 0; p < pixels_.size(); ++p, row += pitch) {
+    for (int64_t w = 0; w < words(); ++w, row += pitch) {
       std::fill(row + rest, row + pitch, 0.f);
     }
   }
@@ -250,8 +275,12 @@ class ConvWeightGradient::Panels {
     return CeilDiv(width, gradient_.kernel_.vector) * gradient_.kernel_.vector;
   }
   float* panel(int64_t index) const { return panels_.data() + index * size_; }
-  // The pixels that a panel's columns see anything at.
-  const Range& seen(int64_t index) const { return seen_[index]; }
+  // The words at which a panel's columns see anything.
+  Range seen(int64_t index) const {
+    return {seen_[index].first / kPerWord<Value>,
+            CeilDiv(seen_[index].end, kPerWord<Value>)};
+  }
+  int64_t words() const { return CeilDiv(pixels_.size(), kPerWord<Value>); }
 
  private:
   // Neighbouring columns of one panel and one stretch, from the stretch's
@@ -294,27 +323,37 @@ class ConvWeightGradient::Panels {
   }
 
   void CopyPiece(const Piece& piece, const Range& rows) const {
-    const int64_t last = pixels_.size() - 1;
-    const int64_t length = piece.length, end = piece.from + length;
-    const float* from = x_ + piece.from;
+    constexpr int64_t kValues = kPerWord<Value>;
+    Value some[kValues][kMaxWidth];
     float* to = piece.to + rows.first * piece.pitch;
-    for (int64_t p = rows.first; p < rows.end; ++p, to += piece.pitch) {
-      const Place& place = piece.places[p];
-      __builtin_prefetch(from + piece.places[std::min(p + kAhead, last)].at);
-      if (piece.from >= place.begin && end <= place.end) {
-        CopyRun(from + place.at, length, to);
-        continue;
+    for (int64_t w = rows.first; w < rows.end; ++w, to += piece.pitch) {
+      const Value* values[kValues];
+      for (int64_t k = 0; k < kValues; ++k) {
+        values[k] = Seen(piece, w * kValues + k, some[k]);
       }
-      for (int64_t i = 0; i < length; ++i) {
-        const int64_t column = piece.from + i;
-        const bool seen = column >= place.begin && column < place.end;
-        to[i] = seen ? from[place.at + i] : 0.f;
-      }
+      Join(values, piece.length, to);
     }
   }
 
+  // What a piece sees at a pixel: made in `some` where part of it is padding.
+  const Value* Seen(const Piece& piece, int64_t pixel, Value* some) const {
+    static const Value kNothing[kMaxWidth] = {};
+    const int64_t last = pixels_.size() - 1, end = piece.from + piece.length;
+    if (pixel > last) return kNothing;
+    const Value* const from = x_ + piece.from;
+    const Place& place = piece.places[pixel];
+    __builtin_prefetch(from + piece.places[std::min(pixel + kAhead, last)].at);
+    if (piece.from >= place.begin && end <= place.end) return from + place.at;
+    for (int64_t i = 0; i < piece.length; ++i) {
+      const int64_t column = piece.from + i;
+      const bool seen = column >= place.begin && column < place.end;
+      some[i] = seen ? from[place.at + i] : Value(0.f);
+    }
+    return some;
+  }
+
   const ConvWeightGradient& gradient_;
-  const float* const x_;
+  const Value* const x_;
   const int64_t inputs_;
   const int64_t length_;  // columns of a stretch
   const int64_t slots_;
@@ -328,16 +367,17 @@ class ConvWeightGradient::Panels {
   Range pixels_ = {0, 0};
 };
 
-void ConvWeightGradient::AddUp(const float* dy, const float* x,
-                               const Part& part, const Range& blocks,
-                               const Sums& sums) const {
+template <typename Value>
+void ConvWeightGradient<Value>::AddUp(const Value* dy, const Value* x,
+                                      const Part& part, const Range& blocks,
+                                      const Sums& sums) const {
   const int64_t input = part.group * inputs_ + part.inputs.first;
   const int64_t rows = part.outputs.size();
   const int64_t columns = part.inputs.size() * taps_;
   const int64_t together = kTogether * width_;
   dy += part.group * outputs_ + part.outputs.first;
   Panels panels(*this, x + input, part);
-  const Scratch<float> gradients(rows * block_);
+  const Scratch<float> gradients(rows * block_ / kPerWord<Value>);
   for (int64_t b = blocks.first; b < blocks.end; ++b) {
     const Range pixels = {b * block_, std::min((b + 1) * block_, pixels_)};
     panels.Start(pixels);
@@ -347,10 +387,10 @@ void ConvWeightGradient::AddUp(const float* dy, const float* x,
       if (c % together == 0) panels.Pack({c, std::min(c + together, columns)});
       const int64_t index = c % together / width_;
       const int64_t width = std::min(width_, columns - c);
-      const Range& seen = panels.seen(index);
+      const Range seen = panels.seen(index);
       PanelProduct product = {
           gradients.data(),
-          pixels.size(),
+          panels.words(),
           rows,
           panels.panel(index) + seen.first * panels.PitchOf(width),
           width,
@@ -366,15 +406,18 @@ void ConvWeightGradient::AddUp(const float* dy, const float* x,
 }
 
 // Where a part's sums begin in those of a slice.
-int64_t ConvWeightGradient::SumsOffset(const Part& part) const {
+template <typename Value>
+int64_t ConvWeightGradient<Value>::SumsOffset(const Part& part) const {
   return (part.group * outputs_ + part.outputs.first) * columns_ +
          part.outputs.size() * taps_ * part.inputs.first;
 }
 
 // Writes or adds the slices' sums of some of the part's outputs to the weights'
 // gradient. `sums` begins at the part's.
-void ConvWeightGradient::Finish(const Part& part, const Range& outputs,
-                                const float* sums, float* dw, bool add) const {
+template <typename Value>
+void ConvWeightGradient<Value>::Finish(const Part& part, const Range& outputs,
+                                       const float* sums, float* dw,
+                                       bool add) const {
   const int64_t inputs = part.inputs.size(), columns = inputs * taps_;
   const Scratch<float> total(slices_ > 1 ? columns : 0);
   for (int64_t o = outputs.first; o < outputs.end; ++o) {
@@ -398,8 +441,9 @@ void ConvWeightGradient::Finish(const Part& part, const Range& outputs,
   }
 }
 
-void ConvWeightGradient::Run(const float* dy, const float* x, float* dw,
-                             bool add) const {
+template <typename Value>
+void ConvWeightGradient<Value>::Run(const Value* dy, const Value* x, float* dw,
+                                    bool add) const {
   const Split split = ChooseSplit();
   const int64_t count = shape_.weight_count();
   const Scratch<float> sums(slices_ > 1 ? slices_ * count : 0);
@@ -431,5 +475,8 @@ void ConvWeightGradient::Run(const float* dy, const float* x, float* dw,
            sums.data() + SumsOffset(part), dw, add);
   });
 }
+
+template class ConvWeightGradient<float>;
+template class ConvWeightGradient<Bf16>;
 
 }  // namespace p3d

@@ -2,6 +2,7 @@
 #define P3D_KERNELS_CONV_WEIGHT_GRADIENT_HPP_
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "kernels/conv_igemm.hpp"
@@ -12,19 +13,22 @@ namespace p3d {
 // micro-kernels of conv_igemm.hpp: sums of outer products over all pixels. Rows
 // are output channels, copied from dy; columns are pairs of a tap and an input
 // channel, gathered as panels of what each tap sees. Both for a block of pixels
-// at a time.
+// at a time. Value: of dy and x, float or Bf16, of which two neighbouring
+// pixels make a word (see IgemmTileOf).
 //
 // Where there are few weights the pixels are cut into slices, whose sums are
 // added up afterwards; how depends on the shape alone.
+template <typename Value>
 class ConvWeightGradient {
  public:
-  // Whether it can do `shape`: zero padding, not absurdly many taps.
-  static bool CanDo(const ConvShape& shape);
+  // Null for what it cannot do: other padding than zeros, absurdly many taps.
+  static std::unique_ptr<const ConvWeightGradient> Create(
+      const ConvShape& shape, Isa isa);
 
-  ConvWeightGradient(const ConvShape& shape, Isa isa);
-  void Run(const float* dy, const float* x, float* dw, bool add) const;
+  void Run(const Value* dy, const Value* x, float* dw, bool add) const;
 
  private:
+  ConvWeightGradient(const ConvShape& shape, Isa isa);
   struct Range {
     int64_t first, end;
     int64_t size() const { return end - first; }
@@ -60,7 +64,7 @@ class ConvWeightGradient {
   Part PartAt(const Split& split, int64_t index) const;
   Range Locate(int64_t stretch, int64_t inputs, const Range& pixels,
                Place* places) const;
-  void AddUp(const float* dy, const float* x, const Part& part,
+  void AddUp(const Value* dy, const Value* x, const Part& part,
              const Range& blocks, const Sums& sums) const;
   void Finish(const Part& part, const Range& outputs, const float* sums,
               float* dw, bool add) const;
@@ -72,7 +76,7 @@ class ConvWeightGradient {
   const int64_t taps_, inputs_, outputs_;  // the last two: of a group
   const int64_t columns_;                  // taps * inputs
   const int64_t pixels_;                   // of all images
-  const int64_t blocks_, block_;           // of pixels: how many, how large
+  const int64_t block_, blocks_;           // of pixels: how large, how many
   const int64_t stretch_;                  // taps whose values are neighbours
   int64_t slices_ = 1;
 };

@@ -47,9 +47,6 @@ int64_t ChunkOf(int64_t inputs, int64_t pitch) {
   return CeilDiv(steps, CeilDiv(steps, most)) * kIgemmPrefetchSteps;
 }
 
-template <typename Value>
-constexpr int64_t kPerWord = sizeof(float) / sizeof(Value);
-
 }  // namespace
 
 template <typename Value>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/narrow.hpp"
 #include "kernels/ranges.hpp"
 
 namespace p3d {
@@ -61,6 +62,7 @@ void Uncrop(std::vector<CropAxis> axes, const Dtype* from, Dtype* to) {
 
 template void Crop(std::vector<CropAxis>, const float*, float*);
 template void Crop(std::vector<CropAxis>, const double*, double*);
+template void Crop(std::vector<CropAxis>, const Bf16*, Bf16*);
 template void Uncrop(std::vector<CropAxis>, const float*, float*);
 template void Uncrop(std::vector<CropAxis>, const double*, double*);
 

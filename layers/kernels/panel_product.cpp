@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/ranges.hpp"
+#include "kernels/tap_copy-inl.hpp"
 
 namespace p3d {
 namespace {
@@ -31,26 +32,45 @@ void CopyTile(const float* from, int64_t pitch, int64_t depth, float* to) {
   }
 }
 
-using CopyTileFunction = void (*)(const float*, int64_t, int64_t, float*);
-const CopyTileFunction kCopyTile[kMostRows] = {
+template <int kRows>
+void CopyTile(const Bf16* from, int64_t pitch, int64_t depth, float* to) {
+  static const Bf16 kNothing[kRows] = {};
+  for (int64_t d = 0; d < depth; d += 2, from += 2 * pitch, to += kRows) {
+    __builtin_prefetch(from + kCopyDepth * pitch);
+    __builtin_prefetch(from + (kCopyDepth + 1) * pitch);
+    JoinPairs(from, d + 1 < depth ? from + pitch : kNothing, kRows, to);
+  }
+}
+
+template <typename Value>
+using CopyTileFunction = void (*)(const Value*, int64_t, int64_t, float*);
+template <typename Value>
+const CopyTileFunction<Value> kCopyTile[kMostRows] = {
     CopyTile<1>, CopyTile<2>,  CopyTile<3>,  CopyTile<4>,
     CopyTile<5>, CopyTile<6>,  CopyTile<7>,  CopyTile<8>,
     CopyTile<9>, CopyTile<10>, CopyTile<11>, CopyTile<12>};
 
 }  // namespace
 
-void PackTurned(const IgemmKernel& kernel, const float* a, int64_t a_pitch,
+template <typename Value>
+void PackTurned(const IgemmKernel& kernel, const Value* a, int64_t a_pitch,
                 int64_t rows, int64_t depth, float* packed) {
   const Tiles tiles(kernel, rows);
+  const int64_t words = CeilDiv(depth, kPerWord<Value>);
   for (int64_t d = 0; d < depth; d += kCopyDepth) {
     int64_t row = 0;
     for (int64_t i = 0; i < tiles.count; row += tiles.rows(i), ++i) {
-      kCopyTile[tiles.rows(i) - 1](a + d * a_pitch + row, a_pitch,
-                                   std::min(kCopyDepth, depth - d),
-                                   packed + row * depth + d * tiles.rows(i));
+      kCopyTile<Value>[tiles.rows(i) - 1](
+          a + d* a_pitch + row, a_pitch, std::min(kCopyDepth, depth - d),
+          packed + row* words + d / kPerWord<Value>* tiles.rows(i));
     }
   }
 }
+
+template void PackTurned(const IgemmKernel&, const float*, int64_t, int64_t,
+                         int64_t, float*);
+template void PackTurned(const IgemmKernel&, const Bf16*, int64_t, int64_t,
+                         int64_t, float*);
 
 void Multiply(const IgemmKernel& kernel, const PanelProduct& p) {
   const TapRun run = {0, 0, p.depth};

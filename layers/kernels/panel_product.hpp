@@ -32,10 +32,12 @@ struct PanelProduct {
 
 void Multiply(const IgemmKernel& kernel, const PanelProduct& product);
 
-// The left side of a turned product, rows * depth values, from the matrix a[d *
-// a_pitch + r]: for one tile of rows after the other, what it reads in turn.
-// Rows of a that lie a power of two apart would drive each other out of L1.
-void PackTurned(const IgemmKernel& kernel, const float* a, int64_t a_pitch,
+// The left side of a turned product from the matrix a[d * a_pitch + r]: for one
+// tile of rows after the other, what it reads in turn. Rows of a that lie a
+// power of two apart would drive each other out of L1. `depth` counts values;
+// packed are rows times as many, or times the words of values d and d + 1.
+template <typename Value>
+void PackTurned(const IgemmKernel& kernel, const Value* a, int64_t a_pitch,
                 int64_t rows, int64_t depth, float* packed);
 
 }  // namespace p3d

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/narrow.hpp"
+
 namespace p3d {
 namespace {
 
@@ -42,12 +44,13 @@ inline Vector Load4(const void* from) {
   return *static_cast<const Unaligned*>(from);
 }
 
-// Four of the values of a (0 to 3) and b (4 to 7).
+// Of the values of a (0 to count - 1) and b (count and on) as many as one has.
 #ifdef __clang__
-#define P3D_SHUFFLE4(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define P3D_SHUFFLE(mask, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define P3D_SHUFFLE4(a, b, ...) __builtin_shuffle(a, b, Mask4{__VA_ARGS__})
+#define P3D_SHUFFLE(mask, a, b, ...) __builtin_shuffle(a, b, mask{__VA_ARGS__})
 #endif
+#define P3D_SHUFFLE4(a, b, ...) P3D_SHUFFLE(Mask4, a, b, __VA_ARGS__)
 
 inline Float4 Evens(Float4 a, Float4 b) {
   return P3D_SHUFFLE4(a, b, 0, 2, 4, 6);
@@ -79,6 +82,36 @@ inline void JoinThrees(Float4 (&v)[4]) {
   v[2] = P3D_SHUFFLE4(v[2], v[3], 2, 4, 5, 6);
 }
 #undef P3D_SHUFFLE4
+
+typedef uint16_t Short8 __attribute__((vector_size(16)));
+
+inline void JoinEight(const Bf16* a, const Bf16* b, float* to) {
+  typedef Short8 Unaligned __attribute__((aligned(2), may_alias));
+  const Short8 first = *reinterpret_cast<const Unaligned*>(a);
+  const Short8 second = *reinterpret_cast<const Unaligned*>(b);
+  const Short8 low =
+      P3D_SHUFFLE(Short8, first, second, 0, 8, 1, 9, 2, 10, 3, 11);
+  const Short8 high =
+      P3D_SHUFFLE(Short8, first, second, 4, 12, 5, 13, 6, 14, 7, 15);
+  std::memcpy(to, &low, sizeof(low));
+  std::memcpy(to + 4, &high, sizeof(high));
+}
+
+// Words of pairs: a[j] and b[j] side by side in to[j].
+inline void JoinPairs(const Bf16* a, const Bf16* b, int64_t length, float* to) {
+  if (length < 8) {
+    for (int64_t j = 0; j < length; ++j) {
+      const Bf16 pair[] = {a[j], b[j]};
+      std::memcpy(to + j, pair, sizeof(pair));
+    }
+    return;
+  }
+  int64_t j = 0;
+  for (; j + 8 <= length; j += 8) JoinEight(a + j, b + j, to + j);
+  const int64_t last = length - 8;
+  if (j < length) JoinEight(a + last, b + last, to + last);
+}
+#undef P3D_SHUFFLE
 
 // to[j] = from[j * step]
 inline void CopySteps(const float* from, int64_t step, int64_t length,

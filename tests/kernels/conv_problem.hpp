@@ -117,9 +117,9 @@ inline double Stored(double value, p3d::Bf16) {
   return p3d::Bf16(static_cast<float>(value));
 }
 
-// Runs of a convolution of Values with all parts of epilogues, or some, and
-// several numbers of threads, each against the sums.
-template <typename Value, typename Convolution>
+// Runs of a convolution of Values to Outs with all parts of epilogues, or some,
+// and several numbers of threads, each against the sums.
+template <typename Value, typename Out, typename Convolution>
 class Runs {
  public:
   Runs(const Problem& problem, const Convolution& conv, const Guarded& packed,
@@ -129,7 +129,7 @@ class Runs {
         packed_(packed),
         reproduce_(reproduce),
         x_(As<Value>(problem.x)),
-        residual_(As<Value>(problem.residual)) {}
+        residual_(As<Out>(problem.residual)) {}
 
   void Check(bool all_epilogues) const {
     for (int threads : {1, 2, 3}) {
@@ -145,9 +145,9 @@ class Runs {
 
  private:
   void Check(int use, int threads) const {
-    GuardedOf<Value> y(OutCount(problem_.shape));
+    GuardedOf<Out> y(OutCount(problem_.shape));
     Guarded workspace(conv_.workspace_size());
-    const p3d::Epilogue<Value> e = problem_.EpilogueOf(use, residual_, &y);
+    const p3d::Epilogue<Out> e = problem_.EpilogueOf(use, residual_, &y);
     p3d::SetNumThreads(threads);
     p3d::NextWeights next;
     if (threads > 1) next = {packed_.get(), packed_.count()};
@@ -157,7 +157,7 @@ class Runs {
     where << reproduce_ << " (epilogue " << use << ", threads " << threads
           << ")";
     for (int64_t i = 0; i < y.count(); ++i) {
-      const double expected = Stored(problem_.Expected(i, e), Value());
+      const double expected = Stored(problem_.Expected(i, e), Out());
       if (y.get()[i] == expected) continue;
       where << ": y[" << i << "] is " << y.get()[i] << " instead of "
             << expected;
@@ -172,20 +172,21 @@ class Runs {
   const Convolution& conv_;
   const Guarded& packed_;
   const std::string reproduce_;
-  const GuardedOf<Value> x_, residual_;
+  const GuardedOf<Value> x_;
+  const GuardedOf<Out> residual_;
 };
 
-template <typename Value, typename Convolution>
+template <typename Value, typename Out, typename Convolution>
 void CheckRuns(const Problem& problem, const Convolution& conv,
                const Guarded& packed, bool all_epilogues,
                const std::string& reproduce) {
-  Runs<Value, Convolution>(problem, conv, packed, reproduce)
+  Runs<Value, Out, Convolution>(problem, conv, packed, reproduce)
       .Check(all_epilogues);
 }
 
 // The results of a problem with fractions, to the bit the same whatever the
 // number of threads.
-template <typename Value, typename Convolution>
+template <typename Value, typename Out, typename Convolution>
 std::vector<float> RunOnThreads(const Problem& problem, const Convolution& conv,
                                 const Guarded& weights,
                                 const std::string& where) {
@@ -194,9 +195,9 @@ std::vector<float> RunOnThreads(const Problem& problem, const Convolution& conv,
   conv.Pack(weights.get(), packed.get());
   std::vector<float> first;
   for (int threads : {1, 2, 3, 7}) {
-    GuardedOf<Value> y(OutCount(problem.shape));
+    GuardedOf<Out> y(OutCount(problem.shape));
     p3d::SetNumThreads(threads);
-    conv.Run(x.get(), packed.get(), p3d::Epilogue<Value>(), y.get(),
+    conv.Run(x.get(), packed.get(), p3d::Epilogue<Out>(), y.get(),
              workspace.get());
     if (first.empty()) first.assign(y.get(), y.get() + y.count());
     Expect(std::equal(first.begin(), first.end(), y.get()),

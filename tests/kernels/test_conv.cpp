@@ -88,7 +88,8 @@ void CheckConv(const Problem& problem, const Conv& conv, Isa isa,
   Guarded packed(conv.packed_size());
   conv.Pack(problem.weights.get(), packed.get());
   CheckPacking(problem, conv, packed, reproduce);
-  testing::CheckRuns<float>(problem, conv, packed, all_epilogues, reproduce);
+  testing::CheckRuns<float, float>(problem, conv, packed, all_epilogues,
+                                   reproduce);
 }
 
 void CheckCase(const std::string& text, const std::vector<Isa>& isas,
@@ -106,8 +107,8 @@ void CheckCase(const std::string& text, const std::vector<Isa>& isas,
 // whatever the number of threads.
 double RoundingError(const Problem& problem, const Conv& conv,
                      const std::string& where) {
-  const std::vector<float> first =
-      testing::RunOnThreads<float>(problem, conv, problem.weights, where);
+  const std::vector<float> first = testing::RunOnThreads<float, float>(
+      problem, conv, problem.weights, where);
   double worst = 0, largest = 0;
   for (size_t i = 0; i < first.size(); ++i) {
     worst = std::max(worst, std::fabs(first[i] - problem.sums[i]));

@@ -3,7 +3,8 @@
 //   test_conv_bf16 [--quick] [--isa NAME] ["case"]
 //
 // As test_conv: all values are small integers, which bfloat16 holds exactly, so
-// results are compared without a tolerance, rounded once.
+// results are compared without a tolerance, rounded once where they are
+// bfloat16 too.
 
 #include <cmath>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <random>
 #include <sstream>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "conv_problem.hpp"
@@ -38,6 +40,7 @@ const char* const kRows[] = {
 
 using p3d::Bf16;
 using p3d::Bf16Conv;
+using p3d::Bf16ConvTo;
 using p3d::Conv;
 using p3d::ConvAxis;
 using p3d::ConvShape;
@@ -50,7 +53,9 @@ using testing::Problem;
 using Bf16s = testing::GuardedOf<Bf16>;
 
 // Multiplied as such where the machine can, else computed of floats.
-void CheckName(const Bf16Conv& conv, Isa isa, const std::string& reproduce) {
+template <typename Out>
+void CheckName(const Bf16ConvTo<Out>& conv, Isa isa,
+               const std::string& reproduce) {
   const std::string name = conv.name();
   const bool native = isa == Isa::kAvx512 && p3d::MultipliesBf16();
   std::string end = std::string("_") + p3d::IsaName(isa);
@@ -63,13 +68,14 @@ void CheckName(const Bf16Conv& conv, Isa isa, const std::string& reproduce) {
 }
 
 // The layout knows nothing of the input's size, and is no other convolution's.
+template <typename Out>
 void CheckPacking(const std::string& text, Isa isa) {
   const ConvShape shape = Parse(text);
-  const auto conv = Bf16Conv::Create(shape, isa);
+  const auto conv = Bf16ConvTo<Out>::Create(shape, isa);
   ConvShape larger = shape;
   larger.num += 2;
   for (ConvAxis& axis : larger.axes) axis.in += 3;
-  const auto other = Bf16Conv::Create(larger, isa);
+  const auto other = Bf16ConvTo<Out>::Create(larger, isa);
   Expect(other->pack_key() == conv->pack_key() &&
              other->packed_size() == conv->packed_size(),
          text + ": another input size has another pack_key");
@@ -79,18 +85,31 @@ void CheckPacking(const std::string& text, Isa isa) {
 }
 
 // All that can serve `shape`, whether it pays or not.
-std::vector<std::unique_ptr<const Bf16Conv>> CreateAll(const ConvShape& shape,
-                                                       Isa isa) {
-  std::vector<std::unique_ptr<const Bf16Conv>> convs;
-  for (const auto create : {p3d::CreateBf16Igemm, p3d::CreateBf16Rows,
-                            p3d::CreateBf16WinogradAnyway}) {
-    std::unique_ptr<const Bf16Conv> conv = create(shape, isa);
+template <typename Out>
+using Convs = std::vector<std::unique_ptr<const Bf16ConvTo<Out>>>;
+
+template <typename Out>
+Convs<Out> CreateDirect(const ConvShape& shape, Isa isa) {
+  Convs<Out> convs;
+  for (const auto create :
+       {p3d::CreateBf16Igemm<Out>, p3d::CreateBf16Rows<Out>}) {
+    auto conv = create(shape, isa);
     if (conv) convs.push_back(std::move(conv));
   }
   return convs;
 }
+Convs<float> CreateAll(const ConvShape& shape, Isa isa, float) {
+  return CreateDirect<float>(shape, isa);
+}
+Convs<Bf16> CreateAll(const ConvShape& shape, Isa isa, Bf16) {
+  Convs<Bf16> convs = CreateDirect<Bf16>(shape, isa);
+  auto winograd = p3d::CreateBf16WinogradAnyway(shape, isa);
+  if (winograd) convs.push_back(std::move(winograd));
+  return convs;
+}
 
-void CheckConv(const Problem& problem, const Bf16Conv& conv, Isa isa,
+template <typename Out>
+void CheckConv(const Problem& problem, const Bf16ConvTo<Out>& conv, Isa isa,
                bool all_epilogues) {
   const std::string reproduce = std::string("test_conv_bf16 --isa ") +
                                 p3d::IsaName(isa) + " \"" + problem.text +
@@ -99,29 +118,63 @@ void CheckConv(const Problem& problem, const Bf16Conv& conv, Isa isa,
   Guarded packed(conv.packed_size());
   conv.Pack(problem.weights.get(), packed.get());
   Expect(packed.intact(), reproduce + ": packing overruns a buffer");
-  testing::CheckRuns<Bf16>(problem, conv, packed, all_epilogues, reproduce);
+  testing::CheckRuns<Bf16, Out>(problem, conv, packed, all_epilogues,
+                                reproduce);
+}
+
+template <typename Out>
+void CheckResults(const Problem& problem, Isa isa, bool all_epilogues) {
+  const int64_t inputs = problem.shape.channels / problem.shape.group;
+  const bool can = problem.shape.group == 1 || inputs % 2 == 0;
+  Expect((Bf16ConvTo<Out>::Create(problem.shape, isa) != nullptr) == can,
+         problem.text + (can ? ": is not done" : ": cannot be done"));
+  if (!can) return;
+  CheckPacking<Out>(problem.text, isa);
+  for (const auto& conv : CreateAll(problem.shape, isa, Out())) {
+    CheckConv(problem, *conv, isa, all_epilogues);
+  }
 }
 
 void CheckCase(const std::string& text, const std::vector<Isa>& isas,
                bool all_epilogues) {
   const Problem problem(text);
-  const int64_t inputs = problem.shape.channels / problem.shape.group;
-  const bool can = problem.shape.group == 1 || inputs % 2 == 0;
   for (Isa isa : isas) {
     p3d::SetActiveIsa(isa);
-    Expect((Bf16Conv::Create(problem.shape, isa) != nullptr) == can,
-           text + (can ? ": is not done" : ": cannot be done"));
-    if (!can) continue;
-    CheckPacking(text, isa);
-    for (const auto& conv : CreateAll(problem.shape, isa)) {
-      CheckConv(problem, *conv, isa, all_epilogues);
-    }
+    CheckResults<Bf16>(problem, isa, all_epilogues);
+    CheckResults<float>(problem, isa, all_epilogues);
   }
 }
 
 // A direct convolution's are the sums of what x and weights are rounded to,
-// rounded once more. Winograd's are off by some hundredths of the usual sum at
-// most, by 0.4 % of it on average.
+// rounded once more where they are bfloat16. Winograd's are off by some
+// hundredths of the usual sum at most, by 0.4 % of it on average.
+template <typename Out>
+void CheckSums(const Problem& problem, const Guarded& weights, Isa isa) {
+  double squares = 0;
+  for (double sum : problem.sums) squares += sum * sum;
+  const double usual = std::sqrt(squares / problem.sums.size());
+  // Half of the last of 8 digits, and what floats lose.
+  const double last = std::is_same<Out, Bf16>::value ? 1. / 256 : 0;
+  for (const auto& conv : CreateAll(problem.shape, isa, Out())) {
+    const std::string where =
+        std::string(conv->name()) + ", \"" + problem.text + "\"";
+    const bool direct = std::strstr(conv->name(), "_igemm_");
+    const auto y =
+        testing::RunOnThreads<Bf16, Out>(problem, *conv, weights, where);
+    double errors = 0, worst = 0;
+    for (size_t i = 0; i < y.size(); ++i) {
+      const double error = std::fabs(y[i] - problem.sums[i]);
+      const double rounding = std::fabs(problem.sums[i]) * last + 1e-5 * usual;
+      worst = std::max(worst, direct ? error / rounding : error / usual / .03);
+      errors += error * error;
+    }
+    const double mean = std::sqrt(errors / y.size()) / usual;
+    Expect(worst <= 1 && mean < .005,
+           where + ": off by " + std::to_string(worst) +
+               " of what it may, by " + std::to_string(mean) + " on average");
+  }
+}
+
 void CheckRounding(const std::string& text, const std::vector<Isa>& isas) {
   Problem problem(text);
   std::minstd_rand random(1701);
@@ -135,31 +188,10 @@ void CheckRounding(const std::string& text, const std::vector<Isa>& isas) {
     problem.weights.get()[i] = Bf16(weights.get()[i]);
   }
   problem.Sum();
-  double squares = 0;
-  for (double sum : problem.sums) squares += sum * sum;
-  const double usual = std::sqrt(squares / problem.sums.size());
   for (Isa isa : isas) {
     p3d::SetActiveIsa(isa);
-    for (const auto& conv : CreateAll(problem.shape, isa)) {
-      const std::string where =
-          std::string(conv->name()) + ", \"" + text + "\"";
-      const bool direct = std::strstr(conv->name(), "_igemm_");
-      const auto y =
-          testing::RunOnThreads<Bf16>(problem, *conv, weights, where);
-      double errors = 0, worst = 0;
-      for (size_t i = 0; i < y.size(); ++i) {
-        const double error = std::fabs(y[i] - problem.sums[i]);
-        // Half of the last of 8 digits, and what floats lose.
-        const double rounding = std::fabs(problem.sums[i]) / 256 + 1e-5;
-        worst =
-            std::max(worst, direct ? error / rounding : error / usual / .03);
-        errors += error * error;
-      }
-      const double mean = std::sqrt(errors / y.size()) / usual;
-      Expect(worst <= 1 && mean < .005,
-             where + ": off by " + std::to_string(worst) +
-                 " of what it may, by " + std::to_string(mean) + " on average");
-    }
+    CheckSums<Bf16>(problem, weights, isa);
+    CheckSums<float>(problem, weights, isa);
   }
 }
 

@@ -4,7 +4,7 @@
 //
 // Cases are written as in conv_cases.hpp. All values are small integers, so
 // that every order of summation gives the same sum and results are compared
-// without a tolerance.
+// without a tolerance. bfloat16 holds them too.
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "conv_cases.hpp"
+#include "conv_problem.hpp"
 #include "kernels/conv_gradients.hpp"
 #include "kernels/conv_reference.hpp"
 #include "kernels/error.hpp"
@@ -24,6 +25,7 @@
 
 namespace {
 
+using p3d::Bf16;
 using p3d::BlobStrides;
 using p3d::ConvGradients;
 using p3d::ConvShape;
@@ -118,20 +120,23 @@ void Compare(const Guarded& got, const std::vector<double>& expected,
 }
 
 // All gradients with some number of threads, which may not change a bit.
+template <typename Value>
 struct Result {
-  Result(const Problem& problem, const ConvGradients<float>& gradients,
+  Result(const Problem& problem, const ConvGradients<Value>& gradients,
          int threads)
       : dx(problem.x.count()),
         added(problem.x.count()),
         dw(problem.weights.count()),
         written(problem.weights.count()) {
+    const auto dy = testing::As<Value>(problem.dy);
+    const auto x = testing::As<Value>(problem.x);
     p3d::SetNumThreads(threads);
-    gradients.Data(problem.dy.get(), problem.weights.get(), dx.get());
+    gradients.Data(dy.get(), problem.weights.get(), dx.get());
     std::copy_n(problem.start_x.get(), added.count(), added.get());
-    gradients.Data(problem.dy.get(), problem.weights.get(), added.get(), true);
+    gradients.Data(dy.get(), problem.weights.get(), added.get(), true);
     std::copy_n(problem.start.get(), dw.count(), dw.get());
-    gradients.Weights(problem.dy.get(), problem.x.get(), dw.get());
-    gradients.Weights(problem.dy.get(), problem.x.get(), written.get(), false);
+    gradients.Weights(dy.get(), x.get(), dw.get());
+    gradients.Weights(dy.get(), x.get(), written.get(), false);
   }
   std::vector<float> all() const {
     std::vector<float> values(dx.get(), dx.get() + dx.count());
@@ -143,19 +148,33 @@ struct Result {
   Guarded dx, added, dw, written;
 };
 
-void CheckProblem(const Problem& problem, Isa isa, double tolerance,
-                  const std::string& where) {
-  const auto gradients = ConvGradients<float>::Create(problem.shape, isa);
-  const bool zero = problem.shape.pad_mode == p3d::PadMode::kZero;
-  const std::string expected =
-      zero ? std::string("conv_gradients_f32_") + p3d::IsaName(isa)
-           : "conv_gradients_reference";
-  Expect(gradients->name() == expected,
-         where + ": served by " + gradients->name());
+// What serves a shape, null where nothing has to.
+std::string ServedBy(const ConvShape& shape, Isa isa, float) {
+  const bool zero = shape.pad_mode == p3d::PadMode::kZero;
+  return zero ? std::string("conv_gradients_f32_") + p3d::IsaName(isa)
+              : "conv_gradients_reference";
+}
+std::string ServedBy(const ConvShape& shape, Isa isa, Bf16) {
+  const bool pairs =
+      shape.group == 1 || shape.num_output / shape.group % 2 == 0;
+  return pairs && shape.pad_mode == p3d::PadMode::kZero
+             ? std::string("conv_gradients_bf16_") + p3d::IsaName(isa)
+             : "";
+}
+
+template <typename Value>
+void CheckValues(const Problem& problem, Isa isa, double tolerance,
+                 const std::string& where) {
+  const auto gradients = ConvGradients<Value>::Create(problem.shape, isa);
+  const std::string name = gradients ? gradients->name() : "";
+  Expect(name == ServedBy(problem.shape, isa, Value()),
+         where + ": served by '" + name + "'");
+  if (!gradients) return;
   std::vector<float> first;
   for (int threads : {1, 2, 5}) {
-    const Result result(problem, *gradients, threads);
-    const std::string by = where + " (" + std::to_string(threads) + " threads)";
+    const Result<Value> result(problem, *gradients, threads);
+    const std::string by =
+        where + " by " + name + " (" + std::to_string(threads) + " threads)";
     Compare(result.dx, problem.dx_expected, tolerance, by + ": dx");
     Compare(result.added, problem.added_expected, tolerance, by + ": dx added");
     Compare(result.dw, problem.dw_expected, tolerance, by + ": dw");
@@ -164,6 +183,13 @@ void CheckProblem(const Problem& problem, Isa isa, double tolerance,
     if (first.empty()) first = result.all();
     Expect(first == result.all(), by + ": other bits than with one");
   }
+}
+
+void CheckProblem(const Problem& problem, Isa isa, double tolerance,
+                  const std::string& where) {
+  p3d::SetActiveIsa(isa);
+  CheckValues<float>(problem, isa, tolerance, where);
+  CheckValues<Bf16>(problem, isa, tolerance, where);
 }
 
 void CheckCase(const std::string& text, const std::vector<Isa>& isas) {
@@ -175,14 +201,16 @@ void CheckCase(const std::string& text, const std::vector<Isa>& isas) {
   }
 }
 
-// Values that are not integers, also where all pixels are far from 0.
+// Values that are not integers but such of bfloat16, also where all pixels are
+// far from 0.
 void CheckRounding(const std::vector<Isa>& isas, float offset) {
   Problem problem("3 67 83 1 zero 3,3,1,1,1,1 9,3,2,1,1,1 41,3,1,1,1,1");
   std::minstd_rand random(1701);
   std::uniform_real_distribution<float> uniform(-1, 1);
   for (Guarded* values : {&problem.x, &problem.dy, &problem.weights}) {
     for (int64_t i = 0; i < values->count(); ++i) {
-      values->get()[i] = uniform(random) + (values == &problem.x ? offset : 0);
+      const float value = uniform(random);
+      values->get()[i] = Bf16(value + (values == &problem.x ? offset : 0));
     }
   }
   std::fill_n(problem.start.get(), problem.start.count(), 0.f);
