@@ -1,10 +1,12 @@
 #include "kernels/conv_bf16_igemm.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "kernels/conv_bf16_kernels.hpp"
 #include "kernels/ranges.hpp"
+#include "kernels/tap_copy-inl.hpp"
 
 namespace p3d {
 namespace {
@@ -29,11 +31,16 @@ void FillUp(const Bf16* x, int64_t pixels, int64_t channels, float* words) {
   ParallelRanges(pixels, RowsPerRange(channels), body);
 }
 
-// Two rows of floats as one of words; a row that does not exist is zero.
-void PairRows(const float* first, const float* second, int64_t count,
-              float* words) {
-  for (int64_t i = 0; i < count; ++i) {
-    words[i] = Bf16Pair(first[i], second ? second[i] : 0.f);
+// `rows` rows of floats, rounded; pairs of them, one above the other, become
+// rows of words. A last one that is alone gets one of zeros.
+void PairRows(const float* from, int64_t rows, int64_t length, float* words) {
+  const int64_t values = rows * length;
+  const Scratch<Bf16> rounded(values + length);
+  std::copy_n(from, values, rounded.data());
+  std::fill_n(rounded.data() + values, length, Bf16(0));
+  for (int64_t r = 0; r < rows; r += 2, words += length) {
+    const Bf16* const first = rounded.data() + r * length;
+    JoinPairs(first, first + length, length, words);
   }
 }
 
@@ -75,11 +82,7 @@ void Bf16Igemm<Out>::Pack(const float* weights, float* packed) const {
   const int64_t taps = shape_.taps();
   const int64_t inputs = shape_.channels / shape_.group;
   const auto write = [&](int64_t o, float* words) {
-    const float* const from = weights + o * inputs * taps;
-    for (int64_t i = 0; i < inputs; i += 2, words += taps) {
-      const float* const first = from + i * taps;
-      PairRows(first, i + 1 < inputs ? first + taps : nullptr, taps, words);
-    }
+    PairRows(weights + o * inputs * taps, inputs, taps, words);
   };
   this->PackWords(write, packed);
 }
@@ -96,9 +99,8 @@ void Bf16Igemm<Out>::PackMirrored(const float* weights,
   const Scratch<float> words(shape_.group * pairs * row);
   ParallelFor(shape_.group * pairs, [&](int64_t index) {
     const int64_t i = index % pairs * 2;
-    const float* const first = weights + (index / pairs * inputs + i) * row;
-    PairRows(first, i + 1 < inputs ? first + row : nullptr, row,
-             words.data() + index * row);
+    PairRows(weights + (index / pairs * inputs + i) * row,
+             std::min<int64_t>(2, inputs - i), row, words.data() + index * row);
   });
   this->panels().PackMirrored(words.data(), taps, all_taps, packed);
 }
