@@ -1,9 +1,11 @@
 #include "engine/layers/convolution_layer.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/affine.hpp"
 #include "kernels/conv_reference.hpp"
+#include "kernels/narrow_copies.hpp"
 #include "kernels/scratch.hpp"
 
 namespace p3d {
@@ -17,6 +19,29 @@ bool SameInputs(const ConvShape& a, const ConvShape& b) {
   return true;
 }
 
+// Values as a kernel reads them: as they are, or rounded for as long as this
+// is.
+template <typename Value>
+class ValuesAs {
+ public:
+  ValuesAs(const Value* values, int64_t) : values_(values) {}
+  const Value* data() const { return values_; }
+
+ private:
+  const Value* const values_;
+};
+template <>
+class ValuesAs<Bf16> {
+ public:
+  ValuesAs(const float* values, int64_t count) : rounded_(count) {
+    Narrow(values, count, rounded_.data());
+  }
+  const Bf16* data() const { return rounded_.data(); }
+
+ private:
+  const Scratch<Bf16> rounded_;
+};
+
 std::shared_ptr<const Conv> MakeConv(const ConvShape& shape, Isa isa, float) {
   return Conv::Create(shape, isa);
 }
@@ -26,38 +51,53 @@ std::shared_ptr<const Conv> MakeConv(const ConvShape&, Isa, double) {
 
 }  // namespace
 
-template <>
-const Bf16Conv* ConvolutionLayer<float>::bf16() const {
-  const Precision kind = KindOfValues(this->phase() == Phase::kTest);
-  if (mode() == Side::kGpu || kind != Precision::kBf16 || shape_.num == 0) {
-    return nullptr;
-  }
-  if (!asked_for_bf16_) bf16_ = Bf16Conv::Create(shape_, isa_);
-  asked_for_bf16_ = true;
-  return bf16_.get();
+template <typename Dtype>
+bool ConvolutionLayer<Dtype>::rounds(Phase phase) const {
+  return std::is_same<Dtype, float>::value && mode() == Side::kHost &&
+         precision() == Precision::kBf16 && this->phase() == phase &&
+         shape_.num > 0;
 }
 
-template <>
-const Bf16Conv* ConvolutionLayer<double>::bf16() const {
-  return nullptr;
+template <typename Dtype>
+const Bf16Conv* ConvolutionLayer<Dtype>::bf16() const {
+  return rounds(Phase::kTest) ? bf16_.get(shape_, isa_) : nullptr;
+}
+
+template <typename Dtype>
+const Bf16ConvTo<float>* ConvolutionLayer<Dtype>::bf16_sums() const {
+  return rounds(Phase::kTrain) ? bf16_sums_.get(shape_, isa_) : nullptr;
+}
+
+template <typename Dtype>
+const ConvGradients<Bf16>* ConvolutionLayer<Dtype>::bf16_gradients() const {
+  return rounds(Phase::kTrain) ? bf16_gradients_.get(shape_, isa_) : nullptr;
+}
+
+template <typename Dtype>
+template <typename Body>
+auto ConvolutionLayer<Dtype>::WithKernel(const Body& body) const {
+  if (const auto* conv = bf16()) return body(*conv);
+  if (const auto* conv = bf16_sums()) return body(*conv);
+  return body(*conv_);
 }
 
 template <>
 int64_t ConvolutionLayer<float>::packed_size() const {
-  const Bf16Conv* const bf16_conv = bf16();
-  return bf16_conv ? bf16_conv->packed_size() : conv_->packed_size();
+  return WithKernel([](const auto& conv) { return conv.packed_size(); });
 }
 
 // Those of bfloat16 are rounded: the floats stay.
 template <>
 std::shared_ptr<const float> ConvolutionLayer<float>::packed_weights() {
   Storage<float>& weights = this->blobs_[0]->storage();
-  if (const Bf16Conv* bf16_conv = bf16()) {
-    const auto pack = [=](const float* from, float* to) {
-      bf16_conv->Pack(from, to);
-    };
-    return weights.Packed(bf16_conv->pack_key(), packed_size(), pack, nullptr,
-                          false);
+  if (bf16() || bf16_sums()) {
+    return WithKernel([&](const auto& conv) {
+      const auto pack = [&](const float* from, float* to) {
+        conv.Pack(from, to);
+      };
+      return weights.Packed(conv.pack_key(), conv.packed_size(), pack, nullptr,
+                            false);
+    });
   }
   const std::shared_ptr<const Conv> conv = conv_;
   return weights.Packed(
@@ -109,6 +149,26 @@ void ConvolutionLayer<Dtype>::RunOnGpu(const Blob<Dtype>& x,
   });
 }
 
+// With scratch memory of its own: a plan for training serves all precisions.
+template <>
+void ConvolutionLayer<float>::RunRounded(const Bf16ConvTo<float>& conv,
+                                         const Blob<float>& x,
+                                         const ConvEpilogue& epilogue,
+                                         const Blob<float>* residual,
+                                         const NextWeights& next,
+                                         Blob<float>* y) {
+  const Order order = Order::kChannelsLast;
+  const Geometry in = params_.GeometryOf(x.shape());
+  const Geometry out = params_.GeometryOf(y->shape());
+  const std::shared_ptr<const float> weights = packed_weights();
+  const ValuesAs<Bf16> from(x.storage().data(order, in), x.count());
+  const Scratch<float> workspace(conv.workspace_size());
+  const float* other = nullptr;
+  if (residual) other = residual->storage().data(order, out);
+  conv.Run(from.data(), weights.get(), epilogue.As<float>(other),
+           y->storage().write_data(order, out), workspace.data(), next);
+}
+
 template <>
 void ConvolutionLayer<float>::RunOnHost(const Blob<float>& x,
                                         const ConvEpilogue& epilogue,
@@ -120,6 +180,9 @@ void ConvolutionLayer<float>::RunOnHost(const Blob<float>& x,
   const Order order = Order::kChannelsLast;
   const Geometry in = params_.GeometryOf(x.shape());
   const Geometry out = params_.GeometryOf(y->shape());
+  if (const auto* conv = bf16_sums()) {
+    return RunRounded(*conv, x, epilogue, residual, next, y);
+  }
   const std::shared_ptr<const float> weights = packed_weights();
   const auto run = [&](const auto& conv, auto kind) {
     using Value = decltype(kind);
@@ -160,8 +223,8 @@ Role ConvolutionLayer<Dtype>::role() const {
 template <typename Dtype>
 std::string ConvolutionLayer<Dtype>::kernel() const {
   if (this->side() == Side::kGpu) return NameOnGpu<Dtype>(shape_);
-  if (const Bf16Conv* bf16_conv = bf16()) return bf16_conv->name();
-  return conv_ ? conv_->name() : "conv_f64_reference";
+  if (!conv_) return "conv_f64_reference";
+  return WithKernel([](const auto& conv) { return conv.name(); });
 }
 
 template <typename Dtype>
@@ -207,9 +270,10 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
     CheckConvShape(some);
     isa_ = ActiveIsa();
     conv_ = MakeConv(some, isa_, Dtype());
-    bf16_.reset();
-    asked_for_bf16_ = false;
-    gradients_.reset();
+    bf16_ = {};
+    bf16_sums_ = {};
+    bf16_gradients_ = {};
+    gradients_ = {};
     shape_ = shape;
   }
   const Shape out = params_.With(in, shape_.num_output, shape_.out_sizes());
@@ -259,8 +323,13 @@ void ConvolutionLayer<Dtype>::MakeGradients(Storage<Dtype>& dy,
   const Geometry in = params_.GeometryOf(x.shape());
   const Geometry out = params_.GeometryOf(y.shape());
   if (this->blobs_.size() > 1 && this->learns(1)) AddBiasGradient(dy, out);
-  if (this->learns(0)) AddWeightGradient(dy, out, x.storage(), in);
-  if (dx) MakeDataGradient(dy, out, add, dx, in);
+  if (!this->learns(0) && !dx) return;
+  const Gradients g = {dy, out, x.storage(), in, dx, add};
+  if (this->side() == Side::kHost) {
+    MakeOnHost(g);
+  } else {
+    MakeOnGpu(g);
+  }
 }
 
 template <typename Dtype>
@@ -280,51 +349,69 @@ void ConvolutionLayer<Dtype>::AddBiasGradient(Storage<Dtype>& dy,
 }
 
 template <typename Dtype>
-void ConvolutionLayer<Dtype>::AddWeightGradient(Storage<Dtype>& dy,
-                                                const Geometry& out,
-                                                Storage<Dtype>& x,
-                                                const Geometry& in) {
-  const Side side = this->side();
-  const Order last = Order::kChannelsLast;
-  const Order order = side == Side::kHost ? Order::kCaffe : last;
+Dtype* ConvolutionLayer<Dtype>::WeightDiff(Order order, Side side, bool* more) {
   Blob<Dtype>* blob = this->blobs_[0].get();
-  const bool more = blob->diff_storage().has_values();
-  Dtype* dw =
-      more ? blob->mutable_diff(order, side) : blob->write_diff(order, side);
-  if (side == Side::kHost) {
-    return gradients().Weights(dy.data(last, out), x.data(last, in), dw, more);
+  *more = blob->diff_storage().has_values();
+  return *more ? blob->mutable_diff(order, side)
+               : blob->write_diff(order, side);
+}
+
+template <>
+void ConvolutionLayer<float>::MakeOnHost(const Gradients& g) {
+  if (const ConvGradients<Bf16>* kernel = bf16_gradients()) {
+    return MakeOnHost(*kernel, g);
   }
-  const GpuScratch<Dtype> scratch(Gpu().ConvWeightGradientScratch(shape_));
-  WithProducts<Dtype>(side, [&](auto kind) {
-    using Value = decltype(kind);
-    const GpuKernels<Value> gpu = GpuOf<Value>();
-    gpu.ConvWeightGradient(
-        gpu.stream, shape_, dy.template data_of<Value>(last, out, side),
-        x.template data_of<Value>(last, in, side), scratch.data(), more, dw);
-  });
+  MakeOnHost(*gradients_.get(shape_, isa_), g);
+}
+
+template <>
+void ConvolutionLayer<double>::MakeOnHost(const Gradients& g) {
+  MakeOnHost(*gradients_.get(shape_, isa_), g);
 }
 
 template <typename Dtype>
-void ConvolutionLayer<Dtype>::MakeDataGradient(Storage<Dtype>& dy,
-                                               const Geometry& out, bool add,
-                                               Storage<Dtype>* dx,
-                                               const Geometry& in) {
-  const Side side = this->side();
+template <typename Value>
+void ConvolutionLayer<Dtype>::MakeOnHost(const ConvGradients<Value>& kernel,
+                                         const Gradients& g) {
   const Order order = Order::kChannelsLast;
-  const Blob<Dtype>& weights = *this->blobs_[0];
-  if (side == Side::kHost) {
-    Dtype* to = add ? dx->mutable_data(order, in) : dx->write_data(order, in);
-    return gradients().Data(dy.data(order, out), weights.data(), to, add);
+  const ValuesAs<Value> dy(g.dy.data(order, g.out), g.dy.count());
+  if (this->learns(0)) {
+    bool more = false;
+    Dtype* dw = WeightDiff(Order::kCaffe, Side::kHost, &more);
+    const ValuesAs<Value> x(g.x.data(order, g.in), g.x.count());
+    kernel.Weights(dy.data(), x.data(), dw, more);
   }
-  const GpuScratch<Dtype> scratch(Gpu().ConvDataGradientScratch(shape_));
+  if (!g.dx) return;
+  Dtype* dx =
+      g.add ? g.dx->mutable_data(order, g.in) : g.dx->write_data(order, g.in);
+  kernel.Data(dy.data(), this->blobs_[0]->data(), dx, g.add);
+}
+
+template <typename Dtype>
+void ConvolutionLayer<Dtype>::MakeOnGpu(const Gradients& g) {
+  const Side side = Side::kGpu;
+  const Order order = Order::kChannelsLast;
+  const int64_t scratch =
+      std::max(this->learns(0) ? Gpu().ConvWeightGradientScratch(shape_) : 0,
+               g.dx ? Gpu().ConvDataGradientScratch(shape_) : 0);
+  const GpuScratch<Dtype> memory(scratch);
   WithProducts<Dtype>(side, [&](auto kind) {
     using Value = decltype(kind);
     const GpuKernels<Value> gpu = GpuOf<Value>();
-    Value* to = add ? dx->template mutable_data_of<Value>(order, in, side)
-                    : dx->template write_data_of<Value>(order, in, side);
-    gpu.ConvDataGradient(
-        gpu.stream, shape_, dy.template data_of<Value>(order, out, side),
-        weights.template data_of<Value>(order, side), scratch.data(), add, to);
+    const Value* dy = g.dy.template data_of<Value>(order, g.out, side);
+    if (this->learns(0)) {
+      bool more = false;
+      Dtype* dw = WeightDiff(order, side, &more);
+      gpu.ConvWeightGradient(gpu.stream, shape_, dy,
+                             g.x.template data_of<Value>(order, g.in, side),
+                             memory.data(), more, dw);
+    }
+    if (!g.dx) return;
+    Value* dx = g.add ? g.dx->template mutable_data_of<Value>(order, g.in, side)
+                      : g.dx->template write_data_of<Value>(order, g.in, side);
+    gpu.ConvDataGradient(gpu.stream, shape_, dy,
+                         this->blobs_[0]->template data_of<Value>(order, side),
+                         memory.data(), g.add, dx);
   });
 }
 

@@ -17,8 +17,10 @@ namespace p3d {
 // (num_output) biases unless bias_term is false. The same weights serve every
 // pair of bottom and top.
 //
-// float runs the fastest kernel for the shape on channels-last data, in phase
-// TEST in bfloat16 where precision() says so; double the plain reference.
+// float runs the fastest kernel for the shape on channels-last data, double the
+// plain reference. Where precision() says bfloat16 the host's values are that
+// in phase TEST; in phase TRAIN they are floats, rounded to it for each of the
+// three products: of the way forward and of both gradients.
 template <typename Dtype>
 class ConvolutionLayer : public Layer<Dtype> {
  public:
@@ -64,17 +66,46 @@ class ConvolutionLayer : public Layer<Dtype> {
                      const Blob<Dtype>& x, Storage<Dtype>* dx, bool add);
 
  private:
-  // The kernel of bfloat16, where it is to be taken now, else null.
+  // What is made of a convolution's input and output once: see MakeGradients.
+  struct Gradients {
+    Storage<Dtype>& dy;
+    Geometry out;
+    Storage<Dtype>& x;
+    Geometry in;
+    Storage<Dtype>* dx;
+    bool add;
+  };
+  // A kernel that is made when it is first asked for; it may be null.
+  template <typename Kernel>
+  struct Lazy {
+    const Kernel* get(const ConvShape& shape, Isa isa) {
+      if (!asked) kernel = Kernel::Create(shape, isa);
+      asked = true;
+      return kernel.get();
+    }
+    std::shared_ptr<const Kernel> kernel;
+    bool asked = false;
+  };
+
+  // The host's kernels of bfloat16, where they are to be taken now, else null.
+  bool rounds(Phase phase) const;
   const Bf16Conv* bf16() const;
+  const Bf16ConvTo<float>* bf16_sums() const;
+  const ConvGradients<Bf16>* bf16_gradients() const;
+  // Calls body(kernel) for the host's kernel that is to be taken now.
+  template <typename Body>
+  auto WithKernel(const Body& body) const;
+  void RunRounded(const Bf16ConvTo<float>& conv, const Blob<Dtype>& x,
+                  const Epilogue<Dtype>& epilogue, const Blob<Dtype>* residual,
+                  const NextWeights& next, Blob<Dtype>* y);
+
   void AddBiasGradient(Storage<Dtype>& dy, const Geometry& out);
-  void AddWeightGradient(Storage<Dtype>& dy, const Geometry& out,
-                         Storage<Dtype>& x, const Geometry& in);
-  void MakeDataGradient(Storage<Dtype>& dy, const Geometry& out, bool add,
-                        Storage<Dtype>* dx, const Geometry& in);
-  const ConvGradients<Dtype>& gradients() {
-    if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
-    return *gradients_;
-  }
+  // Where the gradients of the weights go, and whether there are any yet.
+  Dtype* WeightDiff(Order order, Side side, bool* more);
+  void MakeOnHost(const Gradients& g);
+  template <typename Value>
+  void MakeOnHost(const ConvGradients<Value>& kernel, const Gradients& g);
+  void MakeOnGpu(const Gradients& g);
 
   ConvParams params_;
   ConvShape shape_;
@@ -82,9 +113,10 @@ class ConvolutionLayer : public Layer<Dtype> {
   // another instruction set takes effect then.
   Isa isa_ = Isa::kGeneric;
   std::shared_ptr<const Conv> conv_;
-  mutable std::shared_ptr<const Bf16Conv> bf16_;  // when first asked for
-  mutable bool asked_for_bf16_ = false;
-  std::unique_ptr<const ConvGradients<Dtype>> gradients_;  // when first used
+  mutable Lazy<Bf16Conv> bf16_;
+  mutable Lazy<Bf16ConvTo<float>> bf16_sums_;
+  mutable Lazy<ConvGradients<Bf16>> bf16_gradients_;
+  Lazy<ConvGradients<Dtype>> gradients_;
   bool simple_ = false;  // one bottom, channels at axis 1
 };
 
