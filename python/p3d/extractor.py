@@ -316,7 +316,7 @@ class Extractor:
     @property
     def precision(self) -> str:
         """What the net computes in now, see p3d.gpu.set_precision."""
-        return gpu.inference_precision()
+        return gpu.actual_precision()
 
     @property
     def decoding_seconds(self) -> float:

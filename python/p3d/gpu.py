@@ -132,10 +132,11 @@ def set_precision(name: str) -> None:
     bf16      values between layers have 16 bits, 8 binary digits (bfloat16)
     fp16      values between layers have 16 bits, 11 binary digits, and end at 65504
 
-    The processor knows float32 and, in phase TEST, bf16: convolutions, and MAX pooling of what they
-    make, take and leave 16 bits, all other layers floats. That pays where the processor multiplies
-    bfloat16 (`processor_has_bf16`); elsewhere it takes longer than float32. tf32 and fp16, and
-    training, are float32 there.
+    The processor knows float32 and bf16. In phase TEST convolutions, and MAX pooling of what they
+    make, take and leave 16 bits, all other layers floats. In phase TRAIN all values are floats;
+    convolutions and their gradients round what they multiply. That pays where the processor
+    multiplies bfloat16 (`processor_has_bf16`); elsewhere it takes longer than float32. tf32 and
+    fp16 are float32 there.
 
     Sums, weights, their gradients and what solvers do with them are float32 always. Nets that
     share weights and run in several threads have to be at rest meanwhile: the weights are rounded
@@ -152,9 +153,9 @@ def precision() -> str:
     return _core.precision()
 
 
-def inference_precision() -> str:
-    """What nets of phase TEST compute in now, where they run: "float32" or "bf16", or on a GPU any
-    name that set_precision takes."""
+def actual_precision() -> str:
+    """What nets compute in now, where they run: "float32" or "bf16", or on a GPU any name that
+    set_precision takes."""
     said = precision()
     return said if _core.gpu_mode() or said == "bf16" else "float32"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import p3d.caffe as caffe
 from p3d import gpu
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tiny"
@@ -92,8 +93,26 @@ def test_precisions_of_gpus_are_refused(said: str) -> None:
     assert f"--precision {said} is for a GPU" in done.stderr
 
 
-@pytest.mark.parametrize("verb", [["train", "--solver", "solver.prototxt"], ["demo", "train"]])
-def test_a_training_in_bf16_is_refused(verb: list[str]) -> None:
-    done = p3d(*verb, "--precision", "bf16")
-    assert done.returncode == 1
-    assert "the processor trains in float32" in done.stderr
+def test_a_training_computes_in_what_it_is_told(tmp_path) -> None:
+    net = tmp_path / "net.prototxt"
+    net.write_text(
+        'layer { name: "in" type: "DummyData" top: "x" top: "y" dummy_data_param { '
+        "shape { dim: [2, 4, 5, 5] } shape { dim: [2, 6, 5, 5] } "
+        'data_filler { type: "gaussian" } data_filler { type: "gaussian" } } }\n'
+        'layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param { '
+        'num_output: 6 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } } }\n'
+        'layer { name: "loss" type: "EuclideanLoss" bottom: "c" bottom: "y" top: "loss" }\n'
+    )
+    weights = []
+    for said in ("float32", "bf16"):
+        solver = tmp_path / f"{said}.prototxt"
+        solver.write_text(
+            f'net: "{net}" base_lr: 0.01 lr_policy: "fixed" max_iter: 3 random_seed: 1 '
+            f'snapshot_prefix: "{tmp_path / said}"'
+        )
+        done = p3d("train", "--solver", str(solver), "--precision", said)
+        assert done.returncode == 0, done.stderr
+        learned = caffe.Net(str(net), str(tmp_path / f"{said}_iter_3.caffemodel"), caffe.TEST)
+        weights.append(learned.params["c"][0].data.copy())
+    off = np.abs(weights[1] - weights[0]).max() / np.abs(weights[0]).max()
+    assert 0 < off < 0.01

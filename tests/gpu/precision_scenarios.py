@@ -22,7 +22,7 @@ from p3d.caffe.proto import caffe_pb2
 from p3d.error import Error
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
-from test_training_plan import CASES, make
+from backward_nets import CASES, make
 
 HEAD = data(2, 4, 2, 3, 5)
 # Those of test_graph.py behind a convolution, whose gradient goes through them.

@@ -15,20 +15,24 @@ from typing import Any
 
 import numpy as np
 
-from .systems import OURS, Forward, System, channels_last, channels_last_weights
+from .systems import BF16, F32, OURS, Forward, System, channels_last, channels_last_weights
 from .training_files import LABEL, LOSS, MOMENTUM, RATE, WEIGHT_DECAY, Learned, Training
 
 #: Of a blob's largest update, where rounding does not matter more (see NUDGED).
 TOLERANCE = 1e-3
+#: The same where what convolutions multiply is bfloat16, in a net of fifty units.
+TOLERANCE_BF16 = 0.5
 
 
-def load_caffe(job: Training, module: str, nudge: float = 0) -> Forward:
+def load_caffe(job: Training, module: str, nudge: float = 0, precision: str = F32) -> Forward:
     """`module`: the one with pycaffe's interface. Threads are set by the process's environment.
 
     A solver's step leaves the update in the weights' diff. `nudge`: weights are off by about so
     much of themselves.
     """
     caffe = importlib.import_module(module)
+    if precision != F32:
+        caffe.set_precision("bf16")
     solver = caffe.get_solver(job.solver)
     solver.net.copy_from(job.weights)
     net = solver.net
@@ -48,8 +52,9 @@ def load_caffe(job: Training, module: str, nudge: float = 0) -> Forward:
     return step
 
 
-def load_torch(job: Training, last: bool, compiled: bool) -> Forward:
-    """`last`: the channels, in memory. The update is torch's fastest one, fused."""
+def load_torch(job: Training, last: bool, compiled: bool, precision: str = F32) -> Forward:
+    """`last`: the channels, in memory. The update is torch's fastest one, fused; bfloat16 is its
+    autocast."""
     import torch
 
     from .torch_net import read
@@ -72,14 +77,16 @@ def load_torch(job: Training, last: bool, compiled: bool) -> Forward:
     )
     labels = torch.from_numpy(np.load(job.labels))
     run: Any = torch.compile(module) if compiled else module
+    cast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == BF16)
 
     def step(clip: np.ndarray) -> Iterable[np.ndarray]:
         optimizer.zero_grad()
         clips = torch.from_numpy(clip)
-        (loss,) = run(channels_last(clips) if last else clips, labels)
+        with cast:
+            (loss,) = run(channels_last(clips) if last else clips, labels)
         loss.backward()
         optimizer.step()
-        return chain([loss.detach().numpy()], map(update, job.learned, parameters))
+        return chain([loss.detach().float().numpy()], map(update, job.learned, parameters))
 
     def update(blob: Learned, parameter: Any) -> np.ndarray:
         momentum = optimizer.state[parameter]["momentum_buffer"]
@@ -104,6 +111,12 @@ def _torch(name: str, last: bool, compiled: bool, usual: bool = True) -> System:
     return System(name, "torch", load, usual=usual, tolerance=TOLERANCE)
 
 
+def _bf16(system: System, name: str) -> System:
+    """The same with products of bfloat16."""
+    load = partial(system.load, precision=BF16)
+    return system._replace(name=name, load=load, precision=BF16, tolerance=TOLERANCE_BF16)
+
+
 #: The engine with weights that are off by a rounding error. What that changes, other orders of sums
 #: may change as well: an activation beside 0 comes out on the other side of a ReLU, and BN layers
 #: that train hand it on to all values.
@@ -111,13 +124,17 @@ NUDGED = OURS._replace(
     name="rounding errors", load=partial(load_caffe, module=OURS.module, nudge=6e-8)
 )
 
+_OURS = OURS._replace(load=partial(load_caffe, module=OURS.module), tolerance=TOLERANCE)
+
 TRAINING = {
     system.name: system
     for system in [
-        OURS._replace(load=partial(load_caffe, module=OURS.module), tolerance=TOLERANCE),
+        _OURS,
+        _bf16(_OURS, "caffe-p3d-bf16"),
         _torch("torch", last=False, compiled=False),
         _torch("torch-last", last=True, compiled=False),
         _torch("torch-compile", last=False, compiled=True, usual=False),
         _torch("torch-compile-last", last=True, compiled=True, usual=False),
+        _bf16(_torch("torch-last", last=True, compiled=False), "torch-bf16"),
     ]
 }

@@ -69,4 +69,4 @@ def describe() -> str:
     """What runs the nets."""
     if _core.gpu_mode():
         return gpu.describe()
-    return f"{_core.num_threads()} threads, {_core.isa()}, {gpu.inference_precision()}"
+    return f"{_core.num_threads()} threads, {_core.isa()}, {gpu.actual_precision()}"

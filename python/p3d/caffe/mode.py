@@ -31,8 +31,8 @@ def set_mode_gpu() -> None:
 def set_precision(name: str) -> None:
     """Choose how nets compute: "float32", "tf32", "bf16" or "fp16" (not in pycaffe).
 
-    On the processor inference in "bf16" is all that differs from "float32": see
-    p3d.gpu.set_precision. Raises Error for another name.
+    On the processor "bf16" alone differs from "float32": see p3d.gpu.set_precision. Raises Error
+    for another name.
     """
     gpu.set_precision(name)
 

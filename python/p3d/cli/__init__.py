@@ -6,8 +6,7 @@ To add a verb, write ``p3d/cli/<verb>.py`` with
 * ``EXAMPLES`` (optional): the lines at the end of ``p3d <verb> --help``,
 * ``add_arguments(parser)``: fills an ``argparse.ArgumentParser``,
 * ``run(args) -> int | None``: does it; an int is the exit code,
-* ``SEVERAL_GPUS = True`` (optional) if ``run`` heeds a ``--device`` of several GPUs itself,
-* ``trains(args) -> bool`` (optional) whether it trains a net.
+* ``SEVERAL_GPUS = True`` (optional) if ``run`` heeds a ``--device`` of several GPUs itself.
 
 and import nothing above ``run`` but the standard library: ``p3d --help`` imports every verb.
 Verbs report failures by raising: ``p3d.Error``, ``RuntimeError`` and ``OSError`` become one
@@ -80,8 +79,7 @@ def _run(verb: str, arguments: list[str]) -> int:
     if args.device is not None:
         _use(args.device, getattr(module, "SEVERAL_GPUS", False))
     if (args.device or os.environ.get("P3D_DEVICE") or "cpu") == "cpu":
-        trains = getattr(module, "trains", lambda args: False)
-        _check_on_processor(args, trains(args))
+        _check_on_processor(args)
     if args.precision is not None:
         from p3d.caffe import backend
 
@@ -103,7 +101,7 @@ def _use(device: str, may_be_several: bool) -> None:
     os.environ["P3D_DEVICE"] = device  # for processes that this one starts
 
 
-def _check_on_processor(args: argparse.Namespace, trains: bool) -> None:
+def _check_on_processor(args: argparse.Namespace) -> None:
     """The precision that is asked for, where nets run on the processor."""
     if not (said := args.precision or os.environ.get("P3D_PRECISION")):
         return
@@ -114,11 +112,6 @@ def _check_on_processor(args: argparse.Namespace, trains: bool) -> None:
         raise Error(
             f"--precision {args.precision} is for a GPU, the processor computes in float32 or "
             "bf16: name the GPU with --device cuda"
-        )
-    if args.precision == "bf16" and trains:
-        raise Error(
-            "the processor trains in float32: leave --precision out, or name a GPU with "
-            "--device cuda"
         )
     isa = getattr(args, "isa", None) or _core.isa()
     slow = not gpu.processor_has_bf16() or isa != _core.isa()
@@ -159,7 +152,7 @@ def _parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
     parser.add_argument(
         "--precision",
         choices=("float32", "tf32", "bf16", "fp16"),
-        help="how nets compute (default: float32; the processor has bf16 too, but not to train)",
+        help="how nets compute (default: float32; the processor has bf16 too)",
     )
     return parser
 

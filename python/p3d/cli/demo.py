@@ -48,10 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def trains(args: argparse.Namespace) -> bool:
-    return bool(args.what == "train")
-
-
 def run(args: argparse.Namespace) -> int:
     return _train(args) if args.what == "train" else _extract(args)
 

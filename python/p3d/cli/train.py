@@ -34,10 +34,6 @@ programs and for `p3d plot`; TensorBoard's files are written where its writer is
 SEVERAL_GPUS = True
 
 
-def trains(args: argparse.Namespace) -> bool:
-    return True
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from p3d.training.signals import EFFECTS
 
