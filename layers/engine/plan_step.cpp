@@ -26,14 +26,16 @@ class PlanBuilder {
       step.scale.resize(step.y->shape(1));
       step.shift.resize(step.y->shape(1));
     }
+    if (backward_) FindNarrow();
     return std::move(steps_);
   }
 
  private:
   struct Value {
-    int readers = 0;    // layers that read it, sharing layers not counted
-    bool kept = false;  // it is what a blob to keep holds in the end
-    int step = -1;      // that makes it; -1: a source's
+    int readers = 0;      // layers that read it, sharing layers not counted
+    bool kept = false;    // it is what a blob to keep holds in the end
+    int step = -1;        // that makes it; -1: a source's
+    bool floats = false;  // a layer reads it that is no part of a convolution
   };
 
   bool IsShare(int layer) const {
@@ -98,8 +100,19 @@ class PlanBuilder {
       step.convolution =
           static_cast<ConvolutionLayer<float>*>(net_->layers()[i].get());
       step.x = net_->bottom(i)[0];
+      return step;
     }
+    for (int blob : net_->bottom_ids(i)) values_[current_[blob]].floats = true;
     return step;
+  }
+
+  // Of the values that a step makes the last one is what its y holds.
+  void FindNarrow() {
+    for (const Value& value : values_) {
+      if (value.step < 0 || !steps_[value.step].convolution) continue;
+      steps_[value.step].narrow =
+          value.readers > 0 && !value.kept && !value.floats;
+    }
   }
 
   // The step into which layer i was folded, -1 if it needs one of its own.
@@ -299,7 +312,7 @@ void PlanStep::Convolve(const Net<float>& net, const PlanWorkspace& memory,
   if (convolution->side() == Side::kGpu) {
     return convolution->RunOnGpu(*x, epilogue, residual, workspace, y);
   }
-  convolution->RunOnHost(*x, epilogue, residual, workspace, next, y);
+  convolution->RunOnHost(*x, epilogue, residual, narrow, workspace, next, y);
 }
 
 int64_t PlanStep::Values(const Net<float>& net) const {

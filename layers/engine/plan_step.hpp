@@ -47,6 +47,9 @@ struct PlanStep {
   uint64_t affine_version = 0;
   std::unique_ptr<GpuBuffer> gpu_affine;  // scale and shift on the GPU
   ConvEpilogue epilogue;
+  // Nothing but convolutions and their sums reads y before the way back: it may
+  // be of 16 bits where they multiply such.
+  bool narrow = false;
 
   // Runs the step, where the layer's side() is, and returns the weighted loss
   // of a layer; `next`, weights to fetch meanwhile, are for the host.

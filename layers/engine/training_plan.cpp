@@ -189,30 +189,59 @@ void TrainingPlan::BackwardConvolution(PlanStep* step) {
                                    dx && dx->has_values());
 }
 
-void TrainingPlan::BackwardEpilogue(const PlanStep& step) {
+// What an epilogue's way back reads and writes besides y.
+template <typename Value>
+struct TrainingPlan::EpilogueGradients {
+  Epilogue<Value> epilogue;
+  int64_t rows, channels;
+  Value* dy;
+  Value* dresidual;
+  bool add;
+};
+
+template <typename Value>
+TrainingPlan::EpilogueGradients<Value> TrainingPlan::GradientsOf(
+    const PlanStep& step) const {
   const Order order = Order::kChannelsLast;
   const Side side = step.convolution->side();
   const Geometry out = step.y->geometry();
-  const bool residual = residual_back(step);
-  Storage<float>* other = residual ? &gradient(step.residual) : nullptr;
+  Storage<float>* other =
+      residual_back(step) ? &gradient(step.residual) : nullptr;
   const bool add = other && other->has_values();
+  Value* dy =
+      gradient(step.y).template mutable_data_of<Value>(order, out, side);
+  Value* dresidual = nullptr;
+  if (add) {
+    dresidual = other->template mutable_data_of<Value>(order, out, side);
+  } else if (other) {
+    dresidual = other->template write_data_of<Value>(order, out, side);
+  }
+  // Any: that there is one says that alpha and beta count.
+  const Value* summand = step.residual ? dy : nullptr;
+  return {step.epilogue.As<Value>(summand),
+          out.num * out.pixels,
+          out.channels,
+          dy,
+          dresidual,
+          add};
+}
+
+void TrainingPlan::BackwardEpilogue(const PlanStep& step) {
+  const Order order = Order::kChannelsLast;
+  const Side side = step.convolution->side();
+  if (side == Side::kHost && step.y->storage().narrow(side)) {
+    const auto g = GradientsOf<float>(step);
+    return EpilogueBackward(g.epilogue, g.rows, g.channels,
+                            step.y->data_of<Bf16>(order, side), g.dy,
+                            g.dresidual, g.add);
+  }
   WithValues<float>(side, [&](auto kind) {
     using Value = decltype(kind);
-    Value* dy =
-        gradient(step.y).template mutable_data_of<Value>(order, out, side);
-    Value* dresidual = nullptr;
-    if (add) {
-      dresidual = other->template mutable_data_of<Value>(order, out, side);
-    } else if (other) {
-      dresidual = other->template write_data_of<Value>(order, out, side);
-    }
+    const auto g = GradientsOf<Value>(step);
     const Value* y = step.y->template data_of<Value>(order, side);
-    // Any: that there is one says that alpha and beta count.
-    const Value* summand = step.residual ? y : nullptr;
-    RunOn<Value>(side, EpilogueBackward,
-                 &cuda::Kernels<Value>::EpilogueBackward,
-                 step.epilogue.As<Value>(summand), out.num * out.pixels,
-                 out.channels, y, dy, dresidual, add);
+    RunOn<Value>(side, EpilogueBackward<float>,
+                 &cuda::Kernels<Value>::EpilogueBackward, g.epilogue, g.rows,
+                 g.channels, y, g.dy, g.dresidual, g.add);
   });
 }
 

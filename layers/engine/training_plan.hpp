@@ -62,6 +62,10 @@ class TrainingPlan {
   Storage<float>& gradient(const Blob<float>* blob) const;
   void BackwardStep(PlanStep* step);
   void BackwardConvolution(PlanStep* step);
+  template <typename Value>
+  struct EpilogueGradients;
+  template <typename Value>
+  EpilogueGradients<Value> GradientsOf(const PlanStep& step) const;
   void BackwardEpilogue(const PlanStep& step);
   void BackwardLayer(int layer);
   void Add(const Blob<float>& blob, Storage<float>* sum);

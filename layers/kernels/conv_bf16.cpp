@@ -1,5 +1,7 @@
 #include "kernels/conv_bf16.hpp"
 
+#include <utility>
+
 #include "kernels/conv_bf16_igemm.hpp"
 #include "kernels/conv_bf16_kernels.hpp"
 #include "kernels/conv_bf16_rows.hpp"
@@ -18,40 +20,29 @@ bool MultipliesBf16() {
   return &Bf16KernelsFor(ActiveIsa()) == Bf16KernelsAvx512();
 }
 
-namespace {
-
 template <typename Out>
-using Creator = std::unique_ptr<const Bf16ConvTo<Out>> (*)(const ConvShape&,
-                                                           Isa);
-
-// Fastest first. Weights of a training change too often to be transformed.
-const Creator<Bf16> kRounded[] = {CreateBf16Winograd, CreateBf16Rows<Bf16>,
-                                  CreateBf16Igemm<Bf16>};
-const Creator<float> kSums[] = {CreateBf16Rows<float>, CreateBf16Igemm<float>};
-
-template <typename Out, size_t count>
-std::unique_ptr<const Bf16ConvTo<Out>> FirstOf(
-    const Creator<Out> (&creators)[count], const ConvShape& shape, Isa isa) {
+std::unique_ptr<const Bf16ConvTo<Out>> Bf16ConvTo<Out>::CreateDirect(
+    const ConvShape& shape, Isa isa) {
   CheckConvShape(shape);
-  for (const Creator<Out> create : creators) {
-    std::unique_ptr<const Bf16ConvTo<Out>> conv = create(shape, isa);
-    if (conv) return conv;
-  }
-  return nullptr;
+  auto conv = CreateBf16Rows<Out>(shape, isa);
+  return conv ? std::move(conv) : CreateBf16Igemm<Out>(shape, isa);
 }
-
-}  // namespace
 
 template <>
 std::unique_ptr<const Bf16ConvTo<Bf16>> Bf16ConvTo<Bf16>::Create(
     const ConvShape& shape, Isa isa) {
-  return FirstOf(kRounded, shape, isa);
+  CheckConvShape(shape);
+  auto conv = CreateBf16Winograd(shape, isa);
+  return conv ? std::move(conv) : CreateDirect(shape, isa);
 }
 
 template <>
 std::unique_ptr<const Bf16ConvTo<float>> Bf16ConvTo<float>::Create(
     const ConvShape& shape, Isa isa) {
-  return FirstOf(kSums, shape, isa);
+  return CreateDirect(shape, isa);
 }
+
+template class Bf16ConvTo<Bf16>;
+template class Bf16ConvTo<float>;
 
 }  // namespace p3d

@@ -25,14 +25,17 @@ class Bf16ConvTo {
   // one.
   static std::unique_ptr<const Bf16ConvTo> Create(const ConvShape& shape,
                                                   Isa isa = ActiveIsa());
+  // The same for weights that change with every run: they are packed, not
+  // transformed.
+  static std::unique_ptr<const Bf16ConvTo> CreateDirect(const ConvShape& shape,
+                                                        Isa isa = ActiveIsa());
 
   // "conv_bf16_winograd_2x2_avx512", "conv_bf16_igemm_12x32_avx512", ... , with
   // "_emulated" behind where it is computed of floats.
   virtual const char* name() const = 0;
 
   // Words of 32 bits, which lie where floats would. The layout depends on the
-  // weights' shape, strides, dilation and padding mode and on Out, not on num
-  // or sizes.
+  // weights' shape, strides, dilation and padding mode, not on num or sizes.
   virtual int64_t packed_size() const = 0;
   virtual uint64_t pack_key() const = 0;
   // Rounds to bfloat16, so there is no way back.

@@ -9,7 +9,8 @@ namespace {
 
 // The loops are one each, without branches or aliases, so that compilers turn
 // them into vectors. A row stays in L1 between them.
-void Mask(const float* __restrict y, int64_t count, float* __restrict d) {
+template <typename Value>
+void Mask(const Value* __restrict y, int64_t count, float* __restrict d) {
   for (int64_t i = 0; i < count; ++i) d[i] = y[i] > 0 ? d[i] : 0.f;
 }
 
@@ -33,8 +34,9 @@ void Scale(const float* __restrict scale, int64_t count, float factor,
 
 }  // namespace
 
+template <typename Value>
 void EpilogueBackward(const ConvEpilogue& epilogue, int64_t rows,
-                      int64_t channels, const float* y, float* dy,
+                      int64_t channels, const Value* y, float* dy,
                       float* dresidual, bool add) {
   const bool relu = epilogue.inner_relu || epilogue.outer_relu;
   const float alpha = epilogue.residual ? epilogue.alpha : 1.f;
@@ -50,5 +52,10 @@ void EpilogueBackward(const ConvEpilogue& epilogue, int64_t rows,
     }
   });
 }
+
+template void EpilogueBackward(const ConvEpilogue&, int64_t, int64_t,
+                               const float*, float*, float*, bool);
+template void EpilogueBackward(const ConvEpilogue&, int64_t, int64_t,
+                               const Bf16*, float*, float*, bool);
 
 }  // namespace p3d

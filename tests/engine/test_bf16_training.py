@@ -107,6 +107,22 @@ def test_results_and_updates_are_floats() -> None:
         assert not np.array_equal(values, rounded(values))
 
 
+@pytest.mark.parametrize("reader", ["convolution", "sum", "another layer", "a view"])
+def test_what_convolutions_alone_read_takes_16_bits(reader: str) -> None:
+    text = data(2, 3, 4, 5, 6) + conv("a", "data", 5) + layer("ReLU", "relu", "a", "a")
+    text += conv("b", "a", 5)
+    if reader == "sum":
+        text += layer("Eltwise", "sum", "a b")
+    if reader == "another layer":
+        text += layer("Power", "power", "a", "power")
+    net, plain = make(text)
+    view = net.blobs["a"].data if reader == "a view" else None
+    assert off(gradients(net), gradients(plain)) < 0.02
+    values = net.blobs["a"].data
+    assert np.array_equal(values, rounded(values)) == (reader in ("convolution", "sum"))
+    assert view is None or np.array_equal(view, values)
+
+
 def test_a_precision_may_change_between_steps() -> None:
     """A plan for training and its memory serve both."""
     net, plain = make(FROZEN)

@@ -1,6 +1,7 @@
 #include "engine/layers/convolution_layer.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <type_traits>
 
 #include "kernels/affine.hpp"
@@ -19,27 +20,36 @@ bool SameInputs(const ConvShape& a, const ConvShape& b) {
   return true;
 }
 
-// Values as a kernel reads them: as they are, or rounded for as long as this
-// is.
+// The host's values of a blob as a kernel reads them: channels last, and
+// rounded if need be, for as long as this is.
 template <typename Value>
 class ValuesAs {
  public:
-  ValuesAs(const Value* values, int64_t) : values_(values) {}
-  const Value* data() const { return values_; }
+  ValuesAs(Storage<Value>& values, const Geometry& geometry)
+      : data_(values.data(Order::kChannelsLast, geometry)) {}
+  const Value* data() const { return data_; }
 
  private:
-  const Value* const values_;
+  const Value* const data_;
 };
 template <>
 class ValuesAs<Bf16> {
  public:
-  ValuesAs(const float* values, int64_t count) : rounded_(count) {
-    Narrow(values, count, rounded_.data());
+  ValuesAs(Storage<float>& values, const Geometry& geometry) {
+    const Order order = Order::kChannelsLast;
+    if (values.narrow(Side::kHost)) {
+      data_ = values.data_of<Bf16>(order, geometry, Side::kHost);
+      return;
+    }
+    rounded_.reset(new Scratch<Bf16>(values.count()));
+    Narrow(values.data(order, geometry), values.count(), rounded_->data());
+    data_ = rounded_->data();
   }
-  const Bf16* data() const { return rounded_.data(); }
+  const Bf16* data() const { return data_; }
 
  private:
-  const Scratch<Bf16> rounded_;
+  std::unique_ptr<Scratch<Bf16>> rounded_;
+  const Bf16* data_;
 };
 
 std::shared_ptr<const Conv> MakeConv(const ConvShape& shape, Isa isa, float) {
@@ -60,17 +70,22 @@ bool ConvolutionLayer<Dtype>::rounds(Phase phase) const {
 
 template <typename Dtype>
 const Bf16Conv* ConvolutionLayer<Dtype>::bf16() const {
-  return rounds(Phase::kTest) ? bf16_.get(shape_, isa_) : nullptr;
+  return rounds(Phase::kTest) ? bf16_.get(shape_, isa_, Bf16Conv::Create)
+                              : nullptr;
 }
 
 template <typename Dtype>
 const Bf16ConvTo<float>* ConvolutionLayer<Dtype>::bf16_sums() const {
-  return rounds(Phase::kTrain) ? bf16_sums_.get(shape_, isa_) : nullptr;
+  return rounds(Phase::kTrain)
+             ? bf16_sums_.get(shape_, isa_, Bf16ConvTo<float>::CreateDirect)
+             : nullptr;
 }
 
 template <typename Dtype>
 const ConvGradients<Bf16>* ConvolutionLayer<Dtype>::bf16_gradients() const {
-  return rounds(Phase::kTrain) ? bf16_gradients_.get(shape_, isa_) : nullptr;
+  return rounds(Phase::kTrain)
+             ? bf16_gradients_.get(shape_, isa_, ConvGradients<Bf16>::Create)
+             : nullptr;
 }
 
 template <typename Dtype>
@@ -86,21 +101,24 @@ int64_t ConvolutionLayer<float>::packed_size() const {
   return WithKernel([](const auto& conv) { return conv.packed_size(); });
 }
 
-// Those of bfloat16 are rounded: the floats stay.
+// Rounded ones: the floats stay.
+template <>
+template <typename Kernel>
+std::shared_ptr<const float> ConvolutionLayer<float>::PackedFor(
+    const Kernel& kernel) {
+  const auto pack = [&](const float* from, float* to) {
+    kernel.Pack(from, to);
+  };
+  return this->blobs_[0]->storage().Packed(
+      kernel.pack_key(), kernel.packed_size(), pack, nullptr, false);
+}
+
 template <>
 std::shared_ptr<const float> ConvolutionLayer<float>::packed_weights() {
-  Storage<float>& weights = this->blobs_[0]->storage();
-  if (bf16() || bf16_sums()) {
-    return WithKernel([&](const auto& conv) {
-      const auto pack = [&](const float* from, float* to) {
-        conv.Pack(from, to);
-      };
-      return weights.Packed(conv.pack_key(), conv.packed_size(), pack, nullptr,
-                            false);
-    });
-  }
+  if (const auto* conv = bf16()) return PackedFor(*conv);
+  if (const auto* conv = bf16_sums()) return PackedFor(*conv);
   const std::shared_ptr<const Conv> conv = conv_;
-  return weights.Packed(
+  return this->blobs_[0]->storage().Packed(
       conv->pack_key(), conv->packed_size(),
       [conv](const float* from, float* to) { conv->Pack(from, to); },
       // Outlives this layer where weights are shared, and the next Reshape.
@@ -151,29 +169,31 @@ void ConvolutionLayer<Dtype>::RunOnGpu(const Blob<Dtype>& x,
 
 // With scratch memory of its own: a plan for training serves all precisions.
 template <>
-void ConvolutionLayer<float>::RunRounded(const Bf16ConvTo<float>& conv,
+template <typename Out>
+void ConvolutionLayer<float>::RunRounded(const Bf16ConvTo<Out>& conv,
                                          const Blob<float>& x,
                                          const ConvEpilogue& epilogue,
                                          const Blob<float>* residual,
                                          const NextWeights& next,
                                          Blob<float>* y) {
+  const Side side = Side::kHost;
   const Order order = Order::kChannelsLast;
-  const Geometry in = params_.GeometryOf(x.shape());
   const Geometry out = params_.GeometryOf(y->shape());
-  const std::shared_ptr<const float> weights = packed_weights();
-  const ValuesAs<Bf16> from(x.storage().data(order, in), x.count());
+  const std::shared_ptr<const float> weights = PackedFor(conv);
+  const ValuesAs<Bf16> from(x.storage(), params_.GeometryOf(x.shape()));
   const Scratch<float> workspace(conv.workspace_size());
-  const float* other = nullptr;
-  if (residual) other = residual->storage().data(order, out);
-  conv.Run(from.data(), weights.get(), epilogue.As<float>(other),
-           y->storage().write_data(order, out), workspace.data(), next);
+  const Out* other = nullptr;
+  if (residual) other = residual->storage().data_of<Out>(order, out, side);
+  conv.Run(from.data(), weights.get(), epilogue.As<Out>(other),
+           y->storage().write_data_of<Out>(order, out, side), workspace.data(),
+           next);
 }
 
 template <>
 void ConvolutionLayer<float>::RunOnHost(const Blob<float>& x,
                                         const ConvEpilogue& epilogue,
                                         const Blob<float>* residual,
-                                        float* workspace,
+                                        bool narrow, float* workspace,
                                         const NextWeights& next,
                                         Blob<float>* y) {
   const Side side = Side::kHost;
@@ -181,7 +201,10 @@ void ConvolutionLayer<float>::RunOnHost(const Blob<float>& x,
   const Geometry in = params_.GeometryOf(x.shape());
   const Geometry out = params_.GeometryOf(y->shape());
   if (const auto* conv = bf16_sums()) {
-    return RunRounded(*conv, x, epilogue, residual, next, y);
+    if (!narrow) return RunRounded(*conv, x, epilogue, residual, next, y);
+    const auto* rounding =
+        bf16_direct_.get(shape_, isa_, Bf16Conv::CreateDirect);
+    return RunRounded(*rounding, x, epilogue, residual, next, y);
   }
   const std::shared_ptr<const float> weights = packed_weights();
   const auto run = [&](const auto& conv, auto kind) {
@@ -200,7 +223,7 @@ void ConvolutionLayer<float>::RunOnHost(const Blob<float>& x,
 template <>
 void ConvolutionLayer<double>::RunOnHost(const Blob<double>& x,
                                          const Epilogue<double>&,
-                                         const Blob<double>*, double*,
+                                         const Blob<double>*, bool, double*,
                                          const NextWeights&, Blob<double>* y) {
   const Order order = Order::kChannelsLast;
   double* to = y->storage().write_data(order, params_.GeometryOf(y->shape()));
@@ -271,6 +294,7 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
     isa_ = ActiveIsa();
     conv_ = MakeConv(some, isa_, Dtype());
     bf16_ = {};
+    bf16_direct_ = {};
     bf16_sums_ = {};
     bf16_gradients_ = {};
     gradients_ = {};
@@ -298,8 +322,8 @@ void ConvolutionLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
   }
   const Scratch<Dtype> workspace(workspace_size(side));
   for (size_t i = 0; i < bottom.size(); ++i) {
-    RunOnHost(*bottom[i], epilogue, nullptr, workspace.data(), NextWeights(),
-              top[i]);
+    RunOnHost(*bottom[i], epilogue, nullptr, false, workspace.data(),
+              NextWeights(), top[i]);
   }
 }
 
@@ -361,12 +385,12 @@ void ConvolutionLayer<float>::MakeOnHost(const Gradients& g) {
   if (const ConvGradients<Bf16>* kernel = bf16_gradients()) {
     return MakeOnHost(*kernel, g);
   }
-  MakeOnHost(*gradients_.get(shape_, isa_), g);
+  MakeOnHost(*gradients_.get(shape_, isa_, ConvGradients<float>::Create), g);
 }
 
 template <>
 void ConvolutionLayer<double>::MakeOnHost(const Gradients& g) {
-  MakeOnHost(*gradients_.get(shape_, isa_), g);
+  MakeOnHost(*gradients_.get(shape_, isa_, ConvGradients<double>::Create), g);
 }
 
 template <typename Dtype>
@@ -374,11 +398,11 @@ template <typename Value>
 void ConvolutionLayer<Dtype>::MakeOnHost(const ConvGradients<Value>& kernel,
                                          const Gradients& g) {
   const Order order = Order::kChannelsLast;
-  const ValuesAs<Value> dy(g.dy.data(order, g.out), g.dy.count());
+  const ValuesAs<Value> dy(g.dy, g.out);
   if (this->learns(0)) {
     bool more = false;
     Dtype* dw = WeightDiff(Order::kCaffe, Side::kHost, &more);
-    const ValuesAs<Value> x(g.x.data(order, g.in), g.x.count());
+    const ValuesAs<Value> x(g.x, g.in);
     kernel.Weights(dy.data(), x.data(), dw, more);
   }
   if (!g.dx) return;

@@ -19,8 +19,9 @@ namespace p3d {
 //
 // float runs the fastest kernel for the shape on channels-last data, double the
 // plain reference. Where precision() says bfloat16 the host's values are that
-// in phase TEST; in phase TRAIN they are floats, rounded to it for each of the
-// three products: of the way forward and of both gradients.
+// in phase TEST; in phase TRAIN they are floats, but where convolutions alone
+// read them (see PlanStep), and rounded for each of the three products: of the
+// way forward and of both gradients.
 template <typename Dtype>
 class ConvolutionLayer : public Layer<Dtype> {
  public:
@@ -55,9 +56,9 @@ class ConvolutionLayer : public Layer<Dtype> {
   void RunOnGpu(const Blob<Dtype>& x, const Epilogue<Dtype>& epilogue,
                 const Blob<Dtype>* residual, Dtype* workspace, Blob<Dtype>* y);
   // The same on the host, while weights that the next run will read are
-  // fetched.
+  // fetched. `narrow`: in phase TRAIN, too, y may be of 16 bits.
   void RunOnHost(const Blob<Dtype>& x, const Epilogue<Dtype>& epilogue,
-                 const Blob<Dtype>* residual, Dtype* workspace,
+                 const Blob<Dtype>* residual, bool narrow, Dtype* workspace,
                  const NextWeights& next, Blob<Dtype>* y);
   // Adds to the gradients of weights and biases, where they learn, and makes
   // that of x in `dx`, if given (`add`: adds to it), from that of y, of which
@@ -78,8 +79,9 @@ class ConvolutionLayer : public Layer<Dtype> {
   // A kernel that is made when it is first asked for; it may be null.
   template <typename Kernel>
   struct Lazy {
-    const Kernel* get(const ConvShape& shape, Isa isa) {
-      if (!asked) kernel = Kernel::Create(shape, isa);
+    template <typename Create>
+    const Kernel* get(const ConvShape& shape, Isa isa, const Create& create) {
+      if (!asked) kernel = create(shape, isa);
       asked = true;
       return kernel.get();
     }
@@ -95,7 +97,10 @@ class ConvolutionLayer : public Layer<Dtype> {
   // Calls body(kernel) for the host's kernel that is to be taken now.
   template <typename Body>
   auto WithKernel(const Body& body) const;
-  void RunRounded(const Bf16ConvTo<float>& conv, const Blob<Dtype>& x,
+  template <typename Kernel>
+  std::shared_ptr<const float> PackedFor(const Kernel& kernel);
+  template <typename Out>
+  void RunRounded(const Bf16ConvTo<Out>& conv, const Blob<Dtype>& x,
                   const Epilogue<Dtype>& epilogue, const Blob<Dtype>* residual,
                   const NextWeights& next, Blob<Dtype>* y);
 
@@ -114,6 +119,7 @@ class ConvolutionLayer : public Layer<Dtype> {
   Isa isa_ = Isa::kGeneric;
   std::shared_ptr<const Conv> conv_;
   mutable Lazy<Bf16Conv> bf16_;
+  Lazy<Bf16Conv> bf16_direct_;
   mutable Lazy<Bf16ConvTo<float>> bf16_sums_;
   mutable Lazy<ConvGradients<Bf16>> bf16_gradients_;
   Lazy<ConvGradients<Dtype>> gradients_;
