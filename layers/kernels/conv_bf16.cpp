@@ -20,29 +20,30 @@ bool MultipliesBf16() {
   return &Bf16KernelsFor(ActiveIsa()) == Bf16KernelsAvx512();
 }
 
+namespace {
+
 template <typename Out>
-std::unique_ptr<const Bf16ConvTo<Out>> Bf16ConvTo<Out>::CreateDirect(
-    const ConvShape& shape, Isa isa) {
-  CheckConvShape(shape);
+std::unique_ptr<const Bf16ConvTo<Out>> CreateDirect(const ConvShape& shape,
+                                                    Isa isa) {
   auto conv = CreateBf16Rows<Out>(shape, isa);
   return conv ? std::move(conv) : CreateBf16Igemm<Out>(shape, isa);
 }
+
+}  // namespace
 
 template <>
 std::unique_ptr<const Bf16ConvTo<Bf16>> Bf16ConvTo<Bf16>::Create(
     const ConvShape& shape, Isa isa) {
   CheckConvShape(shape);
   auto conv = CreateBf16Winograd(shape, isa);
-  return conv ? std::move(conv) : CreateDirect(shape, isa);
+  return conv ? std::move(conv) : CreateDirect<Bf16>(shape, isa);
 }
 
 template <>
 std::unique_ptr<const Bf16ConvTo<float>> Bf16ConvTo<float>::Create(
     const ConvShape& shape, Isa isa) {
-  return CreateDirect(shape, isa);
+  CheckConvShape(shape);
+  return CreateDirect<float>(shape, isa);
 }
-
-template class Bf16ConvTo<Bf16>;
-template class Bf16ConvTo<float>;
 
 }  // namespace p3d

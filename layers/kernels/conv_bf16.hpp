@@ -25,10 +25,6 @@ class Bf16ConvTo {
   // one.
   static std::unique_ptr<const Bf16ConvTo> Create(const ConvShape& shape,
                                                   Isa isa = ActiveIsa());
-  // The same for weights that change with every run: they are packed, not
-  // transformed.
-  static std::unique_ptr<const Bf16ConvTo> CreateDirect(const ConvShape& shape,
-                                                        Isa isa = ActiveIsa());
 
   // "conv_bf16_winograd_2x2_avx512", "conv_bf16_igemm_12x32_avx512", ... , with
   // "_emulated" behind where it is computed of floats.

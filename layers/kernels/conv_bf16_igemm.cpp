@@ -6,7 +6,6 @@
 
 #include "kernels/conv_bf16_kernels.hpp"
 #include "kernels/ranges.hpp"
-#include "kernels/tap_copy-inl.hpp"
 
 namespace p3d {
 namespace {
@@ -29,19 +28,6 @@ void FillUp(const Bf16* x, int64_t pixels, int64_t channels, float* words) {
     }
   };
   ParallelRanges(pixels, RowsPerRange(channels), body);
-}
-
-// `rows` rows of floats, rounded; pairs of them, one above the other, become
-// rows of words. A last one that is alone gets one of zeros.
-void PairRows(const float* from, int64_t rows, int64_t length, float* words) {
-  const int64_t values = rows * length;
-  const Scratch<Bf16> rounded(values + length);
-  std::copy_n(from, values, rounded.data());
-  std::fill_n(rounded.data() + values, length, Bf16(0));
-  for (int64_t r = 0; r < rows; r += 2, words += length) {
-    const Bf16* const first = rounded.data() + r * length;
-    JoinPairs(first, first + length, length, words);
-  }
 }
 
 }  // namespace

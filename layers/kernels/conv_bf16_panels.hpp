@@ -10,6 +10,10 @@
 
 namespace p3d {
 
+// `rows` rows of floats, rounded; pairs of them, one above the other, become
+// rows of words. A last one that is alone gets one of zeros.
+void PairRows(const float* from, int64_t rows, int64_t length, float* words);
+
 // A Bf16ConvTo whose packed weights are WeightPanels of pairs.
 template <typename Out>
 class Bf16PanelConv : public Bf16ConvTo<Out> {

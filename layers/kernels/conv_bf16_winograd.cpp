@@ -1,11 +1,14 @@
 #include "kernels/conv_bf16_winograd.hpp"
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "kernels/conv_bf16_kernels.hpp"
 #include "kernels/conv_bf16_panels.hpp"
 #include "kernels/conv_winograd_loops.hpp"
 #include "kernels/ranges.hpp"
+#include "kernels/tap_copy-inl.hpp"
 
 namespace p3d {
 namespace {
@@ -17,8 +20,9 @@ constexpr int64_t kPositions = kWinogradPositions;
 constexpr int64_t kTaps = kWinogradTaps;
 
 // G times a column, whose values lie `step` apart, as those of the result.
-void TransformColumn(const float* g, int step, float* u) {
-  const float a = g[0], b = g[step], c = g[2 * step];
+template <typename Values>
+inline void TransformColumn(const Values* g, int step, Values* u) {
+  const Values a = g[0], b = g[step], c = g[2 * step];
   u[0] = a;
   u[step] = .5f * (a + c) + .5f * b;
   u[2 * step] = .5f * (a + c) - .5f * b;
@@ -26,10 +30,39 @@ void TransformColumn(const float* g, int step, float* u) {
 }
 
 // G g G^T
-void TransformKernel(const float* g, float* u) {
-  float rows[4 * 3];
+template <typename Values>
+inline void TransformKernel(const Values* g, Values* u) {
+  Values rows[4 * 3];
   for (int j = 0; j < 3; ++j) TransformColumn(g + j, 3, rows + j);
   for (int i = 0; i < 4; ++i) TransformColumn(rows + 3 * i, 1, u + 4 * i);
+}
+
+// Of four kernels, one behind the other.
+inline void TransformFour(const float* g, float* u) {
+  Float4 taps[12], positions[kPositions];
+  for (int k : {0, 4, 5}) {
+    Float4 v[4];
+    for (int c = 0; c < 4; ++c) v[c] = Load4<Float4>(g + c * kTaps + k);
+    Transpose4(v);
+    std::copy_n(v, 4, taps + k);
+  }
+  TransformKernel(taps, positions);
+  for (int p = 0; p < kPositions; p += 4) {
+    Float4 v[4];
+    std::copy_n(positions + p, 4, v);
+    Transpose4(v);
+    for (int c = 0; c < 4; ++c) {
+      std::memcpy(u + c * kPositions + p, &v[c], sizeof(v[c]));
+    }
+  }
+}
+
+void TransformKernels(const float* g, int64_t count, float* u) {
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    TransformFour(g + i * kTaps, u + i * kPositions);
+  }
+  for (; i < count; ++i) TransformKernel(g + i * kTaps, u + i * kPositions);
 }
 
 class Bf16Winograd : public Bf16PanelConv<Bf16> {
@@ -54,15 +87,10 @@ class Bf16Winograd : public Bf16PanelConv<Bf16> {
 
 void Bf16Winograd::Pack(const float* weights, float* packed) const {
   const auto write = [&](int64_t o, float* words) {
-    const float* const from = weights + o * channels_ * kTaps;
-    for (int64_t i = 0; i < channels_; i += 2) {
-      float u[2][kPositions] = {};
-      TransformKernel(from + i * kTaps, u[0]);
-      if (i + 1 < channels_) TransformKernel(from + (i + 1) * kTaps, u[1]);
-      for (int64_t p = 0; p < kPositions; ++p) {
-        *words++ = Bf16Pair(u[0][p], u[1][p]);
-      }
-    }
+    const Scratch<float> kernels(channels_ * kPositions);
+    TransformKernels(weights + o * channels_ * kTaps, channels_,
+                     kernels.data());
+    PairRows(kernels.data(), channels_, kPositions, words);
   };
   PackWords(write, packed);
 }

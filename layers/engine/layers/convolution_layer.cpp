@@ -70,22 +70,17 @@ bool ConvolutionLayer<Dtype>::rounds(Phase phase) const {
 
 template <typename Dtype>
 const Bf16Conv* ConvolutionLayer<Dtype>::bf16() const {
-  return rounds(Phase::kTest) ? bf16_.get(shape_, isa_, Bf16Conv::Create)
-                              : nullptr;
+  return rounds(Phase::kTest) ? bf16_.get(shape_, isa_) : nullptr;
 }
 
 template <typename Dtype>
 const Bf16ConvTo<float>* ConvolutionLayer<Dtype>::bf16_sums() const {
-  return rounds(Phase::kTrain)
-             ? bf16_sums_.get(shape_, isa_, Bf16ConvTo<float>::CreateDirect)
-             : nullptr;
+  return rounds(Phase::kTrain) ? bf16_sums_.get(shape_, isa_) : nullptr;
 }
 
 template <typename Dtype>
 const ConvGradients<Bf16>* ConvolutionLayer<Dtype>::bf16_gradients() const {
-  return rounds(Phase::kTrain)
-             ? bf16_gradients_.get(shape_, isa_, ConvGradients<Bf16>::Create)
-             : nullptr;
+  return rounds(Phase::kTrain) ? bf16_gradients_.get(shape_, isa_) : nullptr;
 }
 
 template <typename Dtype>
@@ -202,9 +197,7 @@ void ConvolutionLayer<float>::RunOnHost(const Blob<float>& x,
   const Geometry out = params_.GeometryOf(y->shape());
   if (const auto* conv = bf16_sums()) {
     if (!narrow) return RunRounded(*conv, x, epilogue, residual, next, y);
-    const auto* rounding =
-        bf16_direct_.get(shape_, isa_, Bf16Conv::CreateDirect);
-    return RunRounded(*rounding, x, epilogue, residual, next, y);
+    return RunRounded(*bf16_.get(shape_, isa_), x, epilogue, residual, next, y);
   }
   const std::shared_ptr<const float> weights = packed_weights();
   const auto run = [&](const auto& conv, auto kind) {
@@ -294,7 +287,6 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
     isa_ = ActiveIsa();
     conv_ = MakeConv(some, isa_, Dtype());
     bf16_ = {};
-    bf16_direct_ = {};
     bf16_sums_ = {};
     bf16_gradients_ = {};
     gradients_ = {};
@@ -385,12 +377,12 @@ void ConvolutionLayer<float>::MakeOnHost(const Gradients& g) {
   if (const ConvGradients<Bf16>* kernel = bf16_gradients()) {
     return MakeOnHost(*kernel, g);
   }
-  MakeOnHost(*gradients_.get(shape_, isa_, ConvGradients<float>::Create), g);
+  MakeOnHost(*gradients_.get(shape_, isa_), g);
 }
 
 template <>
 void ConvolutionLayer<double>::MakeOnHost(const Gradients& g) {
-  MakeOnHost(*gradients_.get(shape_, isa_, ConvGradients<double>::Create), g);
+  MakeOnHost(*gradients_.get(shape_, isa_), g);
 }
 
 template <typename Dtype>

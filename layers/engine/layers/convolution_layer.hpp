@@ -79,9 +79,8 @@ class ConvolutionLayer : public Layer<Dtype> {
   // A kernel that is made when it is first asked for; it may be null.
   template <typename Kernel>
   struct Lazy {
-    template <typename Create>
-    const Kernel* get(const ConvShape& shape, Isa isa, const Create& create) {
-      if (!asked) kernel = create(shape, isa);
+    const Kernel* get(const ConvShape& shape, Isa isa) {
+      if (!asked) kernel = Kernel::Create(shape, isa);
       asked = true;
       return kernel.get();
     }
@@ -119,7 +118,6 @@ class ConvolutionLayer : public Layer<Dtype> {
   Isa isa_ = Isa::kGeneric;
   std::shared_ptr<const Conv> conv_;
   mutable Lazy<Bf16Conv> bf16_;
-  Lazy<Bf16Conv> bf16_direct_;
   mutable Lazy<Bf16ConvTo<float>> bf16_sums_;
   mutable Lazy<ConvGradients<Bf16>> bf16_gradients_;
   Lazy<ConvGradients<Dtype>> gradients_;
