@@ -52,9 +52,10 @@ using IgemmTile = IgemmTileOf<float>;
 constexpr int64_t kIgemmPrefetchSteps = 32;
 
 // Sums of outer products instead: what the tile's rows are multiplied with at a
-// time are neighbours in x, from the first one's place on. There is one run.
+// time are neighbours in x, from the first one's place on. There is one run,
+// whose x and row are the steps from one i to the next.
 //
-//   sum[r][j] += x[x_places[0] + i * rows + r] * w[i * pitch + j]
+//   sum[r][j] += x[x_places[0] + i * run.x + r] * w[i * run.row + j]
 
 template <typename Value>
 using IgemmTileFunctionOf = void (*)(const IgemmTileOf<Value>& tile);

@@ -143,7 +143,8 @@ P3D_INLINE void MultiplyOuter(const IgemmTile& t,
                               Vector (&sum)[kRows][kVectors]) {
   const float* x = t.x + t.x_places[0];
   const float* w = t.weights;
-  for (int64_t i = 0; i < t.runs->length; ++i) {
+  const TapRun run = *t.runs;
+  for (int64_t i = 0; i < run.length; ++i) {
     Words b[kVectors];
 #define P3D_MULTIPLY_OUTER(r)                     \
   if (r < kRows) {                                \
@@ -152,8 +153,8 @@ P3D_INLINE void MultiplyOuter(const IgemmTile& t,
   }
     P3D_EACH_VECTOR(P3D_LOAD_WEIGHTS, 0)
     P3D_EACH_ROW(P3D_MULTIPLY_OUTER)
-    x += kRows;
-    w += kVectors * kLanes;
+    x += run.x;
+    w += run.row;
   }
 }
 

@@ -1,10 +1,10 @@
 #include "kernels/conv_weight_gradient.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/conv_bf16_kernels.hpp"
 #include "kernels/panel_product.hpp"
+#include "kernels/put_taps.hpp"
 #include "kernels/ranges.hpp"
 #include "kernels/scratch.hpp"
 #include "kernels/tap_copy-inl.hpp"
@@ -53,60 +53,6 @@ int64_t StretchOf(const ConvShape& shape, int64_t width) {
   const bool joined =
       shape.group == 1 && shape.channels < width && last.dilation == 1;
   return joined ? last.kernel : 1;
-}
-
-// to = or += from, four of them.
-template <bool kAdd>
-inline void Put4(Float4 from, float* to) {
-  if (kAdd) from += Load4<Float4>(to);
-  std::memcpy(to, &from, sizeof(from));
-}
-template <bool kAdd>
-inline void Put(float from, float* to) {
-  *to = kAdd ? *to + from : from;
-}
-
-// to[i * taps + k] = or += from[k * count + i] for four i
-template <bool kAdd>
-inline void PutTurned4(const float* from, int64_t taps, int64_t count,
-                       float* to) {
-  Float4 v[4] = {};
-  int64_t k = 0;
-  for (; k + 4 <= taps; k += 4) {
-    for (int j = 0; j < 4; ++j) v[j] = Load4<Float4>(from + (k + j) * count);
-    Transpose4(v);
-    for (int j = 0; j < 4; ++j) Put4<kAdd>(v[j], to + j * taps + k);
-  }
-  if (taps == 3) {
-    for (int j = 0; j < 3; ++j) v[j] = Load4<Float4>(from + j * count);
-    Transpose4(v);
-    JoinThrees(v);
-    for (int j = 0; j < 3; ++j) Put4<kAdd>(v[j], to + 4 * j);
-    return;
-  }
-  for (; k < taps; ++k) {
-    for (int j = 0; j < 4; ++j) {
-      Put<kAdd>(from[k * count + j], to + j * taps + k);
-    }
-  }
-}
-
-// The same for `count` of them.
-template <bool kAdd>
-void PutTurned(const float* from, int64_t taps, int64_t count, float* to) {
-  if (taps == 1) {
-    for (int64_t i = 0; i < count; ++i) Put<kAdd>(from[i], to + i);
-    return;
-  }
-  int64_t i = 0;
-  for (; i + 4 <= count; i += 4) {
-    PutTurned4<kAdd>(from + i, taps, count, to + i * taps);
-  }
-  for (; i < count; ++i) {
-    for (int64_t k = 0; k < taps; ++k) {
-      Put<kAdd>(from[k * count + i], to + i * taps + k);
-    }
-  }
 }
 
 // Values of a word's pixels as a row of words.
@@ -436,8 +382,7 @@ void ConvWeightGradient<Value>::Finish(const Part& part, const Range& outputs,
     for (int64_t c = 0; c < columns; c += 16) {
       __builtin_prefetch(dw + weight + columns_ + c, 1);
     }
-    const auto put = add ? PutTurned<true> : PutTurned<false>;
-    put(row, taps_, inputs, dw + weight);
+    PutTaps({row, inputs, taps_, inputs}, dw + weight, add);
   }
 }
 

@@ -73,7 +73,8 @@ template void PackTurned(const IgemmKernel&, const Bf16*, int64_t, int64_t,
                          int64_t, float*);
 
 void Multiply(const IgemmKernel& kernel, const PanelProduct& p) {
-  const TapRun run = {0, 0, p.depth};
+  TapRun run = {0, 0, p.depth};
+  if (p.turned) run.row = RoundUp(p.width, kernel.vector);
   int64_t places[2][kMostRows], y_places[kMostRows];
   IgemmTile tile;
   tile.x = p.a;
@@ -95,6 +96,7 @@ void Multiply(const IgemmKernel& kernel, const PanelProduct& p) {
     const int64_t rows = tiles.rows(i);
     int64_t* here = places[i % 2];
     int64_t* ahead = places[(i + 1) % 2];
+    if (p.turned) run.x = rows;
     for (int64_t r = 0; r < rows; ++r) {
       here[r] = (row + r) * p.a_pitch + p.first * rows;
       ahead[r] = std::min(row + rows + r, p.rows - 1) * p.a_pitch;
@@ -104,6 +106,39 @@ void Multiply(const IgemmKernel& kernel, const PanelProduct& p) {
     tile.next_places = i + 1 < tiles.count ? ahead : nullptr;
     functions[(rows - 1) * kernel.vectors](tile);
     row += rows;
+  }
+}
+
+void Multiply(const IgemmKernel& kernel, const OuterProduct& p) {
+  const TapRun run = {p.a_pitch, p.b_pitch, p.depth};
+  const Tiles tiles(kernel, p.rows);
+  const int64_t widest = kernel.vectors * kernel.vector;
+  int64_t x_place, y_places[kMostRows];
+  IgemmTile tile;
+  tile.x = p.a;
+  tile.x_places = &x_place;
+  tile.next_places = nullptr;
+  tile.runs = &run;
+  tile.num_runs = 1;
+  tile.y_places = y_places;
+  tile.prefetch = nullptr;
+  tile.prefetch_lines = 0;
+  for (int64_t column = 0; column < p.columns; column += widest) {
+    tile.weights = p.b + column;
+    tile.width = std::min(widest, p.columns - column);
+    tile.y = p.y + column;
+    tile.epilogue.residual = p.add ? tile.y : nullptr;
+    const IgemmTileFunction* functions =
+        kernel.outer + CeilDiv(tile.width, kernel.vector) - 1;
+    x_place = 0;
+    for (int64_t i = 0; i < tiles.count; ++i) {
+      const int64_t rows = tiles.rows(i);
+      for (int64_t r = 0; r < rows; ++r) {
+        y_places[r] = (x_place + r) * p.y_pitch;
+      }
+      functions[(rows - 1) * kernel.vectors](tile);
+      x_place += rows;
+    }
   }
 }
 

@@ -32,6 +32,30 @@ struct PanelProduct {
 
 void Multiply(const IgemmKernel& kernel, const PanelProduct& product);
 
+// A product of two matrices that lie as they are, as sums of outer products, by
+// a kernel that has outer tiles:
+//
+//   y[r * y_pitch + j] = sum over d of a[d * a_pitch + r] * b[d * b_pitch + j]
+//
+// for r < rows, j < columns, d < depth, all in words (see IgemmTileOf). Rows of
+// b are read to the end of their last vector. With `add` the sum is added to y.
+// Pitches of an odd number of cache lines keep rows from driving each other out
+// of L1.
+struct OuterProduct {
+  const float* a;
+  int64_t a_pitch;
+  int64_t rows;
+  const float* b;
+  int64_t b_pitch;
+  int64_t columns;
+  int64_t depth;
+  float* y;
+  int64_t y_pitch;
+  bool add;
+};
+
+void Multiply(const IgemmKernel& kernel, const OuterProduct& product);
+
 // The left side of a turned product from the matrix a[d * a_pitch + r]: for one
 // tile of rows after the other, what it reads in turn. Rows of a that lie a
 // power of two apart would drive each other out of L1. `depth` counts values;
