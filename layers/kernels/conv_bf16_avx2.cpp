@@ -30,7 +30,7 @@ const IgemmKernel kSumsTile = {"conv_bf16_igemm_4x16_avx2_emulated",
                                kOuter};
 const WinogradKernelOf<Bf16> kWinograd = {
     "conv_bf16_winograd_2x2_avx2_emulated", TransformInput, nullptr,
-    TransformOutput};
+    TransformOutput, kGradient};
 
 const IgemmKernelOf<Bf16>* const kIgemm[] = {&kTile, nullptr};
 const IgemmKernel* const kSums[] = {&kSumsTile, nullptr};

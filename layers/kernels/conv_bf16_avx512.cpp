@@ -44,6 +44,15 @@ inline Vector LoadLanes(const Bf16* p, Mask mask) {
 inline void StoreLanes(Bf16* p, Mask mask, Vector v) {
   _mm256_mask_storeu_epi16(p, mask, Round(v));
 }
+// Of the lower half's values and the upper half's in turn.
+constexpr uint16_t kInTurn[] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+inline void StoreWords(float* p, Vector first, Vector second) {
+  const __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+  _mm512_storeu_si512(
+      p, _mm512_permutexvar_epi16(_mm512_loadu_si512(kInTurn), halves));
+}
 
 #include "kernels/conv_bf16_tiles-inl.hpp"
 
@@ -76,8 +85,9 @@ const IgemmKernel kSums32 = {"conv_bf16_igemm_12x32_avx512",
                              2,
                              kSums12x32,
                              kOuter12x32};
-const WinogradKernelOf<Bf16> kWinograd = {
-    "conv_bf16_winograd_2x2_avx512", TransformInput, nullptr, TransformOutput};
+const WinogradKernelOf<Bf16> kWinograd = {"conv_bf16_winograd_2x2_avx512",
+                                          TransformInput, nullptr,
+                                          TransformOutput, kGradient};
 
 const IgemmKernelOf<Bf16>* const kIgemm[] = {&k6x64, &k12x32, nullptr};
 const IgemmKernel* const kSums[] = {&kSums64, &kSums32, nullptr};

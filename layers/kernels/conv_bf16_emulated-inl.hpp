@@ -8,6 +8,17 @@ struct Words {
 using WordBits = uint32_t __attribute__((vector_size(sizeof(Vector))));
 using Word = uint32_t __attribute__((may_alias));
 
+// To the nearest, in the upper half; a NaN stays one.
+inline WordBits Rounded(Vector v) {
+  const WordBits bits = reinterpret_cast<WordBits>(v);
+  const WordBits nan = reinterpret_cast<WordBits>(v != v);
+  const WordBits nearest = bits + 0x7fffu + (bits >> 16 & 1u);
+  return (nan & (bits | 0x400000u)) | (~nan & nearest);
+}
+inline void StoreWords(float* p, Vector first, Vector second) {
+  const WordBits pairs = Rounded(first) >> 16 | (Rounded(second) & 0xffff0000u);
+  __builtin_memcpy(p, &pairs, sizeof(pairs));
+}
 inline Words Separate(WordBits pairs) {
   return {reinterpret_cast<Vector>(pairs << 16),
           reinterpret_cast<Vector>(pairs & 0xffff0000u)};

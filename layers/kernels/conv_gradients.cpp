@@ -7,6 +7,7 @@
 #include "kernels/conv_data_gradient.hpp"
 #include "kernels/conv_reference.hpp"
 #include "kernels/conv_weight_gradient.hpp"
+#include "kernels/conv_winograd_weight_gradient.hpp"
 
 namespace p3d {
 namespace {
@@ -36,14 +37,32 @@ class ReferenceGradients : public ConvGradients<Dtype> {
 };
 
 template <typename Value>
+using WeightGradientOf = std::unique_ptr<const WeightGradient<Value>>;
+
+// The first in the table (fastest first) that can do `shape`; or null.
+template <typename Value>
+WeightGradientOf<Value> CreateWeightGradient(const ConvShape& shape, Isa isa) {
+  using Creator = WeightGradientOf<Value> (*)(const ConvShape&, Isa);
+  const Creator creators[] = {ConvWinogradWeightGradient<Value>::Create,
+                              ConvWeightGradient<Value>::Create};
+  for (const Creator create : creators) {
+    WeightGradientOf<Value> gradient = create(shape, isa);
+    if (gradient) return gradient;
+  }
+  return nullptr;
+}
+
+template <typename Value>
 class IgemmGradients : public ConvGradients<Value> {
  public:
   // Null for what it cannot do.
   static std::unique_ptr<const ConvGradients<Value>> Create(
-      const ConvShape& shape, Isa isa, const std::string& name) {
+      const ConvShape& shape, Isa isa, const std::string& kind) {
     auto data = ConvDataGradient<Value>::Create(shape, isa);
-    auto weights = ConvWeightGradient<Value>::Create(shape, isa);
+    auto weights = CreateWeightGradient<Value>(shape, isa);
     if (!data || !weights) return nullptr;
+    const std::string name =
+        "conv_gradients_" + kind + "_" + weights->trick() + IsaName(isa);
     return std::unique_ptr<const ConvGradients<Value>>(
         new IgemmGradients(name, std::move(data), std::move(weights)));
   }
@@ -61,12 +80,12 @@ class IgemmGradients : public ConvGradients<Value> {
  private:
   IgemmGradients(const std::string& name,
                  std::unique_ptr<const ConvDataGradient<Value>> data,
-                 std::unique_ptr<const ConvWeightGradient<Value>> weights)
+                 WeightGradientOf<Value> weights)
       : name_(name), data_(std::move(data)), weights_(std::move(weights)) {}
 
   const std::string name_;
   const std::unique_ptr<const ConvDataGradient<Value>> data_;
-  const std::unique_ptr<const ConvWeightGradient<Value>> weights_;
+  const WeightGradientOf<Value> weights_;
 };
 
 }  // namespace
@@ -77,8 +96,7 @@ std::unique_ptr<const ConvGradients<float>> ConvGradients<float>::Create(
   CheckConvShape(shape);
   std::unique_ptr<const ConvGradients> fast;
   if (*IgemmKernels(isa)) {
-    fast = IgemmGradients<float>::Create(
-        shape, isa, std::string("conv_gradients_f32_") + IsaName(isa));
+    fast = IgemmGradients<float>::Create(shape, isa, "f32");
   }
   if (fast) return fast;
   return std::unique_ptr<const ConvGradients>(
@@ -97,8 +115,7 @@ template <>
 std::unique_ptr<const ConvGradients<Bf16>> ConvGradients<Bf16>::Create(
     const ConvShape& shape, Isa isa) {
   CheckConvShape(shape);
-  return IgemmGradients<Bf16>::Create(
-      shape, isa, std::string("conv_gradients_bf16_") + IsaName(isa));
+  return IgemmGradients<Bf16>::Create(shape, isa, "bf16");
 }
 
 template class ConvGradients<float>;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/conv_bf16_kernels.hpp"
 #include "kernels/panel_product.hpp"
 #include "kernels/put_taps.hpp"
 #include "kernels/ranges.hpp"
@@ -36,17 +35,6 @@ const int64_t kRows = 8;
 // How many pixels ahead their values are fetched.
 const int64_t kAhead = 16;
 
-// The narrowest panels, which have outer products: the last one's empty lanes
-// are computed as well.
-const IgemmKernel& Last(const IgemmKernel* const* kernel) {
-  while (kernel[1]) ++kernel;
-  return **kernel;
-}
-const IgemmKernel& KernelOf(Isa isa, float) { return Last(IgemmKernels(isa)); }
-const IgemmKernel& KernelOf(Isa isa, Bf16) {
-  return Last(Bf16KernelsFor(isa).sums);
-}
-
 // Few channels lie side by side with those of the next tap of the last axis.
 int64_t StretchOf(const ConvShape& shape, int64_t width) {
   const ConvAxis& last = shape.axes.back();
@@ -66,19 +54,19 @@ inline void Join(const Bf16* const (&values)[2], int64_t count, float* words) {
 }  // namespace
 
 template <typename Value>
-std::unique_ptr<const ConvWeightGradient<Value>>
-ConvWeightGradient<Value>::Create(const ConvShape& shape, Isa isa) {
+std::unique_ptr<const WeightGradient<Value>> ConvWeightGradient<Value>::Create(
+    const ConvShape& shape, Isa isa) {
   if (shape.pad_mode != PadMode::kZero || shape.taps() > kMaxTaps) {
     return nullptr;
   }
-  return std::unique_ptr<const ConvWeightGradient>(
+  return std::unique_ptr<const WeightGradient<Value>>(
       new ConvWeightGradient(shape, isa));
 }
 
 template <typename Value>
 ConvWeightGradient<Value>::ConvWeightGradient(const ConvShape& shape, Isa isa)
     : shape_(shape),
-      kernel_(KernelOf(isa, Value())),
+      kernel_(OuterKernel<Value>(isa)),
       width_(kernel_.vectors * kernel_.vector),
       taps_(shape.taps()),
       inputs_(shape.channels / shape.group),

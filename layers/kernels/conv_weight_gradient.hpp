@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/conv_igemm.hpp"
+#include "kernels/weight_gradient.hpp"
 
 namespace p3d {
 
@@ -19,13 +20,14 @@ namespace p3d {
 // Where there are few weights the pixels are cut into slices, whose sums are
 // added up afterwards; how depends on the shape alone.
 template <typename Value>
-class ConvWeightGradient {
+class ConvWeightGradient : public WeightGradient<Value> {
  public:
   // Null for what it cannot do: other padding than zeros, absurdly many taps.
-  static std::unique_ptr<const ConvWeightGradient> Create(
+  static std::unique_ptr<const WeightGradient<Value>> Create(
       const ConvShape& shape, Isa isa);
 
-  void Run(const Value* dy, const Value* x, float* dw, bool add) const;
+  const char* trick() const override { return ""; }
+  void Run(const Value* dy, const Value* x, float* dw, bool add) const override;
 
  private:
   ConvWeightGradient(const ConvShape& shape, Isa isa);

@@ -29,20 +29,8 @@ class WinogradConv : public PanelConv {
   const std::unique_ptr<const WinogradLoops<float>> loops_;
 };
 
-const WinogradKernel* KernelOf(Isa isa) {
-  switch (isa) {
-    case Isa::kAvx512:
-      return WinogradKernelAvx512();
-    case Isa::kAvx2:
-      return WinogradKernelAvx2();
-    case Isa::kGeneric:
-      break;
-  }
-  return WinogradKernelGeneric();
-}
-
 std::unique_ptr<WinogradConv> Make(const ConvShape& shape, Isa isa) {
-  const WinogradKernel* kernel = KernelOf(isa);
+  const WinogradKernel* kernel = WinogradKernelFor(isa);
   if (kernel == nullptr) return nullptr;
   const IgemmKernel& products = IgemmKernelFor(shape.num_output, isa);
   const WeightPanels panels(1, shape.channels, shape.num_output, kWinogradTaps,
@@ -54,6 +42,18 @@ std::unique_ptr<WinogradConv> Make(const ConvShape& shape, Isa isa) {
 }
 
 }  // namespace
+
+const WinogradKernel* WinogradKernelFor(Isa isa) {
+  switch (isa) {
+    case Isa::kAvx512:
+      return WinogradKernelAvx512();
+    case Isa::kAvx2:
+      return WinogradKernelAvx2();
+    case Isa::kGeneric:
+      break;
+  }
+  return WinogradKernelGeneric();
+}
 
 std::unique_ptr<Conv> CreateConvWinograd(const ConvShape& shape, Isa isa) {
   std::unique_ptr<WinogradConv> conv = Make(shape, isa);

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "kernels/conv.hpp"
+#include "kernels/conv_igemm.hpp"
 
 namespace p3d {
 
@@ -22,6 +23,13 @@ namespace p3d {
 // Summed over input channels, each of the 16 positions is a matrix product of
 // its own: transformed inputs (tiles x channels) times transformed weights
 // (channels x num_output).
+//
+// The gradient of the weights takes the same matrices, turned:
+//
+//   dg = G^T [sum over tiles of (A dy A^T) . (B^T d B)] G
+//
+// Each position is a product of transformed gradients of y (num_output x tiles)
+// and transformed inputs (tiles x channels).
 
 constexpr int64_t kWinogradTaps = 9;
 constexpr int64_t kWinogradPositions = 16;
@@ -64,6 +72,35 @@ struct WinogradOutput {
   const int64_t* y_places;
 };
 
+// Tiles that share words (see IgemmTileOf), two of Bf16 or one of floats, one
+// behind the other: the 16 inputs of each, or its four values of dy. As many
+// words at each position as there are channels, filled up to whole vectors.
+template <typename Value>
+struct WinogradWords {
+  const Value* const* pixels;
+  int64_t channels;
+  float* words;
+  int64_t step;
+};
+
+// `count` floats, whole vectors, of sums over tiles at each position. Their
+// nine taps lie tap_step apart.
+struct WinogradTaps {
+  const float* m;
+  int64_t step;
+  int64_t count;
+  float* taps;
+  int64_t tap_step;
+};
+
+// What the gradient of weights takes: the transforms of x, of dy, of the sums.
+template <typename Value>
+struct WinogradGradient {
+  void (*input)(const WinogradWords<Value>& tiles);
+  void (*output)(const WinogradWords<Value>& tiles);
+  void (*taps)(const WinogradTaps& sums);
+};
+
 template <typename Value>
 struct WinogradKernelOf {
   const char* name;
@@ -71,6 +108,7 @@ struct WinogradKernelOf {
   // Null where weights are packed as they are multiplied.
   void (*weights)(const WinogradWeights& panel);
   void (*output)(const WinogradOutput<Value>& block);
+  WinogradGradient<Value> gradient;
 };
 using WinogradKernel = WinogradKernelOf<float>;
 
@@ -78,6 +116,7 @@ using WinogradKernel = WinogradKernelOf<float>;
 const WinogradKernel* WinogradKernelAvx512();
 const WinogradKernel* WinogradKernelAvx2();
 const WinogradKernel* WinogradKernelGeneric();
+const WinogradKernel* WinogradKernelFor(Isa isa);
 
 // "conv_f32_winograd_2x2_<isa>", with the packed weights of CreateConvIgemm.
 // Null for what it cannot do or would not do faster: kernels other than 3 along

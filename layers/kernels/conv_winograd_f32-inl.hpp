@@ -2,7 +2,11 @@
 // that of weights, which only floats have. To be included as that.
 
 #include "kernels/conv_ending-inl.hpp"
-#include "kernels/conv_winograd_tile-inl.hpp"
+#include "kernels/conv_winograd_gradient-inl.hpp"
+
+const WinogradGradient<float> kGradient = {
+    TransformWords<InputTiles<Four>, float>,
+    TransformWords<OutputTiles<Two>, float>, TransformTaps};
 
 // G times a column.
 P3D_INLINE Four WeightColumn(Vector a, Vector b, Vector c) {

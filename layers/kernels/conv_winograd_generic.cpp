@@ -7,7 +7,7 @@ namespace {
 #include "kernels/conv_winograd_f32-inl.hpp"
 
 const WinogradKernel kKernel = {"conv_f32_winograd_2x2_generic", TransformInput,
-                                TransformWeights, TransformOutput};
+                                TransformWeights, TransformOutput, kGradient};
 
 }  // namespace
 

@@ -4,16 +4,26 @@
 // conv_ending-inl.hpp. There is no include guard: each of those files has its
 // own copy.
 
+// A row or a column of a tile of kWidth x kWidth values.
 struct Four {
+  static constexpr int kWidth = 4;
   Vector a, b, c, d;
 };
 struct Two {
+  static constexpr int kWidth = 2;
   Vector a, b;
 };
 
+P3D_INLINE Four operator+(const Four& x, const Four& y) {
+  return {x.a + y.a, x.b + y.b, x.c + y.c, x.d + y.d};
+}
+P3D_INLINE Four operator-(const Four& x, const Four& y) {
+  return {x.a - y.a, x.b - y.b, x.c - y.c, x.d - y.d};
+}
+
 // B^T and A^T times a column.
-P3D_INLINE Four InputColumn(Vector a, Vector b, Vector c, Vector d) {
-  return {a - c, b + c, c - b, b - d};
+P3D_INLINE Four InputColumn(const Four& d) {
+  return {d.a - d.c, d.b + d.c, d.c - d.b, d.b - d.d};
 }
 P3D_INLINE Two OutputColumn(Vector a, Vector b, Vector c, Vector d) {
   return {a + b + c, b - c - d};
@@ -29,36 +39,42 @@ P3D_INLINE void StoreRow(const Four& row, int i, int64_t step, Value* to) {
   Store(to + 3 * step, row.d);
 }
 
-// Channels from c on, all of a vector or those of `mask`.
+// Of a row's pixels: channels from c on, all of a vector or those of `mask`.
 template <bool kWhole, typename Value>
-P3D_INLINE Four InputPixels(const WinogradInput<Value>& t, int column,
-                            int64_t c, Mask mask) {
-  return InputColumn(LoadSome<kWhole>(t.pixels[column] + c, mask),
-                     LoadSome<kWhole>(t.pixels[column + 4] + c, mask),
-                     LoadSome<kWhole>(t.pixels[column + 8] + c, mask),
-                     LoadSome<kWhole>(t.pixels[column + 12] + c, mask));
+P3D_INLINE void LoadRow(const Value* const* pixels, int64_t c, Mask mask,
+                        Four* row) {
+  row->a = LoadSome<kWhole>(pixels[0] + c, mask);
+  row->b = LoadSome<kWhole>(pixels[1] + c, mask);
+  row->c = LoadSome<kWhole>(pixels[2] + c, mask);
+  row->d = LoadSome<kWhole>(pixels[3] + c, mask);
 }
 
-template <bool kWhole, typename Value>
-P3D_INLINE void InputVector(const WinogradInput<Value>& t, int64_t c,
-                            Mask mask) {
-  const Four j0 = InputPixels<kWhole>(t, 0, c, mask);
-  const Four j1 = InputPixels<kWhole>(t, 1, c, mask);
-  const Four j2 = InputPixels<kWhole>(t, 2, c, mask);
-  const Four j3 = InputPixels<kWhole>(t, 3, c, mask);
-  StoreRow(InputColumn(j0.a, j1.a, j2.a, j3.a), 0, t.step, t.v + c);
-  StoreRow(InputColumn(j0.b, j1.b, j2.b, j3.b), 1, t.step, t.v + c);
-  StoreRow(InputColumn(j0.c, j1.c, j2.c, j3.c), 2, t.step, t.v + c);
-  StoreRow(InputColumn(j0.d, j1.d, j2.d, j3.d), 3, t.step, t.v + c);
+// In an order that needs few registers at a time. Row: a Four, or that of each
+// of some tiles.
+template <bool kWhole, typename Row, typename Value, typename To>
+P3D_INLINE void InputVector(const Value* const* pixels, int64_t c, Mask mask,
+                            int64_t step, To* to) {
+  Row row0, row1, row2, row3;
+  LoadRow<kWhole>(pixels + 8, c, mask, &row2);
+  LoadRow<kWhole>(pixels, c, mask, &row0);
+  StoreRow(InputColumn(row0 - row2), 0, step, to);
+  LoadRow<kWhole>(pixels + 4, c, mask, &row1);
+  StoreRow(InputColumn(row1 + row2), 1, step, to);
+  StoreRow(InputColumn(row2 - row1), 2, step, to);
+  LoadRow<kWhole>(pixels + 12, c, mask, &row3);
+  StoreRow(InputColumn(row1 - row3), 3, step, to);
 }
 
 template <typename Value>
 void TransformInput(const WinogradInput<Value>& t) {
   int64_t c = 0;
   for (; c + kLanes <= t.channels; c += kLanes) {
-    InputVector<true>(t, c, Mask());
+    InputVector<true, Four>(t.pixels, c, Mask(), t.step, t.v + c);
   }
-  if (c < t.channels) InputVector<false>(t, c, FirstLanes(t.channels - c));
+  if (c < t.channels) {
+    InputVector<false, Four>(t.pixels, c, FirstLanes(t.channels - c), t.step,
+                             t.v + c);
+  }
 }
 
 // Of a tile's output at `place`, if there is one.

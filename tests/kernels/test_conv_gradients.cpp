@@ -1,10 +1,12 @@
-// ConvGradients against the plain loops in double.
+// ConvGradients, and each way to the weights' alone, against the plain loops in
+// double.
 //
 //   test_conv_gradients [--quick] [--isa NAME] ["case"]
 //
 // Cases are written as in conv_cases.hpp. All values are small integers, so
 // that every order of summation gives the same sum and results are compared
-// without a tolerance. bfloat16 holds them too.
+// without a tolerance. bfloat16 holds them too, also when Winograd's transforms
+// have added four of them up.
 
 #include <algorithm>
 #include <cmath>
@@ -19,6 +21,9 @@
 #include "conv_problem.hpp"
 #include "kernels/conv_gradients.hpp"
 #include "kernels/conv_reference.hpp"
+#include "kernels/conv_weight_gradient.hpp"
+#include "kernels/conv_winograd_grid.hpp"
+#include "kernels/conv_winograd_weight_gradient.hpp"
 #include "kernels/error.hpp"
 #include "kernels/thread_pool.hpp"
 #include "testing.hpp"
@@ -29,7 +34,9 @@ using p3d::Bf16;
 using p3d::BlobStrides;
 using p3d::ConvGradients;
 using p3d::ConvShape;
+using p3d::ConvWinogradWeightGradient;
 using p3d::Isa;
+using p3d::WeightGradient;
 using testing::Expect;
 using testing::ExpectError;
 using testing::Guarded;
@@ -53,6 +60,17 @@ const char* const kBlocks[] = {
     "1 18 33 1 zero 2100,1,1,1,0,0",
     "1 7 20 1 zero 2,3,1,1,1,1 256,1,1,1,0,0",
     "1 150 33 1 zero 5,3,1,1,1,1 4,3,1,1,1,1",
+};
+
+// 3x3 kernels in tiles of 2x2 outputs: many tiles and few weights, which are
+// summed in slices, also with channels that are cut into parts; few tiles and
+// many outputs; an odd number of tiles.
+const char* const kTiles[] = {
+    "3 5 7 1 zero 2,1,1,1,0,0 37,3,1,1,2,2 41,3,1,1,0,1",
+    "2 150 140 1 zero 3,1,1,1,0,0 12,3,1,1,1,1 13,3,1,1,1,1",
+    "2 33 300 1 zero 4,3,1,1,1,1 5,3,1,1,1,1",
+    "3 20 18 1 zero 5,3,1,1,0,0 3,1,1,1,0,0 6,3,1,1,1,2 2,1,1,1,0,0",
+    "1 270 3 1 zero 9,3,1,1,0,2 3,3,1,1,1,0",
 };
 
 std::vector<double> Wide(const Guarded& values) {
@@ -148,17 +166,62 @@ struct Result {
   Guarded dx, added, dw, written;
 };
 
-// What serves a shape, null where nothing has to.
-std::string ServedBy(const ConvShape& shape, Isa isa, float) {
+template <typename Value>
+using WayOf = std::unique_ptr<const WeightGradient<Value>>;
+
+// A way to the weights' gradient with some numbers of threads, of which no bit
+// depends.
+template <typename Value>
+void CheckWay(const Problem& problem, const WeightGradient<Value>& way,
+              double tolerance, const std::string& where) {
+  const auto dy = testing::As<Value>(problem.dy);
+  const auto x = testing::As<Value>(problem.x);
+  std::vector<float> first;
+  for (int threads : {1, 2, 5}) {
+    Guarded dw(problem.start.count()), written(problem.start.count());
+    std::copy_n(problem.start.get(), dw.count(), dw.get());
+    p3d::SetNumThreads(threads);
+    way.Run(dy.get(), x.get(), dw.get(), true);
+    way.Run(dy.get(), x.get(), written.get(), false);
+    const std::string by = where + " (" + std::to_string(threads) + " threads)";
+    Compare(dw, problem.dw_expected, tolerance, by + ": dw");
+    Compare(written, problem.written_expected, tolerance, by + ": dw written");
+    if (first.empty()) first.assign(dw.get(), dw.get() + dw.count());
+    Expect(std::equal(first.begin(), first.end(), dw.get()),
+           by + ": other bits than with one");
+  }
+}
+
+// Where Winograd's can do a shape, it and what it is preferred to or not.
+template <typename Value>
+void CheckWays(const Problem& problem, Isa isa, double tolerance,
+               const std::string& where) {
+  const WayOf<Value> winograd =
+      ConvWinogradWeightGradient<Value>::CreateAnyway(problem.shape, isa);
+  Expect(!!winograd == p3d::WinogradGrid::CanDo(problem.shape),
+         where + ": whether Winograd's can do it");
+  if (!winograd) return;
+  const std::string kind =
+      where + ", " + p3d::Name(p3d::KindOf<Value>()) + " weights ";
+  CheckWay(problem, *winograd, tolerance, kind + "by Winograd's");
+  const WayOf<Value> direct =
+      p3d::ConvWeightGradient<Value>::Create(problem.shape, isa);
+  CheckWay(problem, *direct, std::min(tolerance, 3e-6), kind + "directly");
+}
+
+// What serves a shape, null where nothing has to. `trick` is of its weights.
+std::string ServedBy(const ConvShape& shape, Isa isa, const std::string& trick,
+                     float) {
   const bool zero = shape.pad_mode == p3d::PadMode::kZero;
-  return zero ? std::string("conv_gradients_f32_") + p3d::IsaName(isa)
+  return zero ? "conv_gradients_f32_" + trick + p3d::IsaName(isa)
               : "conv_gradients_reference";
 }
-std::string ServedBy(const ConvShape& shape, Isa isa, Bf16) {
+std::string ServedBy(const ConvShape& shape, Isa isa, const std::string& trick,
+                     Bf16) {
   const bool pairs =
       shape.group == 1 || shape.num_output / shape.group % 2 == 0;
   return pairs && shape.pad_mode == p3d::PadMode::kZero
-             ? std::string("conv_gradients_bf16_") + p3d::IsaName(isa)
+             ? "conv_gradients_bf16_" + trick + p3d::IsaName(isa)
              : "";
 }
 
@@ -167,7 +230,10 @@ void CheckValues(const Problem& problem, Isa isa, double tolerance,
                  const std::string& where) {
   const auto gradients = ConvGradients<Value>::Create(problem.shape, isa);
   const std::string name = gradients ? gradients->name() : "";
-  Expect(name == ServedBy(problem.shape, isa, Value()),
+  const WayOf<Value> winograd =
+      ConvWinogradWeightGradient<Value>::Create(problem.shape, isa);
+  const std::string trick = winograd ? "winograd_2x2_" : "";
+  Expect(name == ServedBy(problem.shape, isa, trick, Value()),
          where + ": served by '" + name + "'");
   if (!gradients) return;
   std::vector<float> first;
@@ -195,31 +261,80 @@ void CheckProblem(const Problem& problem, Isa isa, double tolerance,
 void CheckCase(const std::string& text, const std::vector<Isa>& isas) {
   const Problem problem(text);
   for (Isa isa : isas) {
-    CheckProblem(problem, isa, 0,
-                 std::string("test_conv_gradients --isa ") + p3d::IsaName(isa) +
-                     " \"" + text + "\"");
+    const std::string where = std::string("test_conv_gradients --isa ") +
+                              p3d::IsaName(isa) + " \"" + text + "\"";
+    CheckProblem(problem, isa, 0, where);
+    CheckWays<float>(problem, isa, 0, where);
+    CheckWays<Bf16>(problem, isa, 0, where);
   }
 }
 
-// Values that are not integers but such of bfloat16, also where all pixels are
-// far from 0.
-void CheckRounding(const std::vector<Isa>& isas, float offset) {
-  Problem problem("3 67 83 1 zero 3,3,1,1,1,1 9,3,2,1,1,1 41,3,1,1,1,1");
+// Values that are not integers but such of bfloat16; those of x around
+// `offset`.
+void Randomize(Problem* problem, float offset) {
   std::minstd_rand random(1701);
   std::uniform_real_distribution<float> uniform(-1, 1);
-  for (Guarded* values : {&problem.x, &problem.dy, &problem.weights}) {
+  for (Guarded* values : {&problem->x, &problem->dy, &problem->weights}) {
     for (int64_t i = 0; i < values->count(); ++i) {
       const float value = uniform(random);
-      values->get()[i] = Bf16(value + (values == &problem.x ? offset : 0));
+      values->get()[i] = Bf16(value + (values == &problem->x ? offset : 0));
     }
   }
-  std::fill_n(problem.start.get(), problem.start.count(), 0.f);
-  std::fill_n(problem.start_x.get(), problem.start_x.count(), 0.f);
-  problem.Solve();
+  std::fill_n(problem->start.get(), problem->start.count(), 0.f);
+  std::fill_n(problem->start_x.get(), problem->start_x.count(), 0.f);
+  problem->Solve();
+}
+
+// Also where all pixels are far from 0.
+void CheckRounding(const std::vector<Isa>& isas, float offset) {
+  const std::string where = "rounding, offset " + std::to_string(offset) + ", ";
+  Problem problem("3 67 83 1 zero 3,3,1,1,1,1 9,3,2,1,1,1 41,3,1,1,1,1");
+  Randomize(&problem, offset);
   for (Isa isa : isas) {
-    CheckProblem(problem, isa, 3e-6,
-                 "rounding, offset " + std::to_string(offset) + ", " +
-                     p3d::IsaName(isa));
+    CheckProblem(problem, isa, 3e-6, where + p3d::IsaName(isa));
+  }
+}
+
+// Transformed values have to be rounded to bfloat16.
+void CheckWinogradRounding(const std::vector<Isa>& isas, float offset) {
+  const std::string where = "rounding, offset " + std::to_string(offset) + ", ";
+  Problem problem("3 67 83 1 zero 5,1,1,1,0,0 19,3,1,1,1,1 22,3,1,1,1,1");
+  Randomize(&problem, offset);
+  for (Isa isa : isas) {
+    CheckWays<float>(problem, isa, 1e-6, where + p3d::IsaName(isa));
+    CheckWays<Bf16>(problem, isa, 1e-2, where + p3d::IsaName(isa));
+  }
+}
+
+// What Winograd's takes, and what is left because it cannot or would not gain.
+void CheckWinogradChoice(const std::vector<Isa>& isas) {
+  const struct {
+    const char* text;
+    bool chosen;
+  } kCases[] = {
+      {"1 64 64 1 zero 8,1,1,1,0,0 40,3,1,1,1,1 40,3,1,1,1,1", true},
+      {"4 128 128 1 zero 4,1,1,1,0,0 20,3,1,1,1,1 20,3,1,1,1,1", true},
+      {"1 256 256 1 zero 2,1,1,1,0,0 10,3,1,1,1,1 10,3,1,1,1,1", true},
+      {"1 64 64 1 zero 28,3,1,1,1,1 5,1,1,1,0,0 28,3,1,1,1,1", true},
+      {"1 512 512 1 zero 5,3,1,1,1,1 5,3,1,1,1,1", false},
+      {"1 256 256 1 zero 1,3,1,1,1,1 1,3,1,1,1,1", false},
+      {"4 2 64 1 zero 16,1,1,1,0,0 80,3,1,1,1,1 80,3,1,1,1,1", false},
+      {"1 64 64 2 zero 40,3,1,1,1,1 40,3,1,1,1,1", false},
+      {"1 64 64 1 zero 40,3,2,1,1,1 40,3,2,1,1,1", false},
+      {"1 64 64 1 zero 40,3,1,2,2,2 40,3,1,2,2,2", false},
+      {"1 64 64 1 zero 8,3,1,1,1,1 40,1,1,1,0,0 40,1,1,1,0,0", false},
+      {"1 64 64 1 replicate 40,3,1,1,1,1 40,3,1,1,1,1", false},
+  };
+  for (const auto& c : kCases) {
+    for (Isa isa : isas) {
+      const ConvShape shape = Parse(c.text);
+      const bool f32 = !!ConvWinogradWeightGradient<float>::Create(shape, isa);
+      const bool bf16 = !!ConvWinogradWeightGradient<Bf16>::Create(shape, isa);
+      Expect(f32 == c.chosen && bf16 == c.chosen,
+             std::string("Winograd's weight gradient, ") + p3d::IsaName(isa) +
+                 " \"" + c.text + "\": float " + (f32 ? "yes" : "no") +
+                 ", bfloat16 " + (bf16 ? "yes" : "no"));
+    }
   }
 }
 
@@ -258,8 +373,12 @@ int main(int argc, char** argv) try {
   CheckErrors();
   CheckRounding(isas, 0);
   CheckRounding(isas, 100);
+  CheckWinogradRounding(isas, 0);
+  CheckWinogradRounding(isas, 100);
+  CheckWinogradChoice(isas);
   for (const char* text : kPhases) CheckCase(text, isas);
   for (const char* text : kBlocks) CheckCase(text, isas);
+  for (const char* text : kTiles) CheckCase(text, isas);
   for (const char* text : testing::kOdd) CheckCase(text, isas);
   for (const std::string& text : testing::PixelCounts()) CheckCase(text, isas);
   if (!quick) {
