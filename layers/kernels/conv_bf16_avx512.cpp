@@ -91,7 +91,7 @@ const WinogradKernelOf<Bf16> kWinograd = {"conv_bf16_winograd_2x2_avx512",
 
 const IgemmKernelOf<Bf16>* const kIgemm[] = {&k6x64, &k12x32, nullptr};
 const IgemmKernel* const kSums[] = {&kSums64, &kSums32, nullptr};
-const Bf16Kernels kKernels = {kIgemm, kSums, &kWinograd};
+const Bf16Kernels kKernels = {kIgemm, kSums, &kWinograd, RoundValues};
 
 }  // namespace
 }  // namespace p3d

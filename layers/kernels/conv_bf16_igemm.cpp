@@ -34,9 +34,9 @@ void FillUp(const Bf16* x, int64_t pixels, int64_t channels, float* words) {
 
 template <typename Out>
 Bf16Igemm<Out>::Bf16Igemm(const char* name, const ConvShape& shape,
-                          const WeightPanels& panels,
+                          const WeightPanels& panels, Isa isa,
                           std::unique_ptr<const Loops> loops)
-    : Bf16PanelConv<Out>(name, panels),
+    : Bf16PanelConv<Out>(name, panels, isa),
       shape_(shape),
       loops_(std::move(loops)) {}
 
@@ -52,7 +52,7 @@ std::unique_ptr<const Bf16Igemm<Out>> Bf16Igemm<Out>::Create(
   auto loops = Loops::Create(Paired(shape), panels, kernel);
   if (!loops) return nullptr;
   return std::unique_ptr<const Bf16Igemm>(
-      new Bf16Igemm(kernel.name, shape, panels, std::move(loops)));
+      new Bf16Igemm(kernel.name, shape, panels, isa, std::move(loops)));
 }
 
 // Whole cache lines of the input where it is filled up, else 0.
@@ -68,7 +68,7 @@ void Bf16Igemm<Out>::Pack(const float* weights, float* packed) const {
   const int64_t taps = shape_.taps();
   const int64_t inputs = shape_.channels / shape_.group;
   const auto write = [&](int64_t o, float* words) {
-    PairRows(weights + o * inputs * taps, inputs, taps, words);
+    this->PairRows(weights + o * inputs * taps, inputs, taps, words);
   };
   this->PackWords(write, packed);
 }
@@ -85,8 +85,9 @@ void Bf16Igemm<Out>::PackMirrored(const float* weights,
   const Scratch<float> words(shape_.group * pairs * row);
   ParallelFor(shape_.group * pairs, [&](int64_t index) {
     const int64_t i = index % pairs * 2;
-    PairRows(weights + (index / pairs * inputs + i) * row,
-             std::min<int64_t>(2, inputs - i), row, words.data() + index * row);
+    this->PairRows(weights + (index / pairs * inputs + i) * row,
+                   std::min<int64_t>(2, inputs - i), row,
+                   words.data() + index * row);
   });
   this->panels().PackMirrored(words.data(), taps, all_taps, packed);
 }

@@ -34,7 +34,8 @@ class Bf16Igemm : public Bf16PanelConv<Out> {
  private:
   using Loops = IgemmLoops<Out>;
   Bf16Igemm(const char* name, const ConvShape& shape,
-            const WeightPanels& panels, std::unique_ptr<const Loops> loops);
+            const WeightPanels& panels, Isa isa,
+            std::unique_ptr<const Loops> loops);
   int64_t input_words() const;
 
   const ConvShape shape_;

@@ -15,6 +15,8 @@ struct Bf16Kernels {
   const IgemmKernelOf<Bf16>* const* igemm;
   const IgemmKernelOf<float>* const* sums;  // results are not rounded
   const WinogradKernelOf<Bf16>* winograd;
+  // To the nearest, ties to even; denormals may become 0.
+  void (*round)(const float* from, int64_t count, Bf16* to);
 
   // The families whose results are Out.
   template <typename Out>

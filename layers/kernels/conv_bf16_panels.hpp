@@ -4,15 +4,17 @@
 #include <cstdint>
 
 #include "kernels/conv_bf16.hpp"
+#include "kernels/conv_bf16_kernels.hpp"
 #include "kernels/conv_panels.hpp"
 #include "kernels/scratch.hpp"
 #include "kernels/thread_pool.hpp"
 
 namespace p3d {
 
-// `rows` rows of floats, rounded; pairs of them, one above the other, become
-// rows of words. A last one that is alone gets one of zeros.
-void PairRows(const float* from, int64_t rows, int64_t length, float* words);
+// `rows` rows of floats, rounded by `kernels`; pairs of them, one above the
+// other, become rows of words. A last one that is alone gets one of zeros.
+void PairRows(const Bf16Kernels& kernels, const float* from, int64_t rows,
+              int64_t length, float* words);
 
 // A Bf16ConvTo whose packed weights are WeightPanels of pairs.
 template <typename Out>
@@ -23,10 +25,14 @@ class Bf16PanelConv : public Bf16ConvTo<Out> {
   uint64_t pack_key() const override { return panels_.key() * 2 + 1; }
 
  protected:
-  Bf16PanelConv(const char* name, const WeightPanels& panels)
-      : name_(name), panels_(panels) {}
+  Bf16PanelConv(const char* name, const WeightPanels& panels, Isa isa)
+      : name_(name), panels_(panels), kernels_(Bf16KernelsFor(isa)) {}
 
   const WeightPanels& panels() const { return panels_; }
+  void PairRows(const float* from, int64_t rows, int64_t length,
+                float* words) const {
+    p3d::PairRows(kernels_, from, rows, length, words);
+  }
 
   // Packs the words that write(o, words) writes for output channel o, in
   // WeightPanels' order.
@@ -43,6 +49,7 @@ class Bf16PanelConv : public Bf16ConvTo<Out> {
  private:
   const char* const name_;
   const WeightPanels panels_;
+  const Bf16Kernels& kernels_;
 };
 
 }  // namespace p3d

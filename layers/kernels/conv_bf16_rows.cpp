@@ -30,8 +30,8 @@ class Bf16Rows : public Bf16PanelConv<Out> {
   using Loops = IgemmLoops<Out>;
 
   Bf16Rows(const char* name, const ConvShape& shape, const WeightPanels& panels,
-           std::unique_ptr<const Loops> loops)
-      : Bf16PanelConv<Out>(name, panels),
+           Isa isa, std::unique_ptr<const Loops> loops)
+      : Bf16PanelConv<Out>(name, panels, isa),
         shape_(shape),
         rows_(InRows(shape)),
         loops_(std::move(loops)) {}
@@ -120,7 +120,7 @@ std::unique_ptr<const Bf16ConvTo<Out>> CreateBf16Rows(const ConvShape& shape,
   auto loops = IgemmLoops<Out>::Create(rows, panels, kernel);
   if (!loops) return nullptr;
   return std::unique_ptr<const Bf16ConvTo<Out>>(
-      new Bf16Rows<Out>(kernel.name, shape, panels, std::move(loops)));
+      new Bf16Rows<Out>(kernel.name, shape, panels, isa, std::move(loops)));
 }
 
 template std::unique_ptr<const Bf16ConvTo<Bf16>> CreateBf16Rows(

@@ -6,6 +6,14 @@
 #include "kernels/conv_ending-inl.hpp"
 #include "kernels/conv_igemm_tile-inl.hpp"
 
+void RoundValues(const float* from, int64_t count, Bf16* to) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) Store(to + i, Load(from + i));
+  if (i == count) return;
+  const Mask rest = FirstLanes(count - i);
+  StoreLanes(to + i, rest, LoadLanes(from + i, rest));
+}
+
 template <int kRows, int kVectors>
 void Tile(const IgemmTileOf<Bf16>& t) {
   RunTile<kRows, kVectors>(t);

@@ -68,8 +68,9 @@ void TransformKernels(const float* g, int64_t count, float* u) {
 class Bf16Winograd : public Bf16PanelConv<Bf16> {
  public:
   Bf16Winograd(const ConvShape& shape, const Kernel& kernel,
-               const WeightPanels& panels, std::unique_ptr<const Loops> loops)
-      : Bf16PanelConv(kernel.name, panels),
+               const WeightPanels& panels, Isa isa,
+               std::unique_ptr<const Loops> loops)
+      : Bf16PanelConv(kernel.name, panels, isa),
         channels_(shape.channels),
         loops_(std::move(loops)) {}
 
@@ -103,8 +104,8 @@ std::unique_ptr<const Bf16Conv> Make(const ConvShape& shape, Isa isa,
                             kPositions, products.vector, products.vectors);
   auto loops = Loops::Create(shape, panels, products, *kernels.winograd);
   if (!loops || !(anyway || loops->PaysInside())) return nullptr;
-  return std::unique_ptr<const Bf16Conv>(
-      new Bf16Winograd(shape, *kernels.winograd, panels, std::move(loops)));
+  return std::unique_ptr<const Bf16Conv>(new Bf16Winograd(
+      shape, *kernels.winograd, panels, isa, std::move(loops)));
 }
 
 }  // namespace

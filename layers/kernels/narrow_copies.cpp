@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/conv_bf16_kernels.hpp"
 #include "kernels/ranges.hpp"
 
 namespace p3d {
@@ -19,8 +20,15 @@ void CopyValues(const From* from, int64_t count, To* to) {
 
 }  // namespace
 
-template <typename Value>
-void Narrow(const float* from, int64_t count, Value* to) {
+template <>
+void Narrow(const float* from, int64_t count, Bf16* to) {
+  const Bf16Kernels& kernels = Bf16KernelsFor(ActiveIsa());
+  ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
+    kernels.round(from + begin, end - begin, to + begin);
+  });
+}
+template <>
+void Narrow(const float* from, int64_t count, Fp16* to) {
   CopyValues(from, count, to);
 }
 
@@ -54,9 +62,8 @@ void NarrowToChannelsLast(const Geometry& g, const float* from, Value* to) {
       });
 }
 
-#define P3D_INSTANTIATE(Value)                         \
-  template void Narrow(const float*, int64_t, Value*); \
-  template void Widen(const Value*, int64_t, float*);  \
+#define P3D_INSTANTIATE(Value)                        \
+  template void Widen(const Value*, int64_t, float*); \
   template void NarrowToChannelsLast(const Geometry&, const float*, Value*)
 P3D_INSTANTIATE(Bf16);
 P3D_INSTANTIATE(Fp16);

@@ -20,6 +20,7 @@
 #include "conv_problem.hpp"
 #include "kernels/conv_bf16.hpp"
 #include "kernels/conv_bf16_igemm.hpp"
+#include "kernels/conv_bf16_kernels.hpp"
 #include "kernels/conv_bf16_rows.hpp"
 #include "kernels/conv_bf16_winograd.hpp"
 #include "kernels/thread_pool.hpp"
@@ -224,6 +225,33 @@ void CheckNotFinite(const std::vector<Isa>& isas) {
   }
 }
 
+// As one by one, whatever the count.
+void CheckRound(const std::vector<Isa>& isas) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> values = {0.f,         -0.f,  1.00390625f, 1.01171875f,
+                               -1.0117188f, nan,   HUGE_VALF,   -HUGE_VALF,
+                               3.4e38f,     1e-37f};
+  std::minstd_rand random(1703);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  while (values.size() < 100) values.push_back(uniform(random));
+  for (Isa isa : isas) {
+    for (size_t count = 0; count <= values.size(); ++count) {
+      Bf16s rounded(count);
+      p3d::Bf16KernelsFor(isa).round(values.data(), count, rounded.get());
+      const std::string where = std::string("round, ") + p3d::IsaName(isa) +
+                                ", " + std::to_string(count);
+      for (size_t i = 0; i < count; ++i) {
+        const float got = rounded.get()[i], wanted = Bf16(values[i]);
+        Expect(std::isnan(wanted) ? std::isnan(got)
+                                  : !std::memcmp(&got, &wanted, sizeof(got)),
+               where + ": " + std::to_string(values[i]) + " becomes " +
+                   std::to_string(got));
+      }
+      Expect(rounded.intact(), where + ": overruns a buffer");
+    }
+  }
+}
+
 // Winograd's serves many channels, whatever the input's size.
 void CheckChoice(const std::vector<Isa>& isas) {
   const struct {
@@ -269,6 +297,7 @@ int main(int argc, char** argv) try {
   }
   CheckExtremes();
   CheckChoice(isas);
+  CheckRound(isas);
   CheckNotFinite(isas);
   CheckRounding("2 67 83 1 zero 3,3,1,1,1,1 9,3,2,1,1,0 8,3,1,1,1,1", isas);
   CheckRounding("1 3 17 1 zero 9,3,1,1,1,1 11,3,1,1,1,1", isas);

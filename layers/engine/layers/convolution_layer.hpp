@@ -88,8 +88,10 @@ class ConvolutionLayer : public Layer<Dtype> {
     bool asked = false;
   };
 
-  // The host's kernels of bfloat16, where they are to be taken now, else null.
+  // Whether this is that phase and its products are of bfloat16 on the host.
   bool rounds(Phase phase) const;
+  // The host's kernels of bfloat16, where they are to be taken now, else null:
+  // in phase TEST, and of the way forward and back in phase TRAIN.
   const Bf16Conv* bf16() const;
   const Bf16ConvTo<float>* bf16_sums() const;
   const ConvGradients<Bf16>* bf16_gradients() const;
