@@ -58,6 +58,13 @@ CASES = {
     + layer("Reduction", "mean", "a", more="reduction_param { operation: MEAN axis: 1 } "
             "loss_weight: 3")
     + layer("Power", "twice", "mean", more="power_param { scale: 2 }"),
+    "in_place_behind_a_flatten": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 5)
+    + layer("Flatten", "flat", "a")
+    + layer("ReLU", "relu", "flat", "flat")
+    + layer("Power", "twice", "flat", more="power_param { scale: 2 }")
+    + layer("Power", "beside", "flat", more="power_param { scale: -1 }")
+    + layer("Power", "other", "a", more="power_param { scale: 3 }"),
     "dead_end": data(2, 3, 2, 4, 5)
     + conv("a", "data", 5)
     + conv("b", "a", 5)

@@ -110,4 +110,32 @@ NETS = {
     + conv("b", "flat", 3)
     + layer("Reshape", "odd", "b", more="reshape_param { shape { dim: 0 dim: 5 dim: -1 } }")
     + layer("Softmax", "prob", "odd"),
+    "flatten_then_relu": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 5)
+    + layer("Flatten", "flat", "a")
+    + layer("ReLU", "relu", "flat", "flat"),
+    "reshape_then_scale": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 7)
+    + layer("Reshape", "rows", "a", more="reshape_param { shape { dim: 0 dim: 1 dim: -1 } }")
+    + layer("Scale", "s", "rows", more="param { lr_mult: 0 } scale_param { filler { value: -2 } }"),
+    "sum_of_flattened": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 5)
+    + conv("b", "data", 5)
+    + layer("Flatten", "flat_a", "a")
+    + layer("Flatten", "flat_b", "b")
+    + layer("Eltwise", "sum", "flat_a flat_b")
+    + layer("ReLU", "relu", "sum", "sum"),
+    "flatten_at_the_end": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 5)
+    + layer("ReLU", "relu", "a", "a")
+    + layer("Flatten", "flat", "a"),
+    "same_shape_at_the_end": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 5)
+    + layer("Reshape", "same", "a", more="reshape_param { shape { dim: [0, 0, 0, 0, 0] } }")
+    + layer("ReLU", "relu", "same", "same"),
+    "same_shape_then_relu": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 5)
+    + layer("Reshape", "same", "a", more="reshape_param { shape { dim: [0, 0, 0, 0, 0] } }")
+    + layer("ReLU", "relu", "same", "same")
+    + conv("b", "same", 3),
 }  # fmt: skip

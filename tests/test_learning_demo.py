@@ -22,7 +22,7 @@ CLASSES = len(motions.CLASSES)
 def learned(tmp_path_factory):
     folder = tmp_path_factory.mktemp("learned")
     lines = []
-    return folder, learn(str(folder), Size(iterations=112, train=60, test=8), lines.append), lines
+    return folder, learn(str(folder), Size(iterations=140, train=60, test=8), lines.append), lines
 
 
 def test_only_the_net_with_temporal_convolutions_tells_twins_apart(learned):

@@ -22,7 +22,7 @@ void set_mode(Side side);
 // What values between layers are, and what products take of them (see
 // narrow.hpp). Sums, parameters and their gradients are floats always, and so
 // are the values of layers that have no kernels for fewer digits. On the host
-// only inference in bfloat16 is another than in floats (see KindOfValues).
+// bfloat16 alone is another than floats, for convolutions (see KindOfValues).
 Precision precision();
 // From now on. Nothing changes for nets of doubles.
 void set_precision(Precision precision);

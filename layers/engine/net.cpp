@@ -304,7 +304,7 @@ void Net<Dtype>::RememberInputs(int last) {
         std::find(inputs_.begin(), inputs_.end(), id) != inputs_.end();
     // A person may write to what another source made only after the forward.
     if ((storage.lent() || !input) && blobs_[id]->geometry().trivial()) {
-      input_copies_[id] = storage.CopyOfEngineSide();
+      if (auto copy = storage.CopyOfEngineSide()) input_copies_[id] = copy;
     }
   }
 }

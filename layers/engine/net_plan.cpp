@@ -52,10 +52,11 @@ void Net<float>::Recompute(int target) {
   for (const auto& blob : blobs_) own.push_back(blob->shared_storage());
   for (int input : source_tops_) {
     const auto copy = input_copies_.find(input);
-    shadow[own[input].get()] = copy != input_copies_.end()
-                                   ? copy->second
-                                   : own[input]->CopyOfEngineSide();
-    const Pointer& values = shadow[own[input].get()];
+    Pointer& values = shadow[own[input].get()];
+    values = copy != input_copies_.end() ? copy->second
+                                         : own[input]->CopyOfEngineSide();
+    // What nobody has read yet a filler makes now.
+    if (!values && own[input]->has_source()) values = own[input];
     Check(values && values->count() == blobs_[input]->count(), "blob '",
           blob_names_[target],
           "' is not at hand: the inputs were reshaped since the last forward; "

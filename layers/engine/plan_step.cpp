@@ -110,8 +110,7 @@ class PlanBuilder {
   void FindNarrow() {
     for (const Value& value : values_) {
       if (value.step < 0 || !steps_[value.step].convolution) continue;
-      steps_[value.step].narrow =
-          value.readers > 0 && !value.kept && !value.floats;
+      steps_[value.step].narrow = value.readers > 0 && !value.floats;
     }
   }
 
@@ -143,12 +142,15 @@ class PlanBuilder {
     return layer.spec().propagate_down.empty();
   }
 
-  // The convolution that makes this layer's bottom for this layer alone.
+  // The convolution that makes this layer's bottom for this layer alone, and in
+  // this shape: behind a Flatten an epilogue's channels are others.
   PlanStep* Producer(int i, int bottom) {
     const Value& value = values_[current_[net_->bottom_ids(i)[bottom]]];
     if (value.step < 0 || value.kept || value.readers != 1) return nullptr;
     PlanStep* step = &steps_[value.step];
-    return step->convolution ? step : nullptr;
+    if (!step->convolution) return nullptr;
+    const bool same = step->y->shape() == net_->bottom(i)[bottom]->shape();
+    return same ? step : nullptr;
   }
 
   int IndexOf(const PlanStep* step) const {

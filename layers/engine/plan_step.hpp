@@ -47,7 +47,7 @@ struct PlanStep {
   uint64_t affine_version = 0;
   std::unique_ptr<GpuBuffer> gpu_affine;  // scale and shift on the GPU
   ConvEpilogue epilogue;
-  // Nothing but convolutions and their sums reads y before the way back: it may
+  // No layer but convolutions, and the sums in their epilogues, reads y: it may
   // be of 16 bits where they multiply such.
   bool narrow = false;
 

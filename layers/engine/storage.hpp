@@ -65,6 +65,7 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   // write_data or Take. What is there now is lost.
   void SetSource(Source source);
   bool has_values();
+  bool has_source() const { return source_ != nullptr; }
   // Whether there are values of 16 bits on `side` and no others.
   bool narrow(Side side) const {
     const Valid& there = side == Side::kHost ? host_ : gpu_;

@@ -21,15 +21,27 @@ std::unique_ptr<TrainingPlan> TrainingPlan::Make(
   return plan;
 }
 
+// An in-place layer makes another value of a blob: those who read it from then
+// on share nothing with whatever the one before was shared with.
 bool TrainingPlan::FindRoots() {
-  for (const auto& blob : net_->blobs()) roots_[blob.get()] = blob.get();
-  for (size_t i = 0; i < net_->layers().size(); ++i) {
-    const auto& bottoms = net_->bottom(static_cast<int>(i));
-    const auto& tops = net_->top(static_cast<int>(i));
-    if (net_->layers()[i]->role() != Role::kIdentity) continue;
-    for (const Blob<float>* top : tops) roots_[top] = roots_[bottoms[0]];
-    for (int id : net_->top_ids(static_cast<int>(i))) {
-      if (net_->loss_weights()[id] != 0) return false;
+  std::map<Blob<float>*, Blob<float>*> roots;
+  const auto root_of = [&](Blob<float>* blob) {
+    return roots.emplace(blob, blob).first->second;
+  };
+  const int layers = static_cast<int>(net_->layers().size());
+  bottom_roots_.resize(layers);
+  top_roots_.resize(layers);
+  for (int i = 0; i < layers; ++i) {
+    for (Blob<float>* bottom : net_->bottom(i)) {
+      bottom_roots_[i].push_back(root_of(bottom));
+    }
+    const bool shares = net_->layers()[i]->role() == Role::kIdentity;
+    for (Blob<float>* top : net_->top(i)) {
+      roots[top] = shares ? bottom_roots_[i][0] : top;
+      top_roots_[i].push_back(roots[top]);
+    }
+    for (int id : net_->top_ids(i)) {
+      if (shares && net_->loss_weights()[id] != 0) return false;
     }
   }
   return true;
@@ -40,7 +52,9 @@ void TrainingPlan::FindLost(const std::vector<bool>& keep) {
     if (!steps_[s].convolution) continue;
     for (int i : steps_[s].layers) {
       const int id = net_->top_ids(i)[0];
-      if (net_->blobs()[id].get() == steps_[s].y || keep[id]) continue;
+      // A blob behind a reshape of the same shape has the storage of the former.
+      const Storage<float>& made = steps_[s].y->storage();
+      if (&net_->blobs()[id]->storage() == &made || keep[id]) continue;
       lost_.emplace_back(id, s);
     }
   }
@@ -59,8 +73,20 @@ bool TrainingPlan::residual_back(const PlanStep& step) const {
          net_->bottom_needs_backward_[step.sum][step.residual_bottom];
 }
 
-Storage<float>& TrainingPlan::gradient(const Blob<float>* blob) const {
-  return roots_.at(blob)->diff_storage();
+Storage<float>& TrainingPlan::bottom_gradient(int layer, size_t bottom) const {
+  return bottom_roots_[layer][bottom]->diff_storage();
+}
+
+Storage<float>& TrainingPlan::y_gradient(const PlanStep& step) const {
+  return top_roots_[step.layers.back()][0]->diff_storage();
+}
+
+Storage<float>& TrainingPlan::x_gradient(const PlanStep& step) const {
+  return bottom_gradient(step.layers[0], 0);
+}
+
+Storage<float>& TrainingPlan::residual_gradient(const PlanStep& step) const {
+  return bottom_gradient(step.sum, step.residual_bottom);
 }
 
 size_t TrainingPlan::Bytes(Net<float>* net, const std::vector<bool>& keep) {
@@ -94,9 +120,11 @@ ArenaLayout TrainingPlan::Layout() const {
     const int first = step->layers[0];
     const std::vector<bool>& wanted = net_->bottom_needs_backward_[first];
     if (step->convolution) {
-      use(step->y, &gradient(step->y));
-      if (residual_back(*step)) use(step->residual, &gradient(step->residual));
-      if (wanted[0]) use(step->x, &gradient(step->x));
+      use(step->y, &y_gradient(*step));
+      if (residual_back(*step)) {
+        use(step->residual, &residual_gradient(*step));
+      }
+      if (wanted[0]) use(step->x, &x_gradient(*step));
       continue;
     }
     for (int id : net_->top_ids(first)) {
@@ -106,7 +134,7 @@ ArenaLayout TrainingPlan::Layout() const {
     for (size_t b = 0; b < wanted.size(); ++b) {
       const Blob<float>* bottom = net_->bottom(first)[b];
       if (!wanted[b]) continue;
-      use(bottom, &gradient(bottom));
+      use(bottom, &bottom_gradient(first, b));
       use(bottom, &bottom->diff_storage());
     }
   }
@@ -183,9 +211,9 @@ void TrainingPlan::BackwardStep(PlanStep* step) {
 void TrainingPlan::BackwardConvolution(PlanStep* step) {
   BackwardEpilogue(*step);
   if (!convolves_back(*step)) return;
-  Storage<float>* dx = &gradient(step->x);
+  Storage<float>* dx = &x_gradient(*step);
   if (!net_->bottom_needs_backward_[step->layers[0]][0]) dx = nullptr;
-  step->convolution->MakeGradients(gradient(step->y), *step->y, *step->x, dx,
+  step->convolution->MakeGradients(y_gradient(*step), *step->y, *step->x, dx,
                                    dx && dx->has_values());
 }
 
@@ -206,10 +234,10 @@ TrainingPlan::EpilogueGradients<Value> TrainingPlan::GradientsOf(
   const Side side = step.convolution->side();
   const Geometry out = step.y->geometry();
   Storage<float>* other =
-      residual_back(step) ? &gradient(step.residual) : nullptr;
+      residual_back(step) ? &residual_gradient(step) : nullptr;
   const bool add = other && other->has_values();
   Value* dy =
-      gradient(step.y).template mutable_data_of<Value>(order, out, side);
+      y_gradient(step).template mutable_data_of<Value>(order, out, side);
   Value* dresidual = nullptr;
   if (add) {
     dresidual = other->template mutable_data_of<Value>(order, out, side);
@@ -253,7 +281,7 @@ void TrainingPlan::BackwardLayer(int layer) {
                                   net_->bottom(layer));
   for (size_t b = 0; b < wanted.size(); ++b) {
     const Blob<float>* bottom = net_->bottom(layer)[b];
-    Storage<float>& sum = gradient(bottom);
+    Storage<float>& sum = bottom_gradient(layer, b);
     if (!wanted[b] || &sum == &bottom->diff_storage()) continue;
     Add(*bottom, &sum);
   }

@@ -59,7 +59,11 @@ class TrainingPlan {
   bool active(const PlanStep& step) const;
   bool convolves_back(const PlanStep& step) const;
   bool residual_back(const PlanStep& step) const;
-  Storage<float>& gradient(const Blob<float>* blob) const;
+  // Where readers of one value add up its gradient.
+  Storage<float>& bottom_gradient(int layer, size_t bottom) const;
+  Storage<float>& y_gradient(const PlanStep& step) const;
+  Storage<float>& x_gradient(const PlanStep& step) const;
+  Storage<float>& residual_gradient(const PlanStep& step) const;
   void BackwardStep(PlanStep* step);
   void BackwardConvolution(PlanStep* step);
   template <typename Value>
@@ -76,8 +80,9 @@ class TrainingPlan {
   std::vector<PlanStep> steps_;
   std::unique_ptr<PlanArena> arena_;
   std::unique_ptr<PlanWorkspace> workspace_;
-  // Blob -> the one whose gradient it shares: splits have none of their own.
-  std::map<const Blob<float>*, Blob<float>*> roots_;
+  // Of each layer's bottoms and tops the blobs whose gradients they share:
+  // those of splits and reshapes have none of their own.
+  std::vector<std::vector<Blob<float>*>> bottom_roots_, top_roots_;
   // Blobs without values after a run, and their steps.
   std::vector<std::pair<int, size_t>> lost_;
   // All gradients that a Backward of the net makes.

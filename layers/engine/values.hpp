@@ -11,8 +11,8 @@
 
 namespace p3d {
 
-// Whether values of this kind take 16 bits. On the host only inference has such
-// (see KindOfValues).
+// Whether values of this kind take 16 bits. On the host only convolutions, and
+// MAX pooling behind them, have such.
 template <typename Value>
 constexpr bool kNarrow = sizeof(Value) == 2;
 
@@ -25,6 +25,7 @@ Order OrderOf(Order held) {
 
 // What values between layers of float are, where nets run now: on the host
 // floats, or bfloat16 for convolutions in inference and what is between them.
+// In training a PlanStep may leave such there as well.
 inline Precision KindOfValues(bool inference) {
   if (mode() == Side::kGpu) return precision();
   const bool narrow = inference && precision() == Precision::kBf16;

@@ -133,10 +133,11 @@ def set_precision(name: str) -> None:
     fp16      values between layers have 16 bits, 11 binary digits, and end at 65504
 
     The processor knows float32 and bf16. In phase TEST convolutions, and MAX pooling of what they
-    make, take and leave 16 bits, all other layers floats. In phase TRAIN all values are floats;
-    convolutions and their gradients round what they multiply. That pays where the processor
-    multiplies bfloat16 (`processor_has_bf16`); elsewhere it takes longer than float32. tf32 and
-    fp16 are float32 there.
+    make, take and leave 16 bits, all other layers floats. In phase TRAIN convolutions and their
+    gradients round what they multiply; values between layers are floats, but 16 bits where
+    convolutions, and sums behind them, alone read them. That pays where the processor multiplies
+    bfloat16 (`processor_has_bf16`); elsewhere it takes longer than float32. InnerProduct and
+    Deconvolution, tf32 and fp16 are float32 there.
 
     Sums, weights, their gradients and what solvers do with them are float32 always. Nets that
     share weights and run in several threads have to be at rest meanwhile: the weights are rounded

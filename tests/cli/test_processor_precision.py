@@ -87,6 +87,13 @@ def test_options_of_every_verb_may_come_first(leading: list[str]) -> None:
 
 
 @pytest.mark.parametrize("said", ["tf32", "fp16"])
+def test_precisions_of_gpus_by_a_variable_say_that_they_are_not_taken(said: str) -> None:
+    done = p3d("info", TINY, P3D_PRECISION=said)
+    assert done.returncode == 0, done.stderr
+    assert f"P3D_PRECISION={said} is for a GPU, the processor computes in float32" in done.stderr
+
+
+@pytest.mark.parametrize("said", ["tf32", "fp16"])
 def test_precisions_of_gpus_are_refused(said: str) -> None:
     done = p3d("info", TINY, "--precision", said)
     assert done.returncode == 1
@@ -112,6 +119,7 @@ def test_a_training_computes_in_what_it_is_told(tmp_path) -> None:
         )
         done = p3d("train", "--solver", str(solver), "--precision", said)
         assert done.returncode == 0, done.stderr
+        assert f" threads, {said}\n" in done.stderr
         learned = caffe.Net(str(net), str(tmp_path / f"{said}_iter_3.caffemodel"), caffe.TEST)
         weights.append(learned.params["c"][0].data.copy())
     off = np.abs(weights[1] - weights[0]).max() / np.abs(weights[0]).max()

@@ -111,7 +111,6 @@ std::shared_ptr<const float> ConvolutionLayer<float>::PackedFor(
 template <>
 std::shared_ptr<const float> ConvolutionLayer<float>::packed_weights() {
   if (const auto* conv = bf16()) return PackedFor(*conv);
-  if (const auto* conv = bf16_sums()) return PackedFor(*conv);
   const std::shared_ptr<const Conv> conv = conv_;
   return this->blobs_[0]->storage().Packed(
       conv->pack_key(), conv->packed_size(),

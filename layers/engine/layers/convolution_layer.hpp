@@ -19,9 +19,9 @@ namespace p3d {
 //
 // float runs the fastest kernel for the shape on channels-last data, double the
 // plain reference. Where precision() says bfloat16 the host's values are that
-// in phase TEST; in phase TRAIN they are floats, but where convolutions alone
-// read them (see PlanStep), and rounded for each of the three products: of the
-// way forward and of both gradients.
+// in phase TEST; in phase TRAIN they are floats, but where a PlanStep says that
+// 16 bits will do, and rounded for each of the three products: of the way
+// forward and of both gradients.
 template <typename Dtype>
 class ConvolutionLayer : public Layer<Dtype> {
  public:
@@ -91,7 +91,8 @@ class ConvolutionLayer : public Layer<Dtype> {
   // Whether this is that phase and its products are of bfloat16 on the host.
   bool rounds(Phase phase) const;
   // The host's kernels of bfloat16, where they are to be taken now, else null:
-  // in phase TEST, and of the way forward and back in phase TRAIN.
+  // in phase TEST, and of the way forward and back in phase TRAIN. Each has its
+  // own idea of what is left to floats.
   const Bf16Conv* bf16() const;
   const Bf16ConvTo<float>* bf16_sums() const;
   const ConvGradients<Bf16>* bf16_gradients() const;

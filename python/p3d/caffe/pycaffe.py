@@ -508,4 +508,6 @@ class _relax_hint:
 
 @functools.cache
 def _log_engine() -> None:
-    log.info("engine: %s kernels, %d threads", _core.isa(), _core.num_threads())
+    log.info(
+        "engine: %s kernels, %d threads, %s", _core.isa(), _core.num_threads(), _core.precision()
+    )

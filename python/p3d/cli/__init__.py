@@ -113,6 +113,10 @@ def _check_on_processor(args: argparse.Namespace) -> None:
             f"--precision {args.precision} is for a GPU, the processor computes in float32 or "
             "bf16: name the GPU with --device cuda"
         )
+    if said in ("tf32", "fp16"):
+        warnings.warn(
+            f"P3D_PRECISION={said} is for a GPU, the processor computes in float32", stacklevel=1
+        )
     isa = getattr(args, "isa", None) or _core.isa()
     slow = not gpu.processor_has_bf16() or isa != _core.isa()
     if slow and said == "bf16":
