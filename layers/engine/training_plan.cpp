@@ -52,7 +52,8 @@ void TrainingPlan::FindLost(const std::vector<bool>& keep) {
     if (!steps_[s].convolution) continue;
     for (int i : steps_[s].layers) {
       const int id = net_->top_ids(i)[0];
-      // A blob behind a reshape of the same shape has the storage of the former.
+      // A blob behind a reshape of the same shape has the storage of the
+      // former.
       const Storage<float>& made = steps_[s].y->storage();
       if (&net_->blobs()[id]->storage() == &made || keep[id]) continue;
       lost_.emplace_back(id, s);
