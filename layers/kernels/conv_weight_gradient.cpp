@@ -15,17 +15,8 @@ namespace {
 // Pixels of a block: their panel stays in L1 while the outputs run over it.
 template <typename Value>
 constexpr int64_t kBlock = 256 * kPerWord<Value>;
-// Outputs and columns of a part: with those pixels, and with their sums, they
-// fit a usual L2.
-const int64_t kOutputs = 128;
-const int64_t kColumns = 256;
-// Fewer outputs would not repay gathering the columns.
-const int64_t kLeastOutputs = 32;
-// With few parts, sums are cut into slices of at least so many blocks, if those
-// are not too large.
-const int64_t kSlices = 16;
-const int64_t kSliceBlocks = 4;
-const int64_t kSliceFloats = 4 << 20;
+const int64_t kColumns = 256;    // of a part
+const int64_t kSliceBlocks = 4;  // at least
 const int64_t kMaxTaps = 1 << 20;
 // The widest panel, and how many are gathered together.
 const int64_t kMaxWidth = 64;
@@ -77,14 +68,11 @@ ConvWeightGradient<Value>::ConvWeightGradient(const ConvShape& shape, Isa isa)
                      kPerWord<Value>)),
       blocks_(CeilDiv(pixels_, block_)),
       stretch_(StretchOf(shape, width_)) {
-  const int64_t parts =
-      shape.group * CeilDiv(columns_, kColumns) * CeilDiv(outputs_, kOutputs);
-  slices_ =
-      std::max<int64_t>(1, std::min({blocks_ / kSliceBlocks, kSlices / parts,
-                                     kSliceFloats / shape.weight_count()}));
+  const int64_t parts = shape.group * CeilDiv(columns_, kColumns) *
+                        CeilDiv(outputs_, kPartOutputs);
+  slices_ = SliceCount(parts, blocks_, kSliceBlocks, shape.weight_count());
 }
 
-// Sums are the same however the weights are cut: every thread gets some.
 template <typename Value>
 typename ConvWeightGradient<Value>::Split
 ConvWeightGradient<Value>::ChooseSplit() const {
@@ -95,12 +83,8 @@ ConvWeightGradient<Value>::ChooseSplit() const {
     split.inputs = std::min(CeilDiv(even, width_) * width_, inputs_);
   }
   split.columns = CeilDiv(inputs_, split.inputs);
-  split.outputs = CeilDiv(outputs_, CeilDiv(outputs_, kOutputs));
-  const int64_t others = shape_.group * split.columns * slices_;
-  while (split.outputs >= 2 * kLeastOutputs &&
-         others * CeilDiv(outputs_, split.outputs) < 2 * NumThreads()) {
-    split.outputs = CeilDiv(split.outputs, 2);
-  }
+  split.outputs =
+      OutputsOfPart(outputs_, shape_.group * split.columns * slices_);
   split.rows = CeilDiv(outputs_, split.outputs);
   split.count = shape_.group * split.columns * split.rows;
   return split;

@@ -18,16 +18,8 @@ constexpr int64_t kTaps = kWinogradTaps;
 
 // Of a block: enough for long sums, few enough for the caches behind L1.
 const int64_t kWords = 64;
-// Outputs and inputs of a part: many for every value that is transformed.
-const int64_t kOutputs = 128;
-const int64_t kInputs = 128;
-// Fewer outputs would not repay transforming the inputs.
-const int64_t kLeastOutputs = 32;
-// With few parts, sums are cut into slices of at least so many blocks, if those
-// are not too large.
-const int64_t kSlices = 16;
-const int64_t kSliceBlocks = 3;
-const int64_t kSliceFloats = 4 << 20;
+const int64_t kInputs = 128;     // of a part
+const int64_t kSliceBlocks = 3;  // at least
 
 // Costs in products of words: of a sum's loading and storing in a block, of a
 // tile's input and output channels' transforms, and of a weight's taps from the
@@ -125,11 +117,9 @@ ConvWinogradWeightGradient<Value>::ConvWinogradWeightGradient(
       words_(CeilDiv(grid_.tiles(), kPerWord<Value>)),
       block_(Even(words_, kWords)),
       blocks_(CeilDiv(words_, block_)) {
-  const int64_t parts =
-      CeilDiv(shape.num_output, kOutputs) * CeilDiv(shape.channels, kInputs);
-  slices_ =
-      std::max<int64_t>(1, std::min({blocks_ / kSliceBlocks, kSlices / parts,
-                                     kSliceFloats / shape.weight_count()}));
+  const int64_t parts = CeilDiv(shape.num_output, kPartOutputs) *
+                        CeilDiv(shape.channels, kInputs);
+  slices_ = SliceCount(parts, blocks_, kSliceBlocks, shape.weight_count());
 }
 
 // In products of words.
@@ -137,7 +127,7 @@ template <typename Value>
 double ConvWinogradWeightGradient<Value>::Cost() const {
   const double inputs = RoundUp(shape_.channels, products_.vector);
   const double outputs = shape_.num_output;
-  const double rows = CeilDiv(shape_.num_output, kOutputs);
+  const double rows = CeilDiv(shape_.num_output, kPartOutputs);
   const double columns = CeilDiv(shape_.channels, kInputs);
   const double tiles = words_ * kPerWord<Value>;
   return inputs * outputs *
@@ -151,7 +141,7 @@ template <typename Value>
 double ConvWinogradWeightGradient<Value>::DirectCost() const {
   const double inputs = shape_.channels, outputs = shape_.num_output;
   const double columns = RoundUp(shape_.channels * kTaps, products_.vector);
-  const double rows = CeilDiv(shape_.num_output, kOutputs);
+  const double rows = CeilDiv(shape_.num_output, kPartOutputs);
   const double pixels = shape_.num * shape_.out_pixels();
   return (grid_.seen() / kTaps * columns * outputs +
           pixels * columns * rows * kGatherCost) /
@@ -164,7 +154,6 @@ bool ConvWinogradWeightGradient<Value>::Pays() const {
   return Cost() * kLeastGain < DirectCost();
 }
 
-// Sums are the same however the weights are cut: every thread gets some.
 template <typename Value>
 typename ConvWinogradWeightGradient<Value>::Split
 ConvWinogradWeightGradient<Value>::ChooseSplit() const {
@@ -173,13 +162,7 @@ ConvWinogradWeightGradient<Value>::ChooseSplit() const {
   split.inputs =
       std::min(RoundUp(Even(shape_.channels, kInputs), width), shape_.channels);
   split.columns = CeilDiv(shape_.channels, split.inputs);
-  split.outputs = Even(shape_.num_output, kOutputs);
-  const int64_t others = split.columns * slices_;
-  while (split.outputs >= 2 * kLeastOutputs &&
-         others * CeilDiv(shape_.num_output, split.outputs) <
-             2 * NumThreads()) {
-    split.outputs = CeilDiv(split.outputs, 2);
-  }
+  split.outputs = OutputsOfPart(shape_.num_output, split.columns * slices_);
   split.rows = CeilDiv(shape_.num_output, split.outputs);
   return split;
 }

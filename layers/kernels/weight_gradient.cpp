@@ -1,9 +1,18 @@
 #include "kernels/weight_gradient.hpp"
 
+#include <algorithm>
+
 #include "kernels/conv_bf16_kernels.hpp"
+#include "kernels/ranges.hpp"
+#include "kernels/thread_pool.hpp"
 
 namespace p3d {
 namespace {
+
+// Fewer outputs would not repay what is made of the inputs.
+const int64_t kLeastOutputs = 32;
+const int64_t kSlices = 16;
+const int64_t kSliceFloats = 4 << 20;
 
 const IgemmKernel& Last(const IgemmKernel* const* kernel) {
   while (kernel[1]) ++kernel;
@@ -11,6 +20,22 @@ const IgemmKernel& Last(const IgemmKernel* const* kernel) {
 }
 
 }  // namespace
+
+int64_t OutputsOfPart(int64_t outputs, int64_t others) {
+  int64_t part = CeilDiv(outputs, CeilDiv(outputs, kPartOutputs));
+  while (part >= 2 * kLeastOutputs &&
+         others * CeilDiv(outputs, part) < 2 * NumThreads()) {
+    part = CeilDiv(part, 2);
+  }
+  return part;
+}
+
+int64_t SliceCount(int64_t parts, int64_t blocks, int64_t least_blocks,
+                   int64_t weights) {
+  const int64_t most = std::min(
+      {blocks / least_blocks, kSlices / parts, kSliceFloats / weights});
+  return std::max<int64_t>(1, most);
+}
 
 template <>
 const IgemmKernel& OuterKernel<float>(Isa isa) {
