@@ -16,13 +16,18 @@ from p3d.training import record
 pytestmark = pytest.mark.embedded
 
 CLASSES = len(motions.CLASSES)
+ITERATIONS = 144
 
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
     folder = tmp_path_factory.mktemp("learned")
     lines = []
-    return folder, learn(str(folder), Size(iterations=140, train=60, test=8), lines.append), lines
+    return (
+        folder,
+        learn(str(folder), Size(iterations=ITERATIONS, train=60, test=8), lines.append),
+        lines,
+    )
 
 
 def test_only_the_net_with_temporal_convolutions_tells_twins_apart(learned):
@@ -58,8 +63,8 @@ def test_what_is_written(learned):
         right = tested[-1]["outputs"]["accuracy"][0]
         # Caffe displays before its last test: one more TRAIN forward, which moves BN's statistics.
         assert right == pytest.approx(accuracy(made.tables[name]), abs=0.1)
-        assert (folder / name / "motions_iter_112.solverstate").exists()
-        assert f"iteration  112: {right:6.1%} of the test videos are right" in lines
+        assert (folder / name / f"motions_iter_{ITERATIONS}.solverstate").exists()
+        assert f"iteration  {ITERATIONS}: {right:6.1%} of the test videos are right" in lines
 
 
 def test_the_shares_of_a_table():
