@@ -31,10 +31,7 @@ class ConvWeightGradient : public WeightGradient<Value> {
 
  private:
   ConvWeightGradient(const ConvShape& shape, Isa isa);
-  struct Range {
-    int64_t first, end;
-    int64_t size() const { return end - first; }
-  };
+  using Range = WeightGradientRange;
   // Some weights of a group: all taps of some outputs and inputs.
   struct Part {
     int64_t group;

@@ -37,10 +37,7 @@ class ConvWinogradWeightGradient : public WeightGradient<Value> {
   ConvWinogradWeightGradient(const ConvShape& shape,
                              const WinogradKernelOf<Value>& transforms,
                              Isa isa);
-  struct Range {
-    int64_t first, end;
-    int64_t size() const { return end - first; }
-  };
+  using Range = WeightGradientRange;
   // How the weights are cut into parts: outputs and inputs of a part, and how
   // many of them there are.
   struct Split {

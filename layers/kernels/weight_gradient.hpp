@@ -19,6 +19,12 @@ class WeightGradient {
                    bool add) const = 0;
 };
 
+// Some outputs, inputs, pixels, blocks: [first, end).
+struct WeightGradientRange {
+  int64_t first, end;
+  int64_t size() const { return end - first; }
+};
+
 // The most outputs of a part of the weights: with what is read for them, and
 // with their sums, they fit the caches behind L1.
 constexpr int64_t kPartOutputs = 128;

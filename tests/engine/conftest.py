@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from golden_cases import ISAS
 
+import p3d.caffe as caffe
 from p3d import _core
 
 
@@ -17,6 +18,16 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     before = _core.isa()
     _core.set_isa(request.param)
     yield request.param
+    _core.set_isa(before)
+
+
+@pytest.fixture
+def in_bf16() -> Iterator[None]:
+    """Runs the test in bfloat16; it may choose instruction sets."""
+    before = _core.isa()
+    caffe.set_precision("bf16")
+    yield
+    caffe.set_precision("float32")
     _core.set_isa(before)
 
 

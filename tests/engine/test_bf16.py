@@ -4,7 +4,6 @@ it."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -17,13 +16,7 @@ from p3d import _core, gpu
 NEAR = 0.03  # of the largest value
 ISAS = _core.isa_names()
 
-
-@pytest.fixture(autouse=True)
-def in_bf16() -> Iterator[None]:
-    caffe.set_precision("bf16")
-    yield
-    caffe.set_precision("float32")
-    _core.set_isa(ISAS[-1])
+pytestmark = pytest.mark.usefixtures("in_bf16")
 
 
 def net_of(text: str, phase: int = caffe.TEST) -> caffe.Net:

@@ -3,8 +3,6 @@ and nothing else is another for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from backward_nets import CASES, FROZEN, make
@@ -21,13 +19,7 @@ ISAS = _core.isa_names()
 # Behind the 1 of plan_nets.conv: a kernel of 1x3x3.
 SPATIAL = "kernel_size: 3 kernel_size: 3 pad: 0 pad: 1 pad: 1"
 
-
-@pytest.fixture(autouse=True)
-def in_bf16() -> Iterator[None]:
-    caffe.set_precision("bf16")
-    yield
-    caffe.set_precision("float32")
-    _core.set_isa(ISAS[-1])
+pytestmark = pytest.mark.usefixtures("in_bf16")
 
 
 def gradients(net: caffe.Net, precision: str = "bf16") -> np.ndarray:

@@ -83,17 +83,10 @@ const ConvGradients<Bf16>* ConvolutionLayer<Dtype>::bf16_gradients() const {
   return rounds(Phase::kTrain) ? bf16_gradients_.get(shape_, isa_) : nullptr;
 }
 
-template <typename Dtype>
-template <typename Body>
-auto ConvolutionLayer<Dtype>::WithKernel(const Body& body) const {
-  if (const auto* conv = bf16()) return body(*conv);
-  if (const auto* conv = bf16_sums()) return body(*conv);
-  return body(*conv_);
-}
-
 template <>
 int64_t ConvolutionLayer<float>::packed_size() const {
-  return WithKernel([](const auto& conv) { return conv.packed_size(); });
+  const Bf16Conv* const conv = bf16();
+  return conv ? conv->packed_size() : conv_->packed_size();
 }
 
 // Rounded ones: the floats stay.
@@ -161,28 +154,6 @@ void ConvolutionLayer<Dtype>::RunOnGpu(const Blob<Dtype>& x,
   });
 }
 
-// With scratch memory of its own: a plan for training serves all precisions.
-template <>
-template <typename Out>
-void ConvolutionLayer<float>::RunRounded(const Bf16ConvTo<Out>& conv,
-                                         const Blob<float>& x,
-                                         const ConvEpilogue& epilogue,
-                                         const Blob<float>* residual,
-                                         const NextWeights& next,
-                                         Blob<float>* y) {
-  const Side side = Side::kHost;
-  const Order order = Order::kChannelsLast;
-  const Geometry out = params_.GeometryOf(y->shape());
-  const std::shared_ptr<const float> weights = PackedFor(conv);
-  const ValuesAs<Bf16> from(x.storage(), params_.GeometryOf(x.shape()));
-  const Scratch<float> workspace(conv.workspace_size());
-  const Out* other = nullptr;
-  if (residual) other = residual->storage().data_of<Out>(order, out, side);
-  conv.Run(from.data(), weights.get(), epilogue.As<Out>(other),
-           y->storage().write_data_of<Out>(order, out, side), workspace.data(),
-           next);
-}
-
 template <>
 void ConvolutionLayer<float>::RunOnHost(const Blob<float>& x,
                                         const ConvEpilogue& epilogue,
@@ -194,22 +165,32 @@ void ConvolutionLayer<float>::RunOnHost(const Blob<float>& x,
   const Order order = Order::kChannelsLast;
   const Geometry in = params_.GeometryOf(x.shape());
   const Geometry out = params_.GeometryOf(y->shape());
-  if (const auto* conv = bf16_sums()) {
-    if (!narrow) return RunRounded(*conv, x, epilogue, residual, next, y);
-    return RunRounded(*bf16_.get(shape_, isa_), x, epilogue, residual, next, y);
+  const auto run = [&](const auto& conv, const auto* from, const float* packed,
+                       float* memory, auto kind) {
+    using Out = decltype(kind);
+    const Out* other = nullptr;
+    if (residual) other = residual->storage().data_of<Out>(order, out, side);
+    Out* to = y->storage().write_data_of<Out>(order, out, side);
+    conv.Run(from, packed, epilogue.As<Out>(other), to, memory, next);
+  };
+  // With scratch memory of its own: a plan for training serves all precisions.
+  const auto run_rounded = [&](const auto& conv, auto kind) {
+    const std::shared_ptr<const float> weights = PackedFor(conv);
+    const ValuesAs<Bf16> from(x.storage(), in);
+    const Scratch<float> memory(conv.workspace_size());
+    run(conv, from.data(), weights.get(), memory.data(), kind);
+  };
+  if (const auto* sums = bf16_sums()) {
+    if (!narrow) return run_rounded(*sums, float());
+    return run_rounded(*bf16_.get(shape_, isa_), Bf16());
   }
   const std::shared_ptr<const float> weights = packed_weights();
-  const auto run = [&](const auto& conv, auto kind) {
-    using Value = decltype(kind);
-    const Value* from = x.storage().data_of<Value>(order, in, side);
-    const Value* other = nullptr;
-    if (residual) other = residual->storage().data_of<Value>(order, out, side);
-    Value* to = y->storage().write_data_of<Value>(order, out, side);
-    conv.Run(from, weights.get(), epilogue.As<Value>(other), to, workspace,
-             next);
-  };
-  if (const Bf16Conv* bf16_conv = bf16()) return run(*bf16_conv, Bf16());
-  run(*conv_, float());
+  if (const Bf16Conv* conv = bf16()) {
+    const Bf16* from = x.storage().data_of<Bf16>(order, in, side);
+    return run(*conv, from, weights.get(), workspace, Bf16());
+  }
+  const float* from = x.storage().data(order, in, side);
+  run(*conv_, from, weights.get(), workspace, float());
 }
 
 template <>
@@ -239,7 +220,9 @@ template <typename Dtype>
 std::string ConvolutionLayer<Dtype>::kernel() const {
   if (this->side() == Side::kGpu) return NameOnGpu<Dtype>(shape_);
   if (!conv_) return "conv_f64_reference";
-  return WithKernel([](const auto& conv) { return conv.name(); });
+  if (const auto* conv = bf16()) return conv->name();
+  if (const auto* conv = bf16_sums()) return conv->name();
+  return conv_->name();
 }
 
 template <typename Dtype>

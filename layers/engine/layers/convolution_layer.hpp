@@ -96,15 +96,8 @@ class ConvolutionLayer : public Layer<Dtype> {
   const Bf16Conv* bf16() const;
   const Bf16ConvTo<float>* bf16_sums() const;
   const ConvGradients<Bf16>* bf16_gradients() const;
-  // Calls body(kernel) for the host's kernel that is to be taken now.
-  template <typename Body>
-  auto WithKernel(const Body& body) const;
   template <typename Kernel>
   std::shared_ptr<const float> PackedFor(const Kernel& kernel);
-  template <typename Out>
-  void RunRounded(const Bf16ConvTo<Out>& conv, const Blob<Dtype>& x,
-                  const Epilogue<Dtype>& epilogue, const Blob<Dtype>* residual,
-                  const NextWeights& next, Blob<Dtype>* y);
 
   void AddBiasGradient(Storage<Dtype>& dy, const Geometry& out);
   // Where the gradients of the weights go, and whether there are any yet.
