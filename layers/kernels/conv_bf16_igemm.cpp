@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "kernels/conv_bf16_kernels.hpp"
+#include "kernels/conv_bf16_loops.hpp"
 #include "kernels/ranges.hpp"
 
 namespace p3d {
@@ -45,14 +45,10 @@ std::unique_ptr<const Bf16Igemm<Out>> Bf16Igemm<Out>::Create(
     const ConvShape& shape, Isa isa) {
   const int64_t inputs = shape.channels / shape.group;
   if (shape.group > 1 && inputs % 2 != 0) return nullptr;
-  const int64_t outputs = shape.num_output / shape.group;
-  const auto& kernel = Holding(outputs, Bf16KernelsFor(isa).template To<Out>());
-  const WeightPanels panels(shape.group, CeilDiv(inputs, 2), outputs,
-                            shape.taps(), kernel.vector, kernel.vectors);
-  auto loops = Loops::Create(Paired(shape), panels, kernel);
-  if (!loops) return nullptr;
+  auto made = Bf16Loops<Out>::Create(Paired(shape), isa);
+  if (!made.loops) return nullptr;
   return std::unique_ptr<const Bf16Igemm>(
-      new Bf16Igemm(kernel.name, shape, panels, isa, std::move(loops)));
+      new Bf16Igemm(made.name, shape, made.panels, isa, std::move(made.loops)));
 }
 
 // Whole cache lines of the input where it is filled up, else 0.

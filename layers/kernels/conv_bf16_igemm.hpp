@@ -7,7 +7,7 @@
 
 #include "kernels/conv_bf16.hpp"
 #include "kernels/conv_bf16_panels.hpp"
-#include "kernels/conv_igemm_loops.hpp"
+#include "kernels/conv_loops.hpp"
 
 namespace p3d {
 
@@ -32,7 +32,7 @@ class Bf16Igemm : public Bf16PanelConv<Out> {
            const NextWeights& next = NextWeights()) const override;
 
  private:
-  using Loops = IgemmLoops<Out>;
+  using Loops = ConvLoops<Out>;
   Bf16Igemm(const char* name, const ConvShape& shape,
             const WeightPanels& panels, Isa isa,
             std::unique_ptr<const Loops> loops);

@@ -4,9 +4,8 @@
 #include <cstring>
 #include <utility>
 
-#include "kernels/conv_bf16_kernels.hpp"
+#include "kernels/conv_bf16_loops.hpp"
 #include "kernels/conv_bf16_panels.hpp"
-#include "kernels/conv_igemm_loops.hpp"
 #include "kernels/ranges.hpp"
 
 namespace p3d {
@@ -27,7 +26,7 @@ ConvShape InRows(ConvShape shape) {
 template <typename Out>
 class Bf16Rows : public Bf16PanelConv<Out> {
  public:
-  using Loops = IgemmLoops<Out>;
+  using Loops = ConvLoops<Out>;
 
   Bf16Rows(const char* name, const ConvShape& shape, const WeightPanels& panels,
            Isa isa, std::unique_ptr<const Loops> loops)
@@ -113,14 +112,10 @@ std::unique_ptr<const Bf16ConvTo<Out>> CreateBf16Rows(const ConvShape& shape,
     return nullptr;
   }
   const ConvShape rows = InRows(shape);
-  const auto& kernel =
-      Holding(shape.num_output, Bf16KernelsFor(isa).template To<Out>());
-  const WeightPanels panels(1, 1, shape.num_output, rows.taps(), kernel.vector,
-                            kernel.vectors);
-  auto loops = IgemmLoops<Out>::Create(rows, panels, kernel);
-  if (!loops) return nullptr;
-  return std::unique_ptr<const Bf16ConvTo<Out>>(
-      new Bf16Rows<Out>(kernel.name, shape, panels, isa, std::move(loops)));
+  auto made = Bf16Loops<Out>::Create(rows, isa);
+  if (!made.loops) return nullptr;
+  return std::unique_ptr<const Bf16ConvTo<Out>>(new Bf16Rows<Out>(
+      made.name, shape, made.panels, isa, std::move(made.loops)));
 }
 
 template std::unique_ptr<const Bf16ConvTo<Bf16>> CreateBf16Rows(

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/conv_bf16_amx.hpp"
 #include "kernels/conv_bf16_kernels.hpp"
 #include "kernels/conv_bf16_panels.hpp"
 #include "kernels/conv_winograd_loops.hpp"
@@ -117,7 +118,8 @@ std::unique_ptr<const Bf16Conv> CreateBf16WinogradAnyway(const ConvShape& shape,
 
 std::unique_ptr<const Bf16Conv> CreateBf16Winograd(const ConvShape& shape,
                                                    Isa isa) {
-  return Make(shape, isa, false);
+  // Transforming takes matrix registers longer than it saves.
+  return AmxKernelsFor(isa) ? nullptr : Make(shape, isa, false);
 }
 
 }  // namespace p3d

@@ -4,6 +4,11 @@
 
 #define P3D_INLINE inline __attribute__((always_inline))
 
+// Ask for a cache line, in L1, in L1 alone to be written, in L2.
+inline void FetchNear(const void* p) { __builtin_prefetch(p, 0, 3); }
+inline void FetchToWrite(const void* p) { __builtin_prefetch(p, 1, 3); }
+inline void FetchFar(const void* p) { __builtin_prefetch(p, 0, 2); }
+
 // kWhole: all lanes exist, else those of `mask`.
 template <bool kWhole, typename From>
 P3D_INLINE Vector LoadSome(const From* from, Mask mask) {

@@ -36,6 +36,7 @@ WeightPanels MakePanels(const ConvShape& shape, const IgemmKernel& kernel) {
 
 const IgemmKernel* const* IgemmKernels(Isa isa) {
   switch (isa) {
+    case Isa::kAmx:
     case Isa::kAvx512:
       return IgemmKernelsAvx512();
     case Isa::kAvx2:

@@ -10,11 +10,6 @@
 //
 // There is no include guard: each of those files has its own copy.
 
-// Ask for a cache line, in L1, in L1 alone to be written, in L2.
-inline void FetchNear(const void* p) { __builtin_prefetch(p, 0, 3); }
-inline void FetchToWrite(const void* p) { __builtin_prefetch(p, 1, 3); }
-inline void FetchFar(const void* p) { __builtin_prefetch(p, 0, 2); }
-
 // Compilers keep arrays in registers where every index is a constant, so rows
 // and vectors are counted by these instead of by loops.
 #define P3D_EACH_ROW(X) \

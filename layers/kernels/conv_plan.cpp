@@ -1,6 +1,7 @@
 #include "kernels/conv_plan.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "kernels/thread_pool.hpp"
@@ -11,11 +12,6 @@ namespace {
 // With more padded axes or more runs than this, padding is copied.
 const size_t kMaxSkippedAxes = 6;
 const int64_t kMaxRuns = 1 << 14;
-
-// What a tile costs beside its multiplications, and what copying an input value
-// costs, in steps: one pixel's value times one row of the weights.
-const double kTileOverhead = 16;
-const double kCopyCost = 0.3;
 
 bool IsPadded(const ConvAxis& axis) {
   return axis.pad_begin > 0 || axis.pad_end > 0;
@@ -95,16 +91,21 @@ ConvPlan::ConvPlan(const ConvShape& shape, const PlanCosts& costs)
       source_(MergedAxes(shape)) {
   const auto choices = CopyChoices(source_, pad_mode_);
   size_t best = 0;
-  double best_cost = 0;
+  bool best_wide = false;
+  double best_cost = HUGE_VAL;
   for (size_t i = 0; i < choices.size(); ++i) {
-    if (!Build(choices[i])) continue;
-    const double cost = Cost(costs);
-    if (i == 0 || cost < best_cost) {
-      best = i;
-      best_cost = cost;
+    for (bool wide : {false, true}) {
+      if (wide && costs.gather_steps == 0) continue;
+      if (!Build(choices[i], wide)) continue;
+      const double cost = Cost(costs);
+      if (cost < best_cost) {
+        best = i;
+        best_wide = wide;
+        best_cost = cost;
+      }
     }
   }
-  Build(choices[best]);
+  Build(choices[best], best_wide);
 }
 
 ConvPlan::AxisPart ConvPlan::PartAt(const ConvAxis& axis, int64_t out) {
@@ -145,8 +146,8 @@ std::vector<ConvPlan::AxisPart> ConvPlan::AxisParts(const ConvAxis& axis) {
   return parts;
 }
 
-// False where there would be too many classes.
-bool ConvPlan::Build(const std::vector<bool>& copied) {
+// False where there would be too many classes, or nothing to be wide.
+bool ConvPlan::Build(const std::vector<bool>& copied, bool wide) {
   axes_ = source_;
   std::vector<int64_t> in, out, part_counts;
   std::vector<std::vector<AxisPart>> parts;
@@ -172,9 +173,16 @@ bool ConvPlan::Build(const std::vector<bool>& copied) {
   y_strides_ = Strides(out, num_output_);
   const bool any = std::count(copied.begin(), copied.end(), true) > 0;
   padded_size_ = any ? in[0] * x_strides_[0] : 0;
+  const int64_t dropped = in.back() - out.back();
+  if (wide && (!any || dropped == 0 || axes_.back().stride > 1 ||
+               IsPadded(axes_.back()))) {
+    return false;
+  }
+  beyond_ = wide ? dropped * channels_ : 0;
 
   classes_.clear();
   std::vector<int64_t> index(axes_.size());
+  if (wide) parts.back()[0].end = in.back();
   do {
     std::vector<AxisPart> box;
     for (size_t i = 0; i < axes_.size(); ++i) box.push_back(parts[i][index[i]]);
@@ -219,9 +227,26 @@ double ConvPlan::Cost(const PlanCosts& costs) const {
         (box.pixels + costs.tile_pixels - 1) / costs.tile_pixels;
     const double rows = std::max<double>(
         static_cast<double>(box.pixels) / tiles, costs.min_pixels);
-    steps += tiles * (rows * box.depth + kTileOverhead);
+    steps += tiles * (rows * box.depth + costs.tile_steps) * costs.passes;
+    steps += Gathered(box, costs) * box.pixels * box.depth * costs.gather_steps;
   }
-  return steps * costs.passes + padded_size_ * kCopyCost;
+  return steps + padded_size_ * costs.copy_steps;
+}
+
+// The share of tiles whose pixels do not lie equally far apart, from how many
+// do in a row.
+double ConvPlan::Gathered(const PixelClass& box, const PlanCosts& costs) const {
+  int64_t pixels = 1, end = 0;
+  for (size_t i = box.size.size(); i-- > 0; pixels *= box.size[i]) {
+    const int64_t step = axes_[i].stride * x_strides_[i];
+    if (box.size[i] == 1) continue;
+    if (pixels > 1 && step != end) {
+      if (pixels % costs.tile_pixels == 0) return 0;
+      return std::min(1., static_cast<double>(costs.tile_pixels) / pixels);
+    }
+    end = step * box.size[i];
+  }
+  return 0;
 }
 
 void ConvPlan::Locate(const PixelClass& box, int64_t first, int64_t count,
@@ -229,6 +254,7 @@ void ConvPlan::Locate(const PixelClass& box, int64_t first, int64_t count,
   const size_t last = box.size.size() - 1;
   const int64_t x_step = axes_[last].stride * x_strides_[last];
   const int64_t y_step = y_strides_[last];
+  const int64_t width = axes_[last].out();
   while (count > 0) {
     int64_t x_at = box.x_origin, y_at = box.y_origin;
     int64_t rest = first;
@@ -239,9 +265,11 @@ void ConvPlan::Locate(const PixelClass& box, int64_t first, int64_t count,
     }
     const int64_t run =
         std::min(count, box.size[last] - first % box.size[last]);
+    // A class that does not begin at 0 ends with the output.
+    const int64_t kept = width - first % box.size[last];
     for (int64_t i = 0; i < run; ++i) {
       x[i] = x_at + i * x_step;
-      y[i] = y_at + i * y_step;
+      y[i] = i < kept ? y_at + i * y_step : -1;
     }
     x += run;
     y += run;

@@ -26,8 +26,8 @@ class PrefetchStream {
                        kLineFloats * std::max<int64_t>(portions, 1))) {}
 
   // Lets `call` fetch its share, that of `portions`.
-  template <typename Value>
-  void Feed(int64_t portions, IgemmTileOf<Value>* call) {
+  template <typename Call>
+  void Feed(int64_t portions, Call* call) {
     call->prefetch = data_ + done_;
     call->prefetch_lines = stretches_ > 0 ? lines_ : 0;
     if (stretches_ == 0) return;

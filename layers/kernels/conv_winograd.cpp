@@ -45,6 +45,7 @@ std::unique_ptr<WinogradConv> Make(const ConvShape& shape, Isa isa) {
 
 const WinogradKernel* WinogradKernelFor(Isa isa) {
   switch (isa) {
+    case Isa::kAmx:
     case Isa::kAvx512:
       return WinogradKernelAvx512();
     case Isa::kAvx2:

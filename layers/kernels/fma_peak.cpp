@@ -100,7 +100,7 @@ using Loop = double (*)(int64_t steps);
 
 Loop LoopOf(Isa isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return &LoopAvx512;
+  if (isa >= Isa::kAvx512) return &LoopAvx512;
   if (isa == Isa::kAvx2) return &LoopAvx2;
 #endif
   (void)isa;

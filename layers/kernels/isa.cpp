@@ -5,10 +5,33 @@
 
 #include "kernels/error.hpp"
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace p3d {
 namespace {
 
-const Isa kAllIsas[] = {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512};
+const Isa kAllIsas[] = {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512, Isa::kAmx};
+
+#if defined(__x86_64__) && defined(__linux__)
+// Bits of cpuid's leaf 7, which older compilers' __builtin_cpu_supports have no
+// names for: AMX-BF16, AMX-TILE, and AVX512_BF16 in subleaf 1. Linux lets a
+// process have the matrix registers when it asks, and none where it does not
+// save them.
+bool HasAmx() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  if (!(d >> 22 & 1) || !(d >> 24 & 1)) return false;
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1)) return false;
+  const long kAskForPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kAskForPermission, kTileData) == 0;
+}
+#else
+bool HasAmx() { return false; }
+#endif
 
 // The compiler's run-time library asks cpuid, and xgetbv for whether the
 // operating system saves the wide registers.
@@ -18,12 +41,12 @@ bool IsSupported(Isa isa) {
   const bool avx2 =
       __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (isa == Isa::kAvx2) return avx2;
-  if (isa == Isa::kAvx512) {
-    return avx2 && __builtin_cpu_supports("avx512f") &&
-           __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq");
-  }
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq");
+  if (isa == Isa::kAvx512) return avx512;
+  if (isa == Isa::kAmx) return avx512 && HasAmx();
 #endif
   return isa == Isa::kGeneric;
 }
@@ -51,7 +74,7 @@ Isa Parse(const std::string& name, const char* source) {
     if (name == IsaName(isa)) return isa;
   }
   Fail(source, "Unknown instruction set '", name,
-       "'; valid names are: generic, avx2, avx512.");
+       "'; valid names are: generic, avx2, avx512, amx.");
 }
 
 Isa InitialIsa() {
@@ -79,6 +102,8 @@ const char* IsaName(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kAmx:
+      return "amx";
   }
   Fail("There is no instruction set number ", static_cast<int>(isa), ".");
 }

@@ -7,10 +7,11 @@
 namespace p3d {
 
 // Instruction sets that kernels are written for, slowest first. kGeneric is
-// plain C++ for whatever the compiler's baseline is (SSE2, NEON, ...).
-enum class Isa { kGeneric = 0, kAvx2 = 1, kAvx512 = 2 };
+// plain C++ for whatever the compiler's baseline is (SSE2, NEON, ...). kAmx are
+// the matrix registers of bfloat16 values beside AVX-512 and its bfloat16.
+enum class Isa { kGeneric = 0, kAvx2 = 1, kAvx512 = 2, kAmx = 3 };
 
-// "generic", "avx2" or "avx512".
+// "generic", "avx2", "avx512" or "amx".
 const char* IsaName(Isa isa);
 
 // The inverse of IsaName; throws Error that lists the valid names.

@@ -11,13 +11,19 @@
 //
 // Each such file has its own copy, inside the target region that this opens and
 // lanes_end-inl.hpp closes: there is no include guard. With P3D_LANES_BF16
-// defined the region has the instructions of bfloat16, too.
+// defined the region has the instructions of bfloat16, too, with P3D_LANES_AMX
+// those of matrix registers beside them.
 
 #include <immintrin.h>
 
 #define P3D_TARGET_REGION
 #ifdef __clang__
-#ifdef P3D_LANES_BF16
+#ifdef P3D_LANES_AMX
+#pragma clang attribute push(                                            \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16,prfchw," \
+                          "amx-tile,amx-bf16"))),                        \
+    apply_to = function)
+#elif defined(P3D_LANES_BF16)
 #pragma clang attribute push(                                               \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16,prfchw"))), \
     apply_to = function)
@@ -27,7 +33,10 @@
 #endif
 #else
 #pragma GCC push_options
-#ifdef P3D_LANES_BF16
+#ifdef P3D_LANES_AMX
+#pragma GCC target( \
+    "avx512f,avx512bw,avx512vl,avx512bf16,prfchw,amx-tile,amx-bf16")
+#elif defined(P3D_LANES_BF16)
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512bf16,prfchw")
 #else
 #pragma GCC target("avx512f,prfchw")
@@ -61,6 +70,10 @@ inline Vector LoadLanes(const float* p, Mask mask) {
 inline void StoreLanes(float* p, Mask mask, Vector v) {
   _mm512_mask_storeu_ps(p, mask, v);
 }
+
+#if defined(P3D_LANES_BF16) || defined(P3D_LANES_AMX)
+#include "kernels/lanes_bf16_avx512-inl.hpp"
+#endif
 
 }  // namespace
 }  // namespace p3d

@@ -39,7 +39,9 @@ using testing::Problem;
 
 void CheckName(const Conv& conv, Isa isa, const std::string& reproduce) {
   const std::string name = conv.name();
-  const std::string ending = std::string("_") + p3d::IsaName(isa);
+  // Matrix registers have no floats.
+  const Isa vectors = std::min(isa, Isa::kAvx512);
+  const std::string ending = std::string("_") + p3d::IsaName(vectors);
   const bool ends =
       name.size() > ending.size() &&
       name.compare(name.size() - ending.size(), ending.size(), ending) == 0;

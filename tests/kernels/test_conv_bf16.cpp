@@ -6,6 +6,7 @@
 // results are compared without a tolerance, rounded once where they are
 // bfloat16 too.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -19,6 +20,7 @@
 
 #include "conv_problem.hpp"
 #include "kernels/conv_bf16.hpp"
+#include "kernels/conv_bf16_amx.hpp"
 #include "kernels/conv_bf16_igemm.hpp"
 #include "kernels/conv_bf16_kernels.hpp"
 #include "kernels/conv_bf16_rows.hpp"
@@ -53,14 +55,19 @@ using testing::Parse;
 using testing::Problem;
 using Bf16s = testing::GuardedOf<Bf16>;
 
-// Multiplied as such where the machine can, else computed of floats.
+// By matrix registers or multiplied as such where the machine can, else
+// computed of floats.
 template <typename Out>
 void CheckName(const Bf16ConvTo<Out>& conv, Isa isa,
                const std::string& reproduce) {
   const std::string name = conv.name();
-  const bool native = isa == Isa::kAvx512 && p3d::MultipliesBf16();
-  std::string end = std::string("_") + p3d::IsaName(isa);
-  if (!native) end = (isa == Isa::kAvx512 ? "_avx2" : end) + "_emulated";
+  const bool winograd = name.find("_winograd_") != std::string::npos;
+  const bool matrices = p3d::AmxKernelsFor(isa) && !winograd;
+  const Isa vectors = std::min(isa, Isa::kAvx512);
+  std::string end = std::string("_") + p3d::IsaName(matrices ? isa : vectors);
+  if (!p3d::MultipliesBf16()) {
+    end = (vectors == Isa::kAvx512 ? "_avx2" : end) + "_emulated";
+  }
   const bool ends =
       name.size() > end.size() &&
       name.compare(name.size() - end.size(), end.size(), end) == 0;
@@ -252,7 +259,8 @@ void CheckRound(const std::vector<Isa>& isas) {
   }
 }
 
-// Winograd's serves many channels, whatever the input's size.
+// Winograd's serves many channels, whatever the input's size, but for matrix
+// registers.
 void CheckChoice(const std::vector<Isa>& isas) {
   const struct {
     const char* text;
@@ -268,7 +276,8 @@ void CheckChoice(const std::vector<Isa>& isas) {
   for (const auto& c : cases) {
     for (Isa isa : isas) {
       const std::string name = Bf16Conv::Create(Parse(c.text), isa)->name();
-      Expect((name.find("_winograd_2x2_") != std::string::npos) == c.winograd,
+      const bool winograd = c.winograd && !p3d::AmxKernelsFor(isa);
+      Expect((name.find("_winograd_2x2_") != std::string::npos) == winograd,
              std::string("\"") + c.text + "\" is served by " + name);
     }
   }

@@ -18,7 +18,7 @@ using p3d::Isa;
 using testing::Expect;
 using testing::ExpectError;
 
-const Isa kAll[] = {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512};
+const Isa kAll[] = {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512, Isa::kAmx};
 
 bool IsSupported(Isa isa) {
   const std::vector<Isa>& supported = p3d::SupportedIsas();

@@ -1,0 +1,39 @@
+#include "kernels/conv_bf16_loops.hpp"
+
+#include <utility>
+
+#include "kernels/conv_bf16_amx_loops.hpp"
+#include "kernels/conv_bf16_kernels.hpp"
+#include "kernels/conv_igemm_loops.hpp"
+
+namespace p3d {
+namespace {
+
+WeightPanels PanelsOf(const ConvShape& pairs, int64_t vector, int64_t vectors) {
+  return WeightPanels(pairs.group, pairs.channels / pairs.group,
+                      pairs.num_output / pairs.group, pairs.taps(), vector,
+                      vectors);
+}
+
+}  // namespace
+
+template <typename Out>
+Bf16Loops<Out> Bf16Loops<Out>::Create(const ConvShape& pairs, Isa isa) {
+  const AmxKernels* const amx = AmxKernelsFor(isa);
+  if (amx) {
+    using Loops = AmxLoops<Out>;
+    const WeightPanels panels =
+        PanelsOf(pairs, Loops::kVector, Loops::kVectors);
+    auto loops = Loops::Create(pairs, panels, *amx);
+    if (loops) return {amx->name, panels, std::move(loops)};
+  }
+  const auto& kernel = Holding(pairs.num_output / pairs.group,
+                               Bf16KernelsFor(isa).template To<Out>());
+  const WeightPanels panels = PanelsOf(pairs, kernel.vector, kernel.vectors);
+  return {kernel.name, panels, IgemmLoops<Out>::Create(pairs, panels, kernel)};
+}
+
+template struct Bf16Loops<Bf16>;
+template struct Bf16Loops<float>;
+
+}  // namespace p3d
