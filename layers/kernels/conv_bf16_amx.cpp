@@ -99,8 +99,13 @@ P3D_INLINE void StoreSums(float* sums) {
   }
 }
 
-// The epilogue of a tile, row by row.
-template <bool kResidual, typename Value>
+inline void StoreBoth(float* p, Vector first, Vector second) {
+  Store(p, first);
+  Store(p + kLanes, second);
+}
+
+// The epilogue of a tile, row by row. kWhole: of all 32 outputs.
+template <bool kWhole, bool kResidual, typename Value>
 struct Rows {
   P3D_INLINE explicit Rows(const AmxSumsOf<Value>& s)
       : first(s.epilogue, 0, FirstLanes(std::min<int64_t>(s.width, kLanes))),
@@ -122,16 +127,22 @@ struct Rows {
         FetchToWrite(y + next);
         if (kResidual) FetchNear(residual + next);
       }
-      const int64_t place = places[done];
-      if (place < 0) continue;
-      const float* const row = sums + done * kSumsPitch;
-      first.Put(Load(row), residual + place, y + place);
-      second.Put(Load(row + kLanes), residual + place + kLanes,
-                 y + place + kLanes);
+      if (places[done] >= 0) Put(sums + done * kSumsPitch, places[done]);
     }
   }
 
-  const Ending<false, kResidual, Value> first, second;
+  P3D_INLINE void Put(const float* row, int64_t place) const {
+    const Vector a = Load(row), b = Load(row + kLanes);
+    const Value* const from = residual + place;
+    if (kWhole) {
+      StoreBoth(y + place, first.Of(a, from), second.Of(b, from + kLanes));
+    } else {
+      first.Put(a, from, y + place);
+      second.Put(b, from + kLanes, y + place + kLanes);
+    }
+  }
+
+  const Ending<kWhole, kResidual, Value> first, second;
   const float* const sums;
   const Value* const residual;
   Value* const y;
@@ -176,51 +187,61 @@ P3D_INLINE void MultiplyChunks(const AmxProduct& t, int64_t rows_per_chunk,
   }
 }
 
-template <int kRows, int kColumns, typename Value>
-P3D_INLINE void MultiplyTile(const AmxProduct& t, const AmxSumsOf<Value>& s,
-                             const AmxSumsOf<Value>* complete) {
+template <int kRows, int kColumns, typename Ending>
+P3D_INLINE void MultiplyTile(const AmxProduct& t, float* sums,
+                             int64_t rows_to_end, Ending* ending) {
   if (t.begin == 0) {
     ZeroSums<kRows, kColumns>();
   } else {
-    LoadSums<kRows, kColumns>(s.sums);
+    LoadSums<kRows, kColumns>(sums);
   }
   const int64_t chunks = std::max<int64_t>(1, t.end - t.begin);
-  const int64_t rows = complete ? (complete->rows + chunks - 1) / chunks : 0;
-  if (!complete) {
-    NoRows none;
-    MultiplyChunks<kRows, kColumns>(t, 0, &none);
-  } else if (complete->epilogue.residual) {
-    Rows<true, Value> ending(*complete);
-    MultiplyChunks<kRows, kColumns>(t, rows, &ending);
-    ending.End(complete->rows);
+  MultiplyChunks<kRows, kColumns>(t, (rows_to_end + chunks - 1) / chunks,
+                                  ending);
+  ending->End(rows_to_end);
+  StoreSums<kRows, kColumns>(sums);
+}
+
+template <typename Ending>
+void MultiplyAndEnd(const AmxProduct& t, float* sums, int64_t rows,
+                    int64_t width, int64_t rows_to_end, Ending ending) {
+  const bool both = rows > kAmxRows;
+  if (width > kLanes) {
+    both ? MultiplyTile<2, 2>(t, sums, rows_to_end, &ending)
+         : MultiplyTile<1, 2>(t, sums, rows_to_end, &ending);
   } else {
-    Rows<false, Value> ending(*complete);
-    MultiplyChunks<kRows, kColumns>(t, rows, &ending);
-    ending.End(complete->rows);
+    both ? MultiplyTile<2, 1>(t, sums, rows_to_end, &ending)
+         : MultiplyTile<1, 1>(t, sums, rows_to_end, &ending);
   }
-  StoreSums<kRows, kColumns>(s.sums);
+}
+
+// Calls run(Rows<...>(s)) with the kind of rows that s needs.
+template <typename Value, typename Run>
+P3D_INLINE void WithRows(const AmxSumsOf<Value>& s, const Run& run) {
+  const bool whole = s.width == 2 * kLanes;
+  if (s.epilogue.residual) {
+    whole ? run(Rows<true, true, Value>(s)) : run(Rows<false, true, Value>(s));
+  } else {
+    whole ? run(Rows<true, false, Value>(s))
+          : run(Rows<false, false, Value>(s));
+  }
 }
 
 template <typename Value>
 void Multiply(const AmxProduct& t, const AmxSumsOf<Value>& s,
               const AmxSumsOf<Value>* complete) {
-  const bool both = s.rows > kAmxRows;
-  if (s.width > kLanes) {
-    both ? MultiplyTile<2, 2>(t, s, complete)
-         : MultiplyTile<1, 2>(t, s, complete);
-  } else {
-    both ? MultiplyTile<2, 1>(t, s, complete)
-         : MultiplyTile<1, 1>(t, s, complete);
+  if (!complete) {
+    MultiplyAndEnd(t, s.sums, s.rows, s.width, 0, NoRows());
+    return;
   }
+  WithRows(*complete, [&](auto rows) {
+    MultiplyAndEnd(t, s.sums, s.rows, s.width, complete->rows, rows);
+  });
 }
 
 template <typename Value>
 void End(const AmxSumsOf<Value>& complete) {
-  if (complete.epilogue.residual) {
-    Rows<true, Value>(complete).End(complete.rows);
-  } else {
-    Rows<false, Value>(complete).End(complete.rows);
-  }
+  WithRows(complete, [&](auto rows) { rows.End(complete.rows); });
 }
 
 void Gather(const float* x, const int64_t* places, int64_t rows,

@@ -34,14 +34,16 @@ struct Ending {
         alpha(Broadcast(e.alpha)),
         beta(Broadcast(e.beta)) {}
 
-  // Writes what becomes of `sum` to y; `residual` is read where there is one.
+  // What becomes of `sum`; `residual` is read where there is one.
+  P3D_INLINE Vector Of(Vector sum, const Value* residual) const {
+    const Vector value = Max(floor, MultiplyAdd(sum, scale, shift));
+    if (!kResidual) return value;
+    const Vector other = LoadSome<kWhole>(residual, mask);
+    return Max(outer_floor, MultiplyAdd(alpha, value, Multiply(beta, other)));
+  }
+  // Writes it to y.
   P3D_INLINE void Put(Vector sum, const Value* residual, Value* y) const {
-    Vector value = Max(floor, MultiplyAdd(sum, scale, shift));
-    if (kResidual) {
-      const Vector other = LoadSome<kWhole>(residual, mask);
-      value = MultiplyAdd(alpha, value, Multiply(beta, other));
-      value = Max(outer_floor, value);
-    }
+    const Vector value = Of(sum, residual);
     if (kWhole) {
       Store(y, value);
     } else {
