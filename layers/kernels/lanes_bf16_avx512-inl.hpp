@@ -30,6 +30,9 @@ inline Vector LoadLanes(const Bf16* p, Mask mask) {
 inline void StoreLanes(Bf16* p, Mask mask, Vector v) {
   _mm256_mask_storeu_epi16(p, mask, Round(v));
 }
+inline void StoreBoth(Bf16* p, Vector first, Vector second) {
+  _mm512_storeu_si512(p, (__m512i)_mm512_cvtne2ps_pbh(second, first));
+}
 // Of the lower half's values and the upper half's in turn.
 constexpr uint16_t kInTurn[] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
                                 21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
