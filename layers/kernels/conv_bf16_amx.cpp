@@ -261,12 +261,84 @@ void Gather(const float* x, const int64_t* places, int64_t rows,
   }
 }
 
+inline __m512i JoinWords(__m256i first, __m256i second) {
+  const __m512i both =
+      _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
+  return _mm512_permutexvar_epi16(_mm512_loadu_si512(kInTurn), both);
+}
+
+void Join(const Bf16* first, const Bf16* second, int64_t count, float* words) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const auto* const a = reinterpret_cast<const __m256i*>(first + i);
+    const auto* const b = reinterpret_cast<const __m256i*>(second + i);
+    _mm512_storeu_si512(
+        words + i, JoinWords(_mm256_loadu_si256(a), _mm256_loadu_si256(b)));
+  }
+  if (i == count) return;
+  const Mask rest = FirstLanes(count - i);
+  _mm512_mask_storeu_epi32(
+      words + i, rest,
+      JoinWords(_mm256_maskz_loadu_epi16(rest, first + i),
+                _mm256_maskz_loadu_epi16(rest, second + i)));
+}
+
+// Rows become columns: of two rows and columns, of four, of all.
+P3D_INLINE void Transpose(__m512i (&v)[kLanes]) {
+  __m512i t[kLanes];
+  for (int i = 0; i < 8; ++i) {
+    t[2 * i] = _mm512_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
+    t[2 * i + 1] = _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    v[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    v[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    v[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    v[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  const int kEvens = 0x88, kOdds = 0xdd;
+  for (int j = 0; j < 4; ++j) {
+    for (int i = 0; i < 16; i += 8) {
+      t[i + j] = _mm512_shuffle_i32x4(v[i + j], v[i + 4 + j], kEvens);
+      t[i + 4 + j] = _mm512_shuffle_i32x4(v[i + j], v[i + 4 + j], kOdds);
+    }
+  }
+  for (int j = 0; j < 8; ++j) {
+    v[j] = _mm512_shuffle_i32x4(t[j], t[8 + j], kEvens);
+    v[8 + j] = _mm512_shuffle_i32x4(t[j], t[8 + j], kOdds);
+  }
+}
+
+void Turn(const Bf16* x, int64_t x_pitch, int64_t rows, int64_t depth,
+          float* to, int64_t pitch) {
+  for (int64_t d = 0; d < depth; d += 2 * kLanes, to += kLanes) {
+    for (int64_t r = 0; r < rows; r += kLanes) {
+      const int64_t some = std::min<int64_t>(kLanes, rows - r);
+      const Mask lanes = FirstLanes(some);
+      __m512i v[kLanes];
+      for (int w = 0; w < kLanes; ++w) {
+        const int64_t i = d + 2 * w;
+        const Bf16* const first = x + i * x_pitch + r;
+        v[w] = JoinWords(_mm256_maskz_loadu_epi16(i < depth ? lanes : 0, first),
+                         _mm256_maskz_loadu_epi16(i + 1 < depth ? lanes : 0,
+                                                  first + x_pitch));
+      }
+      Transpose(v);
+      for (int i = 0; i < some; ++i) {
+        _mm512_storeu_si512(to + (r + i) * pitch, v[i]);
+      }
+    }
+  }
+}
+
 const AmxKernels kKernels = {"conv_bf16_igemm_32x32_amx",
                              BeginTiles,
                              EndTiles,
                              {Multiply<Bf16>, End<Bf16>},
                              {Multiply<float>, End<float>},
-                             Gather};
+                             Gather,
+                             Join,
+                             Turn};
 
 }  // namespace
 }  // namespace p3d

@@ -16,6 +16,7 @@ namespace p3d {
 // of channels.
 constexpr int64_t kAmxRows = 16;   // of a register
 constexpr int64_t kAmxWords = 16;  // of a row, at most
+constexpr int64_t kAmxTile = 32;   // pixels and outputs of a tile
 
 // 16 pixels whose words of chunk i begin at words + places[i], those of each
 // pixel `pitch` words behind those of the one before.
@@ -88,6 +89,14 @@ struct AmxKernels {
   void (*gather)(const float* x, const int64_t* places, int64_t rows,
                  const AmxPiece* pieces, int64_t count, float* to,
                  int64_t pitch);
+
+  // words[i] = first[i] and second[i] as a pair
+  void (*join)(const Bf16* first, const Bf16* second, int64_t count,
+               float* words);
+  // to[r * pitch + w] = x[2 w * x_pitch + r] and x[(2 w + 1) * x_pitch + r] as
+  // a pair, for r < rows and 2 w < depth; 0 behind, in whole chunks.
+  void (*turn)(const Bf16* x, int64_t x_pitch, int64_t rows, int64_t depth,
+               float* to, int64_t pitch);
 
   template <typename Value>
   const AmxFunctions<Value>& To() const;

@@ -9,11 +9,9 @@
 namespace p3d {
 namespace {
 
-// Pixels of a tile and its sums.
-const int64_t kRows = 2 * kAmxRows;
-const int64_t kSums = kRows * kRows;
+const int64_t kSums = kAmxTile * kAmxTile;
 // How far behind a tile's first pixel that one is whose lines are fetched.
-const int64_t kAhead = 2 * kRows;
+const int64_t kAhead = 2 * kAmxTile;
 // Rows of a panel that leave L1 some room.
 const int64_t kPartWords = 256;
 // Words of weights that do so, too, and of copied pixels that fit L2.
@@ -27,7 +25,7 @@ const int64_t kMostFilled = 1 << 10;
 LoopCosts CostsOf(const WeightPanels& panels) {
   const int64_t passes = panels.groups() * panels.panels();
   const PlanCosts plan = {kAmxRows, kAmxRows, passes, 400, 2, 4};
-  return {plan, kRows, true, 25, 300, 30, 600e3, 6, 8 << 10};
+  return {plan, kAmxTile, true, 25, 300, 30, 600e3, 6, 8 << 10};
 }
 
 int64_t CommonDivisor(int64_t a, int64_t b) {
@@ -193,7 +191,7 @@ void AmxLoops<Value>::RunBlock(const Block& block, const Task& task,
   const int64_t count = task.end_panel - task.first_panel;
   const bool near = count * panels.Size(0) <= kNearWords;
   const int64_t room =
-      std::max<int64_t>(4, kCopiedWords / (kRows * pitch_ + 1));
+      std::max<int64_t>(4, kCopiedWords / (kAmxTile * pitch_ + 1));
   const int64_t tiles = near ? 1 : std::min(room, block.tiles);
 
   const Scratch<const float*> weights(count * all_chunks_);
@@ -206,7 +204,7 @@ void AmxLoops<Value>::RunBlock(const Block& block, const Task& task,
                       panels.Pitch(panel), &filled_end, weights_end);
   }
   const Scratch<AmxRows> pixels(2 * tiles);
-  const Scratch<float> copies(tiles * kRows * pitch_ + kAmxWords);
+  const Scratch<float> copies(tiles * kAmxTile * pitch_ + kAmxWords);
   const Scratch<float> sums((tiles + 1) * kSums);
   Work work = {weights.data(),
                pixels.data(),
@@ -264,7 +262,7 @@ void AmxLoops<Value>::RunGroup(const Block& block, const Group& group,
         sums.y_places = block.y_places + tile.first;
         const int64_t next = tile.first + kAhead;
         sums.next_places = block.y_places + next;
-        sums.next_rows = std::min(kRows, block.pixels - next);
+        sums.next_rows = std::min(kAmxTile, block.pixels - next);
         stream.Feed(product.end - product.begin, &product);
         functions.multiply(product, sums,
                            work->any ? &work->complete : nullptr);

@@ -39,17 +39,16 @@ class ReferenceGradients : public ConvGradients<Dtype> {
 template <typename Value>
 using WeightGradientOf = std::unique_ptr<const WeightGradient<Value>>;
 
-// The first in the table (fastest first) that can do `shape`; or null.
+// The fastest that can do `shape`, or null. Transforming takes matrix registers
+// longer than it saves.
 template <typename Value>
 WeightGradientOf<Value> CreateWeightGradient(const ConvShape& shape, Isa isa) {
-  using Creator = WeightGradientOf<Value> (*)(const ConvShape&, Isa);
-  const Creator creators[] = {ConvWinogradWeightGradient<Value>::Create,
-                              ConvWeightGradient<Value>::Create};
-  for (const Creator create : creators) {
-    WeightGradientOf<Value> gradient = create(shape, isa);
+  const bool transforms = !(kPerWord<Value> > 1 && AmxKernelsFor(isa));
+  if (transforms) {
+    auto gradient = ConvWinogradWeightGradient<Value>::Create(shape, isa);
     if (gradient) return gradient;
   }
-  return nullptr;
+  return ConvWeightGradient<Value>::Create(shape, isa);
 }
 
 template <typename Value>
@@ -62,7 +61,8 @@ class IgemmGradients : public ConvGradients<Value> {
     auto weights = CreateWeightGradient<Value>(shape, isa);
     if (!data || !weights) return nullptr;
     const std::string name =
-        "conv_gradients_" + kind + "_" + weights->trick() + IsaName(isa);
+        "conv_gradients_" + kind + "_" + weights->trick() +
+        IsaName(kPerWord<Value> > 1 ? isa : std::min(isa, Isa::kAvx512));
     return std::unique_ptr<const ConvGradients<Value>>(
         new IgemmGradients(name, std::move(data), std::move(weights)));
   }

@@ -35,12 +35,21 @@ int64_t StretchOf(const ConvShape& shape, int64_t width) {
 }
 
 // Values of a word's pixels as a row of words.
-inline void Join(const float* const (&values)[1], int64_t count, float* words) {
+inline void Join(const AmxKernels*, const float* const (&values)[1],
+                 int64_t count, float* words) {
   CopyRun(values[0], count, words);
 }
-inline void Join(const Bf16* const (&values)[2], int64_t count, float* words) {
-  JoinPairs(values[0], values[1], count, words);
+inline void Join(const AmxKernels* amx, const Bf16* const (&values)[2],
+                 int64_t count, float* words) {
+  if (amx) {
+    amx->join(values[0], values[1], count, words);
+  } else {
+    JoinPairs(values[0], values[1], count, words);
+  }
 }
+
+const AmxKernels* AmxFor(Isa, float) { return nullptr; }
+const AmxKernels* AmxFor(Isa isa, Bf16) { return AmxKernelsFor(isa); }
 
 }  // namespace
 
@@ -58,14 +67,15 @@ template <typename Value>
 ConvWeightGradient<Value>::ConvWeightGradient(const ConvShape& shape, Isa isa)
     : shape_(shape),
       kernel_(OuterKernel<Value>(isa)),
+      amx_(AmxFor(isa, Value())),
       width_(kernel_.vectors * kernel_.vector),
       taps_(shape.taps()),
       inputs_(shape.channels / shape.group),
       outputs_(shape.num_output / shape.group),
       columns_(taps_ * inputs_),
       pixels_(shape.num * shape.out_pixels()),
-      block_(RoundUp(CeilDiv(pixels_, CeilDiv(pixels_, kBlock<Value>)),
-                     kPerWord<Value>)),
+      block_(WordsOf(CeilDiv(pixels_, CeilDiv(pixels_, kBlock<Value>))) *
+             kPerWord<Value>),
       blocks_(CeilDiv(pixels_, block_)),
       stretch_(StretchOf(shape, width_)) {
   const int64_t parts = shape.group * CeilDiv(columns_, kColumns) *
@@ -195,10 +205,12 @@ class ConvWeightGradient<Value>::Panels {
   float* panel(int64_t index) const { return panels_.data() + index * size_; }
   // The words at which a panel's columns see anything.
   Range seen(int64_t index) const {
-    return {seen_[index].first / kPerWord<Value>,
-            CeilDiv(seen_[index].end, kPerWord<Value>)};
+    const Range& seen = seen_[index];
+    const int64_t unit = gradient_.unit();
+    return {seen.first / kPerWord<Value> / unit * unit,
+            gradient_.WordsOf(seen.end)};
   }
-  int64_t words() const { return CeilDiv(pixels_.size(), kPerWord<Value>); }
+  int64_t words() const { return gradient_.WordsOf(pixels_.size()); }
 
  private:
   // Neighbouring columns of one panel and one stretch, from the stretch's
@@ -249,7 +261,7 @@ class ConvWeightGradient<Value>::Panels {
       for (int64_t k = 0; k < kValues; ++k) {
         values[k] = Seen(piece, w * kValues + k, some[k]);
       }
-      Join(values, piece.length, to);
+      Join(gradient_.amx_, values, piece.length, to);
     }
   }
 
@@ -285,6 +297,24 @@ class ConvWeightGradient<Value>::Panels {
   Range pixels_ = {0, 0};
 };
 
+// The left sides of products.
+template <>
+void ConvWeightGradient<float>::PackGradients(const float* dy, int64_t rows,
+                                              int64_t pixels, float* packed,
+                                              int64_t) const {
+  PackTurned(kernel_, dy, shape_.num_output, rows, pixels, packed);
+}
+template <>
+void ConvWeightGradient<Bf16>::PackGradients(const Bf16* dy, int64_t rows,
+                                             int64_t pixels, float* packed,
+                                             int64_t pitch) const {
+  if (amx_) {
+    amx_->turn(dy, shape_.num_output, rows, pixels, packed, pitch);
+  } else {
+    PackTurned(kernel_, dy, shape_.num_output, rows, pixels, packed);
+  }
+}
+
 template <typename Value>
 void ConvWeightGradient<Value>::AddUp(const Value* dy, const Value* x,
                                       const Part& part, const Range& blocks,
@@ -295,12 +325,14 @@ void ConvWeightGradient<Value>::AddUp(const Value* dy, const Value* x,
   const int64_t together = kTogether * width_;
   dy += part.group * outputs_ + part.outputs.first;
   Panels panels(*this, x + input, part);
-  const Scratch<float> gradients(rows * block_ / kPerWord<Value>);
+  // An odd number of cache lines: rows do not drive each other out of L1.
+  const int64_t pitch = WordsOf(block_) + (amx_ ? kLineFloats : 0);
+  const Scratch<float> gradients(RoundUp(rows, unit()) * pitch);
   for (int64_t b = blocks.first; b < blocks.end; ++b) {
     const Range pixels = {b * block_, std::min((b + 1) * block_, pixels_)};
     panels.Start(pixels);
-    PackTurned(kernel_, dy + pixels.first * shape_.num_output,
-               shape_.num_output, rows, pixels.size(), gradients.data());
+    const Value* const from = dy + pixels.first * shape_.num_output;
+    PackGradients(from, rows, pixels.size(), gradients.data(), pitch);
     for (int64_t c = 0; c < columns; c += width_) {
       if (c % together == 0) panels.Pack({c, std::min(c + together, columns)});
       const int64_t index = c % together / width_;
@@ -308,7 +340,7 @@ void ConvWeightGradient<Value>::AddUp(const Value* dy, const Value* x,
       const Range seen = panels.seen(index);
       PanelProduct product = {
           gradients.data(),
-          panels.words(),
+          amx_ ? pitch : panels.words(),
           rows,
           panels.panel(index) + seen.first * panels.PitchOf(width),
           width,
@@ -317,8 +349,12 @@ void ConvWeightGradient<Value>::AddUp(const Value* dy, const Value* x,
           sums.pitch,
           sums.add || b > blocks.first};
       product.first = seen.first;
-      product.turned = true;
-      Multiply(kernel_, product);
+      product.turned = !amx_;
+      if (amx_) {
+        Multiply(*amx_, product);
+      } else {
+        Multiply(kernel_, product);
+      }
     }
   }
 }

@@ -5,13 +5,16 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/conv_bf16_amx.hpp"
 #include "kernels/conv_igemm.hpp"
+#include "kernels/ranges.hpp"
 #include "kernels/weight_gradient.hpp"
 
 namespace p3d {
 
 // The gradient of a convolution's weights (ConvGradients::Weights) by the
-// micro-kernels of conv_igemm.hpp: sums of outer products over all pixels. Rows
+// micro-kernels of conv_igemm.hpp, or of conv_bf16_amx.hpp: sums of outer
+// products over all pixels. Rows
 // are output channels, copied from dy; columns are pairs of a tap and an input
 // channel, gathered as panels of what each tap sees. Both for a block of pixels
 // at a time. Value: of dy and x, float or Bf16, of which two neighbouring
@@ -63,14 +66,23 @@ class ConvWeightGradient : public WeightGradient<Value> {
   Part PartAt(const Split& split, int64_t index) const;
   Range Locate(int64_t stretch, int64_t inputs, const Range& pixels,
                Place* places) const;
+  void PackGradients(const Value* dy, int64_t rows, int64_t pixels,
+                     float* packed, int64_t pitch) const;
   void AddUp(const Value* dy, const Value* x, const Part& part,
              const Range& blocks, const Sums& sums) const;
   void Finish(const Part& part, const Range& outputs, const float* sums,
               float* dw, bool add) const;
   int64_t SumsOffset(const Part& part) const;
 
+  // Words of a block and of a panel's part are multiples of this.
+  int64_t unit() const { return amx_ ? kAmxWords : 1; }
+  int64_t WordsOf(int64_t pixels) const {
+    return RoundUp(CeilDiv(pixels, kPerWord<Value>), unit());
+  }
+
   const ConvShape shape_;
   const IgemmKernel& kernel_;
+  const AmxKernels* const amx_;            // what multiplies instead, or null
   const int64_t width_;                    // columns of a panel
   const int64_t taps_, inputs_, outputs_;  // the last two: of a group
   const int64_t columns_;                  // taps * inputs

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/ranges.hpp"
+#include "kernels/scratch.hpp"
 #include "kernels/tap_copy-inl.hpp"
 
 namespace p3d {
@@ -107,6 +108,43 @@ void Multiply(const IgemmKernel& kernel, const PanelProduct& p) {
     functions[(rows - 1) * kernel.vectors](tile);
     row += rows;
   }
+}
+
+// A tile's sums become y while the next one's are made.
+void Multiply(const AmxKernels& kernels, const PanelProduct& p) {
+  const int64_t chunks = p.depth / kAmxWords,
+                pitch = RoundUp(p.width, kAmxRows);
+  const Scratch<int64_t> places(chunks);
+  const Scratch<const float*> weights(chunks);
+  for (int64_t i = 0; i < chunks; ++i) {
+    places.data()[i] = i * kAmxWords;
+    weights.data()[i] = p.panel + i * kAmxWords * pitch;
+  }
+  const Scratch<float> sums(2 * kAmxTile * kAmxTile);
+  const Scratch<int64_t> y_places(p.rows);
+  for (int64_t r = 0; r < p.rows; ++r) y_places.data()[r] = r * p.y_pitch;
+  AmxSumsOf<float> call[2];
+  kernels.begin(kAmxWords);
+  for (int64_t row = 0, i = 0; row < p.rows; row += kAmxTile, ++i) {
+    const float* const a = p.a + row * p.a_pitch + p.first;
+    AmxProduct product = {};
+    product.pixels[0] = {a, places.data(), p.a_pitch};
+    product.pixels[1] = {a + kAmxRows * p.a_pitch, places.data(), p.a_pitch};
+    product.weights = weights.data();
+    product.pitch = pitch;
+    product.end = chunks;
+    AmxSumsOf<float>& now = call[i % 2];
+    now = {};
+    now.sums = sums.data() + i % 2 * kAmxTile * kAmxTile;
+    now.rows = std::min(kAmxTile, p.rows - row);
+    now.width = p.width;
+    now.epilogue.residual = p.add ? p.y : nullptr;
+    now.y = p.y;
+    now.y_places = y_places.data() + row;
+    kernels.floats.multiply(product, now, i > 0 ? &call[(i + 1) % 2] : nullptr);
+    if (row + kAmxTile >= p.rows) kernels.floats.end(now);
+  }
+  kernels.end();
 }
 
 void Multiply(const IgemmKernel& kernel, const OuterProduct& p) {

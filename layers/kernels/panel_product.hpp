@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "kernels/conv_bf16_amx.hpp"
 #include "kernels/conv_igemm.hpp"
 
 namespace p3d {
@@ -31,6 +32,10 @@ struct PanelProduct {
 };
 
 void Multiply(const IgemmKernel& kernel, const PanelProduct& product);
+
+// The same by matrix registers: of words, to a depth of whole chunks. The left
+// side's last 16 rows are read even where there are fewer.
+void Multiply(const AmxKernels& kernels, const PanelProduct& product);
 
 // A product of two matrices that lie as they are, as sums of outer products, by
 // a kernel that has outer tiles:

@@ -19,6 +19,7 @@
 
 #include "conv_cases.hpp"
 #include "conv_problem.hpp"
+#include "kernels/conv_bf16_amx.hpp"
 #include "kernels/conv_gradients.hpp"
 #include "kernels/conv_reference.hpp"
 #include "kernels/conv_weight_gradient.hpp"
@@ -213,7 +214,8 @@ void CheckWays(const Problem& problem, Isa isa, double tolerance,
 std::string ServedBy(const ConvShape& shape, Isa isa, const std::string& trick,
                      float) {
   const bool zero = shape.pad_mode == p3d::PadMode::kZero;
-  return zero ? "conv_gradients_f32_" + trick + p3d::IsaName(isa)
+  const Isa floats = std::min(isa, Isa::kAvx512);
+  return zero ? "conv_gradients_f32_" + trick + p3d::IsaName(floats)
               : "conv_gradients_reference";
 }
 std::string ServedBy(const ConvShape& shape, Isa isa, const std::string& trick,
@@ -221,7 +223,8 @@ std::string ServedBy(const ConvShape& shape, Isa isa, const std::string& trick,
   const bool pairs =
       shape.group == 1 || shape.num_output / shape.group % 2 == 0;
   return pairs && shape.pad_mode == p3d::PadMode::kZero
-             ? "conv_gradients_bf16_" + trick + p3d::IsaName(isa)
+             ? "conv_gradients_bf16_" + (p3d::AmxKernelsFor(isa) ? "" : trick) +
+                   p3d::IsaName(isa)
              : "";
 }
 
