@@ -153,6 +153,8 @@ struct Rows {
 };
 
 struct NoRows {
+  template <typename Sums>
+  explicit NoRows(const Sums&) {}
   void End(int64_t) {}
 };
 
@@ -202,28 +204,28 @@ P3D_INLINE void MultiplyTile(const AmxProduct& t, float* sums,
   StoreSums<kRows, kColumns>(sums);
 }
 
-template <typename Ending>
-void MultiplyAndEnd(const AmxProduct& t, float* sums, int64_t rows,
-                    int64_t width, int64_t rows_to_end, Ending ending) {
-  const bool both = rows > kAmxRows;
-  if (width > kLanes) {
-    both ? MultiplyTile<2, 2>(t, sums, rows_to_end, &ending)
-         : MultiplyTile<1, 2>(t, sums, rows_to_end, &ending);
+template <typename Ending, typename Value>
+void MultiplyAndEnd(const AmxProduct& t, const AmxSumsOf<Value>& s,
+                    const AmxSumsOf<Value>& complete) {
+  Ending ending(complete);
+  const int64_t rows = complete.rows;
+  const bool both = s.rows > kAmxRows;
+  if (s.width > kLanes) {
+    both ? MultiplyTile<2, 2>(t, s.sums, rows, &ending)
+         : MultiplyTile<1, 2>(t, s.sums, rows, &ending);
   } else {
-    both ? MultiplyTile<2, 1>(t, sums, rows_to_end, &ending)
-         : MultiplyTile<1, 1>(t, sums, rows_to_end, &ending);
+    both ? MultiplyTile<2, 1>(t, s.sums, rows, &ending)
+         : MultiplyTile<1, 1>(t, s.sums, rows, &ending);
   }
 }
 
-// Calls run(Rows<...>(s)) with the kind of rows that s needs.
-template <typename Value, typename Run>
-P3D_INLINE void WithRows(const AmxSumsOf<Value>& s, const Run& run) {
-  const bool whole = s.width == 2 * kLanes;
-  if (s.epilogue.residual) {
-    whole ? run(Rows<true, true, Value>(s)) : run(Rows<false, true, Value>(s));
+template <bool kResidual, typename Value>
+void MultiplyAndEnd(const AmxProduct& t, const AmxSumsOf<Value>& s,
+                    const AmxSumsOf<Value>& complete) {
+  if (complete.width == 2 * kLanes) {
+    MultiplyAndEnd<Rows<true, kResidual, Value>>(t, s, complete);
   } else {
-    whole ? run(Rows<true, false, Value>(s))
-          : run(Rows<false, false, Value>(s));
+    MultiplyAndEnd<Rows<false, kResidual, Value>>(t, s, complete);
   }
 }
 
@@ -231,17 +233,21 @@ template <typename Value>
 void Multiply(const AmxProduct& t, const AmxSumsOf<Value>& s,
               const AmxSumsOf<Value>* complete) {
   if (!complete) {
-    MultiplyAndEnd(t, s.sums, s.rows, s.width, 0, NoRows());
-    return;
+    MultiplyAndEnd<NoRows>(t, s, s);
+  } else if (complete->epilogue.residual) {
+    MultiplyAndEnd<true>(t, s, *complete);
+  } else {
+    MultiplyAndEnd<false>(t, s, *complete);
   }
-  WithRows(*complete, [&](auto rows) {
-    MultiplyAndEnd(t, s.sums, s.rows, s.width, complete->rows, rows);
-  });
 }
 
 template <typename Value>
 void End(const AmxSumsOf<Value>& complete) {
-  WithRows(complete, [&](auto rows) { rows.End(complete.rows); });
+  if (complete.epilogue.residual) {
+    Rows<false, true, Value>(complete).End(complete.rows);
+  } else {
+    Rows<false, false, Value>(complete).End(complete.rows);
+  }
 }
 
 void Gather(const float* x, const int64_t* places, int64_t rows,

@@ -64,6 +64,7 @@ AmxLoops<Value>::AmxLoops(const ConvShape& shape, const WeightPanels& panels,
     pitch_ = std::max(pitch_, chunks.pitch);
     for (int64_t words : chunks.words) filled_ += words < words_;
   }
+  part_ = CeilDiv(longest_, CeilDiv(longest_ * words_, kPartWords));
 }
 
 // All runs are whole chunks where these can be large enough.
@@ -174,13 +175,17 @@ void AmxLoops<Value>::LocatePixels(const Block& block, const Group& group,
 template <typename Value>
 struct AmxLoops<Value>::Work {
   const float* const* weights;  // of each panel, its chunks'
+  const float* const* panel;    // of the one in hand
   AmxRows* pixels;
   float* copies;
   float* sums;  // so many tiles' in turn
   int64_t kept;
-  int64_t turn;
-  AmxSumsOf<Value> complete;  // whose y is to be written
-  bool any;                   // there are such
+  int64_t turn = 0;        // the next tile's
+  int64_t first_tile = 0;  // of the group in hand
+  // Sums whose y is to be written, or null, and those that are not.
+  AmxSumsOf<Value>* complete = nullptr;
+  AmxSumsOf<Value> both[2];
+  AmxSumsOf<Value>* NextSums() { return both + (complete == both); }
 };
 
 // Tiles whose weights stay in L1 go through all panels one by one.
@@ -206,22 +211,21 @@ void AmxLoops<Value>::RunBlock(const Block& block, const Task& task,
   const Scratch<AmxRows> pixels(2 * tiles);
   const Scratch<float> copies(tiles * kAmxTile * pitch_ + kAmxWords);
   const Scratch<float> sums((tiles + 1) * kSums);
-  Work work = {weights.data(),
-               pixels.data(),
-               copies.data(),
-               sums.data(),
-               tiles + 1,
-               0,
-               {},
-               false};
+  Work work;
+  work.weights = weights.data();
+  work.pixels = pixels.data();
+  work.copies = copies.data();
+  work.sums = sums.data();
+  work.kept = tiles + 1;
   kernels_.begin(words_);
   for (int64_t first = 0; first < block.tiles; first += tiles) {
     const Group group = {first, std::min(tiles, block.tiles - first)};
+    work.first_tile = first;
     LocatePixels(block, group, buffers.x + task.group * panels.inputs(),
                  work.copies, work.pixels);
     RunGroup(block, group, task, buffers, &work);
   }
-  if (work.any) kernels_.To<Value>().end(work.complete);
+  if (work.complete) kernels_.To<Value>().end(*work.complete);
   kernels_.end();
 }
 
@@ -231,47 +235,59 @@ template <typename Value>
 void AmxLoops<Value>::RunGroup(const Block& block, const Group& group,
                                const Task& task, const Buffers& buffers,
                                Work* work) const {
-  const AmxFunctions<Value>& functions = kernels_.To<Value>();
-  const int64_t parts = CeilDiv(longest_ * words_, kPartWords);
-  const int64_t part = group.tiles == 1 ? longest_ : CeilDiv(longest_, parts);
+  const int64_t part = group.tiles == 1 ? longest_ : part_;
   int64_t portions = 0;
   for (int64_t i = 0; i < group.tiles; ++i) {
     portions += chunks_[block.tile[group.first + i].box].count();
   }
+  // The next tile alone finds its weights in L1.
+  const bool far = group.tiles > 1 || group.first + 1 == block.tiles;
   for (int64_t panel = task.first_panel; panel < task.end_panel; ++panel) {
-    AmxSumsOf<Value> sums;
-    this->Begin(buffers, task.group, panel, &sums);
-    AmxProduct product;
+    work->panel = work->weights + (panel - task.first_panel) * all_chunks_;
+    AmxProduct product = {};
     product.pitch = this->panels().Pitch(panel);
     const NextWeights next = this->Next(buffers, task, panel);
-    PrefetchStream stream(next.packed, next.size, portions);
+    PrefetchStream stream;
+    if (far) stream = PrefetchStream(next.packed, next.size, portions);
     for (int64_t chunk = 0; chunk < longest_; chunk += part) {
       for (int64_t i = 0; i < group.tiles; ++i) {
-        const auto& tile = block.tile[group.first + i];
-        const Chunks& chunks = chunks_[tile.box];
-        if (chunk > 0 && chunk >= chunks.count()) continue;
-        product.pixels[0] = work->pixels[2 * i];
-        product.pixels[1] = work->pixels[2 * i + 1];
-        product.weights = work->weights +
-                          (panel - task.first_panel) * all_chunks_ +
-                          chunks.first;
+        const int64_t end = std::min(
+            chunk + part, chunks_[block.tile[group.first + i].box].count());
+        if (chunk > 0 && chunk >= end) continue;
         product.begin = chunk;
-        product.end = std::min(chunk + part, chunks.count());
-        sums.rows = tile.rows;
-        sums.sums = work->sums + (work->turn + i) % work->kept * kSums;
-        sums.y_places = block.y_places + tile.first;
-        const int64_t next = tile.first + kAhead;
-        sums.next_places = block.y_places + next;
-        sums.next_rows = std::min(kAmxTile, block.pixels - next);
-        stream.Feed(product.end - product.begin, &product);
-        functions.multiply(product, sums,
-                           work->any ? &work->complete : nullptr);
-        work->any = product.end == chunks.count();
-        if (work->any) work->complete = sums;
+        product.end = end;
+        stream.Feed(end - chunk, &product);
+        AmxSumsOf<Value>* const sums = work->NextSums();
+        this->Begin(buffers, task.group, panel, sums);
+        RunTile(block, group.first + i, &product, sums, work);
       }
     }
     work->turn += group.tiles;
+    if (work->turn >= work->kept) work->turn -= work->kept;
   }
+}
+
+// The rest of `product` and `sums` is the panel's.
+template <typename Value>
+void AmxLoops<Value>::RunTile(const Block& block, int64_t index,
+                              AmxProduct* product, AmxSumsOf<Value>* sums,
+                              Work* work) const {
+  const auto& tile = block.tile[index];
+  const Chunks& chunks = chunks_[tile.box];
+  const int64_t i = index - work->first_tile;
+  product->pixels[0] = work->pixels[2 * i];
+  product->pixels[1] = work->pixels[2 * i + 1];
+  product->weights = work->panel + chunks.first;
+  const int64_t turn = work->turn + i;
+  sums->rows = tile.rows;
+  sums->sums =
+      work->sums + (turn < work->kept ? turn : turn - work->kept) * kSums;
+  sums->y_places = block.y_places + tile.first;
+  const int64_t next = tile.first + kAhead;
+  sums->next_places = block.y_places + next;
+  sums->next_rows = std::min(kAmxTile, block.pixels - next);
+  kernels_.To<Value>().multiply(*product, *sums, work->complete);
+  work->complete = product->end == chunks.count() ? sums : nullptr;
 }
 
 template class AmxLoops<float>;

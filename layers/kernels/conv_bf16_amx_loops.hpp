@@ -64,6 +64,8 @@ class AmxLoops : public ConvLoops<Value> {
                 const Buffers& buffers) const override;
   void RunGroup(const Block& block, const Group& group, const Task& task,
                 const Buffers& buffers, Work* work) const;
+  void RunTile(const Block& block, int64_t index, AmxProduct* product,
+               AmxSumsOf<Value>* sums, Work* work) const;
 
   const AmxKernels& kernels_;
   int64_t words_;               // of a whole chunk
@@ -71,6 +73,7 @@ class AmxLoops : public ConvLoops<Value> {
   int64_t all_chunks_ = 0;
   int64_t filled_ = 0;   // those that are filled up
   int64_t longest_ = 1;  // most chunks of a class
+  int64_t part_ = 1;     // chunks of a part
   int64_t pitch_ = 0;    // longest copied row
 };
 
