@@ -1,6 +1,7 @@
 #include "kernels/conv_igemm.hpp"
 
 #include "kernels/conv_igemm_loops.hpp"
+#include "kernels/conv_winograd_grid.hpp"
 #include "kernels/panel_conv.hpp"
 
 namespace p3d {
@@ -47,14 +48,22 @@ const IgemmKernel* const* IgemmKernels(Isa isa) {
   return IgemmKernelsGeneric();
 }
 
+// Weights that Winograd's products can take are many where outputs are: tiles
+// of more rows, those of the narrowest panels, read them less often.
+const IgemmKernel& IgemmKernelFor(const ConvShape& shape, Isa isa) {
+  const int64_t kMany = 256;
+  const int64_t outputs = shape.num_output / shape.group;
+  const bool many = outputs >= kMany && WinogradGrid::CanDo(shape);
+  return Holding(many ? 1 : outputs, IgemmKernels(isa) + 1);
+}
+
 std::unique_ptr<Conv> CreateConvIgemm(const ConvShape& shape, Isa isa) {
   const IgemmKernel* const depthwise_kernel = *IgemmKernels(isa);
   if (depthwise_kernel == nullptr) return nullptr;
   const bool depthwise = shape.group > 1 && shape.group == shape.channels &&
                          shape.group == shape.num_output;
   const IgemmKernel& kernel =
-      depthwise ? *depthwise_kernel
-                : IgemmKernelFor(shape.num_output / shape.group, isa);
+      depthwise ? *depthwise_kernel : IgemmKernelFor(shape, isa);
   const WeightPanels panels = MakePanels(shape, kernel);
   auto loops = IgemmLoops<float>::Create(shape, panels, kernel);
   if (!loops) return nullptr;

@@ -97,10 +97,9 @@ const IgemmKernel* const* IgemmKernelsAvx512();
 const IgemmKernel* const* IgemmKernelsAvx2();
 const IgemmKernel* const* IgemmKernelsGeneric();
 const IgemmKernel* const* IgemmKernels(Isa isa);
-// The one for so many outputs, not depthwise. Only for sets that have any.
-inline const IgemmKernel& IgemmKernelFor(int64_t outputs, Isa isa) {
-  return Holding(outputs, IgemmKernels(isa) + 1);
-}
+// The one for a shape that is not depthwise, whether it is used as it is or for
+// Winograd's products. Only for sets that have any.
+const IgemmKernel& IgemmKernelFor(const ConvShape& shape, Isa isa);
 
 // "conv_f32_depthwise_<tile>_<isa>" for groups of one input and one output
 // channel, else "conv_f32_igemm_<tile>_<isa>": together they do every shape but

@@ -29,17 +29,10 @@ class WinogradConv : public PanelConv {
   const std::unique_ptr<const WinogradLoops<float>> loops_;
 };
 
-// With many outputs come many weights, which tiles of more rows, as those of the
-// narrowest panels are, read less often.
-const IgemmKernel& ProductsFor(int64_t outputs, Isa isa) {
-  const int64_t kMany = 256;
-  return IgemmKernelFor(outputs >= kMany ? 1 : outputs, isa);
-}
-
 std::unique_ptr<WinogradConv> Make(const ConvShape& shape, Isa isa) {
   const WinogradKernel* kernel = WinogradKernelFor(isa);
   if (kernel == nullptr) return nullptr;
-  const IgemmKernel& products = ProductsFor(shape.num_output, isa);
+  const IgemmKernel& products = IgemmKernelFor(shape, isa);
   const WeightPanels panels(1, shape.channels, shape.num_output, kWinogradTaps,
                             products.vector, products.vectors);
   auto loops = WinogradLoops<float>::Create(shape, panels, products, *kernel);
