@@ -53,7 +53,38 @@ const WinogradKernelOf<Bf16> kWinograd = {"conv_bf16_winograd_2x2_avx512",
 
 const IgemmKernelOf<Bf16>* const kIgemm[] = {&k6x64, &k12x32, nullptr};
 const IgemmKernel* const kSums[] = {&kSums64, &kSums32, nullptr};
-const Bf16Kernels kKernels = {kIgemm, kSums, &kWinograd, RoundValues};
+// See Key in pool_bf16.cpp.
+inline __m512i FlipNegatives(__m512i values) {
+  const __m512i signs = _mm512_srai_epi16(values, 15);
+  const int kFirstXorBoth = 0x78;
+  return _mm512_ternarylogic_epi32(values, signs, _mm512_set1_epi16(0x7fff),
+                                   kFirstXorBoth);
+}
+
+void MaxWindow(const PoolRow& row, const PoolRange& range, int64_t step,
+               int64_t count, const Bf16* x, Bf16* y) {
+  constexpr int64_t kValues = 2 * kLanes;
+  const __m512i wrap = _mm512_set1_epi16(kBf16KeyWrap);
+  const __m512i lowest = _mm512_set1_epi16(static_cast<int16_t>(kLowestBf16));
+  for (int64_t c = 0; c < count; c += kValues) {
+    const int64_t some = count - c < kValues ? count - c : kValues;
+    const __mmask32 mask = static_cast<__mmask32>((uint64_t{1} << some) - 1);
+    __m512i best = _mm512_add_epi16(FlipNegatives(lowest), wrap);
+    for (int64_t r = 0; r < row.count; ++r) {
+      const Bf16* in = x + (row.starts[r] + range.begin) * step + c;
+      for (int64_t p = range.begin; p < range.end; ++p, in += step) {
+        const __m512i values = _mm512_maskz_loadu_epi16(mask, in);
+        best = _mm512_max_epi16(best,
+                                _mm512_add_epi16(FlipNegatives(values), wrap));
+      }
+    }
+    _mm512_mask_storeu_epi16(y + c, mask,
+                             FlipNegatives(_mm512_sub_epi16(best, wrap)));
+  }
+}
+
+const Bf16Kernels kKernels = {kIgemm, kSums, &kWinograd, RoundValues,
+                              MaxWindow};
 
 }  // namespace
 }  // namespace p3d

@@ -31,7 +31,7 @@ const WinogradKernelOf<Bf16> kWinograd = {
 
 const IgemmKernelOf<Bf16>* const kIgemm[] = {&kTile, nullptr};
 const IgemmKernel* const kSums[] = {&kSumsTile, nullptr};
-const Bf16Kernels kKernels = {kIgemm, kSums, &kWinograd, RoundValues};
+const Bf16Kernels kKernels = {kIgemm, kSums, &kWinograd, RoundValues, nullptr};
 
 }  // namespace
 

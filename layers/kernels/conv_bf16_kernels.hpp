@@ -6,6 +6,7 @@
 
 #include "kernels/conv_igemm.hpp"
 #include "kernels/conv_winograd.hpp"
+#include "kernels/pool_bf16.hpp"
 
 namespace p3d {
 
@@ -17,6 +18,8 @@ struct Bf16Kernels {
   const WinogradKernelOf<Bf16>* winograd;
   // To the nearest, ties to even; denormals may become 0.
   void (*round)(const float* from, int64_t count, Bf16* to);
+  // The maxima of a window, see pool_bf16.hpp, or null for the plain loop.
+  MaxWindowBf16Function max_window;
 
   // The families whose results are Out.
   template <typename Out>

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/isa.hpp"
 #include "kernels/pool.hpp"
 #include "kernels/pool_bf16.hpp"
 #include "kernels/random.hpp"
@@ -208,19 +209,25 @@ void TestBf16(const std::string& text, const PoolShape& shape) {
   }
   const std::vector<float> wide(x.begin(), x.end());
   const int64_t outputs = pixels * shape.out_pixels();
-  std::vector<p3d::Bf16> y(outputs);
   std::vector<float> expected(outputs);
-  p3d::MaxPoolBf16(shape, x.data(), y.data());
   p3d::MaxPool<float>(shape, Order::kChannelsLast, wide.data(), expected.data(),
                       nullptr);
-  for (int64_t i = 0; i < outputs; ++i) {
-    // Where there is no value, the lowest that is finite.
-    const float most = std::max(expected[i], -0x1.fep127f);
-    const bool same = y[i] == most;
-    Expect(same, "test_pool \"" + text + "\" bfloat16: y[" + std::to_string(i) +
-                     "] is " + std::to_string(y[i]) + " instead of " +
-                     std::to_string(most));
+  const p3d::Isa active = p3d::ActiveIsa();
+  for (p3d::Isa isa : p3d::SupportedIsas()) {
+    p3d::SetActiveIsa(isa);
+    std::vector<p3d::Bf16> y(outputs);
+    p3d::MaxPoolBf16(shape, x.data(), y.data());
+    for (int64_t i = 0; i < outputs; ++i) {
+      // Where there is no value, the lowest that is finite.
+      const float most = std::max(expected[i], -0x1.fep127f);
+      const bool same = y[i] == most;
+      Expect(same, "test_pool \"" + text +
+                       "\" bfloat16, P3D_ISA=" + p3d::IsaName(isa) + ": y[" +
+                       std::to_string(i) + "] is " + std::to_string(y[i]) +
+                       " instead of " + std::to_string(most));
+    }
   }
+  p3d::SetActiveIsa(active);
 }
 
 // The gradients by mask and of AVE of one image's channel.
