@@ -16,8 +16,8 @@ const Bf16Kernels& Bf16KernelsFor(Isa isa) {
   return kernels ? *kernels : Bf16KernelsGeneric();
 }
 
-bool MultipliesBf16() {
-  return &Bf16KernelsFor(ActiveIsa()) == Bf16KernelsAvx512();
+bool MultipliesBf16(Isa isa) {
+  return &Bf16KernelsFor(isa) == Bf16KernelsAvx512();
 }
 
 namespace {

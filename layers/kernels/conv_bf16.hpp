@@ -46,8 +46,8 @@ class Bf16ConvTo {
 };
 using Bf16Conv = Bf16ConvTo<Bf16>;
 
-// Whether this machine multiplies bfloat16 and ActiveIsa() lets it.
-bool MultipliesBf16();
+// Whether this machine multiplies bfloat16 and `isa` lets it.
+bool MultipliesBf16(Isa isa = ActiveIsa());
 
 }  // namespace p3d
 

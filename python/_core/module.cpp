@@ -60,8 +60,15 @@ PYBIND11_MODULE(_core, m) {
       "set_isa",
       [](const std::string& n) { p3d::SetActiveIsa(p3d::ParseIsa(n)); },
       py::arg("name"), "Use this set for nets made from now on.");
-  m.def("multiplies_bf16", &p3d::MultipliesBf16,
-        "Whether the processor multiplies bfloat16, and isa() lets it.");
+  m.def(
+      "multiplies_bf16",
+      [](const std::string& isa) {
+        return p3d::MultipliesBf16(isa.empty() ? p3d::ActiveIsa()
+                                               : p3d::ParseIsa(isa));
+      },
+      py::arg("isa") = "",
+      "Whether the processor multiplies bfloat16, and the instruction set, by "
+      "default isa(), lets it.");
   m.def(
       "fma_peak",
       [](double seconds) { return p3d::FmaPeak(p3d::ActiveIsa(), seconds); },

@@ -161,10 +161,11 @@ def actual_precision() -> str:
     return said if _core.gpu_mode() or said == "bf16" else "float32"
 
 
-def processor_has_bf16() -> bool:
+def processor_has_bf16(isa: str = "") -> bool:
     """Whether this processor multiplies bfloat16 (AVX512_BF16: AMD's from Zen 4 on, Intel's Cooper
-    Lake and from Sapphire Rapids on), and the instruction set in use lets it."""
-    return _core.multiplies_bf16()
+    Lake and from Sapphire Rapids on, these as matrices, too: AMX), and the instruction set, by
+    default the one in use, lets it."""
+    return _core.multiplies_bf16(isa)
 
 
 def parse(device: str) -> int | None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import p3d.caffe as caffe
-from p3d import gpu
+from p3d import _core, gpu
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tiny"
 TINY = str(GOLDEN / "tiny.prototxt")
@@ -73,6 +73,15 @@ def test_what_takes_longer_says_so(arguments, variables, isa: str) -> None:
         assert f"p3d: warning: {isa} has no products of bfloat16 here" in done.stderr
     elif gpu.processor_has_bf16():
         assert "warning" not in done.stderr
+
+
+@pytest.mark.parametrize("isa", _core.isa_names())
+def test_an_instruction_set_of_ones_own_is_judged_by_itself(isa: str) -> None:
+    done = p3d("time", TINY, "--isa", isa, "--precision", "bf16", "--iterations", "1")
+    assert done.returncode == 0, done.stderr
+    warned = f"p3d: warning: {isa} has no products of bfloat16 here" in done.stderr
+    assert warned != _core.multiplies_bf16(isa)
+    assert warned == ("_emulated" in done.stdout)
 
 
 @pytest.mark.parametrize(

@@ -118,8 +118,7 @@ def _check_on_processor(args: argparse.Namespace) -> None:
             f"P3D_PRECISION={said} is for a GPU, the processor computes in float32", stacklevel=1
         )
     isa = getattr(args, "isa", None) or _core.isa()
-    slow = not gpu.processor_has_bf16() or isa != _core.isa()
-    if slow and said == "bf16":
+    if said == "bf16" and not gpu.processor_has_bf16(isa):
         warnings.warn(
             f"{isa} has no products of bfloat16 here, they are computed of floats: that takes "
             "longer than float32",

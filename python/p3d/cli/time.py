@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--iterations", type=_count, default=20, metavar="N", help="measured forwards (20)"
     )
-    parser.add_argument("--isa", metavar="NAME", help="generic, avx2, avx512 or amx (default: the best)")
+    parser.add_argument(
+        "--isa", metavar="NAME", help="generic, avx2, avx512 or amx (default: the best)"
+    )
     parser.add_argument(
         "--layers", action="store_true", help="each layer on its own, nothing fused"
     )
