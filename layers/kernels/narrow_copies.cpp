@@ -11,36 +11,36 @@ namespace {
 // Pixels whose values stay in L1 between their reading and their writing.
 constexpr int64_t kTile = 64;
 
-template <typename From, typename To>
-void CopyValues(const From* from, int64_t count, To* to) {
-  ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
-    std::copy(from + begin, from + end, to + begin);
-  });
+void Round(const Bf16Kernels& kernels, const float* from, int64_t count,
+           Bf16* to) {
+  kernels.round(from, count, to);
+}
+void Round(const Bf16Kernels&, const float* from, int64_t count, Fp16* to) {
+  std::copy_n(from, count, to);
 }
 
 }  // namespace
 
-template <>
-void Narrow(const float* from, int64_t count, Bf16* to) {
+template <typename Value>
+void Narrow(const float* from, int64_t count, Value* to) {
   const Bf16Kernels& kernels = Bf16KernelsFor(ActiveIsa());
   ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
-    kernels.round(from + begin, end - begin, to + begin);
+    Round(kernels, from + begin, end - begin, to + begin);
   });
-}
-template <>
-void Narrow(const float* from, int64_t count, Fp16* to) {
-  CopyValues(from, count, to);
 }
 
 template <typename Value>
 void Widen(const Value* from, int64_t count, float* to) {
-  CopyValues(from, count, to);
+  ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
+    std::copy(from + begin, from + end, to + begin);
+  });
 }
 
 // Rounding and turning are loops of their own: the first takes vector
 // instructions.
 template <typename Value>
 void NarrowToChannelsLast(const Geometry& g, const float* from, Value* to) {
+  const Bf16Kernels& kernels = Bf16KernelsFor(ActiveIsa());
   const int64_t tiles = CeilDiv(g.pixels, kTile);
   ParallelRanges(
       g.num * tiles, RowsPerRange(g.channels * kTile),
@@ -53,7 +53,7 @@ void NarrowToChannelsLast(const Geometry& g, const float* from, Value* to) {
           for (int64_t c = 0; c < g.channels; ++c) {
             const float* in = from + (n * g.channels + c) * g.pixels + first;
             Value* out = to + (n * g.pixels + first) * g.channels + c;
-            for (int64_t p = 0; p < count; ++p) rounded[p] = in[p];
+            Round(kernels, in, count, rounded);
             for (int64_t p = 0; p < count; ++p) {
               out[p * g.channels] = rounded[p];
             }
@@ -62,8 +62,9 @@ void NarrowToChannelsLast(const Geometry& g, const float* from, Value* to) {
       });
 }
 
-#define P3D_INSTANTIATE(Value)                        \
-  template void Widen(const Value*, int64_t, float*); \
+#define P3D_INSTANTIATE(Value)                         \
+  template void Narrow(const float*, int64_t, Value*); \
+  template void Widen(const Value*, int64_t, float*);  \
   template void NarrowToChannelsLast(const Geometry&, const float*, Value*)
 P3D_INSTANTIATE(Bf16);
 P3D_INSTANTIATE(Fp16);
