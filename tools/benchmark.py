@@ -247,7 +247,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
             yield ""
             yield from _table(run["rows"])
             continue
-        unit = run["isa"] if run["device"] == "cpu" else f"{run['device']} {run['precision']}"
+        unit = "float32" if run["device"] == "cpu" else f"{run['device']} {run['precision']}"
         yield (
             f"{run['gmac']:.3g} GMAC per clip, {unit} peak {run['peak_gflops']:.0f} GFLOP/s: "
             f"{times}direct convolution takes {run['floor_ms']:.3g} ms at least, "
