@@ -68,7 +68,8 @@ template <typename Value>
 struct AmxFunctions {
   // Adds the product to the sums, which begin as zeros at its chunk 0.
   // Meanwhile the sums of another tile, unless null, end as y: what multiplies
-  // and what does the rest are different units.
+  // and what does the rest are different units. Those are read before these are
+  // written, so a tile's first chunks may take their place.
   void (*multiply)(const AmxProduct& product, const AmxSumsOf<Value>& sums,
                    const AmxSumsOf<Value>* complete);
   void (*end)(const AmxSumsOf<Value>& complete);

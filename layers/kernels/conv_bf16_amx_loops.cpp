@@ -17,6 +17,7 @@ const int64_t kPartWords = 256;
 // Words of weights that do so, too, and of copied pixels that fit L2.
 const int64_t kNearWords = 8 << 10;
 const int64_t kCopiedWords = 128 << 10;
+const int64_t kLongRow = 8 << 10;
 // More chunks that have to be filled up would take megabytes.
 const int64_t kMostFilled = 1 << 10;
 
@@ -171,6 +172,28 @@ void AmxLoops<Value>::LocatePixels(const Block& block, const Group& group,
   }
 }
 
+// Of a group, such that what is copied for it fits L2 and yet weights are used
+// more than once.
+template <typename Value>
+int64_t AmxLoops<Value>::MostTiles() const {
+  const int64_t least = pitch_ <= kLongRow ? 4 : 1;
+  return std::max(least, kCopiedWords / (kAmxTile * pitch_ + 1));
+}
+
+// What groups of so many tiles need at most, with what a last row may write
+// behind it.
+template <typename Value>
+int64_t AmxLoops<Value>::CopiedWords(const Block& block, int64_t tiles) const {
+  int64_t most = 0, words = 0;
+  for (int64_t i = 0; i < block.tiles; ++i) {
+    if (i % tiles == 0) words = 0;
+    const auto& tile = block.tile[i];
+    words += RoundUp(tile.rows, kAmxRows) * chunks_[tile.box].pitch;
+    most = std::max(most, words);
+  }
+  return most + kAmxWords;
+}
+
 // What a task works with.
 template <typename Value>
 struct AmxLoops<Value>::Work {
@@ -178,9 +201,7 @@ struct AmxLoops<Value>::Work {
   const float* const* panel;    // of the one in hand
   AmxRows* pixels;
   float* copies;
-  float* sums;  // so many tiles' in turn
-  int64_t kept;
-  int64_t turn = 0;        // the next tile's
+  float* sums;             // of a group's tiles
   int64_t first_tile = 0;  // of the group in hand
   // Sums whose y is to be written, or null, and those that are not.
   AmxSumsOf<Value>* complete = nullptr;
@@ -195,9 +216,7 @@ void AmxLoops<Value>::RunBlock(const Block& block, const Task& task,
   const WeightPanels& panels = this->panels();
   const int64_t count = task.end_panel - task.first_panel;
   const bool near = count * panels.Size(0) <= kNearWords;
-  const int64_t room =
-      std::max<int64_t>(4, kCopiedWords / (kAmxTile * pitch_ + 1));
-  const int64_t tiles = near ? 1 : std::min(room, block.tiles);
+  const int64_t tiles = near ? 1 : std::min(MostTiles(), block.tiles);
 
   const Scratch<const float*> weights(count * all_chunks_);
   const Scratch<float> filled(count * filled_ * words_ * kVector * kVectors);
@@ -209,14 +228,13 @@ void AmxLoops<Value>::RunBlock(const Block& block, const Task& task,
                       panels.Pitch(panel), &filled_end, weights_end);
   }
   const Scratch<AmxRows> pixels(2 * tiles);
-  const Scratch<float> copies(tiles * kAmxTile * pitch_ + kAmxWords);
-  const Scratch<float> sums((tiles + 1) * kSums);
+  const Scratch<float> copies(CopiedWords(block, tiles));
+  const Scratch<float> sums(tiles * kSums);
   Work work;
   work.weights = weights.data();
   work.pixels = pixels.data();
   work.copies = copies.data();
   work.sums = sums.data();
-  work.kept = tiles + 1;
   kernels_.begin(words_);
   for (int64_t first = 0; first < block.tiles; first += tiles) {
     const Group group = {first, std::min(tiles, block.tiles - first)};
@@ -262,8 +280,6 @@ void AmxLoops<Value>::RunGroup(const Block& block, const Group& group,
         RunTile(block, group.first + i, &product, sums, work);
       }
     }
-    work->turn += group.tiles;
-    if (work->turn >= work->kept) work->turn -= work->kept;
   }
 }
 
@@ -278,10 +294,8 @@ void AmxLoops<Value>::RunTile(const Block& block, int64_t index,
   product->pixels[0] = work->pixels[2 * i];
   product->pixels[1] = work->pixels[2 * i + 1];
   product->weights = work->panel + chunks.first;
-  const int64_t turn = work->turn + i;
   sums->rows = tile.rows;
-  sums->sums =
-      work->sums + (turn < work->kept ? turn : turn - work->kept) * kSums;
+  sums->sums = work->sums + i * kSums;
   sums->y_places = block.y_places + tile.first;
   const int64_t next = tile.first + kAhead;
   sums->next_places = block.y_places + next;

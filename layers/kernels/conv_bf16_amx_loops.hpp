@@ -60,6 +60,8 @@ class AmxLoops : public ConvLoops<Value> {
   bool AreEquallyFar(const int64_t* places, int64_t rows, int64_t box) const;
   void LocatePixels(const Block& block, const Group& group, const float* x,
                     float* copies, AmxRows* pixels) const;
+  int64_t MostTiles() const;
+  int64_t CopiedWords(const Block& block, int64_t tiles) const;
   void RunBlock(const Block& block, const Task& task,
                 const Buffers& buffers) const override;
   void RunGroup(const Block& block, const Group& group, const Task& task,

@@ -15,11 +15,22 @@ WeightPanels PanelsOf(const ConvShape& pairs, int64_t vector, int64_t vectors) {
                       vectors);
 }
 
+// Words that lie side by side in the input: with fewer, putting them together
+// takes matrix registers longer than vectors take for the whole. The weights'
+// shape alone decides, as it does on their layout.
+bool HasLongRuns(const ConvShape& pairs) {
+  const int64_t kLong = 4;
+  const ConvAxis& last = pairs.axes.back();
+  const bool joined = pairs.group == 1 && last.dilation == 1;
+  return pairs.channels / pairs.group * (joined ? last.kernel : 1) >= kLong;
+}
+
 }  // namespace
 
 template <typename Out>
 Bf16Loops<Out> Bf16Loops<Out>::Create(const ConvShape& pairs, Isa isa) {
-  const AmxKernels* const amx = AmxKernelsFor(isa);
+  const AmxKernels* const amx =
+      HasLongRuns(pairs) ? AmxKernelsFor(isa) : nullptr;
   if (amx) {
     using Loops = AmxLoops<Out>;
     const WeightPanels panels =
@@ -27,7 +38,8 @@ Bf16Loops<Out> Bf16Loops<Out>::Create(const ConvShape& pairs, Isa isa) {
     auto loops = Loops::Create(pairs, panels, *amx);
     if (loops) return {amx->name, panels, std::move(loops)};
   }
-  const auto& kernel = Holding(pairs.num_output / pairs.group,
+  // What would be too large for matrix registers has their panels.
+  const auto& kernel = Holding(amx ? 1 : pairs.num_output / pairs.group,
                                Bf16KernelsFor(isa).template To<Out>());
   const WeightPanels panels = PanelsOf(pairs, kernel.vector, kernel.vectors);
   return {kernel.name, panels, IgemmLoops<Out>::Create(pairs, panels, kernel)};

@@ -12,6 +12,9 @@ namespace p3d {
 // its last axis, whatever pixels they are of. With a kernel of 7 and 3 channels
 // a row of taps is 11 pairs; pairs of channels would be 14.
 //
+// Where a row of taps has an odd number of values, its last pair has one behind
+// them, times 0: one that is not finite makes NaN of this pixel, too.
+//
 // Null where pixels that are multiplied with the same tap begin in the middle
 // of a pair (odd strides), for dilation along the last axis, groups and
 // replicated padding.

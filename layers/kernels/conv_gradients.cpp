@@ -43,8 +43,7 @@ using WeightGradientOf = std::unique_ptr<const WeightGradient<Value>>;
 // longer than it saves.
 template <typename Value>
 WeightGradientOf<Value> CreateWeightGradient(const ConvShape& shape, Isa isa) {
-  const bool transforms = !(kPerWord<Value> > 1 && AmxKernelsFor(isa));
-  if (transforms) {
+  if (!ConvWeightGradient<Value>::TakesAmx(shape, isa)) {
     auto gradient = ConvWinogradWeightGradient<Value>::Create(shape, isa);
     if (gradient) return gradient;
   }

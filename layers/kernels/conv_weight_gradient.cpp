@@ -48,8 +48,7 @@ inline void Join(const AmxKernels* amx, const Bf16* const (&values)[2],
   }
 }
 
-const AmxKernels* AmxFor(Isa, float) { return nullptr; }
-const AmxKernels* AmxFor(Isa isa, Bf16) { return AmxKernelsFor(isa); }
+const int64_t kLeastAmxPixels = 16, kLeastAmxOutputs = 32;
 
 }  // namespace
 
@@ -64,10 +63,17 @@ std::unique_ptr<const WeightGradient<Value>> ConvWeightGradient<Value>::Create(
 }
 
 template <typename Value>
+bool ConvWeightGradient<Value>::TakesAmx(const ConvShape& shape, Isa isa) {
+  return kPerWord<Value> > 1 && AmxKernelsFor(isa) &&
+         shape.num * shape.out_pixels() >= kLeastAmxPixels &&
+         shape.num_output / shape.group >= kLeastAmxOutputs;
+}
+
+template <typename Value>
 ConvWeightGradient<Value>::ConvWeightGradient(const ConvShape& shape, Isa isa)
     : shape_(shape),
       kernel_(OuterKernel<Value>(isa)),
-      amx_(AmxFor(isa, Value())),
+      amx_(TakesAmx(shape, isa) ? AmxKernelsFor(isa) : nullptr),
       width_(kernel_.vectors * kernel_.vector),
       taps_(shape.taps()),
       inputs_(shape.channels / shape.group),

@@ -29,6 +29,10 @@ class ConvWeightGradient : public WeightGradient<Value> {
   static std::unique_ptr<const WeightGradient<Value>> Create(
       const ConvShape& shape, Isa isa);
 
+  // Whether matrix registers multiply: not for so few pixels or outputs that
+  // they would be filled up for the most part.
+  static bool TakesAmx(const ConvShape& shape, Isa isa);
+
   const char* trick() const override { return ""; }
   void Run(const Value* dy, const Value* x, float* dw, bool add) const override;
 

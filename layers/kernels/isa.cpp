@@ -19,8 +19,9 @@ const Isa kAllIsas[] = {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512, Isa::kAmx};
 #if defined(__x86_64__) && defined(__linux__)
 // Bits of cpuid's leaf 7, which older compilers' __builtin_cpu_supports have no
 // names for: AMX-BF16, AMX-TILE, and AVX512_BF16 in subleaf 1. Linux lets a
-// process have the matrix registers when it asks, and none where it does not
-// save them.
+// process have the matrix registers when it asks, but not where it does not
+// save them or a stack for signals has no room for them; from then on there can
+// be no such stack.
 bool HasAmx() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
@@ -60,13 +61,17 @@ std::string Names(const std::vector<Isa>& isas) {
   return names;
 }
 
+// Asks for this set alone: whoever wants another one does not get matrix
+// registers, which need larger stacks for signals.
 void CheckSupported(Isa isa, const char* source) {
-  for (Isa supported : SupportedIsas()) {
-    if (supported == isa) return;
-  }
+  if (IsSupported(isa)) return;
+  const char* const hint =
+      isa == Isa::kAmx ? " (nor where signals have an alternate stack of a few "
+                         "kilobytes)"
+                       : "";
   Fail(source, " asks for the instruction set '", IsaName(isa),
-       "', which this machine cannot run; it can run: ", Names(SupportedIsas()),
-       ".");
+       "', which this machine cannot run", hint,
+       "; it can run: ", Names(SupportedIsas()), ".");
 }
 
 Isa Parse(const std::string& name, const char* source) {

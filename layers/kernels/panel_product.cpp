@@ -120,7 +120,7 @@ void Multiply(const AmxKernels& kernels, const PanelProduct& p) {
     places.data()[i] = i * kAmxWords;
     weights.data()[i] = p.panel + i * kAmxWords * pitch;
   }
-  const Scratch<float> sums(2 * kAmxTile * kAmxTile);
+  const Scratch<float> sums(kAmxTile * kAmxTile);
   const Scratch<int64_t> y_places(p.rows);
   for (int64_t r = 0; r < p.rows; ++r) y_places.data()[r] = r * p.y_pitch;
   AmxSumsOf<float> call[2];
@@ -135,7 +135,7 @@ void Multiply(const AmxKernels& kernels, const PanelProduct& p) {
     product.end = chunks;
     AmxSumsOf<float>& now = call[i % 2];
     now = {};
-    now.sums = sums.data() + i % 2 * kAmxTile * kAmxTile;
+    now.sums = sums.data();
     now.rows = std::min(kAmxTile, p.rows - row);
     now.width = p.width;
     now.epilogue.residual = p.add ? p.y : nullptr;

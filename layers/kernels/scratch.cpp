@@ -9,7 +9,7 @@ namespace detail {
 namespace {
 
 // Deeper nesting than any kernel's.
-constexpr size_t kStock = 8;
+constexpr size_t kStock = 16;
 
 bool Smaller(const std::unique_ptr<Buffer>& a,
              const std::unique_ptr<Buffer>& b) {

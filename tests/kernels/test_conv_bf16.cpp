@@ -61,8 +61,8 @@ template <typename Out>
 void CheckName(const Bf16ConvTo<Out>& conv, Isa isa,
                const std::string& reproduce) {
   const std::string name = conv.name();
-  const bool winograd = name.find("_winograd_") != std::string::npos;
-  const bool matrices = p3d::AmxKernelsFor(isa) && !winograd;
+  const bool matrices =
+      p3d::AmxKernelsFor(isa) && name.find("_32x32_amx") != std::string::npos;
   const Isa vectors = std::min(isa, Isa::kAvx512);
   std::string end = std::string("_") + p3d::IsaName(matrices ? isa : vectors);
   if (!p3d::MultipliesBf16()) {
@@ -259,6 +259,39 @@ void CheckRound(const std::vector<Isa>& isas) {
   }
 }
 
+// Matrix registers are for what lies side by side, whatever the input's size.
+void CheckMatrices() {
+  const struct {
+    const char* text;
+    bool matrices;
+  } cases[] = {
+      {"1 64 64 1 zero 8,1,1,1,0,0 40,3,1,1,1,1 40,3,1,1,1,1", true},
+      {"1 3 64 1 zero 16,1,1,1,0,0 160,7,2,1,3,3 160,7,2,1,3,3", true},
+      {"1 256 256 32 zero 8,1,1,1,0,0 9,3,1,1,1,1 9,3,1,1,1,1", true},
+      {"1 128 128 32 zero 8,1,1,1,0,0 9,3,1,1,1,1 9,3,1,1,1,1", false},
+      {"1 6 6 1 zero 16,3,1,1,1,1 9,1,1,1,0,0", false},
+      {"1 4 6 1 zero 16,3,1,1,1,1 9,3,1,1,0,0", true},
+      {"1 4 6 1 zero 16,3,1,1,1,1 9,3,1,2,0,0", false},
+  };
+  if (!p3d::AmxKernelsFor(p3d::SupportedIsas().back())) return;
+  for (const auto& c : cases) {
+    const std::string name = Bf16Conv::Create(Parse(c.text), Isa::kAmx)->name();
+    Expect((name.find("_amx") != std::string::npos) == c.matrices,
+           std::string("\"") + c.text + "\" is served by " + name);
+  }
+}
+
+// What would be too large for matrix registers takes the weights of what is
+// not: here the number of different borders makes it so.
+void CheckPackingOfLargest(Isa isa) {
+  const auto key = [isa](const char* text) {
+    return Bf16Conv::Create(Parse(text), isa)->pack_key();
+  };
+  Expect(key("1 34 64 1 zero 20,7,1,1,2,2 8,7,1,1,5,5 6,4,1,1,3,3") ==
+             key("1 34 64 1 zero 22,7,1,1,2,2 38,7,1,1,5,5 16,4,1,1,3,3"),
+         "other borders have another pack_key");
+}
+
 // Winograd's serves many channels, whatever the input's size, but for matrix
 // registers.
 void CheckChoice(const std::vector<Isa>& isas) {
@@ -306,6 +339,8 @@ int main(int argc, char** argv) try {
   }
   CheckExtremes();
   CheckChoice(isas);
+  CheckMatrices();
+  for (Isa isa : isas) CheckPackingOfLargest(isa);
   CheckRound(isas);
   CheckNotFinite(isas);
   CheckRounding("2 67 83 1 zero 3,3,1,1,1,1 9,3,2,1,1,0 8,3,1,1,1,1", isas);

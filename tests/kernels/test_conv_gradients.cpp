@@ -223,7 +223,10 @@ std::string ServedBy(const ConvShape& shape, Isa isa, const std::string& trick,
   const bool pairs =
       shape.group == 1 || shape.num_output / shape.group % 2 == 0;
   return pairs && shape.pad_mode == p3d::PadMode::kZero
-             ? "conv_gradients_bf16_" + (p3d::AmxKernelsFor(isa) ? "" : trick) +
+             ? "conv_gradients_bf16_" +
+                   (p3d::ConvWeightGradient<Bf16>::TakesAmx(shape, isa)
+                        ? ""
+                        : trick) +
                    p3d::IsaName(isa)
              : "";
 }

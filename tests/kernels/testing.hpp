@@ -9,11 +9,16 @@
 //      that case alone;
 //   3. take --quick for a reduced table: it runs on an emulated processor.
 
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -78,37 +83,62 @@ inline bool HasFlag(int argc, char** argv, const char* flag) {
   return false;
 }
 
-// `count` values at a 64-byte boundary with sentinels before and behind. They
-// start as NaN, so that what is read without having been written shows.
+// `count` values at a 64-byte boundary. Behind their last cache line begins a
+// page that nobody may read or write: the process ends there. Around them,
+// as far as there is room, are sentinels. They start as NaN, so that what is
+// read without having been written shows.
 template <typename Value>
 class GuardedOf {
  public:
-  explicit GuardedOf(int64_t count)
-      : count_(count), memory_(count + 3 * kGuard, Sentinel()) {
-    const uintptr_t first = reinterpret_cast<uintptr_t>(&memory_[kGuard]);
-    start_ = kGuard + (64 - first % 64) % 64 / sizeof(Value);
-    for (int64_t i = 0; i < count; ++i) {
-      get()[i] = std::numeric_limits<float>::quiet_NaN();
+  explicit GuardedOf(int64_t count) : count_(count) {
+    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    const size_t lines = (count * sizeof(Value) + 63) / 64 * 64;
+    const size_t front = kGuard * sizeof(Value);
+    const size_t usable = (front + lines + page - 1) / page * page;
+    bytes_ = usable + page;
+    memory_ = static_cast<char*>(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (memory_ == MAP_FAILED ||
+        mprotect(memory_ + usable, page, PROT_NONE) != 0) {
+      throw std::bad_alloc();
     }
+    end_ = reinterpret_cast<Value*>(memory_ + usable);
+    values_ = reinterpret_cast<Value*>(memory_ + usable - lines);
+    std::fill(values_ - kGuard, end_, Sentinel());
+    std::fill_n(values_, count, std::numeric_limits<float>::quiet_NaN());
   }
-  Value* get() { return &memory_[start_]; }
-  const Value* get() const { return &memory_[start_]; }
+  GuardedOf(GuardedOf&& other)
+      : count_(other.count_),
+        bytes_(other.bytes_),
+        memory_(other.memory_),
+        values_(other.values_),
+        end_(other.end_) {
+    other.memory_ = nullptr;
+  }
+  GuardedOf(const GuardedOf&) = delete;
+  GuardedOf& operator=(const GuardedOf&) = delete;
+  ~GuardedOf() {
+    if (memory_) munmap(memory_, bytes_);
+  }
+
+  Value* get() { return values_; }
+  const Value* get() const { return values_; }
   int64_t count() const { return count_; }
 
   bool intact() const {
-    for (int64_t i = 0; i < static_cast<int64_t>(memory_.size()); ++i) {
-      const bool inside = i >= start_ && i < start_ + count_;
-      if (!inside && memory_[i] != Sentinel()) return false;
-    }
-    return true;
+    const auto untouched = [](Value value) { return value == Sentinel(); };
+    return std::all_of(values_ - kGuard, values_, untouched) &&
+           std::all_of(values_ + count_, end_, untouched);
   }
 
  private:
-  enum { kGuard = 32 };
+  static constexpr int64_t kGuard = 32;
   static Value Sentinel() { return -1.75e30f; }
   int64_t count_;
-  int64_t start_;
-  std::vector<Value> memory_;
+  size_t bytes_;
+  char* memory_;
+  Value* values_;
+  Value* end_;
 };
 using Guarded = GuardedOf<float>;
 
