@@ -9,8 +9,8 @@
 // Products with padding count as work, so a kernel that leaves them out can
 // pass 100 %.
 // --net runs all 202 layers in order, each with its own weights (262 MB).
-// --bf16 takes bfloat16 values; its products can pass the peak, which is that of
-// floats, by far.
+// --bf16 takes bfloat16 values; its products can pass the peak, which is that
+// of floats, by far.
 
 #include <algorithm>
 #include <chrono>
