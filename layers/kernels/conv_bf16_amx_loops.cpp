@@ -24,9 +24,21 @@ const int64_t kMostFilled = 1 << 10;
 // A step of a plan, 16 pixels times a row of a panel, is two cycles; of a task,
 // a tile's, four.
 LoopCosts CostsOf(const WeightPanels& panels) {
-  const int64_t passes = panels.groups() * panels.panels();
-  const PlanCosts plan = {kAmxRows, kAmxRows, passes, 400, 2, 4};
-  return {plan, kAmxTile, true, 25, 300, 30, 600e3, 6, 8 << 10};
+  LoopCosts costs;
+  costs.plan.tile_pixels = costs.plan.min_pixels = kAmxRows;
+  costs.plan.passes = panels.groups() * panels.panels();
+  costs.plan.tile_steps = 400;
+  costs.plan.copy_steps = 2;
+  costs.plan.gather_steps = 4;
+  costs.rows = kAmxTile;
+  costs.whole = true;
+  costs.tile_steps = 25;
+  costs.task_steps = 300;
+  costs.bytes_per_step = 30;
+  costs.block_bytes = 600e3;
+  costs.least_tiles = 6;
+  costs.next_words = 8 << 10;
+  return costs;
 }
 
 int64_t CommonDivisor(int64_t a, int64_t b) {

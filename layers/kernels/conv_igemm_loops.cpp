@@ -24,9 +24,21 @@ int64_t Portions(const PixelClass& box) {
 template <typename Value>
 LoopCosts CostsOf(const WeightPanels& panels,
                   const IgemmKernelOf<Value>& kernel) {
-  const int64_t passes = panels.groups() * panels.panels();
-  const PlanCosts plan = {kernel.rows, kernel.min_rows, passes, 16, 0.3, 0};
-  return {plan, kernel.rows, false, 8, 50, 32, 400e3, 16, 144 << 10};
+  LoopCosts costs;
+  costs.plan.tile_pixels = costs.rows = kernel.rows;
+  costs.plan.min_pixels = kernel.min_rows;
+  costs.plan.passes = panels.groups() * panels.panels();
+  costs.plan.tile_steps = 16;
+  costs.plan.copy_steps = 0.3;
+  costs.plan.gather_steps = 0;
+  costs.whole = false;
+  costs.tile_steps = 8;
+  costs.task_steps = 50;
+  costs.bytes_per_step = 32;
+  costs.block_bytes = 400e3;
+  costs.least_tiles = 16;
+  costs.next_words = 144 << 10;
+  return costs;
 }
 
 }  // namespace

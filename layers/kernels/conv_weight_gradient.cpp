@@ -18,6 +18,8 @@ constexpr int64_t kBlock = 256 * kPerWord<Value>;
 const int64_t kColumns = 256;    // of a part
 const int64_t kSliceBlocks = 4;  // at least
 const int64_t kMaxTaps = 1 << 20;
+// Fewer would fill matrix registers up for the most part.
+const int64_t kLeastAmxPixels = 16, kLeastAmxOutputs = 32;
 // The widest panel, and how many are gathered together.
 const int64_t kMaxWidth = 64;
 const int64_t kTogether = 4;
@@ -47,8 +49,6 @@ inline void Join(const AmxKernels* amx, const Bf16* const (&values)[2],
     JoinPairs(values[0], values[1], count, words);
   }
 }
-
-const int64_t kLeastAmxPixels = 16, kLeastAmxOutputs = 32;
 
 }  // namespace
 
