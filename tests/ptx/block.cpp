@@ -1,0 +1,309 @@
+#include "block.hpp"
+
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+namespace ptx {
+namespace {
+
+std::string Hex(uint64_t value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "0x%llx",
+                static_cast<unsigned long long>(value));
+  return text;
+}
+
+std::string Demangled(const std::string& name) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> text(
+      abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), std::free);
+  return status == 0 ? text.get() : name;
+}
+
+uint32_t SpecialValue(const std::string& name, const Dim& thread,
+                      const Dim& block, const Dim& threads, const Dim& blocks) {
+  const struct {
+    const char* name;
+    const Dim& of;
+  } kDims[] = {{"%tid.", thread},
+               {"%ctaid.", block},
+               {"%ntid.", threads},
+               {"%nctaid.", blocks}};
+  for (const auto& dim : kDims) {
+    if (name.compare(0, name.size() - 1, dim.name) != 0) continue;
+    return name.back() == 'x'   ? dim.of.x
+           : name.back() == 'y' ? dim.of.y
+                                : dim.of.z;
+  }
+  throw Error("unknown register " + name);
+}
+
+}  // namespace
+
+Warp::Warp(const Launch& launch, Block* block, int index, int threads)
+    : launch_(launch),
+      block_(block),
+      index_(index),
+      lanes_(threads >= kLanes ? ~0u : (1u << threads) - 1),
+      file_(launch.kernel->file_bytes) {
+  for (const Constant& constant : launch.kernel->constants) {
+    for (int lane = 0; lane < kLanes; ++lane)
+      Set(constant.place, constant.width, lane, constant.value);
+  }
+}
+
+void Warp::Begin() {
+  live_ = lanes_;
+  waiting_ = 0;
+  std::fill(std::begin(pc_), std::end(pc_), 0);
+  copies_.assign(kLanes, std::deque<std::vector<Copy>>(1));
+  for (const Special& special : launch_.kernel->specials) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const uint32_t thread = index_ * kLanes + lane;
+      const Dim& shape = launch_.block;
+      const Dim place{thread % shape.x, thread / shape.x % shape.y,
+                      thread / shape.x / shape.y};
+      Set(special.place, 4, lane,
+          SpecialValue(special.name, place, block_->index_, shape,
+                       launch_.grid));
+    }
+  }
+}
+
+void Warp::Run() {
+  while (live_) {
+    uint32_t mask = Next();
+    if (!mask) {
+      // All wait: for what the whole warp, or the whole block, does together.
+      for (int lane = 0; lane < kLanes; ++lane) {
+        if (live_ >> lane & 1 && pc_[lane] != pc_[first_]) {
+          running_ = &launch_.kernel->code[pc_[lane]];
+          Fail(lane,
+               "waits for lanes of its warp that wait elsewhere, at line " +
+                   std::to_string(barrier_line()));
+        }
+      }
+      const Instruction& instruction = barrier();
+      if (instruction.flow == Flow::kBarrier) return;
+      running_ = &instruction;
+      instruction.run(instruction, this, live_);
+      Pass();
+      continue;
+    }
+    RunFrom(pc_[__builtin_ctz(mask)], mask);
+  }
+}
+
+void Warp::Pass() {
+  for (int lane = 0; lane < kLanes; ++lane) ++pc_[lane];
+  waiting_ = 0;
+}
+
+// The lanes that go on first: those that are furthest behind of those that do
+// not wait.
+uint32_t Warp::Next() {
+  const uint32_t ready = live_ & ~waiting_;
+  if (live_) first_ = __builtin_ctz(live_);
+  int least = 0;
+  uint32_t mask = 0;
+  for (uint32_t rest = ready; rest; rest &= rest - 1) {
+    const int lane = __builtin_ctz(rest);
+    if (!mask || pc_[lane] < least) {
+      least = pc_[lane];
+      mask = 0;
+    }
+    if (pc_[lane] == least) mask |= 1u << lane;
+  }
+  return mask;
+}
+
+// Until they branch apart, wait, return or may meet others.
+void Warp::RunFrom(int pc, uint32_t mask) {
+  const std::vector<Instruction>& code = launch_.kernel->code;
+  int others = static_cast<int>(code.size());  // the next place of one
+  for (uint32_t rest = live_ & ~waiting_ & ~mask; rest; rest &= rest - 1)
+    others = std::min(others, pc_[__builtin_ctz(rest)]);
+  uint32_t apart = 0;  // those that branch away
+  int target = 0;
+  while (pc < others && !apart) {
+    const Instruction& instruction = code[pc];
+    running_ = &instruction;
+    if (instruction.flow == Flow::kTogether ||
+        instruction.flow == Flow::kBarrier) {
+      waiting_ |= mask;
+      break;
+    }
+    const uint32_t doing = Guarded(instruction, mask);
+    if (instruction.flow == Flow::kReturn) {
+      live_ &= ~doing;
+      mask &= ~doing;
+      if (!mask) return;
+    } else if (instruction.flow == Flow::kBranch) {
+      if (doing == mask) {
+        pc = instruction.target;
+        continue;
+      }
+      apart = doing;
+      target = instruction.target;
+    } else if (doing) {
+      instruction.run(instruction, this, doing);
+    }
+    ++pc;
+  }
+  if (pc >= static_cast<int>(code.size()))
+    throw Error(Demangled(launch_.kernel->name) + " ends without ret");
+  for (uint32_t rest = mask; rest; rest &= rest - 1) {
+    const int lane = __builtin_ctz(rest);
+    pc_[lane] = apart >> lane & 1 ? target : pc;
+  }
+}
+
+uint32_t Warp::Guarded(const Instruction& instruction, uint32_t mask) {
+  if (instruction.guard < 0) return mask;
+  const uint8_t* predicate = At<uint8_t>(instruction.guard);
+  uint32_t doing = 0;
+  for (int lane = 0; lane < kLanes; ++lane) {
+    doing |= static_cast<uint32_t>((predicate[lane] != 0) != instruction.unless)
+             << lane;
+  }
+  return doing & mask;
+}
+
+char* Warp::Global(uint64_t address, int bytes, int lane, bool writes) {
+  const char* const does = writes ? "writes " : "reads ";
+  if (address < begin_ || address + bytes > end_) {
+    if (!launch_.memory->Holds(address, &begin_, &end_)) {
+      begin_ = 1;
+      end_ = 0;
+      Fail(lane, does + std::to_string(bytes) + " bytes of global memory at " +
+                     Hex(address) + ", where nothing is allocated");
+    }
+    if (address + bytes > end_)
+      Fail(lane, does + std::to_string(bytes) + " bytes of global memory, " +
+                     std::to_string(address + bytes - end_) +
+                     " of them behind the end of an allocation of " +
+                     std::to_string(end_ - begin_));
+  }
+  if (address % bytes)
+    Fail(lane, does + std::to_string(bytes) +
+                   " bytes of global memory at an address that is no multiple "
+                   "of that: " +
+                   Hex(address));
+  return reinterpret_cast<char*>(address);
+}
+
+char* Warp::Shared(uint64_t address, int bytes, int lane, bool writes) {
+  const auto fail = [&](const std::string& what) {
+    Fail(lane, (writes ? "writes " : "reads ") + std::to_string(bytes) +
+                   " bytes of shared memory at " + std::to_string(address) +
+                   what);
+  };
+  if (address + bytes > block_->shared_.size() || address + bytes < address)
+    fail(", the block has " + std::to_string(block_->shared_.size()));
+  if (address % bytes) fail(", which is no multiple of that");
+  if (bytes < 4) fail(": single words alone are understood");
+  const int16_t thread = static_cast<int16_t>(index_ * kLanes + lane);
+  const uint32_t now = block_->barriers_;
+  for (uint64_t i = address / 4; i < (address + bytes) / 4; ++i) {
+    Block::Word& word = block_->words_[i];
+    if (word.copied) fail(", where cp.async is not waited for");
+    if (word.written == now && word.writer != thread)
+      fail(", written by thread " + std::to_string(word.writer) +
+           " without a barrier");
+    if (writes) {
+      if (word.read == now && word.reader != thread)
+        fail(", read by " +
+             (word.reader < 0 ? "other threads"
+                              : "thread " + std::to_string(word.reader)) +
+             " without a barrier");
+      word.written = now;
+      word.writer = thread;
+    } else {
+      if (!word.written) fail(", which nobody has written");
+      word.reader = word.read == now && word.reader != thread
+                        ? static_cast<int16_t>(Block::kSeveral)
+                        : thread;
+      word.read = now;
+    }
+  }
+  return &block_->shared_[address];
+}
+
+void Warp::CopyLater(uint64_t to, uint64_t from, int size, int bytes,
+                     int lane) {
+  if (bytes > 0) Global(from, size, lane, false);
+  Shared(to, size, lane, true);
+  for (uint64_t i = to / 4; i < (to + size) / 4; ++i)
+    block_->words_[i].copied = true;
+  copies_[lane].back().push_back({to, from, size, bytes});
+}
+
+void Warp::FinishBatches(int count, int lane) {
+  std::deque<std::vector<Copy>>& batches = copies_[lane];
+  // The last one is still open.
+  while (static_cast<int>(batches.size()) > count + 1) {
+    for (const Copy& copy : batches.front()) {
+      for (uint64_t i = copy.to / 4; i < (copy.to + copy.size) / 4; ++i)
+        block_->words_[i].copied = false;
+      char* const to = Shared(copy.to, copy.size, lane, true);
+      std::memset(to, 0, copy.size);
+      if (copy.bytes > 0)
+        std::memcpy(to, Global(copy.from, copy.size, lane, false), copy.bytes);
+    }
+    batches.pop_front();
+  }
+}
+
+void Warp::Fail(int lane, const std::string& what) const {
+  const Source& source = SourceOf(*running_);
+  throw Error("thread " + std::to_string(index_ * kLanes + lane) +
+              " of block " + std::to_string(block_->index_.x) + " " + what +
+              "; line " + std::to_string(source.line) + " of " +
+              Demangled(launch_.kernel->name) + ": " + source.text);
+}
+
+Block::Block(const Launch& launch)
+    : launch_(launch),
+      shared_(launch.kernel->shared_bytes),
+      words_((launch.kernel->shared_bytes + 3) / 4) {
+  const int threads =
+      static_cast<int>(launch.block.x * launch.block.y * launch.block.z);
+  for (int first = 0; first < threads; first += kLanes)
+    warps_.emplace_back(launch, this, first / kLanes, threads - first);
+}
+
+void Block::Run(int64_t index) {
+  const Dim& grid = launch_.grid;
+  index_ = {static_cast<uint32_t>(index % grid.x),
+            static_cast<uint32_t>(index / grid.x % grid.y),
+            static_cast<uint32_t>(index / grid.x / grid.y)};
+  barriers_ = 1;
+  std::fill(words_.begin(), words_.end(), Word());
+  std::memset(shared_.data(), 0xff, shared_.size());
+  for (Warp& warp : warps_) warp.Begin();
+  for (;; ++barriers_) {
+    const Warp* waits = nullptr;
+    for (Warp& warp : warps_) {
+      warp.Run();
+      if (warp.ended()) continue;
+      if (!waits) waits = &warp;
+      if (&warp.barrier() != &waits->barrier()) {
+        throw Error("warps of a block of " + Demangled(launch_.kernel->name) +
+                    " wait at different barriers, at lines " +
+                    std::to_string(waits->barrier_line()) + " and " +
+                    std::to_string(warp.barrier_line()));
+      }
+    }
+    if (!waits) return;
+    for (Warp& warp : warps_) {
+      if (!warp.ended()) warp.Pass();
+    }
+  }
+}
+
+}  // namespace ptx

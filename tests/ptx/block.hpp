@@ -1,0 +1,160 @@
+#ifndef P3D_TESTS_PTX_BLOCK_HPP_
+#define P3D_TESTS_PTX_BLOCK_HPP_
+
+// Runs the threads of a block, warp by warp from barrier to barrier, and throws
+// Error, with thread and instruction, for what is undefined on a GPU or ends
+// the kernel there:
+//
+//   - global addresses outside of what is allocated, shared ones outside of
+//     what the block has, addresses that are no multiple of what is read there;
+//   - shared memory that is read before anyone wrote it;
+//   - two threads at the same word of shared memory, one of them writing,
+//     without a barrier between them, also within a warp;
+//   - what cp.async copies and is read before it was waited for, or while it is
+//     on its way; copies happen as late as they may;
+//   - lanes of a warp that do not come together where all are needed, threads
+//     that wait at different barriers.
+//
+// Where lanes of a warp branch apart, those that are behind in the text go on
+// first.
+
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "program.hpp"
+
+namespace ptx {
+
+// What is allocated of global memory.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  // Whether all `bytes` at `address` are of one allocation. *begin and *end
+  // become its bounds.
+  virtual bool Holds(uint64_t address, uint64_t* begin, uint64_t* end) = 0;
+};
+
+struct Dim {
+  uint32_t x, y, z;
+};
+
+struct Launch {
+  const Kernel* kernel;
+  Dim grid, block;
+  std::vector<char> parameters;
+  Memory* memory;
+};
+
+class Block;
+
+class Warp {
+ public:
+  Warp(const Launch& launch, Block* block, int index, int threads);
+
+  // With the block that is run next.
+  void Begin();
+  // Until it waits for other warps or all its threads are through.
+  void Run();
+  bool ended() const { return live_ == 0; }
+  // Where it waits, and its line; passes that barrier.
+  const Instruction& barrier() const {
+    return launch_.kernel->code[pc_[first_]];
+  }
+  int barrier_line() const { return SourceOf(barrier()).line; }
+  void Pass();
+
+  // The values of a place, a lane's each.
+  template <typename T>
+  T* At(int place) {
+    return reinterpret_cast<T*>(&file_[place]);
+  }
+  uint64_t Value(int place, int width, int lane) {
+    return width == 8   ? At<uint64_t>(place)[lane]
+           : width == 4 ? At<uint32_t>(place)[lane]
+           : width == 2 ? At<uint16_t>(place)[lane]
+                        : At<uint8_t>(place)[lane];
+  }
+  void Set(int place, int width, int lane, uint64_t value) {
+    std::memcpy(&file_[place + width * lane], &value, width);
+  }
+
+  // The address that an instruction names.
+  uint64_t Address(const Instruction& instruction, int lane) {
+    return Value(instruction.at[instruction.base],
+                 instruction.width[instruction.base], lane) +
+           instruction.offset;
+  }
+
+  const char* parameters() const { return launch_.parameters.data(); }
+  // Memory at an address, checked for `bytes` that a lane reads or writes.
+  char* Global(uint64_t address, int bytes, int lane, bool writes);
+  char* Shared(uint64_t address, int bytes, int lane, bool writes);
+
+  // cp.async of `bytes` from global memory, zeros behind them up to `size`.
+  void CopyLater(uint64_t to, uint64_t from, int size, int bytes, int lane);
+  void EndBatch(int lane) { copies_[lane].emplace_back(); }
+  // Finishes all batches but the last `count`.
+  void FinishBatches(int count, int lane);
+
+  // Throws Error about the instruction that runs.
+  [[noreturn]] void Fail(int lane, const std::string& what) const;
+
+ private:
+  struct Copy {
+    uint64_t to, from;
+    int size, bytes;
+  };
+
+  uint32_t Next();
+  void RunFrom(int pc, uint32_t mask);
+  const Source& SourceOf(const Instruction& instruction) const {
+    return launch_.kernel->sources[&instruction - launch_.kernel->code.data()];
+  }
+  uint32_t Guarded(const Instruction& instruction, uint32_t mask);
+
+  const Launch& launch_;
+  Block* const block_;
+  const int index_;
+  const uint32_t lanes_;  // those that are threads
+  uint32_t live_ = 0;     // of them, those that have not returned
+  uint32_t waiting_ = 0;  // for others, at an instruction of all
+  int first_ = 0;         // lane of those that are live
+  int pc_[kLanes] = {};
+  const Instruction* running_ = nullptr;
+  std::vector<char> file_;
+  std::vector<std::deque<std::vector<Copy>>> copies_;  // by lanes, in batches
+  uint64_t begin_ = 1, end_ = 0;  // of the allocation that was met last
+};
+
+class Block {
+ public:
+  explicit Block(const Launch& launch);
+
+  // Runs block number `index`, counted along x first.
+  void Run(int64_t index);
+
+ private:
+  friend class Warp;
+
+  // A word of shared memory: who was there since which barrier.
+  struct Word {
+    uint32_t written = 0, read = 0;  // behind so many barriers, 0: never
+    int16_t writer = 0, reader = 0;  // threads; kSeveral
+    bool copied = false;             // on its way
+  };
+  static constexpr int kSeveral = -1;
+
+  const Launch& launch_;
+  Dim index_{};
+  uint32_t barriers_ = 1;
+  std::vector<char> shared_;
+  std::vector<Word> words_;
+  std::vector<Warp> warps_;
+};
+
+}  // namespace ptx
+
+#endif  // P3D_TESTS_PTX_BLOCK_HPP_

@@ -1,0 +1,106 @@
+"""What nvcc makes of the .cu files, run on a GPU that is none: see block.hpp and runtime.cpp.
+
+tests/gpu and tests/kernels run the same sources as loops on the host. Here instructions for tensor
+cores, copies past the registers, barriers and launches are those of a real GPU, and whatever is
+undefined there ends the test.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cpp
+import nvcc
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Its architectures differ in instructions: 7.5 has no copies past the registers, and tensor cores
+# for fp16 alone.
+CAPABILITIES = ("7.5", "9.0")
+
+
+@pytest.fixture(scope="module")
+def programs() -> Path:
+    """The folder with what CMakeLists.txt describes."""
+    architectures = ";".join(f"{name.replace('.', '')}-virtual" for name in CAPABILITIES)
+    options = [f"-DCMAKE_CUDA_COMPILER={nvcc.find_nvcc()}", "-DCMAKE_CUDA_FLAGS=--no-compress"]
+    options += [f"-DCMAKE_CUDA_ARCHITECTURES={architectures}", "-DP3D_CUDA=ON"]
+    return cpp.target("ptx", "ptx", "-DP3D_PYTHON=OFF", *options) / "tests" / "ptx"
+
+
+def run(*command: object, capability: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "P3D_SIMULATED_CAPABILITY": capability, **variables}
+    words = [str(word) for word in command]
+    return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        ("behind_the_end", "thread 63 of block 0 writes 4 bytes of global memory at"),
+        ("far_away", "where nothing is allocated"),
+        ("unaligned", "writes 8 bytes of global memory at an address that is no multiple of that"),
+        ("behind_shared_memory", "reads 4 bytes of shared memory at 256, the block has 256"),
+        ("never_written", "reads 4 bytes of shared memory at 0, which nobody has written"),
+        ("read_too_early", "reads 4 bytes of shared memory at 252, which nobody has written"),
+        ("read_by_others", "writes 4 bytes of shared memory at 252, read by thread 0 without"),
+        ("written_by_others", "written by thread 31 without a barrier"),
+        ("barrier_of_some", "waits for lanes of its warp that wait elsewhere"),
+        ("barriers_of_warps", "wait at different barriers"),
+        ("copy_not_awaited", "where cp.async is not waited for"),
+        ("copy_of_others", "reads 4 bytes of shared memory at 240, written by thread 15 without"),
+    ],
+)
+def test_it_sees_what_is_undefined(programs, kernel, message) -> None:
+    done = run(programs / "test_faults", kernel, capability="9.0")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Run<" in done.stderr, "no kernel is named"
+    assert done.stdout == "cudaErrorIllegalAddress\n", "later calls go on"
+
+
+def test_it_lets_pass_what_is_right(programs) -> None:
+    done = run(programs / "test_faults", "right", capability="9.0")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "cudaSuccess\n", "")
+
+
+@pytest.mark.parametrize(
+    ("capability", "program", "argument"),
+    [
+        ("7.5", "test_cuda_conv", "--quick"),
+        ("9.0", "test_cuda_conv", "--quick"),
+        ("9.0", "test_cuda_bn", None),
+        ("9.0", "test_cuda_losses", None),
+        ("9.0", "test_cuda_narrow", "2 16 24"),
+        ("9.0", "test_cuda_narrow", "1 5 70"),
+        ("9.0", "test_cuda_pool", None),
+        ("9.0", "test_cuda_values", None),
+    ],
+)
+def test_kernels(programs, capability, program, argument) -> None:
+    arguments = [argument] if argument else []
+    done = run(programs / program, *arguments, capability=capability)
+    assert done.returncode == 0, f"{programs / program} {argument}\n{done.stdout}{done.stderr}"
+    assert " checks, 0 failed" in done.stdout
+    assert "PTX: " not in done.stderr
+
+
+@pytest.mark.parametrize("file", ["nets", "graph", "precision", "feeding_pixels"])
+def test_nets(programs, file) -> None:
+    """What tools/gpu_check.py runs on a real one."""
+    # Golden solvers and plans take minutes.
+    chosen = ["-k", "not solvers and not plan"] if file == "nets" else []
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen]
+    library = programs / "ptx_gpu.so"
+    done = run(
+        *command,
+        ROOT / "tests" / "gpu" / f"test_{file}.py",
+        capability="9.0",
+        P3D_CUDA_LIBRARY=str(library),
+    )
+    assert done.returncode == 0, f"P3D_CUDA_LIBRARY={library}\n{done.stdout[-6000:]}{done.stderr}"
+    assert " passed" in done.stdout
+    assert "PTX: " not in done.stdout + done.stderr
