@@ -95,10 +95,35 @@ struct Epilogue {
     return outer_relu && v < 0 ? Real(0) : v;
   }
 
+  // The same of `count` neighbours, arrays of which the residual's may be of
+  // any kind: each step at once, for what it depends on is the same for all.
+  template <int count, typename Old>
+  P3D_HOST_DEVICE void OfRun(Real* v, const Real* scale_o, const Real* shift_o,
+                             const Old* residual_there) const {
+    if (scale && shift) {
+      for (int i = 0; i < count; ++i) v[i] = v[i] * scale_o[i] + shift_o[i];
+    } else if (scale || shift) {
+      for (int i = 0; i < count; ++i)
+        v[i] = scale ? v[i] * scale_o[i] : v[i] + shift_o[i];
+    }
+    if (inner_relu) Rectify<count>(v);
+    if (residual) {
+      for (int i = 0; i < count; ++i)
+        v[i] = alpha * v[i] + beta * Real(residual_there[i]);
+    }
+    if (outer_relu) Rectify<count>(v);
+  }
+
   // The same for values of another kind, with the same parameters.
   template <typename Other>
   Epilogue<Other> As(const Other* residual) const {
     return {scale, shift, inner_relu, residual, alpha, beta, outer_relu};
+  }
+
+ private:
+  template <int count>
+  static P3D_HOST_DEVICE void Rectify(Real* v) {
+    for (int i = 0; i < count; ++i) v[i] = v[i] < 0 ? Real(0) : v[i];
   }
 };
 using ConvEpilogue = Epilogue<float>;

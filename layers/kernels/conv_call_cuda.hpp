@@ -11,6 +11,7 @@
 #include "kernels/conv_slices_cuda.hpp"
 #include "kernels/cuda_launch.hpp"
 #include "kernels/narrow.hpp"
+#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -97,8 +98,18 @@ struct JoinForward {
   Epilogue<Value> epilogue;
   Value* y;
 
-  P3D_HOST_DEVICE void operator()(int64_t i, int64_t o) const {
-    y[i] = epilogue(JoinedValue(slices, count, parts, i), o, i);
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    constexpr int n = Runs::kWidth;
+    const auto scale = runs.Each(epilogue.scale);
+    const auto shift = runs.Each(epilogue.shift);
+    runs.ForEach([&](int64_t i) {
+      auto v = JoinedRun<Runs>(slices, count, parts, i);
+      const auto old = epilogue.residual ? Runs::Read(epilogue.residual + i)
+                                         : Runs::All(Value(0));
+      epilogue.template OfRun<n>(&v[0], &scale[0], &shift[0], &old[0]);
+      Runs::Write(v, y + i);
+    });
   }
 };
 
@@ -108,11 +119,13 @@ void JoinIfMany(CUstream_st* stream, const TapSlices& slices,
                 const ForwardCall<Value>& call) {
   if (slices.count == 1) return;
   const ConvShape& shape = call.shape;
-  const Broadcast outputs = {shape.num * shape.out_pixels(), shape.num_output,
-                             1};
-  ForEachValue(stream, "Convolve join", outputs,
-               JoinForward<Value>{slices.count, outputs.count(), call.scratch,
-                                  call.epilogue, call.y});
+  const int64_t pixels = shape.num * shape.out_pixels();
+  const Epilogue<Value>& epilogue = call.epilogue;
+  ForEachRun<Value>(stream, "Convolve join", pixels, shape.num_output,
+                    Aligned(call.scratch, epilogue.scale, epilogue.shift,
+                            epilogue.residual, call.y),
+                    JoinForward<Value>{slices.count, pixels * shape.num_output,
+                                       call.scratch, epilogue, call.y});
 }
 
 }  // namespace cuda

@@ -85,9 +85,8 @@ void JoinIfMany(CUstream_st* stream, const TapSlices& slices,
   if (slices.count == 1) return;
   const ConvShape& shape = call.shape;
   const int64_t count = shape.num * shape.in_pixels() * shape.channels;
-  ForEach(
-      stream, "ConvDataGradient join", count,
-      JoinSlices<Value>{slices.count, count, call.scratch, call.add, call.dx});
+  Join(stream, "ConvDataGradient join",
+       JoinSlices<Value>{slices.count, count, call.scratch, call.add, call.dx});
 }
 
 }  // namespace cuda

@@ -45,8 +45,17 @@ struct ForwardMmaJob {
                      place.group * at_.inputs;
         }
       }
+      if (whole) {
+        P3D_UNROLL
+        for (int i = 0; i < OperandB::kCopies; ++i) {
+          const int places = at_.taps() * at_.inputs;
+          outputs_[i] = weights_ + int64_t{OutputOf(i)} * places;
+          places_[i] = OutputOf(i) < at_.outputs ? places : 0;
+        }
+      }
       along_.Add(at_, first_slab_ * OperandA::kDepth);
-      seen_.Aim(at_, along_.tap());
+      place_ = first_slab_ * OperandA::kDepth + OperandB::First(lane);
+      Aim();
     }
 
     // Of all slices.
@@ -55,24 +64,39 @@ struct ForwardMmaJob {
     }
     P3D_HOST_DEVICE int slabs() const { return slabs_; }
     P3D_HOST_DEVICE Piece<Value> A(int i) const {
-      const Value* row = x_ + int64_t{seen_.At(i)} * at_.channels;
-      Piece<Value> piece = {row, along_.first(), 0,
-                            seen_.Sees(i) ? at_.inputs : 0};
+      Piece<Value> piece = {rows_[i], along_.first(), along_.first(), ends_[i]};
       if (!whole) Cut(i, &piece);
       return piece;
     }
     P3D_HOST_DEVICE Piece<Value> B(int i) const {
-      const int o = output_ + i * OperandB::kApart;
-      const bool has = o < at_.outputs && along_.tap().l < at_.l.kernel;
-      const int place = o * at_.taps() + along_.tap().index;
+      // Taps follow each other without a gap.
+      if (whole) return {outputs_[i], place_, place_, places_[i]};
+      const bool has =
+          OutputOf(i) < at_.outputs && along_.tap().l < at_.l.kernel;
+      const int place = OutputOf(i) * at_.taps() + along_.tap().index;
       return {weights_ + int64_t{place} * at_.inputs, along_.first(), 0,
               has ? at_.inputs : 0};
     }
     P3D_HOST_DEVICE void Next() {
-      if (along_.Add(at_, OperandA::kDepth)) seen_.Aim(at_, along_.tap());
+      place_ += OperandA::kDepth;
+      if (along_.Add(at_, OperandA::kDepth)) Aim();
     }
 
    private:
+    P3D_HOST_DEVICE int OutputOf(int i) const {
+      return output_ + i * OperandB::kApart;
+    }
+
+    // At the tap in hand.
+    P3D_HOST_DEVICE void Aim() {
+      seen_.Aim(at_, along_.tap());
+      P3D_UNROLL
+      for (int i = 0; i < OperandA::kCopies; ++i) {
+        rows_[i] = x_ + int64_t{seen_.At(i)} * at_.channels;
+        ends_[i] = seen_.Sees(i) ? at_.inputs : 0;
+      }
+    }
+
     // To what lies within the line of the image: the taps along w may be one.
     P3D_HOST_DEVICE void Cut(int i, Piece<Value>* piece) const {
       const int place =
@@ -89,6 +113,11 @@ struct ForwardMmaJob {
     const int output_;
     const Value *const x_, *const weights_;
     int line_[OperandA::kCopies];  // where each row's window begins, in values
+    const Value* rows_[OperandA::kCopies];     // at the pixels that are seen
+    int ends_[OperandA::kCopies];              // 0 where none is
+    const Value* outputs_[OperandB::kCopies];  // their weights
+    int places_[OperandB::kCopies];  // so many; 0 of an output there is not
+    int place_;
   };
 
   struct OfColumn {
@@ -114,7 +143,7 @@ struct ForwardMmaJob {
 
   P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
                              const OfColumn& of_column,
-                             const Values<float, kOut>& sums,
+                             Values<float, kOut> sums,
                              const Values<Value, kOut>& old) const {
     if (row >= at.num * at.out_pixels() || column >= at.outputs) return;
     if (parts) {
@@ -123,12 +152,11 @@ struct ForwardMmaJob {
                           parts + place.slice * count + First(place, row),
                           column, at.outputs);
     }
+    epilogue.template OfRun<kOut>(sums.v, of_column.scale.v, of_column.shift.v,
+                                  old.v);
     Values<Value, kOut> values;
     P3D_UNROLL
-    for (int i = 0; i < kOut; ++i) {
-      values.v[i] = epilogue.Of(sums.v[i], of_column.scale.v[i],
-                                of_column.shift.v[i], old.v[i]);
-    }
+    for (int i = 0; i < kOut; ++i) values.v[i] = sums.v[i];
     Write<whole>(values, false, y + First(place, row), column, at.outputs);
   }
 

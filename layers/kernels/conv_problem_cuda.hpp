@@ -120,8 +120,12 @@ struct Pixel {
     *place -= size;
     return 1;
   }
-  static P3D_HOST_DEVICE Int Divided(Int a, Int b) {
-    return static_cast<Int>(Quotient(a, b));
+  static P3D_HOST_DEVICE int64_t Divided(int64_t a, int64_t b) {
+    return Quotient(a, b);
+  }
+  static P3D_HOST_DEVICE int Divided(int a, int b) {
+    return static_cast<int>(static_cast<uint32_t>(a) /
+                            static_cast<uint32_t>(b));
   }
 };
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "kernels/conv_tile_cuda.hpp"
+#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -78,14 +79,24 @@ struct Stretch {
   int slabs, tap, first;  // first: of the values of its first tap
 };
 
-// Value i of `slices` arrays of `count` values, joined.
-template <typename Dtype>
-P3D_HOST_DEVICE Dtype JoinedValue(int64_t slices, int64_t count,
-                                  const Dtype* parts, int64_t i) {
-  double sum = 0;
+// A run of `slices` arrays of `count` values, joined; it begins with value i.
+template <typename Runs, typename Dtype>
+P3D_HOST_DEVICE Run<Dtype, Runs::kWidth> JoinedRun(int64_t slices,
+                                                   int64_t count,
+                                                   const Dtype* parts,
+                                                   int64_t i) {
+  constexpr int n = Runs::kWidth;
+  double sums[n] = {};
   P3D_UNROLL_4
-  for (int64_t s = 0; s < slices; ++s) sum += parts[s * count + i];
-  return static_cast<Dtype>(sum);
+  for (int64_t s = 0; s < slices; ++s) {
+    const auto part = Runs::Read(parts + s * count + i);
+    P3D_UNROLL
+    for (int k = 0; k < n; ++k) sums[k] += part[k];
+  }
+  Run<Dtype, n> joined;
+  P3D_UNROLL
+  for (int k = 0; k < n; ++k) joined[k] = static_cast<Dtype>(sums[k]);
+  return joined;
 }
 
 // to = the sum of the slices' arrays; with `add` +=.
@@ -97,11 +108,28 @@ struct JoinSlices {
   bool add;
   Value* to;
 
-  P3D_HOST_DEVICE void operator()(int64_t i) const {
-    const Real old = add ? Real(to[i]) : Real(0);
-    to[i] = old + JoinedValue(slices, count, parts, i);
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    runs.ForEach([&](int64_t i) {
+      auto sums = JoinedRun<Runs>(slices, count, parts, i);
+      if (add) {
+        const auto old = Runs::Read(to + i);
+        P3D_UNROLL
+        for (int k = 0; k < Runs::kWidth; ++k) sums[k] = old[k] + sums[k];
+      }
+      Runs::Write(sums, to + i);
+    });
   }
 };
+
+template <typename Value>
+void Join(CUstream_st* stream, const char* kernel,
+          const JoinSlices<Value>& join) {
+  // Or else only the first slice's runs are aligned.
+  const bool whole = join.count % (kRunBytes / sizeof(Value)) == 0;
+  ForEachRun<Value>(stream, kernel, join.count,
+                    whole && Aligned(join.parts, join.to), join);
+}
 
 }  // namespace cuda
 }  // namespace p3d

@@ -96,9 +96,9 @@ void JoinIfMany(CUstream_st* stream, const PixelSlices& slices,
                 const WeightGradientCall<Value>& call) {
   if (slices.count == 1) return;
   const int64_t count = call.shape.weight_count();
-  ForEach(stream, "ConvWeightGradient join", count,
-          JoinSlices<RealOf<Value>>{slices.count, count, call.scratch, call.add,
-                                    call.dw});
+  Join(stream, "ConvWeightGradient join",
+       JoinSlices<RealOf<Value>>{slices.count, count, call.scratch, call.add,
+                                 call.dw});
 }
 
 }  // namespace cuda

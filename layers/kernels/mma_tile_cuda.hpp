@@ -33,6 +33,15 @@ struct Piece {
   int first, begin, end;
 };
 
+// The value, which a GPU keeps in a register instead of making it anew where it
+// is used: within a loop.
+P3D_HOST_DEVICE inline int Kept(int value) {
+#ifdef __CUDA_ARCH__
+  asm volatile("" : "+r"(value));
+#endif
+  return value;
+}
+
 // A slab of an operand with `side` rows (columns, of b). Its pieces lie in
 // lines: those of one row, four along k; or else of one k, across the rows.
 // The pieces of a line change places, so that the lanes of a warp meet each
@@ -57,18 +66,17 @@ struct Operand {
 
   // Fragments: one of a for 16 rows from start + first on; of b two, each for 8
   // columns. `start` is 0 or half of the side, `step` 0 or 1, the half of the
-  // slab. What is known when it is compiled flips bits of a place that nothing
-  // else has set: few addresses serve all fragments.
+  // slab, `base` is Base<of_b>(lane, start). What is known when it is compiled
+  // flips bits of a place that nothing else has set: few addresses serve all
+  // fragments.
   template <bool of_b>
-  P3D_HOST_DEVICE void Load(int lane, int start, int first, int step,
+  P3D_HOST_DEVICE void Load(int lane, int start, int base, int first, int step,
                             uint32_t* r) const {
     if (along || sizeof(Value) == 2) {
       const auto row = [=](int l) {
-        const int outer = start + (of_b ? l / 16 : l / 8 % 2) * 8;
-        const int half = 2 * step + (of_b ? l / 8 % 2 : l / 16);
-        return &pieces[along ? Place(outer + first + l % 8, half)
-                             : Place(half * 8 + l % 8, outer / kPiece) ^
-                                   (first / kPiece)];
+        const int from = l == lane ? base : Base<of_b>(l, start);
+        return &pieces[along ? (from ^ 2 * step) + first * kPieces
+                             : (from + step * 16 * kPieces) ^ (first / kPiece)];
       };
       LoadMatrices<!along>(lane, row, r);
     } else {
@@ -83,6 +91,15 @@ struct Operand {
     }
     P3D_UNROLL
     for (int i = 0; i < 4; ++i) r[i] = MmaOf<Value>::Operand(r[i]);
+  }
+
+  // Where lane l reads of fragments whose `first` and `step` are 0.
+  template <bool of_b>
+  static P3D_HOST_DEVICE int Base(int l, int start) {
+    const int outer = start + (of_b ? l / 16 : l / 8 % 2) * 8;
+    const int half = of_b ? l / 8 % 2 : l / 16;
+    return along ? Place(outer + l % 8, half)
+                 : Place(half * 8 + l % 8, outer / kPiece);
   }
 
   Values<Value, kPiece> pieces[side * 4];
@@ -134,10 +151,28 @@ struct MmaTiles {
     OperandA a;
     OperandB b;
   };
-  // Sums of one product of each warp, on their way to the results. A multiple
-  // of 32 and 8 more: no two lanes that write at once meet in a bank.
+  // Sums of one product of each warp, on their way to the results. No two lanes
+  // that write or read at once meet in a bank: lines are as long as a multiple
+  // of 32 and 8 more, and where a lane reads two fours of sums, all first ones
+  // lie in front of all second ones.
   struct Sums {
-    float v[32][columns + 8];
+    static P3D_HOST_DEVICE int Place(int column) {
+      if (kOut == 4) return column;
+      return column / 4 % 2 * (columns / 2 + 4) + column / 8 * 4 + column % 4;
+    }
+    P3D_HOST_DEVICE Values<float, kOut> Read(int line, int column) const {
+      Values<float, kOut> sums;
+      P3D_UNROLL
+      for (int i = 0; i < kOut; i += 4) {
+        const auto four =
+            *reinterpret_cast<const Four<float>*>(&v[line][Place(column + i)]);
+        P3D_UNROLL
+        for (int j = 0; j < 4; ++j) sums.v[i + j] = four.v[j];
+      }
+      return sums;
+    }
+    static constexpr int kLine = columns + 8;
+    float v[32][kLine];
   };
   union Shared {
     Stage stages[kStages];
@@ -159,7 +194,9 @@ struct MmaTiles {
           thread_(lane),
           lane_(lane % 32),
           warp_row_(lane / 64),
-          warp_column_(lane / 32 % 2) {}
+          warp_column_(lane / 32 % 2),
+          base_a_(Kept(OperandA::template Base<false>(lane_, start_a()))),
+          base_b_(Kept(OperandB::template Base<true>(lane_, start_b()))) {}
 
     P3D_HOST_DEVICE int slabs() const { return reader_.slabs(); }
 
@@ -187,14 +224,13 @@ struct MmaTiles {
                               Fragments* fragments) const {
       P3D_UNROLL
       for (int m = 0; m < kM; ++m) {
-        stage.a.template Load<false>(lane_, warp_row_ * (rows / 2), 16 * m,
-                                     step, fragments->a[m].r);
+        stage.a.template Load<false>(lane_, start_a(), base_a_, 16 * m, step,
+                                     fragments->a[m].r);
       }
       P3D_UNROLL
       for (int n = 0; n < kN; n += 2) {
         uint32_t r[4];
-        stage.b.template Load<true>(lane_, warp_column_ * (columns / 2), 8 * n,
-                                    step, r);
+        stage.b.template Load<true>(lane_, start_b(), base_b_, 8 * n, step, r);
         fragments->b[n] = {{r[0], r[1]}};
         fragments->b[n + 1] = {{r[2], r[3]}};
       }
@@ -216,13 +252,15 @@ struct MmaTiles {
     }
 
     P3D_HOST_DEVICE void PutSums(int m, Sums* sums) const {
+      float* const first =
+          &sums->v[warp_row_ * 16 + lane_ / 4]
+                  [Sums::Place(warp_column_ * (columns / 2) + lane_ % 4 * 2)];
       P3D_UNROLL
       for (int n = 0; n < kN; ++n) {
         P3D_UNROLL
         for (int half = 0; half < 2; ++half) {
-          float* to =
-              &sums->v[warp_row_ * 16 + lane_ / 4 + half * 8]
-                      [warp_column_ * (columns / 2) + n * 8 + lane_ % 4 * 2];
+          // Eight columns are as far apart everywhere.
+          float* to = first + half * 8 * Sums::kLine + n * Sums::Place(8);
           *reinterpret_cast<Two*>(to) = {sums_[m][n].v[2 * half],
                                          sums_[m][n].v[2 * half + 1]};
         }
@@ -242,13 +280,15 @@ struct MmaTiles {
       P3D_UNROLL
       for (int i = 0; i < kStores; ++i) {
         job_.Store(place_, RowOf(m, i), ColumnOf(), of_column,
-                   *reinterpret_cast<const Values<float, kOut>*>(
-                       &sums.v[LineOf(i)][ColumnOf() - column_]),
-                   old_[i]);
+                   sums.Read(LineOf(i), ColumnOf() - column_), old_[i]);
       }
     }
 
    private:
+    // Where the warp's rows and columns begin.
+    P3D_HOST_DEVICE int start_a() const { return warp_row_ * (rows / 2); }
+    P3D_HOST_DEVICE int start_b() const { return warp_column_ * (columns / 2); }
+
     using Held = Values<Value, kPiece>;
     struct alignas(8) Two {
       float a, b;
@@ -295,6 +335,7 @@ struct MmaTiles {
     const int row_, column_;
     Reader reader_;
     const int thread_, lane_, warp_row_, warp_column_;
+    const int base_a_, base_b_;
     Held held_a_[OperandA::kCopies], held_b_[OperandB::kCopies];
     FragmentC sums_[kM][kN] = {};
     Values<typename Job::Out, kOut> old_[kStores];
@@ -328,18 +369,26 @@ namespace detail {
 template <typename Block>
 P3D_HOST_DEVICE void MakeMmaTile(Block* block) {
   using Tiles = typename Block::Tiles;
-  constexpr int kAhead = Tiles::kStages - 1;
+  constexpr int kStages = Tiles::kStages, kAhead = kStages - 1;
   const int slabs = block->slabs();
-  for (int slab = -kAhead; slab < slabs; ++slab) {
-    if (slab >= 0) {
-      AwaitBatches<kAhead - 1>();
-      block->Wait();
-    }
-    const int next = slab + kAhead;
-    if (next < slabs) block->Fetch(next % Tiles::kStages);
+  P3D_UNROLL_1
+  for (int slab = 0; slab < kAhead; ++slab) {
+    if (slab < slabs) block->Fetch(slab);
     EndBatch();
-    if (slab >= 0) block->Multiply(slab % Tiles::kStages);
-    if (next < slabs) block->Put(next % Tiles::kStages);
+    if (slab < slabs) block->Put(slab);
+  }
+  int stage = 0, next = kAhead;
+  P3D_UNROLL_1
+  for (int slab = 0; slab < slabs; ++slab) {
+    AwaitBatches<kAhead - 1>();
+    block->Wait();
+    const bool more = slab + kAhead < slabs;
+    if (more) block->Fetch(next);
+    EndBatch();
+    block->Multiply(stage);
+    if (more) block->Put(next);
+    stage = stage == kAhead ? 0 : stage + 1;
+    next = next == kAhead ? 0 : next + 1;
   }
   AwaitBatches<0>();
   P3D_UNROLL
@@ -359,7 +408,8 @@ class MmaBlock {
  public:
   using Tiles = Tiles_;
   __device__ MmaBlock(const Tiles& tiles, typename Tiles::Shared* shared)
-      : lane_(tiles, blockIdx.x, threadIdx.x), shared_(shared) {}
+      // The compiler is told that it is no negative number.
+      : lane_(tiles, blockIdx.x, threadIdx.x % kMmaLanes), shared_(shared) {}
 
   __device__ int slabs() const { return lane_.slabs(); }
   __device__ void Wait() const { __syncthreads(); }

@@ -1,12 +1,8 @@
 #include "block.hpp"
 
-#include <cxxabi.h>
-
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 
 namespace ptx {
 namespace {
@@ -16,13 +12,6 @@ std::string Hex(uint64_t value) {
   std::snprintf(text, sizeof(text), "0x%llx",
                 static_cast<unsigned long long>(value));
   return text;
-}
-
-std::string Demangled(const std::string& name) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> text(
-      abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), std::free);
-  return status == 0 ? text.get() : name;
 }
 
 uint32_t SpecialValue(const std::string& name, const Dim& thread,
@@ -91,6 +80,7 @@ void Warp::Run() {
       const Instruction& instruction = barrier();
       if (instruction.flow == Flow::kBarrier) return;
       running_ = &instruction;
+      Count(instruction, live_);
       instruction.run(instruction, this, live_);
       Pass();
       continue;
@@ -139,6 +129,7 @@ void Warp::RunFrom(int pc, uint32_t mask) {
       break;
     }
     const uint32_t doing = Guarded(instruction, mask);
+    Count(instruction, doing);
     if (instruction.flow == Flow::kReturn) {
       live_ &= ~doing;
       mask &= ~doing;
@@ -234,6 +225,34 @@ char* Warp::Shared(uint64_t address, int bytes, int lane, bool writes) {
   return &block_->shared_[address];
 }
 
+void Warp::Count(const Instruction& instruction, uint32_t mask) {
+  if (!block_->profiling_) return;
+  ++block_->counts_.instructions;
+  ++block_->counts_.runs[&instruction - launch_.kernel->code.data()];
+  block_->counts_.lanes += __builtin_popcount(mask);
+  // Those that have no memory's address, of what a whole warp does.
+  block_->counts_.products +=
+      instruction.flow == Flow::kTogether && instruction.operands > 10;
+}
+
+void Warp::CountGlobal(const Instruction& instruction, int operand,
+                       uint32_t mask, int bytes, bool writes) {
+  if (!block_->profiling_) return;
+  uint64_t addresses[kLanes];
+  for (int lane = 0; lane < kLanes; ++lane)
+    addresses[lane] = Address(instruction, operand, lane);
+  block_->counts_.Global(addresses, mask, bytes, writes);
+}
+
+void Warp::CountShared(const Instruction& instruction, int operand,
+                       uint32_t mask, int bytes) {
+  if (!block_->profiling_) return;
+  uint64_t addresses[kLanes];
+  for (int lane = 0; lane < kLanes; ++lane)
+    addresses[lane] = Address(instruction, operand, lane);
+  block_->counts_.Shared(addresses, mask, bytes);
+}
+
 void Warp::CopyLater(uint64_t to, uint64_t from, int size, int bytes,
                      int lane) {
   if (bytes > 0) Global(from, size, lane, false);
@@ -271,6 +290,7 @@ Block::Block(const Launch& launch)
     : launch_(launch),
       shared_(launch.kernel->shared_bytes),
       words_((launch.kernel->shared_bytes + 3) / 4) {
+  counts_.runs.resize(launch.kernel->code.size());
   const int threads =
       static_cast<int>(launch.block.x * launch.block.y * launch.block.z);
   for (int first = 0; first < threads; first += kLanes)
@@ -286,6 +306,7 @@ void Block::Run(int64_t index) {
   std::fill(words_.begin(), words_.end(), Word());
   std::memset(shared_.data(), 0xff, shared_.size());
   for (Warp& warp : warps_) warp.Begin();
+  ++counts_.blocks;
   for (;; ++barriers_) {
     const Warp* waits = nullptr;
     for (Warp& warp : warps_) {

@@ -24,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "profile.hpp"
 #include "program.hpp"
 
 namespace ptx {
@@ -81,17 +82,26 @@ class Warp {
     std::memcpy(&file_[place + width * lane], &value, width);
   }
 
-  // The address that an instruction names.
-  uint64_t Address(const Instruction& instruction, int lane) {
-    return Value(instruction.at[instruction.base],
-                 instruction.width[instruction.base], lane) +
+  // The address in an operand of an instruction; in that which names one.
+  uint64_t Address(const Instruction& instruction, int operand, int lane) {
+    return Value(instruction.at[operand], instruction.width[operand], lane) +
            instruction.offset;
+  }
+  uint64_t Address(const Instruction& instruction, int lane) {
+    return Address(instruction, instruction.base, lane);
   }
 
   const char* parameters() const { return launch_.parameters.data(); }
   // Memory at an address, checked for `bytes` that a lane reads or writes.
   char* Global(uint64_t address, int bytes, int lane, bool writes);
   char* Shared(uint64_t address, int bytes, int lane, bool writes);
+
+  // For the profile: a request of the lanes in `mask`, at the addresses in an
+  // operand of the instruction.
+  void CountGlobal(const Instruction& instruction, int operand, uint32_t mask,
+                   int bytes, bool writes);
+  void CountShared(const Instruction& instruction, int operand, uint32_t mask,
+                   int bytes);
 
   // cp.async of `bytes` from global memory, zeros behind them up to `size`.
   void CopyLater(uint64_t to, uint64_t from, int size, int bytes, int lane);
@@ -108,6 +118,7 @@ class Warp {
     int size, bytes;
   };
 
+  void Count(const Instruction& instruction, uint32_t mask);
   uint32_t Next();
   void RunFrom(int pc, uint32_t mask);
   const Source& SourceOf(const Instruction& instruction) const {
@@ -135,6 +146,8 @@ class Block {
 
   // Runs block number `index`, counted along x first.
   void Run(int64_t index);
+  // Of all that were run, if Profiling().
+  const Counts& counts() const { return counts_; }
 
  private:
   friend class Warp;
@@ -153,6 +166,8 @@ class Block {
   std::vector<char> shared_;
   std::vector<Word> words_;
   std::vector<Warp> warps_;
+  const bool profiling_ = Profiling();
+  Counts counts_;
 };
 
 }  // namespace ptx

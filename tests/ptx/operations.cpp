@@ -412,9 +412,20 @@ void Give(const Instruction& instruction, Warp* warp, int lane,
   }
 }
 
+template <Space space>
+void Count(const Instruction& instruction, Warp* warp, uint32_t mask, int bytes,
+           bool writes) {
+  if (space == Space::kGlobal) {
+    warp->CountGlobal(instruction, instruction.base, mask, bytes, writes);
+  } else {
+    warp->CountShared(instruction, instruction.base, mask, bytes);
+  }
+}
+
 template <Space space, typename T>
 void Load(const Instruction& instruction, Warp* warp, uint32_t mask) {
   const int bytes = (instruction.operands - 1) * sizeof(T);
+  Count<space>(instruction, warp, mask, bytes, false);
   ForLanes(mask, [&](int lane) {
     const uint64_t address = warp->Address(instruction, lane);
     const char* const from = space == Space::kGlobal
@@ -441,6 +452,8 @@ void LoadParameters(const Instruction& instruction, Warp* warp, uint32_t mask) {
 template <Space space, typename T>
 void Store(const Instruction& instruction, Warp* warp, uint32_t mask) {
   const int count = instruction.operands - 1;
+  const int bytes = count * sizeof(T);
+  Count<space>(instruction, warp, mask, bytes, true);
   ForLanes(mask, [&](int lane) {
     T values[4];
     for (int i = 0; i < count; ++i) {
@@ -450,7 +463,6 @@ void Store(const Instruction& instruction, Warp* warp, uint32_t mask) {
               : static_cast<T>(warp->Value(instruction.at[i + 1],
                                            instruction.width[i + 1], lane));
     }
-    const int bytes = count * sizeof(T);
     const uint64_t address = warp->Address(instruction, lane);
     char* const to = space == Space::kGlobal
                          ? warp->Global(address, bytes, lane, true)
@@ -495,6 +507,7 @@ Handler Access(const std::string& name, const Instruction& instruction) {
 
 template <bool transposed>
 void LoadMatrices(const Instruction& instruction, Warp* warp, uint32_t) {
+  warp->CountShared(instruction, instruction.base, ~0u, 16);
   uint16_t rows[kLanes][8];
   for (int lane = 0; lane < kLanes; ++lane) {
     const uint64_t address = warp->Address(instruction, lane);
@@ -576,12 +589,19 @@ void AddMatrices(Table* table) {
 
 // "cp.async... [to], [from], 16, bytes;"
 void CopyLater(const Instruction& instruction, Warp* warp, uint32_t mask) {
+  const int size = static_cast<int>(warp->Value(instruction.at[2], 4, 0));
+  uint32_t reads = 0;
+  ForLanes(mask, [&](int lane) {
+    reads |= (warp->Value(instruction.at[3], 4, lane) > 0) << lane;
+  });
+  warp->CountShared(instruction, 0, mask, size);
+  warp->CountGlobal(instruction, 1, reads, size, false);
   ForLanes(mask, [&](int lane) {
     const auto value = [&](int i) {
       return warp->Value(instruction.at[i], instruction.width[i], lane);
     };
-    warp->CopyLater(value(0), value(1), static_cast<int>(value(2)),
-                    static_cast<int>(value(3)), lane);
+    warp->CopyLater(value(0), value(1), size, static_cast<int>(value(3)),
+                    lane);
   });
 }
 

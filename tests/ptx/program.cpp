@@ -1,9 +1,13 @@
 #include "program.hpp"
 
+#include <cxxabi.h>
+
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <utility>
 
@@ -425,6 +429,13 @@ class Parser {
 };
 
 }  // namespace
+
+std::string Demangled(const std::string& name) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> text(
+      abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), std::free);
+  return status == 0 ? text.get() : name;
+}
 
 Kernel ParseKernel(const std::string& module, const std::string& name) {
   Kernel kernel;

@@ -96,6 +96,9 @@ struct Kernel {
 // is not there or an instruction that is not understood.
 Kernel ParseKernel(const std::string& module, const std::string& name);
 
+// A kernel's name as in its source.
+std::string Demangled(const std::string& name);
+
 }  // namespace ptx
 
 #endif  // P3D_TESTS_PTX_PROGRAM_HPP_

@@ -8,6 +8,8 @@
 //   - Memory starts as 0xff bytes (NaN) and is full at $P3D_SIMULATED_MIB
 //     (default 2048). Its compute capability is $P3D_SIMULATED_CAPABILITY
 //     (default 9.0).
+//   - $P3D_PTX_PROFILE names a file for what kernels ask of a GPU, see
+//     profile.hpp.
 //   - While a stream is captured, kernels, copies and what zeroes are noted
 //     down; anything else there is an error, as is a copy of the host's memory.
 
@@ -28,6 +30,7 @@
 
 #include "block.hpp"
 #include "fat_binary.hpp"
+#include "profile.hpp"
 #include "program.hpp"
 
 namespace {
@@ -145,10 +148,14 @@ void RunBlocks(const ptx::Launch& launch) {
   std::atomic<int64_t> next{0};
   std::mutex mutex;
   std::unique_ptr<Error> error;
+  ptx::Counts counts;
+  counts.launches = 1;
   const auto work = [&] {
     try {
       ptx::Block block(launch);
       for (int64_t i = next++; i < count; i = next++) block.Run(i);
+      const std::lock_guard<std::mutex> lock(mutex);
+      counts += block.counts();
     } catch (const Error& met) {
       const std::lock_guard<std::mutex> lock(mutex);
       if (!error) error = std::make_unique<Error>(met);
@@ -162,6 +169,7 @@ void RunBlocks(const ptx::Launch& launch) {
   work();
   for (std::thread& other : others) other.join();
   if (error) throw *error;
+  if (ptx::Profiling()) ptx::AddToProfile(*launch.kernel, counts);
 }
 
 cudaError_t RunKernel(const ptx::Launch& launch) {
