@@ -107,7 +107,9 @@ struct Epilogue {
         v[i] = scale ? v[i] * scale_o[i] : v[i] + shift_o[i];
     }
     if (inner_relu) Rectify<count>(v);
-    if (residual) {
+    if (residual && alpha == 1 && beta == 1) {
+      for (int i = 0; i < count; ++i) v[i] += Real(residual_there[i]);
+    } else if (residual) {
       for (int i = 0; i < count; ++i)
         v[i] = alpha * v[i] + beta * Real(residual_there[i]);
     }

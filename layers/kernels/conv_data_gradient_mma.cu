@@ -19,6 +19,7 @@ struct DataGradientMmaJob {
   Value* dx;
   int slice;     // slabs of one
   float* parts;  // an array of sums for each, null where there is one slice
+  RowSteps steps;
 
   class Reader {
    public:
@@ -32,7 +33,7 @@ struct DataGradientMmaJob {
           slabs_(
               static_cast<int>(Smaller(job.slice, Slabs(at_) - first_slab_))),
           along_(at_.outputs, OperandA::First(lane)),
-          seen_(at_, row + OperandA::Line(lane), OperandA::kApart),
+          seen_(at_, row + OperandA::Line(lane), OperandA::kApart, job.steps),
           width_(along_.width()),
           output_b_(OperandB::Line(lane)),
           input_(column + OperandB::First(lane)) {
@@ -41,7 +42,7 @@ struct DataGradientMmaJob {
       weights_ = job.weights + int64_t{first} * at_.taps() * at_.inputs;
       along_.Add(at_, first_slab_ * OperandA::kDepth);
       AddB(first_slab_ * OperandA::kDepth);
-      seen_.Aim(at_, along_.tap());
+      Aim();
     }
 
     // Of all slices.
@@ -50,8 +51,7 @@ struct DataGradientMmaJob {
     }
     P3D_HOST_DEVICE int slabs() const { return slabs_; }
     P3D_HOST_DEVICE Piece<Value> A(int i) const {
-      return {dy_ + int64_t{seen_.At(i)} * at_.num_output, along_.first(), 0,
-              seen_.Sees(i) ? at_.outputs : 0};
+      return {rows_[i], along_.first(), along_.first(), ends_[i]};
     }
     P3D_HOST_DEVICE Piece<Value> B(int) {
       const bool has = output_b_ < at_.outputs && tap_b_ < at_.taps();
@@ -61,10 +61,20 @@ struct DataGradientMmaJob {
       return {row, input_, 0, has ? at_.inputs : 0};
     }
     P3D_HOST_DEVICE void Next() {
-      if (along_.Add(at_, OperandA::kDepth)) seen_.Aim(at_, along_.tap());
+      if (along_.Add(at_, OperandA::kDepth)) Aim();
     }
 
    private:
+    // At the tap in hand.
+    P3D_HOST_DEVICE void Aim() {
+      seen_.Aim(at_, along_.tap());
+      P3D_UNROLL
+      for (int i = 0; i < OperandA::kCopies; ++i) {
+        rows_[i] = dy_ + int64_t{seen_.At(i)} * at_.num_output;
+        ends_[i] = seen_.Sees(i) ? at_.outputs : 0;
+      }
+    }
+
     P3D_HOST_DEVICE void AddB(int outputs) {
       output_b_ += outputs;
       while (output_b_ >= width_) {
@@ -81,6 +91,8 @@ struct DataGradientMmaJob {
     int output_b_, tap_b_ = 0;
     const int input_;
     const Value *dy_, *weights_;
+    const Value* rows_[OperandA::kCopies];  // at the pixels that are seen
+    int ends_[OperandA::kCopies];           // 0 where none is
   };
 
   struct OfColumn {
@@ -122,6 +134,8 @@ template <typename Value, int rows, int columns, bool whole>
 struct DataGradientMma {
   using Call = DataGradientCall<Value>;
   using Job = DataGradientMmaJob<Value, rows, columns, whole>;
+  using Reader = typename Job::Reader;
+  using Seen = SeenRows<ToOutput, 1>;
 
   static TileGrid Grid(const ConvShape& shape, int64_t slices = 1) {
     return MmaGrid(rows, columns, shape.num * shape.in_pixels(),
@@ -131,9 +145,9 @@ struct DataGradientMma {
     const ConvShape& shape = call.shape;
     return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
            Grid(shape).blocks() <= kMaxTiles &&
-           SeenRows<ToOutput, 1>::Can(ThreeAxes<int>(shape)) &&
+           Seen::Can(ThreeAxes<int>(shape)) &&
            (!whole ||
-            (InParts(shape, Job::Reader::OperandA::kPiece) &&
+            (InParts(shape, Reader::OperandA::kPiece) &&
              Aligned(call.dy, call.weights, call.dx, call.scratch))) &&
            HasMma<Value>();
   }
@@ -145,14 +159,15 @@ struct DataGradientMma {
   static void Launch(CUstream_st* stream, const Call& call) {
     const ConvShape& shape = call.shape;
     const Problem<int> at = ThreeAxes<int>(shape);
-    TapSlices slices(Job::Reader::Slabs(at), DataGradientMmaSlices(shape), 1);
+    TapSlices slices(Reader::Slabs(at), DataGradientMmaSlices(shape), 1);
     if (!call.scratch) slices.Join();
     const bool one = slices.count == 1;
     const TileGrid grid = Grid(shape, slices.count);
     MakeMmaTiles(stream, "ConvDataGradient", grid.blocks(),
                  MmaTiles<Value, rows, columns, whole, Job>{
                      {grid, at, call.dy, call.weights, one && call.add, call.dx,
-                      slices.length, one ? nullptr : call.scratch}});
+                      slices.length, one ? nullptr : call.scratch,
+                      Seen::Steps(at, Reader::OperandA::kApart)}});
     JoinIfMany(stream, slices, call);
   }
 };

@@ -4,6 +4,8 @@
 // Memory four values at a time, or another number of them that fills 16 bytes,
 // as a GPU reads and writes it best.
 
+#include <cstdint>
+
 #include "kernels/aligned.hpp"
 #include "kernels/conv.hpp"
 #include "kernels/host_device.hpp"
@@ -19,19 +21,24 @@ template <typename Dtype>
 using Four = Values<Dtype, 4>;
 
 // Values [first, first + count) of a row, zeros for those outside [begin, end).
-// `whole`: all of them are inside or none is, and they are aligned.
+// `whole`, or `is_whole`: all of them are inside or none is, and they are
+// aligned.
 template <bool whole, int count = 4, typename Dtype>
 P3D_HOST_DEVICE Values<Dtype, count> Read(const Dtype* row, int first,
-                                          int begin, int end) {
+                                          int begin, int end,
+                                          bool is_whole = whole) {
   Values<Dtype, count> values = {};
-  if (whole) {
+  if (whole || is_whole) {
     if (first >= begin && first < end)
       values = *reinterpret_cast<const Values<Dtype, count>*>(row + first);
-  } else {
-    P3D_UNROLL
-    for (int i = 0; i < count; ++i) {
-      if (first + i >= begin && first + i < end) values.v[i] = row[first + i];
-    }
+    return values;
+  }
+  const Dtype* const from = row + first;
+  const auto before = static_cast<uint32_t>(begin - first);
+  const uint32_t count_inside = end > begin ? end - begin : 0;
+  P3D_UNROLL
+  for (int i = 0; i < count; ++i) {
+    if (i - before < count_inside) values.v[i] = from[i];
   }
   return values;
 }
@@ -40,20 +47,22 @@ P3D_HOST_DEVICE Values<Dtype, count> Read(const Dtype* row, int first,
 // before the end.
 template <bool whole, typename Dtype, int count>
 P3D_HOST_DEVICE void Write(Values<Dtype, count> values, bool add, Dtype* row,
-                           int first, int end) {
+                           int first, int end, bool is_whole = whole) {
   if (add) {
-    const Values<Dtype, count> old = Read<whole, count>(row, first, 0, end);
+    const Values<Dtype, count> old =
+        Read<whole, count>(row, first, 0, end, is_whole);
     P3D_UNROLL
     for (int i = 0; i < count; ++i) values.v[i] = values.v[i] + old.v[i];
   }
-  if (whole) {
+  if (whole || is_whole) {
     if (first < end)
       *reinterpret_cast<Values<Dtype, count>*>(row + first) = values;
-  } else {
-    P3D_UNROLL
-    for (int i = 0; i < count; ++i) {
-      if (first + i < end) row[first + i] = values.v[i];
-    }
+    return;
+  }
+  Dtype* const to = row + first;
+  P3D_UNROLL
+  for (int i = 0; i < count; ++i) {
+    if (i < end - first) to[i] = values.v[i];
   }
 }
 

@@ -19,6 +19,8 @@ struct ForwardMmaJob {
   Value* y;
   int slice;     // slabs of one
   float* parts;  // an array of sums for each, null where there is one slice
+  RowSteps steps;
+  bool whole_y;  // kOut outputs at once, whatever the inputs
 
   class Reader {
    public:
@@ -32,7 +34,8 @@ struct ForwardMmaJob {
           slabs_(
               static_cast<int>(Smaller(job.slice, Slabs(at_) - first_slab_))),
           along_(at_.inputs, OperandA::First(lane)),
-          seen_(at_, row + OperandA::Line(lane), OperandA::kApart, whole),
+          seen_(at_, row + OperandA::Line(lane), OperandA::kApart, job.steps,
+                whole),
           output_(column + OperandB::Line(lane)),
           x_(job.x + place.group * at_.inputs),
           weights_(job.weights + int64_t{place.group} * at_.outputs *
@@ -127,9 +130,11 @@ struct ForwardMmaJob {
       const int outputs = job.at.outputs, first = place.group * outputs;
       const Epilogue<Value>& from = job.epilogue;
       if (from.scale)
-        scale = Read<whole, kOut>(from.scale + first, column, 0, outputs);
+        scale = Read<whole, kOut>(from.scale + first, column, 0, outputs,
+                                  job.whole_y);
       if (from.shift)
-        shift = Read<whole, kOut>(from.shift + first, column, 0, outputs);
+        shift = Read<whole, kOut>(from.shift + first, column, 0, outputs,
+                                  job.whole_y);
     }
     Values<float, kOut> scale, shift;
   };
@@ -138,7 +143,7 @@ struct ForwardMmaJob {
                                           int column) const {
     const bool has = epilogue.residual && row < at.num * at.out_pixels();
     return Read<whole, kOut>(epilogue.residual + First(place, row), column, 0,
-                             has ? at.outputs : 0);
+                             has ? at.outputs : 0, whole_y);
   }
 
   P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
@@ -150,14 +155,14 @@ struct ForwardMmaJob {
       const int64_t count = int64_t{at.num} * at.out_pixels() * at.num_output;
       return Write<whole>(sums, false,
                           parts + place.slice * count + First(place, row),
-                          column, at.outputs);
+                          column, at.outputs, whole_y);
     }
     epilogue.template OfRun<kOut>(sums.v, of_column.scale.v, of_column.shift.v,
                                   old.v);
     Values<Value, kOut> values;
-    P3D_UNROLL
-    for (int i = 0; i < kOut; ++i) values.v[i] = sums.v[i];
-    Write<whole>(values, false, y + First(place, row), column, at.outputs);
+    Round<kOut>(sums.v, values.v);
+    Write<whole>(values, false, y + First(place, row), column, at.outputs,
+                 whole_y);
   }
 
   // Where the group's outputs of a pixel begin.
@@ -170,6 +175,8 @@ template <typename Value, int rows, int columns, bool whole>
 struct ForwardMma {
   using Call = ForwardCall<Value>;
   using Job = ForwardMmaJob<Value, rows, columns, whole>;
+  using Reader = typename Job::Reader;
+  using Seen = SeenRows<ToInput, 1>;
 
   static TileGrid Grid(const ConvShape& shape, int64_t slices = 1) {
     return MmaGrid(rows, columns, shape.num * shape.out_pixels(),
@@ -181,15 +188,17 @@ struct ForwardMma {
   }
   static bool Can(const Call& call) {
     const ConvShape& shape = call.shape;
-    const Epilogue<Value>& epilogue = call.epilogue;
     return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
-           Grid(shape).blocks() <= kMaxTiles &&
-           SeenRows<ToInput, 1>::Can(At(shape)) &&
-           (!whole ||
-            (InParts(shape, Job::Reader::OperandA::kPiece) &&
-             Aligned(call.x, call.weights, call.y, epilogue.scale,
-                     epilogue.shift, epilogue.residual, call.scratch))) &&
+           Grid(shape).blocks() <= kMaxTiles && Seen::Can(At(shape)) &&
+           (!whole || (InParts(shape, Reader::OperandA::kPiece) &&
+                       Aligned(call.x, call.weights) && WholeOutputs(call))) &&
            HasMma<Value>();
+  }
+  static bool WholeOutputs(const Call& call) {
+    const Epilogue<Value>& epilogue = call.epilogue;
+    return call.shape.num_output / call.shape.group % Job::kOut == 0 &&
+           Aligned(call.y, epilogue.scale, epilogue.shift, epilogue.residual,
+                   call.scratch);
   }
   static bool Suits(const Call& call) {
     const ConvShape& shape = call.shape;
@@ -199,15 +208,17 @@ struct ForwardMma {
   static void Launch(CUstream_st* stream, const Call& call) {
     const ConvShape& shape = call.shape;
     const Problem<int> at = At(shape);
-    TapSlices slices(Job::Reader::Slabs(at), ForwardMmaSlices(shape), 1);
+    TapSlices slices(Reader::Slabs(at), ForwardMmaSlices(shape), 1);
     if (!call.scratch) slices.Join();
     const bool one = slices.count == 1;
     const TileGrid grid = Grid(shape, slices.count);
-    MakeMmaTiles(stream, "Convolve", grid.blocks(),
-                 MmaTiles<Value, rows, columns, whole, Job>{
-                     {grid, at, call.x, call.weights,
-                      one ? call.epilogue : Epilogue<Value>(), call.y,
-                      slices.length, one ? nullptr : call.scratch}});
+    MakeMmaTiles(
+        stream, "Convolve", grid.blocks(),
+        MmaTiles<Value, rows, columns, whole, Job>{
+            {grid, at, call.x, call.weights,
+             one ? call.epilogue : Epilogue<Value>(), call.y, slices.length,
+             one ? nullptr : call.scratch,
+             Seen::Steps(at, Reader::OperandA::kApart), WholeOutputs(call)}});
     JoinIfMany(stream, slices, call);
   }
 };

@@ -46,8 +46,13 @@ struct ToOutput {
   }
 };
 
-// What `count` rows see, pixels that lie `apart` rows apart, through one tap
-// after another.
+// What is so of the rows of all threads.
+struct RowSteps {
+  Pixel<int> apart;  // how far a thread's rows lie apart, along the axes
+  bool same;         // each sees the pixel of its own number alone
+};
+
+// What `count` rows see, pixels that lie apart, through one tap after another.
 template <typename Way, int count>
 class SeenRows {
  public:
@@ -57,13 +62,33 @@ class SeenRows {
     return int64_t{at.l.kernel} + at.h.kernel + at.w.kernel <= 31;
   }
 
-  // Without `along_w` taps see all there is along that axis, and beyond it.
+  static RowSteps Steps(const Problem<int>& at, int apart) {
+    bool same = at.taps() == 1;
+    for (const Axis<int>& axis : {at.l, at.h, at.w})
+      same = same && axis.stride == 1 && axis.pad == 0;
+    return {{apart, Way::From(at.l), Way::From(at.h), Way::From(at.w)}, same};
+  }
+
+  // The rows from `row` on, each `apart` behind the one before: Steps(at,
+  // apart). Without `along_w` taps see all there is along that axis, and beyond
+  // it.
   P3D_HOST_DEVICE SeenRows(const Problem<int>& at, int row, int apart,
-                           bool along_w = true) {
+                           const RowSteps& steps, bool along_w = true) {
+    const int length = Way::From(at.l), height = Way::From(at.h),
+              width = Way::From(at.w);
+    if (steps.same) {
+      P3D_UNROLL
+      for (int i = 0; i < count; ++i) {
+        start_[i] = row + i * apart;
+        seen_[i] =
+            start_[i] < at.num * length * height * width ? ~(1u << 31) : 0;
+      }
+      return;
+    }
+    Pixel<int> p(row, length, height, width);
     P3D_UNROLL
     for (int i = 0; i < count; ++i) {
-      const Pixel<int> p(row + i * apart, Way::From(at.l), Way::From(at.h),
-                         Way::From(at.w));
+      if (i > 0) p.Add(steps.apart, length, height, width);
       const bool has = p.n < at.num;
       const int plane = p.n * Way::To(at.l) + Way::Start(at.l, p.l);
       const int line = plane * Way::To(at.h) + Way::Start(at.h, p.h);

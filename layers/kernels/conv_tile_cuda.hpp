@@ -48,15 +48,19 @@ inline bool TilesSuit(int side, const TileGrid& grid, int64_t rows,
          4 * columns >= 3 * side * grid.column_tiles;
 }
 
-// One tile: where it begins, and of which group and slice.
+// One tile: where it begins, and of which group and slice. All are at most
+// kMaxTiles.
 struct TilePlace {
   P3D_HOST_DEVICE TilePlace(const TileGrid& grid, int side, int64_t block) {
-    int64_t rest = Quotient(block, grid.column_tiles);
-    column = static_cast<int>(block - rest * grid.column_tiles) * side;
-    const int64_t outer = Quotient(rest, grid.row_tiles);
-    row = static_cast<int>(rest - outer * grid.row_tiles) * side;
-    slice = static_cast<int>(Quotient(outer, grid.groups));
-    group = static_cast<int>(outer - slice * grid.groups);
+    const auto columns = static_cast<uint32_t>(grid.column_tiles),
+               rows = static_cast<uint32_t>(grid.row_tiles),
+               groups = static_cast<uint32_t>(grid.groups);
+    const uint32_t tile = static_cast<uint32_t>(block);
+    const uint32_t rest = tile / columns, outer = rest / rows;
+    column = static_cast<int>(tile - rest * columns) * side;
+    row = static_cast<int>(rest - outer * rows) * side;
+    slice = static_cast<int>(outer / groups);
+    group = static_cast<int>(outer - slice * groups);
   }
   int row, column, group, slice;
 };

@@ -96,6 +96,35 @@ struct Fp16 {
   uint16_t bits;
 };
 
+// to[i] = from[i]. GPUs round two at once.
+template <int count, typename To, typename From>
+P3D_HOST_DEVICE void Round(const From* from, To* to) {
+#ifdef __CUDACC__
+#pragma unroll
+#endif
+  for (int i = 0; i < count; ++i) to[i] = static_cast<To>(from[i]);
+}
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+template <int count>
+__device__ void Round(const float* from, Bf16* to) {
+#pragma unroll
+  for (int i = 0; i + 1 < count; i += 2) {
+    const __nv_bfloat162 two = __floats2bfloat162_rn(from[i], from[i + 1]);
+    memcpy(to + i, &two, sizeof two);
+  }
+  if (count % 2) to[count - 1] = from[count - 1];
+}
+template <int count>
+__device__ void Round(const float* from, Fp16* to) {
+#pragma unroll
+  for (int i = 0; i + 1 < count; i += 2) {
+    const __half2 two = __floats2half2_rn(from[i], from[i + 1]);
+    memcpy(to + i, &two, sizeof two);
+  }
+  if (count % 2) to[count - 1] = from[count - 1];
+}
+#endif
+
 // A float of which products take 11 binary digits alone (TensorFloat-32).
 struct Tf32 {
   Tf32() = default;

@@ -11,6 +11,7 @@
 #include "kernels/affine.hpp"
 #include "kernels/aligned.hpp"
 #include "kernels/cuda_launch.hpp"
+#include "kernels/narrow.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -41,8 +42,7 @@ struct Runs {
   template <typename From, typename To>
   P3D_HOST_DEVICE static void Write(const Run<From, n>& run, To* to) {
     Run<To, n> rounded;
-    P3D_UNROLL
-    for (int k = 0; k < n; ++k) rounded[k] = run[k];
+    Round<n>(run.values, rounded.values);
     *reinterpret_cast<Run<To, n>*>(to) = rounded;
   }
 

@@ -345,6 +345,17 @@ void AddConversions(Table* table) {
   table->Add("cvt.rn.bf16.f32", Each<uint16_t, float>::Of([](float a) {
                return p3d::detail::ToBf16(a);
              }));
+  // Two, the first one into the upper half.
+  table->Add("cvt.rn.f16x2.f32",
+             Each<uint32_t, float, float>::Of([](float a, float b) {
+               return uint32_t{p3d::detail::ToFp16(a)} << 16 |
+                      p3d::detail::ToFp16(b);
+             }));
+  table->Add("cvt.rn.bf16x2.f32",
+             Each<uint32_t, float, float>::Of([](float a, float b) {
+               return uint32_t{p3d::detail::ToBf16(a)} << 16 |
+                      p3d::detail::ToBf16(b);
+             }));
   table->Add("cvt.rna.tf32.f32", Each<uint32_t, float>::Of(
                                      [](float a) { return RoundedToTf32(a); }));
 }
@@ -600,8 +611,7 @@ void CopyLater(const Instruction& instruction, Warp* warp, uint32_t mask) {
     const auto value = [&](int i) {
       return warp->Value(instruction.at[i], instruction.width[i], lane);
     };
-    warp->CopyLater(value(0), value(1), size, static_cast<int>(value(3)),
-                    lane);
+    warp->CopyLater(value(0), value(1), size, static_cast<int>(value(3)), lane);
   });
 }
 

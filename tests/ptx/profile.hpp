@@ -16,13 +16,13 @@ namespace ptx {
 // a cycle per 128 bytes, if no two lanes want different words of one bank then.
 struct Counts {
   int64_t launches = 0, blocks = 0;
-  int64_t instructions = 0;  // of warps
-  int64_t lanes = 0;         // that took part in them
-  int64_t products = 0;      // those of tensor cores
+  int64_t instructions = 0;                        // of warps
+  int64_t lanes = 0;                               // that took part in them
+  int64_t products = 0;                            // those of tensor cores
   int64_t loaded = 0, stored = 0;                  // bytes of global memory
   int64_t loaded_sectors = 0, stored_sectors = 0;  // moved for them
   int64_t shared_ideal = 0, shared_cycles = 0;
-  std::vector<int64_t> runs;  // of each instruction, by warps
+  std::vector<int64_t> runs;             // of each instruction, by warps
   std::unordered_set<uint64_t> sectors;  // of global memory that were met
 
   void operator+=(const Counts& other);

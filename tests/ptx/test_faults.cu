@@ -1,5 +1,5 @@
-// Kernels that do what is undefined on a GPU, one each; and one that does
-// nothing of that. test_ptx_machine.py expects what is said of them.
+// Kernels that do what is undefined on a GPU, one each; and two that do nothing
+// of that. test_ptx_machine.py expects what is said of them.
 //
 //   test_faults KERNEL
 
@@ -20,6 +20,16 @@ struct Right {
     shared[i] = values[i];
     __syncthreads();
     values[i] = shared[kThreads - 1 - i] + 1;
+  }
+};
+
+// Every other word: twice as much is moved as is asked for.
+struct Strided {
+  __device__ void operator()(int i, float* values) const {
+    __shared__ float shared[2 * kThreads];
+    shared[2 * i] = values[2 * i % kThreads];
+    __syncthreads();
+    values[i] = shared[2 * (kThreads - 1 - i)] + 2;
   }
 };
 
@@ -162,6 +172,7 @@ int Launch() {
 int main(int argc, char** argv) {
   const std::map<std::string, int (*)()> kernels = {
       {"right", Launch<Right>},
+      {"strided", Launch<Strided>},
       {"behind_the_end", Launch<BehindTheEnd>},
       {"far_away", Launch<FarAway>},
       {"unaligned", Launch<Unaligned>},

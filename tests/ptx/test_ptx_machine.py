@@ -7,6 +7,7 @@ undefined there ends the test.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -62,9 +63,29 @@ def test_it_sees_what_is_undefined(programs, kernel, message) -> None:
     assert done.stdout == "cudaErrorIllegalAddress\n", "later calls go on"
 
 
-def test_it_lets_pass_what_is_right(programs) -> None:
-    done = run(programs / "test_faults", "right", capability="9.0")
+@pytest.mark.parametrize("kernel", ["right", "strided"])
+def test_it_lets_pass_what_is_right(programs, kernel) -> None:
+    done = run(programs / "test_faults", kernel, capability="9.0")
     assert (done.returncode, done.stdout, done.stderr) == (0, "cudaSuccess\n", "")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "loaded_moved", "shared_cycles"), [("right", 256, 4), ("strided", 512, 8)]
+)
+def test_the_profile(programs, tmp_path, kernel, loaded_moved, shared_cycles) -> None:
+    file = tmp_path / "profile.json"
+    run(programs / "test_faults", kernel, capability="9.0", P3D_PTX_PROFILE=str(file))
+    (line,) = file.read_text().splitlines()
+    profile = json.loads(line)
+    assert {"launches": 1, "blocks": 1, "products": 0}.items() <= profile.items()
+    assert {"loaded": 256, "stored": 256, "stored_moved": 256}.items() <= profile.items()
+    assert {"distinct": 256, "shared_ideal": 4}.items() <= profile.items()
+    assert profile["loaded_moved"] == loaded_moved
+    assert profile["shared_cycles"] == shared_cycles
+    assert profile["lanes"] == 32 * profile["instructions"]
+    assert profile["names"]["bar.sync"] == 2
+    counted = sum(count * times for _, count, times in profile["stretches"])
+    assert counted == sum(profile["names"].values()) == profile["instructions"]
 
 
 @pytest.mark.parametrize(
