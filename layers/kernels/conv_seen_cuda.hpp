@@ -18,15 +18,31 @@ namespace cuda {
 struct ToInput {
   static P3D_HOST_DEVICE int From(const Axis<int>& axis) { return axis.out; }
   static P3D_HOST_DEVICE int To(const Axis<int>& axis) { return axis.in; }
-  // Tap k of place p is at Start(p) + Shift(k), if it Sees anything.
+  // Tap k of place p is at Start(p) + Shift(k), if it sees anything.
   static P3D_HOST_DEVICE int Start(const Axis<int>& axis, int p) {
     return p * axis.stride - axis.pad;
   }
   static P3D_HOST_DEVICE int Shift(const Axis<int>& axis, int k) {
     return k * axis.dilation;
   }
-  static P3D_HOST_DEVICE bool Sees(const Axis<int>& axis, int p, int k) {
-    return axis.Has(Start(axis, p) + Shift(axis, k));
+  // Bit k is set where tap k of place p sees something.
+  static P3D_HOST_DEVICE uint32_t Bits(const Axis<int>& axis, int p) {
+    const int start = Start(axis, p);
+    if (axis.dilation == 1) {
+      const int first = Clamped(-start, axis.kernel),
+                end = Clamped(axis.in - start, axis.kernel);
+      return end > first ? (1u << end) - (1u << first) : 0;
+    }
+    uint32_t bits = 0;
+    P3D_UNROLL_1
+    for (int k = 0; k < axis.kernel; ++k)
+      bits |= static_cast<uint32_t>(axis.Has(start + Shift(axis, k))) << k;
+    return bits;
+  }
+
+ private:
+  static P3D_HOST_DEVICE int Clamped(int value, int most) {
+    return value < 0 ? 0 : value < most ? value : most;
   }
 };
 
@@ -41,8 +57,12 @@ struct ToOutput {
   static P3D_HOST_DEVICE int Shift(const Axis<int>& axis, int k) {
     return -(k * axis.dilation / axis.stride);
   }
-  static P3D_HOST_DEVICE bool Sees(const Axis<int>& axis, int q, int k) {
-    return axis.SeenBy(q, k) >= 0;
+  static P3D_HOST_DEVICE uint32_t Bits(const Axis<int>& axis, int q) {
+    uint32_t bits = 0;
+    P3D_UNROLL_1
+    for (int k = 0; k < axis.kernel; ++k)
+      bits |= static_cast<uint32_t>(axis.SeenBy(q, k) >= 0) << k;
+    return bits;
   }
 };
 
@@ -65,7 +85,7 @@ class SeenRows {
   static RowSteps Steps(const Problem<int>& at, int apart) {
     bool same = at.taps() == 1;
     for (const Axis<int>& axis : {at.l, at.h, at.w})
-      same = same && axis.stride == 1 && axis.pad == 0;
+      same = same && axis.stride == 1 && axis.pad == 0 && axis.in == axis.out;
     return {{apart, Way::From(at.l), Way::From(at.h), Way::From(at.w)}, same};
   }
 
@@ -93,7 +113,7 @@ class SeenRows {
       const int plane = p.n * Way::To(at.l) + Way::Start(at.l, p.l);
       const int line = plane * Way::To(at.h) + Way::Start(at.h, p.h);
       start_[i] = has ? line * Way::To(at.w) + Way::Start(at.w, p.w) : 0;
-      seen_[i] = has ? Bits(at, p, along_w) : 0;
+      seen_[i] = has ? All(at, p, along_w) : 0;
     }
   }
 
@@ -111,16 +131,12 @@ class SeenRows {
   P3D_HOST_DEVICE int At(int i) const { return start_[i] + shift_; }
 
  private:
-  static P3D_HOST_DEVICE uint32_t Bits(const Problem<int>& at,
-                                       const Pixel<int>& p, bool along_w) {
-    uint32_t bits = 0, bit = 1;
-    for (int k = 0; k < at.l.kernel; ++k, bit <<= 1)
-      bits |= Way::Sees(at.l, p.l, k) ? bit : 0;
-    for (int k = 0; k < at.h.kernel; ++k, bit <<= 1)
-      bits |= Way::Sees(at.h, p.h, k) ? bit : 0;
-    for (int k = 0; k < at.w.kernel; ++k, bit <<= 1)
-      bits |= !along_w || Way::Sees(at.w, p.w, k) ? bit : 0;
-    return bits;
+  static P3D_HOST_DEVICE uint32_t All(const Problem<int>& at,
+                                      const Pixel<int>& p, bool along_w) {
+    const uint32_t along =
+        along_w ? Way::Bits(at.w, p.w) : (1u << at.w.kernel) - 1;
+    return Way::Bits(at.l, p.l) | Way::Bits(at.h, p.h) << at.l.kernel |
+           along << (at.l.kernel + at.h.kernel);
   }
 
   int start_[count], shift_;
