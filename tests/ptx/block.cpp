@@ -80,7 +80,6 @@ void Warp::Run() {
       const Instruction& instruction = barrier();
       if (instruction.flow == Flow::kBarrier) return;
       running_ = &instruction;
-      Count(instruction, live_);
       instruction.run(instruction, this, live_);
       Pass();
       continue;
@@ -90,6 +89,7 @@ void Warp::Run() {
 }
 
 void Warp::Pass() {
+  Count(barrier(), live_);
   for (int lane = 0; lane < kLanes; ++lane) ++pc_[lane];
   waiting_ = 0;
 }

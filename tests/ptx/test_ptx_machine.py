@@ -125,3 +125,26 @@ def test_nets(programs, file) -> None:
     assert done.returncode == 0, f"P3D_CUDA_LIBRARY={library}\n{done.stdout[-6000:]}{done.stderr}"
     assert " passed" in done.stdout
     assert "PTX: " not in done.stdout + done.stderr
+
+
+def test_p3d199_on_tensor_cores(programs) -> None:
+    script = """
+import numpy as np
+import p3d.caffe as caffe
+from p3d import models, random_weights
+net = caffe.Net(models.prototxt("p3d199-kinetics"), caffe.TEST)
+random_weights.fill(net)
+shape = net.blobs["data"].shape
+net.blobs["data"].data[...] = np.random.default_rng(1).uniform(-100, 100, shape)
+net.forward()
+want = net.blobs["pool5"].data.copy()
+caffe.set_precision("bf16")
+caffe.set_mode_gpu()
+net.forward()
+got = net.blobs["pool5"].data
+assert 0 < np.abs(got - want).max() < 0.01 * np.abs(want).max()
+"""
+    library = str(programs / "ptx_gpu.so")
+    done = run(sys.executable, "-c", script, capability="9.0", P3D_CUDA_LIBRARY=library)
+    assert done.returncode == 0, f"P3D_CUDA_LIBRARY={library}\n{done.stderr}"
+    assert "PTX: " not in done.stderr
