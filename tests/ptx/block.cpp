@@ -80,6 +80,7 @@ void Warp::Run() {
       const Instruction& instruction = barrier();
       if (instruction.flow == Flow::kBarrier) return;
       running_ = &instruction;
+      if (live_ != ~0u) Fail(first_, "misses lanes of its warp");
       instruction.run(instruction, this, live_);
       Pass();
       continue;
@@ -167,16 +168,17 @@ uint32_t Warp::Guarded(const Instruction& instruction, uint32_t mask) {
 
 char* Warp::Global(uint64_t address, int bytes, int lane, bool writes) {
   const char* const does = writes ? "writes " : "reads ";
-  if (address < begin_ || address + bytes > end_) {
+  const uint64_t size = static_cast<uint64_t>(bytes);
+  if (address < begin_ || address > end_ || end_ - address < size) {
     if (!launch_.memory->Holds(address, &begin_, &end_)) {
       begin_ = 1;
       end_ = 0;
       Fail(lane, does + std::to_string(bytes) + " bytes of global memory at " +
                      Hex(address) + ", where nothing is allocated");
     }
-    if (address + bytes > end_)
+    if (end_ - address < size)
       Fail(lane, does + std::to_string(bytes) + " bytes of global memory, " +
-                     std::to_string(address + bytes - end_) +
+                     std::to_string(size - (end_ - address)) +
                      " of them behind the end of an allocation of " +
                      std::to_string(end_ - begin_));
   }

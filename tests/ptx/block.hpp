@@ -12,11 +12,12 @@
 //     without a barrier between them, also within a warp;
 //   - what cp.async copies and is read before it was waited for, or while it is
 //     on its way; copies happen as late as they may;
-//   - lanes of a warp that do not come together where all are needed, threads
-//     that wait at different barriers.
+//   - lanes of a warp that do not come together where all are needed, or have
+//     ended there; threads that wait at different barriers.
 //
 // Where lanes of a warp branch apart, those that are behind in the text go on
-// first.
+// first. Not seen are races for global memory and registers that are read
+// before they are written.
 
 #include <cstdint>
 #include <cstring>
@@ -84,8 +85,10 @@ class Warp {
 
   // The address in an operand of an instruction; in that which names one.
   uint64_t Address(const Instruction& instruction, int operand, int lane) {
-    return Value(instruction.at[operand], instruction.width[operand], lane) +
-           instruction.offset;
+    const int width = instruction.width[operand];
+    const uint64_t address =
+        Value(instruction.at[operand], width, lane) + instruction.offset;
+    return width == 4 ? static_cast<uint32_t>(address) : address;
   }
   uint64_t Address(const Instruction& instruction, int lane) {
     return Address(instruction, instruction.base, lane);

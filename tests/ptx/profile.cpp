@@ -56,7 +56,7 @@ class Profile {
  public:
   void Add(const Kernel& kernel, const Counts& counts) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    Total& total = totals_[Demangled(kernel.name)];
+    Total& total = totals_[kernel.name];
     total.kernel = kernel;
     total.distinct += static_cast<int64_t>(counts.sectors.size());
     total.counts += counts;
@@ -68,7 +68,7 @@ class Profile {
     if (!file) return;
     for (const auto& entry : totals_) {
       const Counts& counts = entry.second.counts;
-      std::fprintf(file, "{\"kernel\": \"%s\"", entry.first.c_str());
+      std::fprintf(file, "{\"kernel\": \"%s\"", Demangled(entry.first).c_str());
       const auto write = [&](const char* name, int64_t value) {
         std::fprintf(file, ", \"%s\": %lld", name,
                      static_cast<long long>(value));

@@ -334,7 +334,7 @@ class Parser {
     Instruction instruction;
     try {
       Parse(statement, scope, &instruction);
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
       throw Error("line " + std::to_string(statement.line) + ", " +
                   statement.text + ": " + error.what());
     }
@@ -364,7 +364,7 @@ class Parser {
       Jump(scope->end, statement, instruction);
       return;
     }
-    if (name.compare(0, 4, "call") == 0) {
+    if (name.compare(0, 4, "call") == 0 && instruction->guard < 0) {
       Inline(operands, scope);
       return;
     }
@@ -376,8 +376,10 @@ class Parser {
       name = "mov" + name.substr(8);
       operands[0] = Passed(operands[0], *scope);
     }
+    int addresses = 0;
     for (size_t i = 0; i < operands.size(); ++i) {
       if (operands[i][0] == '[') {
+        ++addresses;
         instruction->base = instruction->operands;
         Address(operands[i], *scope, instruction);
       } else {
@@ -385,7 +387,13 @@ class Parser {
         Append(OperandOf(operands[i], bytes, *scope), instruction);
       }
     }
+    if (addresses > 1 && instruction->offset != 0)
+      throw Error("two addresses, one with an offset");
     Choose(name, instruction);
+    const bool together = instruction->flow == Flow::kTogether ||
+                          instruction->flow == Flow::kBarrier;
+    if (together && instruction->guard >= 0)
+      throw Error("a guard in front of what is done together");
     Add(*instruction, statement);
   }
 

@@ -10,8 +10,9 @@
 //     (default 9.0).
 //   - $P3D_PTX_PROFILE names a file for what kernels ask of a GPU, see
 //     profile.hpp.
-//   - While a stream is captured, kernels, copies and what zeroes are noted
-//     down; anything else there is an error, as is a copy of the host's memory.
+//   - While a stream is captured, kernels, and what copies or zeroes on the
+//     GPU, are noted down; copies of the host's memory, and whatever waits or
+//     allocates, are errors.
 
 #include <cuda_runtime.h>
 
@@ -21,6 +22,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -138,6 +140,7 @@ cudaError_t Do(cudaStream_t stream, std::function<cudaError_t()> work) {
     return cudaSuccess;
   }
   if (capture) return Return(cudaErrorStreamCaptureImplicit);
+  const std::lock_guard<std::recursive_mutex> lock(TheDevice().mutex);
   if (TheDevice().fault != cudaSuccess) return Return(cudaSuccess);
   return Return(work());
 }
@@ -147,7 +150,7 @@ void RunBlocks(const ptx::Launch& launch) {
   const int64_t count = int64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
   std::atomic<int64_t> next{0};
   std::mutex mutex;
-  std::unique_ptr<Error> error;
+  std::exception_ptr error;
   ptx::Counts counts;
   counts.launches = 1;
   const auto work = [&] {
@@ -156,9 +159,9 @@ void RunBlocks(const ptx::Launch& launch) {
       for (int64_t i = next++; i < count; i = next++) block.Run(i);
       const std::lock_guard<std::mutex> lock(mutex);
       counts += block.counts();
-    } catch (const Error& met) {
+    } catch (const std::exception&) {
       const std::lock_guard<std::mutex> lock(mutex);
-      if (!error) error = std::make_unique<Error>(met);
+      if (!error) error = std::current_exception();
       next = count;
     }
   };
@@ -168,7 +171,7 @@ void RunBlocks(const ptx::Launch& launch) {
     others.emplace_back(work);
   work();
   for (std::thread& other : others) other.join();
-  if (error) throw *error;
+  if (error) std::rethrow_exception(error);
   if (ptx::Profiling()) ptx::AddToProfile(*launch.kernel, counts);
 }
 
@@ -177,7 +180,7 @@ cudaError_t RunKernel(const ptx::Launch& launch) {
   const std::lock_guard<std::recursive_mutex> lock(device.mutex);
   try {
     RunBlocks(launch);
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     std::fprintf(stderr, "PTX: %s\n", error.what());
     device.fault = cudaErrorIllegalAddress;
   }
@@ -199,7 +202,7 @@ cudaError_t Launch(const void* function, dim3 grid, dim3 block, void** args,
       registered.kernel = std::make_unique<Kernel>(
           ptx::ParseKernel(*registered.module, registered.name));
     }
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     std::fprintf(stderr, "PTX: %s\n", error.what());
     return Return(cudaErrorInvalidPtx);
   }
@@ -207,7 +210,8 @@ cudaError_t Launch(const void* function, dim3 grid, dim3 block, void** args,
   const int64_t threads = int64_t{block.x} * block.y * block.z;
   if (threads < 1 || threads > kernel.max_threads || grid.x < 1 ||
       grid.x > 0x7fffffff || grid.y < 1 || grid.y > 65535 || grid.z < 1 ||
-      grid.z > 65535 || shared_bytes > 0 || kernel.shared_bytes > 48 << 10) {
+      grid.z > 65535 || block.z > 64 || shared_bytes > 0 ||
+      kernel.shared_bytes > 48 << 10) {
     return Return(cudaErrorInvalidConfiguration);
   }
   ptx::Launch launch{&kernel,
@@ -233,6 +237,7 @@ cudaStream_t NewStream() { return reinterpret_cast<cudaStream_t>(new char); }
 
 cudaError_t Copy(void* to, const void* from, size_t bytes,
                  cudaMemcpyKind kind) {
+  if (bytes == 0) return cudaSuccess;
   DeviceMemory& memory = TheDevice().memory;
   const bool to_host = kind == cudaMemcpyDeviceToHost,
              from_host = kind == cudaMemcpyHostToDevice;
@@ -264,7 +269,7 @@ void** __cudaRegisterFatBinary(void* wrapper) {
   try {
     *module =
         std::make_shared<const std::string>(ptx::PtxOf(wrapper, Capability()));
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     std::fprintf(stderr, "PTX: %s\n", error.what());
     *module = std::make_shared<const std::string>();
   }
@@ -282,6 +287,7 @@ void __cudaRegisterFunction(void** module, const char* host, char*,
   function.module =
       *reinterpret_cast<std::shared_ptr<const std::string>*>(module);
   function.name = name;
+  function.kernel.reset();
 }
 unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared_bytes,
                                      CUstream_st* stream) {
@@ -396,6 +402,8 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
   return cudaMallocAsync(memory, bytes, nullptr);
 }
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t) {
+  const std::lock_guard<std::recursive_mutex> lock(TheDevice().mutex);
+  if (!memory) return Return(cudaSuccess);
   return Return(TheDevice().memory.Release(memory) ? cudaSuccess
                                                    : cudaErrorInvalidValue);
 }
@@ -427,6 +435,7 @@ cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr,
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes,
                             cudaMemcpyKind kind, cudaStream_t stream) {
+  if (capture && kind != cudaMemcpyDeviceToDevice) return ReturnUncaptured();
   return Do(stream, [=] { return Copy(to, from, bytes, kind); });
 }
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes,
@@ -437,7 +446,8 @@ cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes,
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes,
                             cudaStream_t stream) {
   return Do(stream, [=] {
-    if (!TheDevice().memory.Holds(memory, bytes)) return cudaErrorInvalidValue;
+    if (bytes > 0 && !TheDevice().memory.Holds(memory, bytes))
+      return cudaErrorInvalidValue;
     std::memset(memory, value, bytes);
     return cudaSuccess;
   });
@@ -500,10 +510,12 @@ cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t* executable,
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
   if (capture) return ReturnUncaptured();
+  const std::lock_guard<std::recursive_mutex> lock(TheDevice().mutex);
+  cudaError_t error = TheDevice().fault;
   for (const auto& work : *reinterpret_cast<Graph*>(executable)) {
-    if (TheDevice().fault == cudaSuccess) Return(work());
+    if (error == cudaSuccess) error = work();
   }
-  return Return(cudaSuccess);
+  return Return(error);
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
   delete reinterpret_cast<Graph*>(graph);

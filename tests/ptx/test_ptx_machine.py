@@ -63,6 +63,11 @@ def test_it_sees_what_is_undefined(programs, kernel, message) -> None:
     assert done.stdout == "cudaErrorIllegalAddress\n", "later calls go on"
 
 
+def test_instructions(programs) -> None:
+    done = run(programs / "test_instructions", capability="9.0")
+    assert done.returncode == 0, f"{programs / 'test_instructions'}\n{done.stdout}{done.stderr}"
+
+
 @pytest.mark.parametrize("kernel", ["right", "strided"])
 def test_it_lets_pass_what_is_right(programs, kernel) -> None:
     done = run(programs / "test_faults", kernel, capability="9.0")
@@ -114,7 +119,7 @@ def test_nets(programs, file) -> None:
     """What tools/gpu_check.py runs on a real one."""
     # Golden solvers and plans take minutes.
     chosen = ["-k", "not solvers and not plan"] if file == "nets" else []
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen]
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *chosen]
     library = programs / "ptx_gpu.so"
     done = run(
         *command,
