@@ -96,34 +96,32 @@ struct Fp16 {
   uint16_t bits;
 };
 
-// to[i] = from[i]. GPUs round two at once.
-template <int count, typename To, typename From>
-P3D_HOST_DEVICE void Round(const From* from, To* to) {
-#ifdef __CUDACC__
-#pragma unroll
-#endif
-  for (int i = 0; i < count; ++i) to[i] = static_cast<To>(from[i]);
+namespace detail {
+template <typename From, typename To>
+P3D_HOST_DEVICE void RoundTwo(From first, From second, To* to) {
+  to[0] = static_cast<To>(first);
+  to[1] = static_cast<To>(second);
 }
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-template <int count>
-__device__ void Round(const float* from, Bf16* to) {
-#pragma unroll
-  for (int i = 0; i + 1 < count; i += 2) {
-    const __nv_bfloat162 two = __floats2bfloat162_rn(from[i], from[i + 1]);
-    memcpy(to + i, &two, sizeof two);
-  }
-  if (count % 2) to[count - 1] = from[count - 1];
+inline __device__ void RoundTwo(float first, float second, Bf16* to) {
+  const __nv_bfloat162 two = __floats2bfloat162_rn(first, second);
+  memcpy(to, &two, sizeof two);
 }
-template <int count>
-__device__ void Round(const float* from, Fp16* to) {
-#pragma unroll
-  for (int i = 0; i + 1 < count; i += 2) {
-    const __half2 two = __floats2half2_rn(from[i], from[i + 1]);
-    memcpy(to + i, &two, sizeof two);
-  }
-  if (count % 2) to[count - 1] = from[count - 1];
+inline __device__ void RoundTwo(float first, float second, Fp16* to) {
+  const __half2 two = __floats2half2_rn(first, second);
+  memcpy(to, &two, sizeof two);
 }
 #endif
+}  // namespace detail
+
+// to[i] = from[i]. GPUs round two at once.
+template <int count, typename From, typename To>
+P3D_HOST_DEVICE void Round(const From* from, To* to) {
+  P3D_UNROLL
+  for (int i = 0; i + 1 < count; i += 2)
+    detail::RoundTwo(from[i], from[i + 1], to + i);
+  if (count % 2) to[count - 1] = static_cast<To>(from[count - 1]);
+}
 
 // A float of which products take 11 binary digits alone (TensorFloat-32).
 struct Tf32 {

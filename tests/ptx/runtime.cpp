@@ -5,9 +5,8 @@
 //   - What a kernel does wrong ends with a line on stderr; that launch and
 //     whatever is asked from then on fail as with a real GPU that met a wrong
 //     address.
-//   - Memory starts as 0xff bytes (NaN) and is full at $P3D_SIMULATED_MIB
-//     (default 2048). Its compute capability is $P3D_SIMULATED_CAPABILITY
-//     (default 9.0).
+//   - Its compute capability is $P3D_SIMULATED_CAPABILITY (default 9.0), its
+//     memory that of device_memory.hpp.
 //   - $P3D_PTX_PROFILE names a file for what kernels ask of a GPU, see
 //     profile.hpp.
 //   - While a stream is captured, kernels, and what copies or zeroes on the
@@ -31,71 +30,20 @@
 #include <vector>
 
 #include "block.hpp"
+#include "device_memory.hpp"
 #include "fat_binary.hpp"
 #include "profile.hpp"
 #include "program.hpp"
 
 namespace {
 
-using ptx::Error;
+using ptx::DeviceMemory;
 using ptx::Kernel;
 using Graph = std::vector<std::function<cudaError_t()>>;
 
-double Setting(const char* name, double otherwise) {
-  const char* text = std::getenv(name);
-  return text ? std::atof(text) : otherwise;
-}
-
-class DeviceMemory : public ptx::Memory {
- public:
-  void* Allocate(size_t bytes) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (in_use_ + bytes > size()) return nullptr;
-    void* memory = std::aligned_alloc(kAlign, (bytes / kAlign + 1) * kAlign);
-    if (!memory) return nullptr;
-    std::memset(memory, 0xff, bytes);
-    sizes_[reinterpret_cast<uint64_t>(memory)] = bytes;
-    in_use_ += bytes;
-    return memory;
-  }
-  bool Release(void* memory) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = sizes_.find(reinterpret_cast<uint64_t>(memory));
-    if (found == sizes_.end()) return false;
-    in_use_ -= found->second;
-    sizes_.erase(found);
-    std::free(memory);
-    return true;
-  }
-  bool Holds(uint64_t address, uint64_t* begin, uint64_t* end) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto behind = sizes_.upper_bound(address);
-    if (behind == sizes_.begin()) return false;
-    const auto found = std::prev(behind);
-    *begin = found->first;
-    *end = found->first + found->second;
-    return address < *end;
-  }
-  bool Holds(const void* memory, size_t bytes) {
-    uint64_t begin = 0, end = 0;
-    const auto address = reinterpret_cast<uint64_t>(memory);
-    return Holds(address, &begin, &end) && address + bytes <= end;
-  }
-
-  size_t in_use() const { return in_use_; }
-  static size_t size() {
-    return static_cast<size_t>(Setting("P3D_SIMULATED_MIB", 2048)) << 20;
-  }
-
- private:
-  static constexpr size_t kAlign = 256;
-  std::mutex mutex_;
-  std::map<uint64_t, size_t> sizes_;
-  size_t in_use_ = 0;
-};
-
 int Capability() {
-  return static_cast<int>(10 * Setting("P3D_SIMULATED_CAPABILITY", 9) + 0.5);
+  return static_cast<int>(10 * ptx::Setting("P3D_SIMULATED_CAPABILITY", 9) +
+                          0.5);
 }
 
 // A kernel of a program, parsed when it is first needed.
@@ -145,7 +93,7 @@ cudaError_t Do(cudaStream_t stream, std::function<cudaError_t()> work) {
   return Return(work());
 }
 
-// Blocks on all processors. Throws Error that one of them met.
+// Blocks on all processors. Throws what one of them met.
 void RunBlocks(const ptx::Launch& launch) {
   const int64_t count = int64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
   std::atomic<int64_t> next{0};
