@@ -25,6 +25,7 @@ struct DataGradientMmaJob {
    public:
     using OperandA = Operand<Value, rows, true>;
     using OperandB = Operand<Value, columns, false>;
+    using Seen = SeenRows<ToOutput, Value, OperandA::kCopies>;
 
     P3D_HOST_DEVICE Reader(const DataGradientMmaJob& job, int row, int column,
                            const TilePlace& place, int lane)
@@ -51,7 +52,7 @@ struct DataGradientMmaJob {
     }
     P3D_HOST_DEVICE int slabs() const { return slabs_; }
     P3D_HOST_DEVICE Piece<Value> A(int i) const {
-      return {rows_[i], along_.first(), along_.first(), ends_[i]};
+      return {seen_.row(i), along_.first(), along_.first(), seen_.end(i)};
     }
     P3D_HOST_DEVICE Piece<Value> B(int) {
       const bool has = output_b_ < at_.outputs && tap_b_ < at_.taps();
@@ -67,12 +68,7 @@ struct DataGradientMmaJob {
    private:
     // At the tap in hand.
     P3D_HOST_DEVICE void Aim() {
-      seen_.Aim(at_, along_.tap());
-      P3D_UNROLL
-      for (int i = 0; i < OperandA::kCopies; ++i) {
-        rows_[i] = dy_ + int64_t{seen_.At(i)} * at_.num_output;
-        ends_[i] = seen_.Sees(i) ? at_.outputs : 0;
-      }
+      seen_.Aim(at_, along_.tap(), dy_, at_.num_output, at_.outputs);
     }
 
     P3D_HOST_DEVICE void AddB(int outputs) {
@@ -86,13 +82,11 @@ struct DataGradientMmaJob {
     const Problem<int>& at_;
     const int first_slab_, slabs_;
     Along<OperandA::kPiece> along_;
-    SeenRows<ToOutput, OperandA::kCopies> seen_;
+    Seen seen_;
     const int width_;  // outputs, filled up to whole pieces
     int output_b_, tap_b_ = 0;
     const int input_;
     const Value *dy_, *weights_;
-    const Value* rows_[OperandA::kCopies];  // at the pixels that are seen
-    int ends_[OperandA::kCopies];           // 0 where none is
   };
 
   struct OfColumn {
@@ -135,7 +129,7 @@ struct DataGradientMma {
   using Call = DataGradientCall<Value>;
   using Job = DataGradientMmaJob<Value, rows, columns, whole>;
   using Reader = typename Job::Reader;
-  using Seen = SeenRows<ToOutput, 1>;
+  using Seen = typename Reader::Seen;
 
   static TileGrid Grid(const ConvShape& shape, int64_t slices = 1) {
     return MmaGrid(rows, columns, shape.num * shape.in_pixels(),

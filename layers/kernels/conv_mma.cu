@@ -26,6 +26,7 @@ struct ForwardMmaJob {
    public:
     using OperandA = Operand<Value, rows, true>;
     using OperandB = Operand<Value, columns, true>;
+    using Seen = SeenRows<ToInput, Value, OperandA::kCopies>;
 
     P3D_HOST_DEVICE Reader(const ForwardMmaJob& job, int row, int column,
                            const TilePlace& place, int lane)
@@ -67,7 +68,8 @@ struct ForwardMmaJob {
     }
     P3D_HOST_DEVICE int slabs() const { return slabs_; }
     P3D_HOST_DEVICE Piece<Value> A(int i) const {
-      Piece<Value> piece = {rows_[i], along_.first(), along_.first(), ends_[i]};
+      Piece<Value> piece = {seen_.row(i), along_.first(), along_.first(),
+                            seen_.end(i)};
       if (!whole) Cut(i, &piece);
       return piece;
     }
@@ -92,12 +94,7 @@ struct ForwardMmaJob {
 
     // At the tap in hand.
     P3D_HOST_DEVICE void Aim() {
-      seen_.Aim(at_, along_.tap());
-      P3D_UNROLL
-      for (int i = 0; i < OperandA::kCopies; ++i) {
-        rows_[i] = x_ + int64_t{seen_.At(i)} * at_.channels;
-        ends_[i] = seen_.Sees(i) ? at_.inputs : 0;
-      }
+      seen_.Aim(at_, along_.tap(), x_, at_.channels, at_.inputs);
     }
 
     // To what lies within the line of the image: the taps along w may be one.
@@ -112,12 +109,10 @@ struct ForwardMmaJob {
     const Problem<int>& at_;
     const int first_slab_, slabs_;
     Along<OperandA::kPiece> along_;
-    SeenRows<ToInput, OperandA::kCopies> seen_;
+    Seen seen_;
     const int output_;
     const Value *const x_, *const weights_;
     int line_[OperandA::kCopies];  // where each row's window begins, in values
-    const Value* rows_[OperandA::kCopies];     // at the pixels that are seen
-    int ends_[OperandA::kCopies];              // 0 where none is
     const Value* outputs_[OperandB::kCopies];  // their weights
     int places_[OperandB::kCopies];  // so many; 0 of an output there is not
     int place_;
@@ -176,7 +171,7 @@ struct ForwardMma {
   using Call = ForwardCall<Value>;
   using Job = ForwardMmaJob<Value, rows, columns, whole>;
   using Reader = typename Job::Reader;
-  using Seen = SeenRows<ToInput, 1>;
+  using Seen = typename Reader::Seen;
 
   static TileGrid Grid(const ConvShape& shape, int64_t slices = 1) {
     return MmaGrid(rows, columns, shape.num * shape.out_pixels(),

@@ -73,7 +73,7 @@ struct RowSteps {
 };
 
 // What `count` rows see, pixels that lie apart, through one tap after another.
-template <typename Way, int count>
+template <typename Way, typename Value, int count>
 class SeenRows {
  public:
   // Whether a problem's taps have bits enough; one is left for those behind the
@@ -117,18 +117,27 @@ class SeenRows {
     }
   }
 
-  P3D_HOST_DEVICE void Aim(const Problem<int>& at, const Tap& tap) {
+  // At the values of another tap, of images whose pixels have so many channels.
+  // A row is to read `depth` of them.
+  P3D_HOST_DEVICE void Aim(const Problem<int>& at, const Tap& tap,
+                           const Value* images, int channels, int depth) {
     const int line =
         Way::Shift(at.l, tap.l) * Way::To(at.h) + Way::Shift(at.h, tap.h);
-    shift_ = line * Way::To(at.w) + Way::Shift(at.w, tap.w);
-    tap_ = tap.l >= at.l.kernel ? 1u << 31
-                                : 1u << tap.l | 1u << (at.l.kernel + tap.h) |
-                                      1u << (at.l.kernel + at.h.kernel + tap.w);
+    const int shift = line * Way::To(at.w) + Way::Shift(at.w, tap.w);
+    const uint32_t bits = tap.l >= at.l.kernel
+                              ? 1u << 31
+                              : 1u << tap.l | 1u << (at.l.kernel + tap.h) |
+                                    1u << (at.l.kernel + at.h.kernel + tap.w);
+    P3D_UNROLL
+    for (int i = 0; i < count; ++i) {
+      rows_[i] = images + int64_t{start_[i] + shift} * channels;
+      ends_[i] = (~seen_[i] & bits) == 0 ? depth : 0;
+    }
   }
 
-  // The pixel, counted through all images, where row i sees one.
-  P3D_HOST_DEVICE bool Sees(int i) const { return (~seen_[i] & tap_) == 0; }
-  P3D_HOST_DEVICE int At(int i) const { return start_[i] + shift_; }
+  // Where row i reads, and how much: nothing where it sees nothing.
+  P3D_HOST_DEVICE const Value* row(int i) const { return rows_[i]; }
+  P3D_HOST_DEVICE int end(int i) const { return ends_[i]; }
 
  private:
   static P3D_HOST_DEVICE uint32_t All(const Problem<int>& at,
@@ -139,8 +148,10 @@ class SeenRows {
            along << (at.l.kernel + at.h.kernel);
   }
 
-  int start_[count], shift_;
-  uint32_t seen_[count], tap_;
+  int start_[count];  // pixels, counted through all images
+  uint32_t seen_[count];
+  const Value* rows_[count];
+  int ends_[count];
 };
 
 // A place along k, which goes through the taps and the channels of each, those

@@ -33,11 +33,11 @@ struct Piece {
   int first, begin, end;
 };
 
-// The value, which a GPU keeps in a register instead of making it anew where it
-// is used: within a loop.
+// The value, which a GPU keeps in a register, if it is used at all, instead of
+// making it anew within a loop.
 P3D_HOST_DEVICE inline int Kept(int value) {
 #ifdef __CUDA_ARCH__
-  asm volatile("" : "+r"(value));
+  asm("" : "+r"(value));
 #endif
   return value;
 }
@@ -369,7 +369,7 @@ namespace detail {
 template <typename Block>
 P3D_HOST_DEVICE void MakeMmaTile(Block* block) {
   using Tiles = typename Block::Tiles;
-  constexpr int kStages = Tiles::kStages, kAhead = kStages - 1;
+  constexpr int kAhead = Tiles::kStages - 1;
   const int slabs = block->slabs();
   P3D_UNROLL_1
   for (int slab = 0; slab < kAhead; ++slab) {

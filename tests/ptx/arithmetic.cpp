@@ -209,7 +209,8 @@ void AddFloats(const std::string& type, Table* table) {
   AddMoves<T>(type, table);
   AddComparisons<T>(type, table);
   const auto add = [&](const std::string& name, const Operation& operation) {
-    table->AddRounded(name, type, operation);
+    table->Add(name + "." + type, operation);
+    table->Add(name + ".rn." + type, operation);
   };
   add("add", Each<T, T, T>::Of([](T a, T b) { return a + b; }));
   add("sub", Each<T, T, T>::Of([](T a, T b) { return a - b; }));

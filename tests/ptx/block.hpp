@@ -34,8 +34,7 @@ namespace ptx {
 class Memory {
  public:
   virtual ~Memory() = default;
-  // Whether all `bytes` at `address` are of one allocation. *begin and *end
-  // become its bounds.
+  // Whether an allocation has this address. *begin and *end become its bounds.
   virtual bool Holds(uint64_t address, uint64_t* begin, uint64_t* end) = 0;
 };
 

@@ -2,7 +2,7 @@
 #define P3D_TESTS_PTX_PROGRAM_HPP_
 
 // Kernels in PTX, the text that nvcc makes of CUDA sources, as lists of
-// instructions that warp.hpp runs on the host. See "Parallel Thread Execution
+// instructions that block.hpp runs on the host. See "Parallel Thread Execution
 // ISA" by NVIDIA, here called the PTX ISA.
 //
 // Understood is what nvcc makes of layers/kernels: no calls but of .func

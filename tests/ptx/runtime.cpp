@@ -77,8 +77,8 @@ cudaError_t Return(cudaError_t error) {
 }
 
 // For calls that a graph does not take.
-cudaError_t ReturnUncaptured(cudaError_t error = cudaSuccess) {
-  return Return(capture ? cudaErrorStreamCaptureUnsupported : error);
+cudaError_t ReturnUncaptured() {
+  return Return(capture ? cudaErrorStreamCaptureUnsupported : cudaSuccess);
 }
 
 // Now, or when the graph is launched.
@@ -180,8 +180,6 @@ struct Configuration {
   cudaStream_t stream;
 };
 thread_local std::vector<Configuration> configurations;
-
-cudaStream_t NewStream() { return reinterpret_cast<cudaStream_t>(new char); }
 
 cudaError_t Copy(void* to, const void* from, size_t bytes,
                  cudaMemcpyKind kind) {
@@ -357,8 +355,9 @@ cudaError_t cudaFreeAsync(void* memory, cudaStream_t) {
 }
 cudaError_t cudaFree(void* memory) { return cudaFreeAsync(memory, nullptr); }
 cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
+  if (capture) return ReturnUncaptured();
   *memory = std::malloc(bytes);
-  return ReturnUncaptured(*memory ? cudaSuccess : cudaErrorMemoryAllocation);
+  return Return(*memory ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFreeHost(void* memory) {
   std::free(memory);
@@ -404,7 +403,7 @@ cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes,
 // Streams, events and graphs.
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = NewStream();
+  *stream = reinterpret_cast<cudaStream_t>(new char);
   return Return(cudaSuccess);
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {

@@ -27,11 +27,6 @@ class Table {
   void Add(const std::string& name, const Operation& operation) {
     operations_.emplace(name, operation);
   }
-  void AddRounded(const std::string& name, const std::string& type,
-                  const Operation& operation) {
-    Add(name + "." + type, operation);
-    Add(name + ".rn." + type, operation);
-  }
   const Operation* Find(const std::string& name,
                         const std::vector<int>& widths) const {
     const auto named = operations_.equal_range(name);
