@@ -51,6 +51,9 @@ void Warp::Begin() {
   waiting_ = 0;
   std::fill(std::begin(pc_), std::end(pc_), 0);
   copies_.assign(kLanes, std::deque<std::vector<Copy>>(1));
+  products_.assign(1, {});
+  product_count_ = 0;
+  may_multiply_ = false;
   for (const Special& special : launch_.kernel->specials) {
     for (int lane = 0; lane < kLanes; ++lane) {
       const uint32_t thread = index_ * kLanes + lane;
@@ -216,6 +219,7 @@ char* Warp::Shared(uint64_t address, int bytes, int lane, bool writes) {
              " without a barrier");
       word.written = now;
       word.writer = thread;
+      word.shown = block_->shows_;
     } else {
       if (!word.written) fail(", which nobody has written");
       word.reader = word.read == now && word.reader != thread
@@ -232,9 +236,11 @@ void Warp::Count(const Instruction& instruction, uint32_t mask) {
   ++block_->counts_.instructions;
   ++block_->counts_.runs[&instruction - launch_.kernel->code.data()];
   block_->counts_.lanes += __builtin_popcount(mask);
-  // Those that have no memory's address, of what a whole warp does.
+  // Those that have no memory's address, of what a whole warp does: of 16 rows
+  // and 8 columns each, for which it has four sums.
   block_->counts_.products +=
       instruction.flow == Flow::kTogether && instruction.operands > 10;
+  block_->counts_.products += instruction.sums.size() / 4;
 }
 
 void Warp::CountGlobal(const Instruction& instruction, int operand,
@@ -280,6 +286,47 @@ void Warp::FinishBatches(int count, int lane) {
   }
 }
 
+void Warp::MultiplyLater(const Product& product) {
+  if (!may_multiply_) Fail(0, "has no wgmma.fence in front of its products");
+  if (index_ / 4 * 4 + 4 > static_cast<int>(block_->warps_.size()))
+    Fail(0, "is of a group of less than four warps");
+  auto& group = block_->products_[index_ / 4];
+  if (product_count_ == group.size()) group.emplace_back(product.a, product.b);
+  if (group[product_count_] != std::make_pair(product.a, product.b))
+    Fail(0, "multiplies other matrices than its group");
+  ++product_count_;
+  product.run(product, this, true);
+  products_.back().push_back(product);
+}
+
+void Warp::FinishProducts(int count) {
+  // The last batch is still open.
+  while (static_cast<int>(products_.size()) > count + 1) {
+    for (const Product& product : products_.front())
+      product.run(product, this, false);
+    products_.pop_front();
+  }
+  may_multiply_ = false;
+}
+
+const char* Warp::SharedForProducts(uint64_t address) {
+  const char* const data = Shared(address, 16, 0, false);
+  for (uint64_t i = address / 4; i < address / 4 + 4; ++i) {
+    const Block::Word& word = block_->words_[i];
+    if (block_->shown_[word.writer] <= word.shown)
+      Fail(0, "multiplies what thread " + std::to_string(word.writer) +
+                  " wrote to " + std::to_string(address) +
+                  " without fence.proxy.async behind it");
+  }
+  return data;
+}
+
+void Warp::ShowToProducts(uint32_t mask) {
+  ++block_->shows_;
+  for (; mask; mask &= mask - 1)
+    block_->shown_[index_ * kLanes + __builtin_ctz(mask)] = block_->shows_;
+}
+
 void Warp::Fail(int lane, const std::string& what) const {
   const Source& source = SourceOf(*running_);
   throw Error("thread " + std::to_string(index_ * kLanes + lane) +
@@ -290,13 +337,15 @@ void Warp::Fail(int lane, const std::string& what) const {
 
 Block::Block(const Launch& launch)
     : launch_(launch),
-      shared_(launch.kernel->shared_bytes),
-      words_((launch.kernel->shared_bytes + 3) / 4) {
+      shared_(launch.kernel->shared_bytes + launch.shared_bytes),
+      words_((shared_.size() + 3) / 4) {
   counts_.runs.resize(launch.kernel->code.size());
   const int threads =
       static_cast<int>(launch.block.x * launch.block.y * launch.block.z);
   for (int first = 0; first < threads; first += kLanes)
     warps_.emplace_back(launch, this, first / kLanes, threads - first);
+  shown_.resize(warps_.size() * kLanes);
+  products_.resize(warps_.size() / 4 + 1);
 }
 
 void Block::Run(int64_t index) {
@@ -307,6 +356,9 @@ void Block::Run(int64_t index) {
   barriers_ = 1;
   std::fill(words_.begin(), words_.end(), Word());
   std::memset(shared_.data(), 0xff, shared_.size());
+  shows_ = 0;
+  std::fill(shown_.begin(), shown_.end(), 0);
+  for (auto& group : products_) group.clear();
   for (Warp& warp : warps_) warp.Begin();
   ++counts_.blocks;
   for (;; ++barriers_) {

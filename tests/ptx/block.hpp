@@ -12,6 +12,9 @@
 //     without a barrier between them, also within a warp;
 //   - what cp.async copies and is read before it was waited for, or while it is
 //     on its way; copies happen as late as they may;
+//   - products of a warp group that begin without a fence, are of different
+//     matrices for its warps, or read what was not shown to them: what they
+//     read changes as late, and they are made as late, as may be;
 //   - lanes of a warp that do not come together where all are needed, or have
 //     ended there; threads that wait at different barriers.
 //
@@ -23,6 +26,7 @@
 #include <cstring>
 #include <deque>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "profile.hpp"
@@ -47,9 +51,19 @@ struct Launch {
   Dim grid, block;
   std::vector<char> parameters;
   Memory* memory;
+  int shared_bytes = 0;  // beside those that the kernel declares
 };
 
 class Block;
+class Warp;
+
+// sums += a * b, of matrices that descriptors tell about. Reads them, and
+// multiplies unless it only `looks` at them.
+struct Product {
+  void (*run)(const Product& product, Warp* warp, bool looks);
+  const Instruction* instruction;
+  uint64_t a, b;
+};
 
 class Warp {
  public:
@@ -111,6 +125,16 @@ class Warp {
   // Finishes all batches but the last `count`.
   void FinishBatches(int count, int lane);
 
+  // wgmma: its fence; a product, which is made when it is waited for; batches.
+  void BeginProducts() { may_multiply_ = true; }
+  void MultiplyLater(const Product& product);
+  void EndProducts() { products_.emplace_back(); }
+  void FinishProducts(int count);
+  // Of what is shown to products, 16 bytes that one reads.
+  const char* SharedForProducts(uint64_t address);
+  void ShowToProducts(uint32_t mask);
+  int index() const { return index_; }
+
   // Throws Error about the instruction that runs.
   [[noreturn]] void Fail(int lane, const std::string& what) const;
 
@@ -139,6 +163,9 @@ class Warp {
   const Instruction* running_ = nullptr;
   std::vector<char> file_;
   std::vector<std::deque<std::vector<Copy>>> copies_;  // by lanes, in batches
+  std::deque<std::vector<Product>> products_;          // in batches
+  size_t product_count_ = 0;
+  bool may_multiply_ = false;
   uint64_t begin_ = 1, end_ = 0;  // of the allocation that was met last
 };
 
@@ -159,6 +186,7 @@ class Block {
     uint32_t written = 0, read = 0;  // behind so many barriers, 0: never
     int16_t writer = 0, reader = 0;  // threads; kSeveral
     bool copied = false;             // on its way
+    uint32_t shown = 0;              // so many times when it was written
   };
   static constexpr int kSeveral = -1;
 
@@ -168,6 +196,11 @@ class Block {
   std::vector<char> shared_;
   std::vector<Word> words_;
   std::vector<Warp> warps_;
+  // How often anybody showed what he wrote to products, and when each thread
+  // did so last.
+  uint32_t shows_ = 0;
+  std::vector<uint32_t> shown_;
+  std::vector<std::vector<std::pair<uint64_t, uint64_t>>> products_;  // groups'
   const bool profiling_ = Profiling();
   Counts counts_;
 };

@@ -53,8 +53,16 @@ std::string PtxOf(const void* wrapper, int capability) {
         part.capability <= static_cast<uint32_t>(capability)) {
       if (part.compressed_bytes)
         throw Error("compressed PTX; compile with nvcc --no-compress");
+      const std::string found(content, strnlen(content, part.bytes));
+      // "sm_90a" is for GPUs of 9.0 and no others.
+      const std::string target = "sm_" + std::to_string(part.capability);
+      if (found.find(target + "a") != std::string::npos &&
+          part.capability != static_cast<uint32_t>(capability)) {
+        at = content + part.bytes;
+        continue;
+      }
       best = part.capability;
-      text = std::string(content, strnlen(content, part.bytes));
+      text = found;
     }
     at = content + part.bytes;
   }

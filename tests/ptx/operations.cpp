@@ -11,6 +11,7 @@ Table MakeTable() {
   Table table;
   AddArithmetic(&table);
   AddMatrices(&table);
+  AddGroups(&table);
   AddCopies(&table);
   table.Add("ret", {nullptr, {}, Flow::kReturn});
   table.Add("bar.sync", {nullptr, {4}, Flow::kBarrier});

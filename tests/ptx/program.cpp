@@ -8,6 +8,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -15,6 +16,10 @@
 
 namespace ptx {
 namespace {
+
+// Of wgmma: two matrices, whether sums are added to, and what becomes of each
+// matrix, twice two.
+constexpr size_t kBehindSums = 7;
 
 // What ends with a semicolon, or a label.
 struct Statement {
@@ -70,6 +75,9 @@ std::vector<Statement> Split(const std::string& module, size_t body) {
     } else if (c == ';') {
       statements.push_back({Trim(text), line, false});
       text.clear();
+    } else if (c == ':' && module[i + 1] == ':') {
+      text += "::";  // "shared::cta"
+      ++i;
     } else if (c == ':' &&
                Trim(text).find_first_of(" \t") == std::string::npos) {
       statements.push_back({Trim(text), line, true});
@@ -103,16 +111,16 @@ std::vector<std::string> Words(const std::string& text) {
   return words;
 }
 
-// "a, {b, c}, [d+4], (e)" -> a b c [d+4] e
+// "a|f, {b, c}, [d+4], (e)" -> a f b c [d+4] e
 std::vector<std::string> Operands(const std::string& text) {
   std::vector<std::string> operands;
   std::string operand;
   for (char c : text + ',') {
-    if (c == ',') {
+    if (c == ',' || c == '|') {
       if (!operand.empty()) operands.push_back(operand);
       operand.clear();
     } else if (!std::isspace(static_cast<unsigned char>(c)) &&
-               !std::strchr("{}()|", c)) {
+               !std::strchr("{}()", c)) {
       operand += c;
     }
   }
@@ -143,8 +151,11 @@ class Parser {
     }
     const size_t body = module_.find('{', at);
     ParseHead(module_.substr(at, body - at));
+    FindExtern();
     Scope scope;
     ParseBody(Split(module_, body), &scope);
+    if (kernel_->extern_shared && kernel_->shared_bytes > 0)
+      throw Error("shared memory of its own and from the launch");
     for (const auto& jump : jumps_) {
       const auto found = labels_.find(jump.second);
       if (found == labels_.end()) throw Error("no label " + jump.second);
@@ -236,6 +247,7 @@ class Parser {
       name.resize(bracket);
       kernel_->shared_bytes = (kernel_->shared_bytes + 15) / 16 * 16;
       shared_[name] = kernel_->shared_bytes;
+      own_.insert(name);
       kernel_->shared_bytes += size;
     } else {
       throw Error("not understood: " + text);
@@ -259,10 +271,23 @@ class Parser {
     return specials_[name] = added;
   }
 
+  // ".extern .shared .align 1024 .b8 name[];" in front of the kernels: what
+  // launches give. A block has one, whatever it is called.
+  void FindExtern() {
+    const std::string declared = ".extern .shared ";
+    for (size_t at = module_.find(declared); at != std::string::npos;
+         at = module_.find(declared, at + 1)) {
+      const std::string text = module_.substr(at, module_.find(';', at) - at);
+      const std::string name = Words(text).back();
+      shared_[name.substr(0, name.find('['))] = 0;
+    }
+  }
+
   // Where a variable of shared memory or a parameter lies; whether it is one.
   bool Symbol(const std::string& name, int64_t* place) const {
     const auto shared = shared_.find(name);
     if (shared != shared_.end()) {
+      kernel_->extern_shared |= !own_.count(name);
       *place = shared->second;
       return true;
     }
@@ -377,8 +402,14 @@ class Parser {
       operands[0] = Passed(operands[0], *scope);
     }
     int addresses = 0;
+    const size_t sums = name.compare(0, 15, "wgmma.mma_async") == 0
+                            ? operands.size() - kBehindSums
+                            : 0;
     for (size_t i = 0; i < operands.size(); ++i) {
-      if (operands[i][0] == '[') {
+      if (i < sums) {
+        const int place = scope->registers.at(operands[i]).place;
+        instruction->sums.push_back(place);
+      } else if (operands[i][0] == '[') {
         ++addresses;
         instruction->base = instruction->operands;
         Address(operands[i], *scope, instruction);
@@ -429,6 +460,7 @@ class Parser {
   const std::string& module_;
   Kernel* kernel_;
   std::map<std::string, int64_t> shared_;
+  std::set<std::string> own_;  // of them, those declared in the kernel
   std::map<std::pair<uint64_t, int>, Register> constants_;
   std::map<std::string, Register> specials_;
   std::map<std::string, int> labels_;

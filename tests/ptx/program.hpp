@@ -56,6 +56,7 @@ struct Instruction {
   uint8_t operands = 0;
   std::array<uint8_t, kMaxOperands> width{};  // bytes of a lane's value, and
   std::array<int, kMaxOperands> at{};         // where operands lie
+  std::vector<int> sums;  // of wgmma: where those lie that stand in front
 };
 
 // What an instruction was made of.
@@ -84,8 +85,9 @@ struct Kernel {
   std::vector<Parameter> parameters;
   int parameter_bytes = 0;
   int shared_bytes = 0;
-  int file_bytes = 0;      // of a warp's registers
-  int max_threads = 1024;  // of a block, as __launch_bounds__ says
+  bool extern_shared = false;  // and what a launch adds to them
+  int file_bytes = 0;          // of a warp's registers
+  int max_threads = 1024;      // of a block, as __launch_bounds__ says
   std::vector<Constant> constants;
   std::vector<Special> specials;
   std::vector<Instruction> code;

@@ -51,6 +51,7 @@ struct Function {
   std::shared_ptr<const std::string> module;
   std::string name;
   std::unique_ptr<Kernel> kernel;
+  size_t most_shared = 48 << 10;  // bytes that a launch may ask for
 };
 
 // Never destroyed: programs' static objects may outlive it.
@@ -158,15 +159,16 @@ cudaError_t Launch(const void* function, dim3 grid, dim3 block, void** args,
   const int64_t threads = int64_t{block.x} * block.y * block.z;
   if (threads < 1 || threads > kernel.max_threads || grid.x < 1 ||
       grid.x > 0x7fffffff || grid.y < 1 || grid.y > 65535 || grid.z < 1 ||
-      grid.z > 65535 || block.z > 64 || shared_bytes > 0 ||
-      kernel.shared_bytes > 48 << 10) {
+      grid.z > 65535 || block.z > 64 || kernel.shared_bytes > 48 << 10 ||
+      shared_bytes > registered.most_shared) {
     return Return(cudaErrorInvalidConfiguration);
   }
   ptx::Launch launch{&kernel,
                      {grid.x, grid.y, grid.z},
                      {block.x, block.y, block.z},
                      std::vector<char>(kernel.parameter_bytes),
-                     &device.memory};
+                     &device.memory,
+                     static_cast<int>(shared_bytes)};
   for (size_t i = 0; i < kernel.parameters.size(); ++i) {
     std::memcpy(&launch.parameters[kernel.parameters[i].offset], args[i],
                 kernel.parameters[i].size);
@@ -276,6 +278,19 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes,
     return Return(cudaErrorNoKernelImageForDevice);
   attributes->ptxVersion = std::atoi(&module[target + 11]);
   attributes->binaryVersion = Capability();
+  return Return(cudaSuccess);
+}
+
+cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute which,
+                                 int value) {
+  const auto found = TheDevice().functions.find(function);
+  if (found == TheDevice().functions.end())
+    return Return(cudaErrorInvalidDeviceFunction);
+  // Of capability 9.0; the only attribute that is used.
+  if (which != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
+      value > 227 << 10)
+    return Return(cudaErrorInvalidValue);
+  found->second.most_shared = value;
   return Return(cudaSuccess);
 }
 

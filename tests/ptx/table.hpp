@@ -79,6 +79,8 @@ void AddArithmetic(Table* table);
 void AddCopies(Table* table);
 // ldmatrix and mma.
 void AddMatrices(Table* table);
+// wgmma, and what stands around it.
+void AddGroups(Table* table);
 
 // What runs "ld.global.v4.f32" and its like; null for what is none.
 Handler Access(const std::string& name, const Instruction& instruction);

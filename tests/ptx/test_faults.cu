@@ -4,10 +4,8 @@
 //   test_faults KERNEL
 
 #include <cstdint>
-#include <cstdio>
-#include <map>
-#include <string>
 
+#include "faults.hpp"
 #include "kernels/async_copy_cuda.hpp"
 
 namespace {
@@ -147,45 +145,26 @@ struct CopyOfOthers {
   }
 };
 
-template <typename Kernel>
-__global__ void Run(float* values) {
-  Kernel()(threadIdx.x, values);
-}
-
-template <typename Kernel>
-int Launch() {
-  float* values = nullptr;
-  float ahead[kThreads], after[kThreads];
-  for (int i = 0; i < kThreads; ++i) ahead[i] = static_cast<float>(i);
-  cudaMalloc(reinterpret_cast<void**>(&values), sizeof(ahead));
-  cudaMemcpy(values, ahead, sizeof(ahead), cudaMemcpyHostToDevice);
-  Run<Kernel><<<1, kThreads>>>(values);
-  cudaError_t error = cudaGetLastError();
-  if (error == cudaSuccess)
-    error = cudaMemcpy(after, values, sizeof(after), cudaMemcpyDeviceToHost);
-  std::printf("%s\n", cudaGetErrorName(error));
-  return error != cudaSuccess || after[0] != kThreads;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::map<std::string, int (*)()> kernels = {
-      {"right", Launch<Right>},
-      {"strided", Launch<Strided>},
-      {"behind_the_end", Launch<BehindTheEnd>},
-      {"far_away", Launch<FarAway>},
-      {"unaligned", Launch<Unaligned>},
-      {"behind_shared_memory", Launch<BehindSharedMemory>},
-      {"never_written", Launch<NeverWritten>},
-      {"read_too_early", Launch<ReadTooEarly>},
-      {"read_by_others", Launch<ReadByOthers>},
-      {"written_by_others", Launch<WrittenByOthers>},
-      {"barrier_of_some", Launch<BarrierOfSome>},
-      {"barriers_of_warps", Launch<BarriersOfWarps>},
-      {"copy_not_awaited", Launch<CopyNotAwaited>},
-      {"copy_of_others", Launch<CopyOfOthers>},
-  };
-  const auto found = kernels.find(argc > 1 ? argv[1] : "");
-  return found == kernels.end() ? 2 : found->second();
+  return faults::Run(
+      argc, argv,
+      {
+          {"right", faults::Launch<kThreads, Right>},
+          {"strided", faults::Launch<kThreads, Strided>},
+          {"behind_the_end", faults::Launch<kThreads, BehindTheEnd>},
+          {"far_away", faults::Launch<kThreads, FarAway>},
+          {"unaligned", faults::Launch<kThreads, Unaligned>},
+          {"behind_shared_memory",
+           faults::Launch<kThreads, BehindSharedMemory>},
+          {"never_written", faults::Launch<kThreads, NeverWritten>},
+          {"read_too_early", faults::Launch<kThreads, ReadTooEarly>},
+          {"read_by_others", faults::Launch<kThreads, ReadByOthers>},
+          {"written_by_others", faults::Launch<kThreads, WrittenByOthers>},
+          {"barrier_of_some", faults::Launch<kThreads, BarrierOfSome>},
+          {"barriers_of_warps", faults::Launch<kThreads, BarriersOfWarps>},
+          {"copy_not_awaited", faults::Launch<kThreads, CopyNotAwaited>},
+          {"copy_of_others", faults::Launch<kThreads, CopyOfOthers>},
+      });
 }

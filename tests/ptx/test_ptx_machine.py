@@ -29,6 +29,7 @@ def programs() -> Path:
     architectures = ";".join(f"{name.replace('.', '')}-virtual" for name in CAPABILITIES)
     options = [f"-DCMAKE_CUDA_COMPILER={nvcc.find_nvcc()}", "-DCMAKE_CUDA_FLAGS=--no-compress"]
     options += [f"-DCMAKE_CUDA_ARCHITECTURES={architectures}", "-DP3D_CUDA=ON"]
+    options += ["-DP3D_WGMMA_ARCHITECTURES=90a-virtual"]
     return cpp.target("ptx", "ptx", "-DP3D_PYTHON=OFF", *options) / "tests" / "ptx"
 
 
@@ -61,6 +62,35 @@ def test_it_sees_what_is_undefined(programs, kernel, message) -> None:
     assert message in done.stderr
     assert "Run<" in done.stderr, "no kernel is named"
     assert done.stdout == "cudaErrorIllegalAddress\n", "later calls go on"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        ("not_shown", "multiplies what thread 0 wrote to 0 without fence.proxy.async behind it"),
+        ("not_begun", "has no wgmma.fence in front of its products"),
+        ("overwritten", "where cp.async is not waited for"),
+        ("of_one_warp", "thread 32 of block 0 multiplies other matrices than its group"),
+        ("not_swizzled", "has a matrix that is not swizzled by 128 bytes"),
+    ],
+)
+def test_it_sees_what_is_undefined_of_groups(programs, kernel, message) -> None:
+    done = run(programs / "test_group_faults", kernel, capability="9.0")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stdout == "cudaErrorIllegalAddress\n"
+
+
+@pytest.mark.parametrize(("kernel", "code"), [("right", 0), ("not_awaited", 1)])
+def test_products_of_groups(programs, kernel, code) -> None:
+    done = run(programs / "test_group_faults", kernel, capability="9.0")
+    assert (done.returncode, done.stdout, done.stderr) == (code, "cudaSuccess\n", "")
+
+
+def test_a_gpu_runs_only_what_was_compiled_for_it(programs) -> None:
+    done = run(programs / "test_group_faults", "right", capability="7.5")
+    assert done.returncode == 1
+    assert done.stdout == "another error of the PTX machine\n"
 
 
 def test_instructions(programs) -> None:

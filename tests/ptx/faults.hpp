@@ -1,0 +1,43 @@
+#ifndef P3D_TESTS_PTX_FAULTS_HPP_
+#define P3D_TESTS_PTX_FAULTS_HPP_
+
+// Runs one of several kernels, by its name.
+
+#include <cstdio>
+#include <map>
+#include <string>
+
+namespace faults {
+
+template <typename Kernel>
+__global__ void RunOne(float* values) {
+  Kernel()(threadIdx.x, values);
+}
+
+// A block of `count` threads, Kernel()(thread, values), and as many values,
+// each its own number. Prints what CUDA says of it; 0 if that is nothing, and
+// the first value has become `count`.
+template <int count, typename Kernel>
+int Launch() {
+  float* values = nullptr;
+  float ahead[count], after[count];
+  for (int i = 0; i < count; ++i) ahead[i] = static_cast<float>(i);
+  cudaMalloc(reinterpret_cast<void**>(&values), sizeof(ahead));
+  cudaMemcpy(values, ahead, sizeof(ahead), cudaMemcpyHostToDevice);
+  RunOne<Kernel><<<1, count>>>(values);
+  cudaError_t error = cudaGetLastError();
+  if (error == cudaSuccess)
+    error = cudaMemcpy(after, values, sizeof(after), cudaMemcpyDeviceToHost);
+  std::printf("%s\n", cudaGetErrorName(error));
+  return error != cudaSuccess || after[0] != count;
+}
+
+inline int Run(int argc, char** argv,
+               const std::map<std::string, int (*)()>& kernels) {
+  const auto found = kernels.find(argc > 1 ? argv[1] : "");
+  return found == kernels.end() ? 2 : found->second();
+}
+
+}  // namespace faults
+
+#endif  // P3D_TESTS_PTX_FAULTS_HPP_
