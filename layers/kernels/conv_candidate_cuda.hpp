@@ -80,18 +80,34 @@ const Candidates<Call>& DoubleTable() {
       Entry<Tiles<double, 32, false>>("tiles_32"), Loops<Call>()};
   return table;
 }
-// That of an operation on values of fewer digits (see narrow.hpp), whose tiles
-// on tensor cores are MmaTiles<Value, rows, columns, in whole pieces>; what
-// those cannot do goes to `others`, if there are any, before the loops.
-template <template <typename, int, int, bool> class MmaTiles, typename Value,
-          typename Call = typename MmaTiles<Value, 64, 64, true>::Call>
-const Candidates<Call>& MmaTable(const Candidates<Call>& others = {}) {
+// Of an operation on values of fewer digits (see narrow.hpp), whose tiles on
+// tensor cores are Mma<Value, rows, columns, in whole pieces>: those by groups
+// of warps (see mma_group_tile_cuda.hpp), which are compiled for some GPUs
+// alone,
+template <template <typename, int, int, bool> class Mma, typename Value,
+          typename Call = typename Mma<Value, 64, 64, true>::Call>
+const Candidates<Call>& GroupTable() {
+  static const Candidates<Call> table = {
+      Entry<Mma<Value, 128, 128, true>>("wgmma_128x128"),
+      Entry<Mma<Value, 128, 64, true>>("wgmma_128x64"),
+      Entry<Mma<Value, 64, 64, true>>("wgmma_64x64")};
+  return table;
+}
+template <typename Call>
+const Candidates<Call>& ByWarpGroups();
+// and the table: `groups`, those by warps, and before the loops what may take
+// what those cannot do.
+template <template <typename, int, int, bool> class Mma, typename Value,
+          typename Call = typename Mma<Value, 64, 64, true>::Call>
+const Candidates<Call>& MmaTable(const Candidates<Call>& groups,
+                                 const Candidates<Call>& others = {}) {
   static const Candidates<Call> table = [&] {
-    Candidates<Call> all = {
-        Entry<MmaTiles<Value, 128, 128, true>>("mma_128x128"),
-        Entry<MmaTiles<Value, 128, 64, true>>("mma_128x64"),
-        Entry<MmaTiles<Value, 64, 64, true>>("mma_64x64"),
-        Entry<MmaTiles<Value, 64, 64, false>>("mma_64x64_single")};
+    Candidates<Call> all = groups;
+    all.insert(all.end(),
+               {Entry<Mma<Value, 128, 128, true>>("mma_128x128"),
+                Entry<Mma<Value, 128, 64, true>>("mma_128x64"),
+                Entry<Mma<Value, 64, 64, true>>("mma_64x64"),
+                Entry<Mma<Value, 64, 64, false>>("mma_64x64_single")});
     all.insert(all.end(), others.begin(), others.end());
     all.push_back(Loops<Call>());
     return all;

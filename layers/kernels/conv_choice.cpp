@@ -88,7 +88,7 @@ class Chooser {
     }
     if (finders.empty()) return nullptr;
     return std::unique_ptr<DeviceChoices>(
-        new DeviceChoices(std::move(finders), cache_, system + ", choices 1"));
+        new DeviceChoices(std::move(finders), cache_, system + ", choices 2"));
   }
 
   void Load() {

@@ -1,184 +1,28 @@
-// ConvDataGradient on tensor cores.
+// ConvDataGradient on tensor cores, by warps.
 
-#include "kernels/conv_data_gradient_call_cuda.hpp"
-#include "kernels/conv_seen_cuda.hpp"
-#include "kernels/mma_tile_cuda.hpp"
+#include "kernels/conv_data_gradient_mma_cuda.hpp"
+#include "kernels/mma_warp_tile_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
 namespace {
 
 template <typename Value, int rows, int columns, bool whole>
-struct DataGradientMmaJob {
-  using Out = Value;
-  static constexpr int kOut = 16 / sizeof(Out);
-  TileGrid grid;
-  Problem<int> at;
-  const Value *dy, *weights;
-  bool add;  // false where there are parts
-  Value* dx;
-  int slice;     // slabs of one
-  float* parts;  // an array of sums for each, null where there is one slice
-  RowSteps steps;
-
-  class Reader {
-   public:
-    using OperandA = Operand<Value, rows, true>;
-    using OperandB = Operand<Value, columns, false>;
-    using Seen = SeenRows<ToOutput, Value, OperandA::kCopies>;
-
-    P3D_HOST_DEVICE Reader(const DataGradientMmaJob& job, int row, int column,
-                           const TilePlace& place, int lane)
-        : at_(job.at),
-          first_slab_(place.slice * job.slice),
-          slabs_(
-              static_cast<int>(Smaller(job.slice, Slabs(at_) - first_slab_))),
-          along_(at_.outputs, OperandA::First(lane)),
-          seen_(at_, row + OperandA::Line(lane), OperandA::kApart, job.steps),
-          width_(along_.width()),
-          output_b_(OperandB::Line(lane)),
-          input_(column + OperandB::First(lane)) {
-      const int first = place.group * at_.outputs;
-      dy_ = job.dy + first;
-      weights_ = job.weights + int64_t{first} * at_.taps() * at_.inputs;
-      along_.Add(at_, first_slab_ * OperandA::kDepth);
-      AddB(first_slab_ * OperandA::kDepth);
-      Aim();
-    }
-
-    // Of all slices.
-    static P3D_HOST_DEVICE int Slabs(const Problem<int>& at) {
-      return SlabsAlong(at, at.outputs, OperandA::kPiece, OperandA::kDepth);
-    }
-    P3D_HOST_DEVICE int slabs() const { return slabs_; }
-    P3D_HOST_DEVICE Piece<Value> A(int i) const {
-      return {seen_.row(i), along_.first(), along_.first(), seen_.end(i)};
-    }
-    P3D_HOST_DEVICE Piece<Value> B(int) {
-      const bool has = output_b_ < at_.outputs && tap_b_ < at_.taps();
-      const Value* row =
-          weights_ + int64_t{output_b_ * at_.taps() + tap_b_} * at_.inputs;
-      AddB(OperandB::kApart);
-      return {row, input_, 0, has ? at_.inputs : 0};
-    }
-    P3D_HOST_DEVICE void Next() {
-      if (along_.Add(at_, OperandA::kDepth)) Aim();
-    }
-
-   private:
-    // At the tap in hand.
-    P3D_HOST_DEVICE void Aim() {
-      seen_.Aim(at_, along_.tap(), dy_, at_.num_output, at_.outputs);
-    }
-
-    P3D_HOST_DEVICE void AddB(int outputs) {
-      output_b_ += outputs;
-      while (output_b_ >= width_) {
-        output_b_ -= width_;
-        ++tap_b_;
-      }
-    }
-
-    const Problem<int>& at_;
-    const int first_slab_, slabs_;
-    Along<OperandA::kPiece> along_;
-    Seen seen_;
-    const int width_;  // outputs, filled up to whole pieces
-    int output_b_, tap_b_ = 0;
-    const int input_;
-    const Value *dy_, *weights_;
-  };
-
-  struct OfColumn {
-    P3D_HOST_DEVICE OfColumn(const DataGradientMmaJob&, const TilePlace&, int) {
-    }
-  };
-
-  P3D_HOST_DEVICE Values<Value, kOut> Old(const TilePlace& place, int row,
-                                          int column) const {
-    const bool has = add && row < at.num * at.in_pixels();
-    return Read<whole, kOut>(dx + First(place, row), column, 0,
-                             has ? at.inputs : 0);
-  }
-
-  P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
-                             const OfColumn&, const Values<float, kOut>& sums,
-                             const Values<Value, kOut>& old) const {
-    if (row >= at.num * at.in_pixels() || column >= at.inputs) return;
-    if (parts) {
-      const int64_t count = int64_t{at.num} * at.in_pixels() * at.channels;
-      return Write<whole>(sums, false,
-                          parts + place.slice * count + First(place, row),
-                          column, at.inputs);
-    }
-    Values<Value, kOut> values;
-    P3D_UNROLL
-    for (int i = 0; i < kOut; ++i)
-      values.v[i] = add ? old.v[i] + sums.v[i] : sums.v[i];
-    Write<whole>(values, false, dx + First(place, row), column, at.inputs);
-  }
-
-  // Where the group's inputs of a pixel begin.
-  P3D_HOST_DEVICE int64_t First(const TilePlace& place, int row) const {
-    return int64_t{row} * at.channels + place.group * at.inputs;
-  }
-};
-
-template <typename Value, int rows, int columns, bool whole>
-struct DataGradientMma {
-  using Call = DataGradientCall<Value>;
-  using Job = DataGradientMmaJob<Value, rows, columns, whole>;
-  using Reader = typename Job::Reader;
-  using Seen = typename Reader::Seen;
-
-  static TileGrid Grid(const ConvShape& shape, int64_t slices = 1) {
-    return MmaGrid(rows, columns, shape.num * shape.in_pixels(),
-                   shape.channels / shape.group, shape.group, slices);
-  }
-  static bool Can(const Call& call) {
-    const ConvShape& shape = call.shape;
-    return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
-           Grid(shape).blocks() <= kMaxTiles &&
-           Seen::Can(ThreeAxes<int>(shape)) &&
-           (!whole ||
-            (InParts(shape, Reader::OperandA::kPiece) &&
-             Aligned(call.dy, call.weights, call.dx, call.scratch))) &&
-           HasMma<Value>();
-  }
-  static bool Suits(const Call& call) {
-    const ConvShape& shape = call.shape;
-    return MmaSuits(rows, columns, Grid(shape), shape.num * shape.in_pixels(),
-                    shape.channels / shape.group);
-  }
-  static void Launch(CUstream_st* stream, const Call& call) {
-    const ConvShape& shape = call.shape;
-    const Problem<int> at = ThreeAxes<int>(shape);
-    TapSlices slices(Reader::Slabs(at), DataGradientMmaSlices(shape), 1);
-    if (!call.scratch) slices.Join();
-    const bool one = slices.count == 1;
-    const TileGrid grid = Grid(shape, slices.count);
-    MakeMmaTiles(stream, "ConvDataGradient", grid.blocks(),
-                 MmaTiles<Value, rows, columns, whole, Job>{
-                     {grid, at, call.dy, call.weights, one && call.add, call.dx,
-                      slices.length, one ? nullptr : call.scratch,
-                      Seen::Steps(at, Reader::OperandA::kApart)}});
-    JoinIfMany(stream, slices, call);
-  }
-};
+using Mma = DataGradientMma<ByWarps, Value, rows, columns, whole>;
 
 }  // namespace
 
 template <>
 const Candidates<DataGradientCall<Tf32>>& All() {
-  return MmaTable<DataGradientMma, Tf32>({Floats<DataGradientCall<Tf32>>()});
+  return MmaTable<Mma, Tf32>({}, {Floats<DataGradientCall<Tf32>>()});
 }
 template <>
 const Candidates<DataGradientCall<Bf16>>& All() {
-  return MmaTable<DataGradientMma, Bf16>();
+  return MmaTable<Mma, Bf16>(ByWarpGroups<DataGradientCall<Bf16>>());
 }
 template <>
 const Candidates<DataGradientCall<Fp16>>& All() {
-  return MmaTable<DataGradientMma, Fp16>();
+  return MmaTable<Mma, Fp16>(ByWarpGroups<DataGradientCall<Fp16>>());
 }
 
 }  // namespace cuda

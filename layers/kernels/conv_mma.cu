@@ -1,236 +1,28 @@
-// Convolve on tensor cores.
+// Convolve on tensor cores, by warps.
 
-#include "kernels/conv_call_cuda.hpp"
-#include "kernels/conv_seen_cuda.hpp"
-#include "kernels/mma_tile_cuda.hpp"
+#include "kernels/conv_mma_cuda.hpp"
+#include "kernels/mma_warp_tile_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
 namespace {
 
 template <typename Value, int rows, int columns, bool whole>
-struct ForwardMmaJob {
-  using Out = Value;
-  static constexpr int kOut = 16 / sizeof(Out);
-  TileGrid grid;
-  Problem<int> at;
-  const Value *x, *weights;
-  Epilogue<Value> epilogue;  // does nothing where there are parts
-  Value* y;
-  int slice;     // slabs of one
-  float* parts;  // an array of sums for each, null where there is one slice
-  RowSteps steps;
-  bool whole_y;  // kOut outputs at once, whatever the inputs
-
-  class Reader {
-   public:
-    using OperandA = Operand<Value, rows, true>;
-    using OperandB = Operand<Value, columns, true>;
-    using Seen = SeenRows<ToInput, Value, OperandA::kCopies>;
-
-    P3D_HOST_DEVICE Reader(const ForwardMmaJob& job, int row, int column,
-                           const TilePlace& place, int lane)
-        : at_(job.at),
-          first_slab_(place.slice * job.slice),
-          slabs_(
-              static_cast<int>(Smaller(job.slice, Slabs(at_) - first_slab_))),
-          along_(at_.inputs, OperandA::First(lane)),
-          seen_(at_, row + OperandA::Line(lane), OperandA::kApart, job.steps,
-                whole),
-          output_(column + OperandB::Line(lane)),
-          x_(job.x + place.group * at_.inputs),
-          weights_(job.weights + int64_t{place.group} * at_.outputs *
-                                     at_.taps() * at_.inputs) {
-      if (!whole) {
-        for (int i = 0; i < OperandA::kCopies; ++i) {
-          const int p =
-              (row + OperandA::Line(lane) + i * OperandA::kApart) % at_.w.out;
-          line_[i] = ToInput::Start(at_.w, p) * at_.channels +
-                     place.group * at_.inputs;
-        }
-      }
-      if (whole) {
-        P3D_UNROLL
-        for (int i = 0; i < OperandB::kCopies; ++i) {
-          const int places = at_.taps() * at_.inputs;
-          outputs_[i] = weights_ + int64_t{OutputOf(i)} * places;
-          places_[i] = OutputOf(i) < at_.outputs ? places : 0;
-        }
-      }
-      along_.Add(at_, first_slab_ * OperandA::kDepth);
-      place_ = first_slab_ * OperandA::kDepth + OperandB::First(lane);
-      Aim();
-    }
-
-    // Of all slices.
-    static P3D_HOST_DEVICE int Slabs(const Problem<int>& at) {
-      return SlabsAlong(at, at.inputs, OperandA::kPiece, OperandA::kDepth);
-    }
-    P3D_HOST_DEVICE int slabs() const { return slabs_; }
-    P3D_HOST_DEVICE Piece<Value> A(int i) const {
-      Piece<Value> piece = {seen_.row(i), along_.first(), along_.first(),
-                            seen_.end(i)};
-      if (!whole) Cut(i, &piece);
-      return piece;
-    }
-    P3D_HOST_DEVICE Piece<Value> B(int i) const {
-      // Taps follow each other without a gap.
-      if (whole) return {outputs_[i], place_, place_, places_[i]};
-      const bool has =
-          OutputOf(i) < at_.outputs && along_.tap().l < at_.l.kernel;
-      const int place = OutputOf(i) * at_.taps() + along_.tap().index;
-      return {weights_ + int64_t{place} * at_.inputs, along_.first(), 0,
-              has ? at_.inputs : 0};
-    }
-    P3D_HOST_DEVICE void Next() {
-      place_ += OperandA::kDepth;
-      if (along_.Add(at_, OperandA::kDepth)) Aim();
-    }
-
-   private:
-    P3D_HOST_DEVICE int OutputOf(int i) const {
-      return output_ + i * OperandB::kApart;
-    }
-
-    // At the tap in hand.
-    P3D_HOST_DEVICE void Aim() {
-      seen_.Aim(at_, along_.tap(), x_, at_.channels, at_.inputs);
-    }
-
-    // To what lies within the line of the image: the taps along w may be one.
-    P3D_HOST_DEVICE void Cut(int i, Piece<Value>* piece) const {
-      const int place =
-          line_[i] + ToInput::Shift(at_.w, along_.tap().w) * at_.channels;
-      const int left = at_.w.in * at_.channels - place;
-      piece->begin = -place;
-      piece->end = left < piece->end ? left : piece->end;
-    }
-
-    const Problem<int>& at_;
-    const int first_slab_, slabs_;
-    Along<OperandA::kPiece> along_;
-    Seen seen_;
-    const int output_;
-    const Value *const x_, *const weights_;
-    int line_[OperandA::kCopies];  // where each row's window begins, in values
-    const Value* outputs_[OperandB::kCopies];  // their weights
-    int places_[OperandB::kCopies];  // so many; 0 of an output there is not
-    int place_;
-  };
-
-  struct OfColumn {
-    P3D_HOST_DEVICE OfColumn(const ForwardMmaJob& job, const TilePlace& place,
-                             int column)
-        : scale{}, shift{} {
-      const int outputs = job.at.outputs, first = place.group * outputs;
-      const Epilogue<Value>& from = job.epilogue;
-      if (from.scale)
-        scale = Read<whole, kOut>(from.scale + first, column, 0, outputs,
-                                  job.whole_y);
-      if (from.shift)
-        shift = Read<whole, kOut>(from.shift + first, column, 0, outputs,
-                                  job.whole_y);
-    }
-    Values<float, kOut> scale, shift;
-  };
-
-  P3D_HOST_DEVICE Values<Value, kOut> Old(const TilePlace& place, int row,
-                                          int column) const {
-    const bool has = epilogue.residual && row < at.num * at.out_pixels();
-    return Read<whole, kOut>(epilogue.residual + First(place, row), column, 0,
-                             has ? at.outputs : 0, whole_y);
-  }
-
-  P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
-                             const OfColumn& of_column,
-                             Values<float, kOut> sums,
-                             const Values<Value, kOut>& old) const {
-    if (row >= at.num * at.out_pixels() || column >= at.outputs) return;
-    if (parts) {
-      const int64_t count = int64_t{at.num} * at.out_pixels() * at.num_output;
-      return Write<whole>(sums, false,
-                          parts + place.slice * count + First(place, row),
-                          column, at.outputs, whole_y);
-    }
-    epilogue.template OfRun<kOut>(sums.v, of_column.scale.v, of_column.shift.v,
-                                  old.v);
-    Values<Value, kOut> values;
-    Round<kOut>(sums.v, values.v);
-    Write<whole>(values, false, y + First(place, row), column, at.outputs,
-                 whole_y);
-  }
-
-  // Where the group's outputs of a pixel begin.
-  P3D_HOST_DEVICE int64_t First(const TilePlace& place, int row) const {
-    return int64_t{row} * at.num_output + place.group * at.outputs;
-  }
-};
-
-template <typename Value, int rows, int columns, bool whole>
-struct ForwardMma {
-  using Call = ForwardCall<Value>;
-  using Job = ForwardMmaJob<Value, rows, columns, whole>;
-  using Reader = typename Job::Reader;
-  using Seen = typename Reader::Seen;
-
-  static TileGrid Grid(const ConvShape& shape, int64_t slices = 1) {
-    return MmaGrid(rows, columns, shape.num * shape.out_pixels(),
-                   shape.num_output / shape.group, shape.group, slices);
-  }
-  static Problem<int> At(const ConvShape& shape) {
-    const auto at = ThreeAxes<int>(shape);
-    return whole ? at : Folded(at);
-  }
-  static bool Can(const Call& call) {
-    const ConvShape& shape = call.shape;
-    return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
-           Grid(shape).blocks() <= kMaxTiles && Seen::Can(At(shape)) &&
-           (!whole || (InParts(shape, Reader::OperandA::kPiece) &&
-                       Aligned(call.x, call.weights) && WholeOutputs(call))) &&
-           HasMma<Value>();
-  }
-  static bool WholeOutputs(const Call& call) {
-    const Epilogue<Value>& epilogue = call.epilogue;
-    return call.shape.num_output / call.shape.group % Job::kOut == 0 &&
-           Aligned(call.y, epilogue.scale, epilogue.shift, epilogue.residual,
-                   call.scratch);
-  }
-  static bool Suits(const Call& call) {
-    const ConvShape& shape = call.shape;
-    return MmaSuits(rows, columns, Grid(shape), shape.num * shape.out_pixels(),
-                    shape.num_output / shape.group);
-  }
-  static void Launch(CUstream_st* stream, const Call& call) {
-    const ConvShape& shape = call.shape;
-    const Problem<int> at = At(shape);
-    TapSlices slices(Reader::Slabs(at), ForwardMmaSlices(shape), 1);
-    if (!call.scratch) slices.Join();
-    const bool one = slices.count == 1;
-    const TileGrid grid = Grid(shape, slices.count);
-    MakeMmaTiles(
-        stream, "Convolve", grid.blocks(),
-        MmaTiles<Value, rows, columns, whole, Job>{
-            {grid, at, call.x, call.weights,
-             one ? call.epilogue : Epilogue<Value>(), call.y, slices.length,
-             one ? nullptr : call.scratch,
-             Seen::Steps(at, Reader::OperandA::kApart), WholeOutputs(call)}});
-    JoinIfMany(stream, slices, call);
-  }
-};
+using Mma = ForwardMma<ByWarps, Value, rows, columns, whole>;
 
 }  // namespace
 
 template <>
 const Candidates<ForwardCall<Tf32>>& All() {
-  return MmaTable<ForwardMma, Tf32>({Floats<ForwardCall<Tf32>>()});
+  return MmaTable<Mma, Tf32>({}, {Floats<ForwardCall<Tf32>>()});
 }
 template <>
 const Candidates<ForwardCall<Bf16>>& All() {
-  return MmaTable<ForwardMma, Bf16>();
+  return MmaTable<Mma, Bf16>(ByWarpGroups<ForwardCall<Bf16>>());
 }
 template <>
 const Candidates<ForwardCall<Fp16>>& All() {
-  return MmaTable<ForwardMma, Fp16>();
+  return MmaTable<Mma, Fp16>(ByWarpGroups<ForwardCall<Fp16>>());
 }
 
 }  // namespace cuda

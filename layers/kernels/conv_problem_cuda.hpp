@@ -6,6 +6,7 @@
 
 #include "kernels/conv.hpp"
 #include "kernels/cuda_launch.hpp"
+#include "kernels/divider_cuda.hpp"
 #include "kernels/error.hpp"
 
 namespace p3d {
@@ -94,9 +95,21 @@ inline bool FitsInt(const ConvShape& shape) {
          shape.num * shape.out_pixels() <= most;
 }
 
+// Of images.
+struct PixelSizes {
+  Divider length, height, width;
+};
+
 // Pixel `row` of images of length * height * width, counted through all images.
 template <typename Int>
 struct Pixel {
+  P3D_HOST_DEVICE Pixel(int row, const PixelSizes& sizes) {
+    const int line = sizes.width(row), plane = sizes.height(line);
+    w = row - line * sizes.width.by();
+    h = line - plane * sizes.height.by();
+    n = sizes.length(plane);
+    l = plane - n * sizes.length.by();
+  }
   P3D_HOST_DEVICE Pixel(Int row, Int length, Int height, Int width) {
     const Int line = Divided(row, width), plane = Divided(line, height);
     w = row - line * width;

@@ -10,6 +10,7 @@
 
 #include "kernels/conv_problem_cuda.hpp"
 #include "kernels/conv_tile_cuda.hpp"
+#include "kernels/mma_tile_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -66,92 +67,121 @@ struct ToOutput {
   }
 };
 
-// What is so of the rows of all threads.
-struct RowSteps {
-  Pixel<int> apart;  // how far a thread's rows lie apart, along the axes
-  bool same;         // each sees the pixel of its own number alone
-};
-
-// What `count` rows see, pixels that lie apart, through one tap after another.
-template <typename Way, typename Value, int count>
+// What `count` rows of a product see, pixels through one tap after another.
+// Row i of a lane is kApart * i behind its first one, and the lanes of a warp
+// begin with kNeighbors of those that follow each other, as `Operand` tells.
+template <typename Way, typename Value, typename Operand>
 class SeenRows {
  public:
+  static constexpr int kCount = Operand::kCopies;
+
   // Whether a problem's taps have bits enough; one is left for those behind the
   // last.
   static bool Can(const Problem<int>& at) {
     return int64_t{at.l.kernel} + at.h.kernel + at.w.kernel <= 31;
   }
 
-  static RowSteps Steps(const Problem<int>& at, int apart) {
-    bool same = at.taps() == 1;
-    for (const Axis<int>& axis : {at.l, at.h, at.w})
-      same = same && axis.stride == 1 && axis.pad == 0 && axis.in == axis.out;
-    return {{apart, Way::From(at.l), Way::From(at.h), Way::From(at.w)}, same};
-  }
+  // What is so of all rows.
+  struct All {
+    explicit All(const Problem<int>& at)
+        : same(at.taps() == 1),
+          sizes{Divider(Way::From(at.l)), Divider(Way::From(at.h)),
+                Divider(Way::From(at.w))} {
+      for (const Axis<int>& axis : {at.l, at.h, at.w})
+        same = same && axis.stride == 1 && axis.pad == 0 && axis.in == axis.out;
+    }
+    bool same;  // each sees the pixel of its own number alone
+    PixelSizes sizes;
+  };
 
-  // The rows from `row` on, each `apart` behind the one before: Steps(at,
-  // apart). Without `along_w` taps see all there is along that axis, and beyond
-  // it.
-  P3D_HOST_DEVICE SeenRows(const Problem<int>& at, int row, int apart,
-                           const RowSteps& steps, bool along_w = true) {
-    const int length = Way::From(at.l), height = Way::From(at.h),
-              width = Way::From(at.w);
-    if (steps.same) {
+  // The rows of a lane of a tile that begins with row `first`, in `images`
+  // whose pixels have so many channels. Without `along_w` taps see all there is
+  // along that axis, and beyond it.
+  P3D_HOST_DEVICE SeenRows(const Problem<int>& at, int first, int lane,
+                           const All& all, const Value* images, int channels,
+                           bool along_w = true) {
+    if (all.same) {
       P3D_UNROLL
-      for (int i = 0; i < count; ++i) {
-        start_[i] = row + i * apart;
-        seen_[i] =
-            start_[i] < at.num * length * height * width ? ~(1u << 31) : 0;
+      for (int i = 0; i < kCount; ++i) {
+        const int row = first + Operand::Line(lane) + i * Operand::kApart;
+        const bool has = row < at.num * at.in_pixels();
+        Set(i, {row, has ? ~(1u << 31) : 0}, images, channels);
       }
       return;
     }
-    Pixel<int> p(row, length, height, width);
+#ifdef __CUDA_ARCH__
+    // Each lane finds out about one row, and tells the others: it takes too
+    // long to be done more often.
+    constexpr int kLines = 32 / Operand::kPieces;  // that a warp begins with
+    static_assert(kLines * kCount <= 32, "a lane would have to find several");
+    const int mine = lane % (kLines * kCount);
+    const Row found = Find(at, all,
+                           first + Operand::Line(lane / 32 * 32) +
+                               mine % kLines + mine / kLines * Operand::kApart,
+                           along_w);
     P3D_UNROLL
-    for (int i = 0; i < count; ++i) {
-      if (i > 0) p.Add(steps.apart, length, height, width);
-      const bool has = p.n < at.num;
-      const int plane = p.n * Way::To(at.l) + Way::Start(at.l, p.l);
-      const int line = plane * Way::To(at.h) + Way::Start(at.h, p.h);
-      start_[i] = has ? line * Way::To(at.w) + Way::Start(at.w, p.w) : 0;
-      seen_[i] = has ? All(at, p, along_w) : 0;
+    for (int i = 0; i < kCount; ++i) {
+      const int from = i * kLines + lane % 32 / Operand::kPieces;
+      Set(i,
+          {__shfl_sync(~0u, found.start, from),
+           __shfl_sync(~0u, found.seen, from)},
+          images, channels);
     }
+#else
+    for (int i = 0; i < kCount; ++i) {
+      const int row = first + Operand::Line(lane) + i * Operand::kApart;
+      Set(i, Find(at, all, row, along_w), images, channels);
+    }
+#endif
   }
 
-  // At the values of another tap, of images whose pixels have so many channels.
-  // A row is to read `depth` of them.
+  // On to another tap, of images whose pixels have so many channels.
   P3D_HOST_DEVICE void Aim(const Problem<int>& at, const Tap& tap,
-                           const Value* images, int channels, int depth) {
+                           int channels) {
     const int line =
         Way::Shift(at.l, tap.l) * Way::To(at.h) + Way::Shift(at.h, tap.h);
-    const int shift = line * Way::To(at.w) + Way::Shift(at.w, tap.w);
-    const uint32_t bits = tap.l >= at.l.kernel
-                              ? 1u << 31
-                              : 1u << tap.l | 1u << (at.l.kernel + tap.h) |
-                                    1u << (at.l.kernel + at.h.kernel + tap.w);
-    P3D_UNROLL
-    for (int i = 0; i < count; ++i) {
-      rows_[i] = images + int64_t{start_[i] + shift} * channels;
-      ends_[i] = (~seen_[i] & bits) == 0 ? depth : 0;
-    }
+    shift_ = (line * Way::To(at.w) + Way::Shift(at.w, tap.w)) * channels;
+    bits_ = tap.l >= at.l.kernel
+                ? 1u << 31
+                : 1u << tap.l | 1u << (at.l.kernel + tap.h) |
+                      1u << (at.l.kernel + at.h.kernel + tap.w);
   }
 
-  // Where row i reads, and how much: nothing where it sees nothing.
-  P3D_HOST_DEVICE const Value* row(int i) const { return rows_[i]; }
-  P3D_HOST_DEVICE int end(int i) const { return ends_[i]; }
+  // Where row i reads that channel, and whether it sees anything there.
+  P3D_HOST_DEVICE const Value* at(int i, int channel) const {
+    return rows_[i] + (shift_ + channel);
+  }
+  P3D_HOST_DEVICE bool sees(int i) const { return (~seen_[i] & bits_) == 0; }
 
  private:
-  static P3D_HOST_DEVICE uint32_t All(const Problem<int>& at,
-                                      const Pixel<int>& p, bool along_w) {
+  struct Row {
+    int start;  // pixel, counted through all images
+    uint32_t seen;
+  };
+
+  static P3D_HOST_DEVICE Row Find(const Problem<int>& at, const All& all,
+                                  int row, bool along_w) {
+    const Pixel<int> p(row, all.sizes);
+    if (p.n >= at.num) return {0, 0};
+    const int plane = p.n * Way::To(at.l) + Way::Start(at.l, p.l);
+    const int line = plane * Way::To(at.h) + Way::Start(at.h, p.h);
     const uint32_t along =
         along_w ? Way::Bits(at.w, p.w) : (1u << at.w.kernel) - 1;
-    return Way::Bits(at.l, p.l) | Way::Bits(at.h, p.h) << at.l.kernel |
-           along << (at.l.kernel + at.h.kernel);
+    return {line * Way::To(at.w) + Way::Start(at.w, p.w),
+            Way::Bits(at.l, p.l) | Way::Bits(at.h, p.h) << at.l.kernel |
+                along << (at.l.kernel + at.h.kernel)};
   }
 
-  int start_[count];  // pixels, counted through all images
-  uint32_t seen_[count];
-  const Value* rows_[count];
-  int ends_[count];
+  P3D_HOST_DEVICE void Set(int i, const Row& row, const Value* images,
+                           int channels) {
+    rows_[i] = Kept(images + int64_t{row.start} * channels);
+    seen_[i] = row.seen;
+  }
+
+  const Value* rows_[kCount];
+  uint32_t seen_[kCount];
+  int shift_ = 0;  // values
+  uint32_t bits_ = 0;
 };
 
 // A place along k, which goes through the taps and the channels of each, those

@@ -15,6 +15,7 @@
 #include "kernels/conv_fours_cuda.hpp"
 #include "kernels/conv_problem_cuda.hpp"
 #include "kernels/cuda_launch.hpp"
+#include "kernels/divider_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -34,8 +35,14 @@ struct TileGrid {
       : row_tiles((rows + side - 1) / side),
         column_tiles((columns + side - 1) / side),
         groups(groups),
-        slices(slices) {}
+        slices(slices),
+        by_columns(column_tiles),
+        by_rows(row_tiles),
+        by_groups(groups) {}
   int64_t blocks() const { return row_tiles * column_tiles * groups * slices; }
+
+  // Where there are at most kMaxTiles.
+  Divider by_columns, by_rows, by_groups;
 };
 
 // Whether tiles of this side are the right ones: small ones are slower, but
@@ -52,15 +59,12 @@ inline bool TilesSuit(int side, const TileGrid& grid, int64_t rows,
 // kMaxTiles.
 struct TilePlace {
   P3D_HOST_DEVICE TilePlace(const TileGrid& grid, int side, int64_t block) {
-    const auto columns = static_cast<uint32_t>(grid.column_tiles),
-               rows = static_cast<uint32_t>(grid.row_tiles),
-               groups = static_cast<uint32_t>(grid.groups);
-    const uint32_t tile = static_cast<uint32_t>(block);
-    const uint32_t rest = tile / columns, outer = rest / rows;
-    column = static_cast<int>(tile - rest * columns) * side;
-    row = static_cast<int>(rest - outer * rows) * side;
-    slice = static_cast<int>(outer / groups);
-    group = static_cast<int>(outer - slice * groups);
+    const int tile = static_cast<int>(block);
+    const int rest = grid.by_columns(tile), outer = grid.by_rows(rest);
+    column = (tile - rest * grid.by_columns.by()) * side;
+    row = (rest - outer * grid.by_rows.by()) * side;
+    slice = grid.by_groups(outer);
+    group = outer - slice * grid.by_groups.by();
   }
   int row, column, group, slice;
 };

@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "kernels/error.hpp"
+#include "kernels/wgmma_cuda.hpp"
 
 #define P3D_TEXT(x) #x
 #define P3D_TEXT_OF(x) P3D_TEXT(x)
@@ -60,6 +61,7 @@ class Current {
           cudaStreamCreateWithFlags(&copies_[device], cudaStreamNonBlocking),
           "cudaStreamCreate");
       KeepPool(device);
+      HasWgmma();  // tries it, which is not to happen while a graph is captured
     }
     stream_ = stream;
     copy_stream_ = copies_[device];

@@ -6,9 +6,11 @@
 //   sum[row][column] = sum over k of a[k][row] * b[k][column],
 //
 // on tensor cores, for the kinds of values of narrow.hpp; sums are floats. A
-// block of 2 x 2 warps makes a tile of rows x columns; each warp has a quarter
-// of it. Slabs of 64 bytes of k go through shared memory in pieces of 16 bytes,
-// several slabs ahead of the one that is multiplied.
+// block of threads makes a tile of rows x columns. Slabs of k go through shared
+// memory in pieces of 16 bytes, several slabs ahead of the one that is
+// multiplied. This is what all tiles have in common; they differ in who
+// multiplies: each warp for itself (mma_warp_tile_cuda.hpp), or four together
+// (mma_group_tile_cuda.hpp).
 
 #include <cstdint>
 #include <cstring>
@@ -23,14 +25,12 @@
 namespace p3d {
 namespace cuda {
 
-constexpr int kMmaLanes = 128;
-
-// Where a piece of an operand is read: values [first, first + its size) of a
-// row, zeros for those outside [begin, end).
+// Where a piece of an operand is read: the values from `from` on, zeros for
+// those of them outside [begin, end).
 template <typename Value>
 struct Piece {
-  const Value* row;
-  int first, begin, end;
+  const Value* from;
+  int begin, end;
 };
 
 // The value, which a GPU keeps in a register, if it is used at all, instead of
@@ -41,307 +41,221 @@ P3D_HOST_DEVICE inline int Kept(int value) {
 #endif
   return value;
 }
+// Of global memory, which stays known.
+template <typename Value>
+P3D_HOST_DEVICE const Value* Kept(const Value* address) {
+#ifdef __CUDA_ARCH__
+  size_t global = __cvta_generic_to_global(address);
+  asm("" : "+l"(global));
+  return static_cast<const Value*>(__cvta_global_to_generic(global));
+#else
+  return address;
+#endif
+}
 
-// A slab of an operand with `side` rows (columns, of b). Its pieces lie in
-// lines: those of one row, four along k; or else of one k, across the rows.
-// The pieces of a line change places, so that the lanes of a warp meet each
-// bank of the memory as rarely as can be.
-template <typename Value, int side, bool along>
-struct Operand {
-  static constexpr int kPiece = 16 / sizeof(Value);          // values
-  static constexpr int kDepth = 4 * kPiece;                  // of k
-  static constexpr int kPieces = along ? 4 : side / kPiece;  // of a line
-  // Each lane copies so many pieces: the same one of lines that are so far
-  // apart.
-  static constexpr int kCopies = side * 4 / kMmaLanes;
-  static constexpr int kApart = kMmaLanes / kPieces;
+// The sizes of a tile. Warps stand in rows and columns, and the tile has equal
+// shares for each: kM x kN products of 16 rows and 8 columns. Those of a row
+// are side by side, those of a column as far apart as there are warps.
+template <int rows, int columns, int warp_rows, int warp_columns>
+struct MmaSizes {
+  static constexpr int kRows = rows, kColumns = columns;
+  static constexpr int kWarpRows = warp_rows, kWarpColumns = warp_columns;
+  static constexpr int kLanes = 32 * warp_rows * warp_columns;
+  static constexpr int kM = rows / warp_rows / 16,
+                       kN = columns / warp_columns / 8;
+};
 
-  static P3D_HOST_DEVICE int Line(int lane) { return lane / kPieces; }
-  // The first value of the lane's piece, counted along its line.
-  static P3D_HOST_DEVICE int First(int lane) { return lane % kPieces * kPiece; }
-
-  P3D_HOST_DEVICE Values<Value, kPiece>* At(int line, int piece) {
-    return &pieces[Place(line, piece)];
+// Sums of one product of each warp, on their way to the results, which a lane
+// makes `out` of at a time. No two lanes that write or read at once meet in a
+// bank: lines are as long as a multiple of 32 and 8 more, and where a lane
+// reads two fours of sums, all first ones lie in front of all second ones.
+template <int lines, int columns, int out>
+struct MmaSums {
+  static P3D_HOST_DEVICE int Place(int column) {
+    if (out == 4) return column;
+    return column / 4 % 2 * (columns / 2 + 4) + column / 8 * 4 + column % 4;
   }
-
-  // Fragments: one of a for 16 rows from start + first on; of b two, each for 8
-  // columns. `start` is 0 or half of the side, `step` 0 or 1, the half of the
-  // slab, `base` is Base<of_b>(lane, start). What is known when it is compiled
-  // flips bits of a place that nothing else has set: few addresses serve all
-  // fragments.
-  template <bool of_b>
-  P3D_HOST_DEVICE void Load(int lane, int start, int base, int first, int step,
-                            uint32_t* r) const {
-    if (along || sizeof(Value) == 2) {
-      const auto row = [=](int l) {
-        const int from = l == lane ? base : Base<of_b>(l, start);
-        return &pieces[along ? (from ^ 2 * step) + first * kPieces
-                             : (from + step * 16 * kPieces) ^ (first / kPiece)];
-      };
-      LoadMatrices<!along>(lane, row, r);
-    } else {
-      const int outer = start + lane / 4;
-      P3D_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        const int more = first + (of_b ? i / 2 : i % 2) * 8;
-        const int k = step * 8 + lane % 4 + (of_b ? i % 2 : i / 2) * 4;
-        const int place = Place(k, outer / kPiece) ^ (more / kPiece);
-        memcpy(&r[i], &pieces[place].v[outer % kPiece], 4);
-      }
-    }
+  P3D_HOST_DEVICE Values<float, out> Read(int line, int column) const {
+    Values<float, out> sums;
     P3D_UNROLL
-    for (int i = 0; i < 4; ++i) r[i] = MmaOf<Value>::Operand(r[i]);
+    for (int i = 0; i < out; i += 4) {
+      const auto four =
+          *reinterpret_cast<const Four<float>*>(&v[line][Place(column + i)]);
+      P3D_UNROLL
+      for (int j = 0; j < 4; ++j) sums.v[i + j] = four.v[j];
+    }
+    return sums;
   }
-
-  // Where lane l reads of fragments whose `first` and `step` are 0.
-  template <bool of_b>
-  static P3D_HOST_DEVICE int Base(int l, int start) {
-    const int outer = start + (of_b ? l / 16 : l / 8 % 2) * 8;
-    const int half = of_b ? l / 8 % 2 : l / 16;
-    return along ? Place(outer + l % 8, half)
-                 : Place(half * 8 + l % 8, outer / kPiece);
-  }
-
-  Values<Value, kPiece> pieces[side * 4];
-
- private:
-  static P3D_HOST_DEVICE int Place(int line, int piece) {
-    const int swap = along                ? line / 2 % 4
-                     : sizeof(Value) == 2 ? line % 8
-                                          : line % 4 * 2;
-    return line * kPieces + (piece ^ swap);
-  }
+  static constexpr int kLine = columns + 8;
+  float v[lines][kLine];
 };
 
 // Makes the tiles of a Job, a struct with
 //
 //   TileGrid grid;      made by MmaGrid
 //   Reader: made of (job, row, column, place, lane), it walks through the slabs
-//     OperandA, OperandB  Operand<Value, rows or columns, their layout>
+//     OperandA, OperandB  those of the tiles
 //     slabs()           how many there are
 //     A(i), B(i)        Piece number i of this lane; asked for in order
 //     Next()            on to the next slab
 //   Out                 of what values results are
-//   Store(place, row, column, sums)   takes as many sums as fill 16 bytes of
-//   Out
+//   OfColumn            what results of a column need: (job, place, column)
+//   Old(place, row, column)   reads what results are made of as well
+//   Store(place, row, column, of column, sums, old)   takes as many sums as
+//   fill 16 bytes of Out
 //
-// `whole`: pieces are aligned, and inside their row or outside as a whole.
-// MakeMmaTiles runs them.
-template <typename Value_, int rows, int columns, bool whole, typename Job>
-struct MmaTiles {
-  using Value = Value_;
+// `Tiles` tells how:
+//
+//   Value, Job, Sizes
+//   kWhole              pieces are aligned, and inside their row or outside as
+//                       a whole
+//   kAsync              they are copied past the registers
+//   kStages             slabs that are in shared memory at once
+//   kProductsFirst      products go on while the next slab is asked for
+//   Stage               a slab: operands a and b
+//   Lane                an MmaLane
+//   Multiply(stage, lane), on the host (stage, lanes)
+//   ShowCopies()        of the thread, before others are waited for; on a GPU
+//   AwaitProducts(lane) before the stage is used anew; on a GPU
+//   Start(stream, count, tiles)   launches the kernel, on a GPU
+//
+// Operands say which pieces a lane copies: the same one, from value First(lane)
+// on, of kCopies lines that are kApart, from Line(lane) on. The first lies at
+// pieces[Place(lane)], and the others kStep behind each other.
+
+// One thread of a tile.
+template <typename Tiles>
+class MmaLane {
+ public:
+  using Value = typename Tiles::Value;
+  using Job = typename Tiles::Job;
+  using Sizes = typename Tiles::Sizes;
   using Reader = typename Job::Reader;
   using OperandA = typename Reader::OperandA;
   using OperandB = typename Reader::OperandB;
-  static constexpr int kPiece = OperandA::kPiece;
-  static constexpr bool kAsync = whole && kHasAsyncCopy;
-  // What fits into 48 KiB of shared memory.
-  static constexpr int kStages = rows + columns > 192 ? 3 : 4;
-  // On a multiprocessor, whose registers they share.
-  static constexpr int kBlocks = rows + columns > 192             ? 2
-                                 : rows + columns > 128 || !whole ? 3
-                                                                  : 4;
-  static constexpr int kM = rows / 32, kN = columns / 16;  // products of a warp
   // Results are stored 16 bytes at a time: so many a line of Sums, and a lane.
   static constexpr int kOut = 16 / sizeof(typename Job::Out);
-  static constexpr int kInLine = columns / kOut;
-  static constexpr int kStores = 32 * kInLine / kMmaLanes;
+  static constexpr int kInLine = Sizes::kColumns / kOut;
+  static constexpr int kLines = 16 * Sizes::kWarpRows;
+  static constexpr int kStores = kLines * kInLine / Sizes::kLanes;
+  using Sums = MmaSums<kLines, Sizes::kColumns, kOut>;
 
-  struct Stage {
-    OperandA a;
-    OperandB b;
-  };
-  // Sums of one product of each warp, on their way to the results. No two lanes
-  // that write or read at once meet in a bank: lines are as long as a multiple
-  // of 32 and 8 more, and where a lane reads two fours of sums, all first ones
-  // lie in front of all second ones.
-  struct Sums {
-    static P3D_HOST_DEVICE int Place(int column) {
-      if (kOut == 4) return column;
-      return column / 4 % 2 * (columns / 2 + 4) + column / 8 * 4 + column % 4;
-    }
-    P3D_HOST_DEVICE Values<float, kOut> Read(int line, int column) const {
-      Values<float, kOut> sums;
-      P3D_UNROLL
-      for (int i = 0; i < kOut; i += 4) {
-        const auto four =
-            *reinterpret_cast<const Four<float>*>(&v[line][Place(column + i)]);
-        P3D_UNROLL
-        for (int j = 0; j < 4; ++j) sums.v[i + j] = four.v[j];
-      }
-      return sums;
-    }
-    static constexpr int kLine = columns + 8;
-    float v[32][kLine];
-  };
-  union Shared {
-    Stage stages[kStages];
-    Sums sums;
-  };
-  struct Fragments {
-    FragmentA a[kM];
-    FragmentB b[kN];
-  };
+  P3D_HOST_DEVICE MmaLane(const Job& job, int64_t block, int thread)
+      : thread_(thread),
+        lane_(thread % 32),
+        warp_row_(thread / 32 / Sizes::kWarpColumns),
+        warp_column_(thread / 32 % Sizes::kWarpColumns),
+        job_(job),
+        place_(job_.grid, 1, block),
+        row_(place_.row * Sizes::kRows),
+        column_(place_.column * Sizes::kColumns),
+        reader_(job_, row_, column_, place_, thread),
+        place_a_(Kept(OperandA::Place(thread))),
+        place_b_(Kept(OperandB::Place(thread))) {}
 
-  class Lane {
-   public:
-    P3D_HOST_DEVICE Lane(const MmaTiles& tiles, int64_t block, int lane)
-        : job_(tiles.job),
-          place_(job_.grid, 1, block),
-          row_(place_.row * rows),
-          column_(place_.column * columns),
-          reader_(job_, row_, column_, place_, lane),
-          thread_(lane),
-          lane_(lane % 32),
-          warp_row_(lane / 64),
-          warp_column_(lane / 32 % 2),
-          base_a_(Kept(OperandA::template Base<false>(lane_, start_a()))),
-          base_b_(Kept(OperandB::template Base<true>(lane_, start_b()))) {}
+  P3D_HOST_DEVICE int slabs() const { return reader_.slabs(); }
 
-    P3D_HOST_DEVICE int slabs() const { return reader_.slabs(); }
+  template <typename Stage>
+  P3D_HOST_DEVICE void Fetch(Stage* stage) {
+    P3D_UNROLL
+    for (int i = 0; i < OperandA::kCopies; ++i)
+      Take(reader_.A(i), &held_a_[i], ToA(stage, i));
+    P3D_UNROLL
+    for (int i = 0; i < OperandB::kCopies; ++i)
+      Take(reader_.B(i), &held_b_[i], ToB(stage, i));
+    reader_.Next();
+  }
 
-    P3D_HOST_DEVICE void Fetch(Stage* stage) {
-      P3D_UNROLL
-      for (int i = 0; i < OperandA::kCopies; ++i)
-        Take(reader_.A(i), &held_a_[i], To(&stage->a, i));
-      P3D_UNROLL
-      for (int i = 0; i < OperandB::kCopies; ++i)
-        Take(reader_.B(i), &held_b_[i], To(&stage->b, i));
-      reader_.Next();
-    }
+  template <typename Stage>
+  P3D_HOST_DEVICE void Put(Stage* stage) const {
+    P3D_UNROLL
+    for (int i = 0; i < (Tiles::kAsync ? 0 : OperandA::kCopies); ++i)
+      *ToA(stage, i) = held_a_[i];
+    P3D_UNROLL
+    for (int i = 0; i < (Tiles::kAsync ? 0 : OperandB::kCopies); ++i)
+      *ToB(stage, i) = held_b_[i];
+  }
 
-    P3D_HOST_DEVICE void Put(Stage* stage) const {
+  P3D_HOST_DEVICE void PutSums(int m, Sums* sums) const {
+    float* const first =
+        &sums->v[warp_row_ * 16 + lane_ / 4]
+                [Sums::Place(warp_column_ * (8 * Sizes::kN) + lane_ % 4 * 2)];
+    P3D_UNROLL
+    for (int n = 0; n < Sizes::kN; ++n) {
       P3D_UNROLL
-      for (int i = 0; i < (kAsync ? 0 : OperandA::kCopies); ++i)
-        *To(&stage->a, i) = held_a_[i];
-      P3D_UNROLL
-      for (int i = 0; i < (kAsync ? 0 : OperandB::kCopies); ++i)
-        *To(&stage->b, i) = held_b_[i];
-    }
-
-    // Of half a slab.
-    P3D_HOST_DEVICE void Load(const Stage& stage, int step,
-                              Fragments* fragments) const {
-      P3D_UNROLL
-      for (int m = 0; m < kM; ++m) {
-        stage.a.template Load<false>(lane_, start_a(), base_a_, 16 * m, step,
-                                     fragments->a[m].r);
-      }
-      P3D_UNROLL
-      for (int n = 0; n < kN; n += 2) {
-        uint32_t r[4];
-        stage.b.template Load<true>(lane_, start_b(), base_b_, 8 * n, step, r);
-        fragments->b[n] = {{r[0], r[1]}};
-        fragments->b[n + 1] = {{r[2], r[3]}};
+      for (int half = 0; half < 2; ++half) {
+        // Eight columns are as far apart everywhere.
+        float* to = first + half * 8 * Sums::kLine + n * Sums::Place(8);
+        *reinterpret_cast<Two*>(to) = {sums_[m][n].v[2 * half],
+                                       sums_[m][n].v[2 * half + 1]};
       }
     }
+  }
 
-    // With the fragments of all lanes of the warp, on a GPU the lane's alone.
-    P3D_HOST_DEVICE void Multiply(const Fragments* warp) {
-      P3D_UNROLL
-      for (int m = 0; m < kM; ++m) {
-        P3D_UNROLL
-        for (int n = 0; n < kN; ++n) {
-          AddProduct<Value>(
-              lane_,
-              [=](int l) -> const FragmentA& { return Of(warp, l).a[m]; },
-              [=](int l) -> const FragmentB& { return Of(warp, l).b[n]; },
-              &sums_[m][n]);
-        }
-      }
+  // Reads what results are made of as well: its latency is not to be waited
+  // for after the sums are there.
+  P3D_HOST_DEVICE void ReadOld(int m) {
+    P3D_UNROLL
+    for (int i = 0; i < kStores; ++i)
+      old_[i] = job_.Old(place_, RowOf(m, i), ColumnOf());
+  }
+
+  P3D_HOST_DEVICE void StoreSums(int m, const Sums& sums) const {
+    const typename Job::OfColumn of_column(job_, place_, ColumnOf());
+    P3D_UNROLL
+    for (int i = 0; i < kStores; ++i) {
+      job_.Store(place_, RowOf(m, i), ColumnOf(), of_column,
+                 sums.Read(LineOf(i), ColumnOf() - column_), old_[i]);
     }
+  }
 
-    P3D_HOST_DEVICE void PutSums(int m, Sums* sums) const {
-      float* const first =
-          &sums->v[warp_row_ * 16 + lane_ / 4]
-                  [Sums::Place(warp_column_ * (columns / 2) + lane_ % 4 * 2)];
-      P3D_UNROLL
-      for (int n = 0; n < kN; ++n) {
-        P3D_UNROLL
-        for (int half = 0; half < 2; ++half) {
-          // Eight columns are as far apart everywhere.
-          float* to = first + half * 8 * Sums::kLine + n * Sums::Place(8);
-          *reinterpret_cast<Two*>(to) = {sums_[m][n].v[2 * half],
-                                         sums_[m][n].v[2 * half + 1]};
-        }
-      }
-    }
+ protected:
+  const int thread_, lane_, warp_row_, warp_column_;
+  FragmentC sums_[Sizes::kM][Sizes::kN] = {};
 
-    // Reads what results are made of as well: its latency is not to be waited
-    // for after the sums are there.
-    P3D_HOST_DEVICE void ReadOld(int m) {
-      P3D_UNROLL
-      for (int i = 0; i < kStores; ++i)
-        old_[i] = job_.Old(place_, RowOf(m, i), ColumnOf());
-    }
-
-    P3D_HOST_DEVICE void StoreSums(int m, const Sums& sums) const {
-      const typename Job::OfColumn of_column(job_, place_, ColumnOf());
-      P3D_UNROLL
-      for (int i = 0; i < kStores; ++i) {
-        job_.Store(place_, RowOf(m, i), ColumnOf(), of_column,
-                   sums.Read(LineOf(i), ColumnOf() - column_), old_[i]);
-      }
-    }
-
-   private:
-    // Where the warp's rows and columns begin.
-    P3D_HOST_DEVICE int start_a() const { return warp_row_ * (rows / 2); }
-    P3D_HOST_DEVICE int start_b() const { return warp_column_ * (columns / 2); }
-
-    using Held = Values<Value, kPiece>;
-    struct alignas(8) Two {
-      float a, b;
-    };
-
-    // Where results that this thread stores lie, in Sums and in all.
-    P3D_HOST_DEVICE int LineOf(int i) const {
-      return thread_ / kInLine + i * (kMmaLanes / kInLine);
-    }
-    P3D_HOST_DEVICE int RowOf(int m, int i) const {
-      return row_ + LineOf(i) / 16 * (rows / 2) + m * 16 + LineOf(i) % 16;
-    }
-    P3D_HOST_DEVICE int ColumnOf() const {
-      return column_ + thread_ % kInLine * kOut;
-    }
-
-    template <typename Operand>
-    P3D_HOST_DEVICE Held* To(Operand* operand, int copy) const {
-      return operand->At(Operand::Line(thread_) + copy * Operand::kApart,
-                         Operand::First(thread_) / kPiece);
-    }
-
-    // Holds a piece until it is put, or has it copied.
-    P3D_HOST_DEVICE void Take(const Piece<Value>& from, Held* held, Held* to) {
-      if (kAsync) {
-        CopyAsync(to, from.row + from.first,
-                  from.first >= from.begin && from.first < from.end);
-      } else {
-        *held = Read<whole, kPiece>(from.row, from.first, from.begin, from.end);
-      }
-    }
-
-    static P3D_HOST_DEVICE const Fragments& Of(const Fragments* warp,
-                                               int lane) {
-#ifdef __CUDA_ARCH__
-      return *warp;
-#else
-      return warp[lane];
-#endif
-    }
-
-    const Job& job_;
-    const TilePlace place_;  // in tiles
-    const int row_, column_;
-    Reader reader_;
-    const int thread_, lane_, warp_row_, warp_column_;
-    const int base_a_, base_b_;
-    Held held_a_[OperandA::kCopies], held_b_[OperandB::kCopies];
-    FragmentC sums_[kM][kN] = {};
-    Values<typename Job::Out, kOut> old_[kStores];
+ private:
+  using Held = Values<Value, 16 / sizeof(Value)>;
+  struct alignas(8) Two {
+    float a, b;
   };
 
-  Job job;
+  // Where results that this thread stores lie, in Sums and in all.
+  P3D_HOST_DEVICE int LineOf(int i) const {
+    return thread_ / kInLine + i * (Sizes::kLanes / kInLine);
+  }
+  P3D_HOST_DEVICE int RowOf(int m, int i) const {
+    return row_ + m * kLines + LineOf(i);
+  }
+  P3D_HOST_DEVICE int ColumnOf() const {
+    return column_ + thread_ % kInLine * kOut;
+  }
+
+  template <typename Stage>
+  P3D_HOST_DEVICE Held* ToA(Stage* stage, int copy) const {
+    return &stage->a.pieces[place_a_ + copy * OperandA::kStep];
+  }
+  template <typename Stage>
+  P3D_HOST_DEVICE Held* ToB(Stage* stage, int copy) const {
+    return &stage->b.pieces[place_b_ + copy * OperandB::kStep];
+  }
+
+  // Holds a piece until it is put, or has it copied.
+  P3D_HOST_DEVICE void Take(const Piece<Value>& from, Held* held, Held* to) {
+    if (Tiles::kAsync) {
+      CopyAsync(to, from.from, from.begin <= 0 && from.end > 0);
+    } else {
+      *held = Read<Tiles::kWhole, 16 / sizeof(Value)>(from.from, 0, from.begin,
+                                                      from.end);
+    }
+  }
+
+  const Job& job_;
+  const TilePlace place_;  // in tiles
+  const int row_, column_;
+  Reader reader_;
+  const int place_a_, place_b_;
+  Held held_a_[OperandA::kCopies], held_b_[OperandB::kCopies];
+  Values<typename Job::Out, kOut> old_[kStores];
 };
 
 // Tiles of rows x columns.
@@ -381,25 +295,34 @@ P3D_HOST_DEVICE void MakeMmaTile(Block* block) {
   P3D_UNROLL_1
   for (int slab = 0; slab < slabs; ++slab) {
     AwaitBatches<kAhead - 1>();
+    block->ShowCopies();
     block->Wait();
     const bool more = slab + kAhead < slabs;
+    if (Tiles::kProductsFirst) block->Multiply(stage);
     if (more) block->Fetch(next);
     EndBatch();
-    block->Multiply(stage);
+    if (!Tiles::kProductsFirst) block->Multiply(stage);
     if (more) block->Put(next);
+    block->AwaitProducts();
     stage = stage == kAhead ? 0 : stage + 1;
     next = next == kAhead ? 0 : next + 1;
   }
   AwaitBatches<0>();
   P3D_UNROLL
-  for (int m = 0; m < Tiles::kM; ++m) {
-    block->ReadOld(m);
+  for (int m = 0; m < Tiles::Sizes::kM; ++m) {
     block->Wait();
     block->PutSums(m);
+    block->ReadOld(m);
     block->Wait();
     block->StoreSums(m);
   }
 }
+
+template <typename Tiles>
+union MmaShared {
+  typename Tiles::Stage stages[Tiles::kStages];
+  typename Tiles::Lane::Sums sums;
+};
 
 #ifdef __CUDACC__
 
@@ -407,52 +330,28 @@ template <typename Tiles_>
 class MmaBlock {
  public:
   using Tiles = Tiles_;
-  __device__ MmaBlock(const Tiles& tiles, typename Tiles::Shared* shared)
+  __device__ MmaBlock(const Tiles& tiles, MmaShared<Tiles>* shared)
       // The compiler is told that it is no negative number.
-      : lane_(tiles, blockIdx.x, threadIdx.x % kMmaLanes), shared_(shared) {}
+      : lane_(tiles.job, blockIdx.x, threadIdx.x % Tiles::Sizes::kLanes),
+        shared_(shared) {}
 
   __device__ int slabs() const { return lane_.slabs(); }
   __device__ void Wait() const { __syncthreads(); }
   __device__ void Fetch(int stage) { lane_.Fetch(&shared_->stages[stage]); }
   __device__ void Put(int stage) { lane_.Put(&shared_->stages[stage]); }
   __device__ void Multiply(int stage) {
-#pragma unroll
-    for (int step = 0; step < 2; ++step) {
-      typename Tiles::Fragments fragments;
-      lane_.Load(shared_->stages[stage], step, &fragments);
-      lane_.Multiply(&fragments);
-    }
+    Tiles::Multiply(shared_->stages[stage], &lane_);
   }
+  __device__ void ShowCopies() const { Tiles::ShowCopies(); }
+  __device__ void AwaitProducts() { Tiles::AwaitProducts(&lane_); }
   __device__ void ReadOld(int m) { lane_.ReadOld(m); }
   __device__ void PutSums(int m) { lane_.PutSums(m, &shared_->sums); }
   __device__ void StoreSums(int m) { lane_.StoreSums(m, shared_->sums); }
 
  private:
   typename Tiles::Lane lane_;
-  typename Tiles::Shared* shared_;
+  MmaShared<Tiles>* const shared_;
 };
-
-template <typename Tiles>
-__global__ void __launch_bounds__(kMmaLanes, Tiles::kBlocks)
-    RunMmaTiles(const __grid_constant__ Tiles tiles) {
-#if defined(__CUDA_ARCH__)
-  if (__CUDA_ARCH__ >= 10 * MmaOf<typename Tiles::Value>::kLeastArch) {
-    __shared__ typename Tiles::Shared shared;
-    MmaBlock<Tiles> block(tiles, &shared);
-    MakeMmaTile(&block);
-  }
-#endif
-}
-
-template <typename Tiles>
-void LaunchMmaTiles(CUstream_st* stream, const char* kernel, int64_t count,
-                    const Tiles& tiles) {
-  RunMmaTiles<<<static_cast<unsigned>(count), kMmaLanes, 0, stream>>>(tiles);
-  CheckLaunch(kernel);
-}
-
-template <typename Unused>
-__global__ void Nothing() {}
 
 #else  // as loops on the host
 
@@ -463,7 +362,8 @@ class MmaBlock {
   using Tiles = Tiles_;
   using Lane = typename Tiles::Lane;
   MmaBlock(const Tiles& tiles, int64_t block) {
-    for (int i = 0; i < kMmaLanes; ++i) lanes_.emplace_back(tiles, block, i);
+    for (int i = 0; i < Tiles::Sizes::kLanes; ++i)
+      lanes_.emplace_back(tiles.job, block, i);
     Forget(&shared_);
   }
 
@@ -477,16 +377,10 @@ class MmaBlock {
     for (Lane& lane : lanes_) lane.Put(&shared_.stages[stage]);
   }
   void Multiply(int stage) {
-    typename Tiles::Fragments warp[32];
-    for (int step = 0; step < 2; ++step) {
-      for (int first = 0; first < kMmaLanes; first += 32) {
-        Lane* lanes = &lanes_[first];
-        for (int i = 0; i < 32; ++i)
-          lanes[i].Load(shared_.stages[stage], step, &warp[i]);
-        for (int i = 0; i < 32; ++i) lanes[i].Multiply(warp);
-      }
-    }
+    Tiles::Multiply(shared_.stages[stage], lanes_.data());
   }
+  void ShowCopies() const {}
+  void AwaitProducts() const {}
   void ReadOld(int m) {
     for (Lane& lane : lanes_) lane.ReadOld(m);
   }
@@ -504,37 +398,12 @@ class MmaBlock {
     std::memset(static_cast<void*>(memory), 0xff, sizeof(*memory));
   }
   std::vector<Lane> lanes_;
-  typename Tiles::Shared shared_;
+  MmaShared<Tiles> shared_;
 };
-
-template <typename Tiles>
-void LaunchMmaTiles(CUstream_st*, const char*, int64_t count,
-                    const Tiles& tiles) {
-  for (int64_t i = 0; i < count; ++i) {
-    MmaBlock<Tiles> block(tiles, i);
-    MakeMmaTile(&block);
-  }
-}
 
 #endif  // __CUDACC__
 
 }  // namespace detail
-
-// Whether the code that the GPU in use runs was compiled for one with tensor
-// cores for these values: a newer GPU may run what was meant for an older one.
-template <typename Value>
-bool HasMma() {
-#ifdef __CUDACC__
-  cudaFuncAttributes attributes;
-  const cudaError_t error =
-      cudaFuncGetAttributes(&attributes, detail::Nothing<Value>);
-  if (error != cudaSuccess) cudaGetLastError();  // the launch will report it
-  return error == cudaSuccess &&
-         attributes.ptxVersion >= MmaOf<Value>::kLeastArch;
-#else
-  return true;
-#endif
-}
 
 // As MakeTiles of cuda_launch.hpp.
 template <typename Tiles>
@@ -543,7 +412,16 @@ void MakeMmaTiles(CUstream_st* stream, const char* kernel, int64_t count,
   if (count <= 0) return;
   Check(count <= kMaxTiles, kernel, " would need ", count,
         " blocks on the GPU");
-  detail::LaunchMmaTiles(stream, kernel, count, tiles);
+#ifdef __CUDACC__
+  Tiles::Start(stream, static_cast<unsigned>(count), tiles);
+  detail::CheckLaunch(kernel);
+#else
+  static_cast<void>(stream);
+  for (int64_t i = 0; i < count; ++i) {
+    detail::MmaBlock<Tiles> block(tiles, i);
+    detail::MakeMmaTile(&block);
+  }
+#endif
 }
 
 }  // namespace cuda

@@ -23,8 +23,9 @@
 #include "kernels/conv_data_gradient_call_cuda.hpp"
 #include "kernels/conv_reference.hpp"
 #include "kernels/conv_weight_gradient_call_cuda.hpp"
-#include "kernels/mma_tile_cuda.hpp"
+#include "kernels/mma_warp_tile_cuda.hpp"
 #include "kernels/order.hpp"
+#include "kernels/wgmma_cuda.hpp"
 #include "testing.hpp"
 
 namespace {
@@ -149,7 +150,9 @@ const char* Kind<Tf32>() {
 // Whether an implementation is for tensor cores that this GPU has not.
 template <typename Value>
 bool LacksCores(const std::string& name) {
-  return name.compare(0, 3, "mma") == 0 && !p3d::cuda::HasMma<Value>();
+  return name.compare(0, 5, "wgmma") == 0 ? !p3d::cuda::HasWgmma()
+         : name.compare(0, 3, "mma") == 0 ? !p3d::cuda::HasMma<Value>()
+                                          : false;
 }
 template <>
 bool LacksCores<float>(const std::string&) {
@@ -395,8 +398,11 @@ struct Choice {
 template <typename Value>
 void TestChoice(const Choice& choice) {
   const ConvShape shape = testing::Parse(choice.text);
-  const auto expect = [&](const std::string& chosen, const char* want) {
+  const auto expect = [&](const std::string& chosen, std::string want) {
     if (LacksCores<Value>(want)) return;
+    if (p3d::cuda::HasWgmma() && p3d::BytesOf(p3d::KindOf<Value>()) == 2 &&
+        (want == "mma_64x64" || want == "mma_128x64" || want == "mma_128x128"))
+      want = "wg" + want;  // by groups of warps
     Expect(chosen == want, std::string("test_cuda_conv: \"") + choice.text +
                                "\", " + Kind<Value>() + ", is done by " +
                                chosen + " instead of " + want);

@@ -25,6 +25,13 @@ def test_kernels_compile(ending: str, options: list[str]) -> None:
     nvcc.compile_cuda(sorted(sources), [LAYERS], archs=ARCHITECTURES, options=options)
 
 
+def test_kernels_for_groups_of_warps_compile() -> None:
+    """As CMakeLists.txt compiles them; for others they are empty."""
+    sources = sorted((LAYERS / "kernels").glob("*wgmma.cu"))
+    assert sources
+    nvcc.compile_cuda(sources, [LAYERS], archs=["90a"], options=STRICT)
+
+
 def test_what_gpu_check_runs_compiles() -> None:
     folder = Path(__file__).parent
     sources = sorted(folder.glob("test_cuda_*.cpp"))
