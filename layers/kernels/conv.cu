@@ -48,6 +48,29 @@ struct ForwardLoops {
   }
 };
 
+template <typename Value>
+struct JoinForward {
+  using Real = RealOf<Value>;
+  int64_t slices, count;
+  const Real* parts;
+  Epilogue<Value> epilogue;
+  Value* y;
+
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    constexpr int n = Runs::kWidth;
+    const auto scale = runs.Each(epilogue.scale);
+    const auto shift = runs.Each(epilogue.shift);
+    runs.ForEach([&](int64_t i) {
+      auto v = JoinedRun<Runs>(slices, count, parts, i);
+      const auto old = epilogue.residual ? Runs::Read(epilogue.residual + i)
+                                         : Runs::All(Value(0));
+      epilogue.template OfRun<n>(&v[0], &scale[0], &shift[0], &old[0]);
+      Runs::Write(v, y + i);
+    });
+  }
+};
+
 const char* NameOf(float) { return "f32"; }
 const char* NameOf(double) { return "f64"; }
 const char* NameOf(Tf32) { return "tf32"; }
@@ -55,6 +78,20 @@ const char* NameOf(Bf16) { return "bf16"; }
 const char* NameOf(Fp16) { return "fp16"; }
 
 }  // namespace
+
+template <typename Value>
+void JoinIfMany(CUstream_st* stream, const TapSlices& slices,
+                const ForwardCall<Value>& call) {
+  if (slices.count == 1) return;
+  const ConvShape& shape = call.shape;
+  const int64_t pixels = shape.num * shape.out_pixels();
+  const Epilogue<Value>& epilogue = call.epilogue;
+  ForEachRun<Value>(stream, "Convolve join", pixels, shape.num_output,
+                    Aligned(call.scratch, epilogue.scale, epilogue.shift,
+                            epilogue.residual, call.y),
+                    JoinForward<Value>{slices.count, pixels * shape.num_output,
+                                       call.scratch, epilogue, call.y});
+}
 
 template <typename Value>
 void ForwardCall<Value>::LaunchLoops(CUstream_st* stream,
@@ -92,6 +129,8 @@ std::string ConvolveName(const ConvShape& shape) {
 }
 
 #define P3D_INSTANTIATE(Value)                                                 \
+  template void JoinIfMany(CUstream_st*, const TapSlices&,                     \
+                           const ForwardCall<Value>&);                         \
   template void ForwardCall<Value>::LaunchLoops(CUstream_st*,                  \
                                                 const ForwardCall<Value>&);    \
   template void Convolve(CUstream_st*, const ConvShape&, const Value*,         \

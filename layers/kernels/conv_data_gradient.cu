@@ -79,6 +79,16 @@ struct DataGradientLoops {
 }  // namespace
 
 template <typename Value>
+void JoinIfMany(CUstream_st* stream, const TapSlices& slices,
+                const DataGradientCall<Value>& call) {
+  if (slices.count == 1) return;
+  const ConvShape& shape = call.shape;
+  const int64_t count = shape.num * shape.in_pixels() * shape.channels;
+  Join(stream, "ConvDataGradient join",
+       JoinSlices<Value>{slices.count, count, call.scratch, call.add, call.dx});
+}
+
+template <typename Value>
 void DataGradientCall<Value>::LaunchLoops(CUstream_st* stream,
                                           const DataGradientCall& call) {
   const auto at = ThreeAxes<int64_t>(call.shape);
@@ -105,6 +115,8 @@ void ConvDataGradient(CUstream_st* stream, const ConvShape& shape,
 }
 
 #define P3D_INSTANTIATE(Value)                                                 \
+  template void JoinIfMany(CUstream_st*, const TapSlices&,                     \
+                           const DataGradientCall<Value>&);                    \
   template void DataGradientCall<Value>::LaunchLoops(                          \
       CUstream_st*, const DataGradientCall<Value>&);                           \
   template void ConvDataGradient(CUstream_st*, const ConvShape&, const Value*, \

@@ -81,13 +81,7 @@ inline int64_t DataGradientMmaSlices(const ConvShape& shape) {
 // Joins the sums of slices in the call's scratch, if there are several.
 template <typename Value>
 void JoinIfMany(CUstream_st* stream, const TapSlices& slices,
-                const DataGradientCall<Value>& call) {
-  if (slices.count == 1) return;
-  const ConvShape& shape = call.shape;
-  const int64_t count = shape.num * shape.in_pixels() * shape.channels;
-  Join(stream, "ConvDataGradient join",
-       JoinSlices<Value>{slices.count, count, call.scratch, call.add, call.dx});
-}
+                const DataGradientCall<Value>& call);
 
 }  // namespace cuda
 }  // namespace p3d

@@ -50,6 +50,16 @@ struct WeightGradientRows {
 }  // namespace
 
 template <typename Value>
+void JoinIfMany(CUstream_st* stream, const PixelSlices& slices,
+                const WeightGradientCall<Value>& call) {
+  if (slices.count == 1) return;
+  const int64_t count = call.shape.weight_count();
+  Join(stream, "ConvWeightGradient join",
+       JoinSlices<RealOf<Value>>{slices.count, count, call.scratch, call.add,
+                                 call.dw});
+}
+
+template <typename Value>
 void WeightGradientCall<Value>::LaunchLoops(CUstream_st* stream,
                                             const WeightGradientCall& call) {
   const auto at = ThreeAxes<int64_t>(call.shape);
@@ -73,6 +83,8 @@ void ConvWeightGradient(CUstream_st* stream, const ConvShape& shape,
 }
 
 #define P3D_INSTANTIATE(Value)                                                 \
+  template void JoinIfMany(CUstream_st*, const PixelSlices&,                   \
+                           const WeightGradientCall<Value>&);                  \
   template void WeightGradientCall<Value>::LaunchLoops(                        \
       CUstream_st*, const WeightGradientCall<Value>&);                         \
   template void ConvWeightGradient(CUstream_st*, const ConvShape&,             \

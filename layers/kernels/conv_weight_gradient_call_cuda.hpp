@@ -93,13 +93,7 @@ struct TapColumn {
 // Joins the sums of slices in the call's scratch, if there are several.
 template <typename Value>
 void JoinIfMany(CUstream_st* stream, const PixelSlices& slices,
-                const WeightGradientCall<Value>& call) {
-  if (slices.count == 1) return;
-  const int64_t count = call.shape.weight_count();
-  Join(stream, "ConvWeightGradient join",
-       JoinSlices<RealOf<Value>>{slices.count, count, call.scratch, call.add,
-                                 call.dw});
-}
+                const WeightGradientCall<Value>& call);
 
 }  // namespace cuda
 }  // namespace p3d
