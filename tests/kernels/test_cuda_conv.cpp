@@ -77,6 +77,15 @@ const char* const kCases[] = {
     "2 16 16 2 zero 5,3,2,1,1,1 7,3,2,1,1,1 6,1,2,1,0,0",
     "1 4 12 1 zero 6,3,1,1,1,1 7,7,2,1,3,3",
     "1 2 2 1 zero 33,29,1,1,3,3 3,3,1,1,1,1",  // more taps than bits
+    // Few channels, which are filled; two pixels as one where windows begin at
+    // every other one, and where they would but lines or channels are odd.
+    "2 3 32 1 zero 3,1,1,1,0,0 9,7,2,1,3,3 12,7,2,1,3,3",
+    "1 2 40 1 zero 2,1,1,1,0,0 5,3,1,1,1,1 8,4,2,1,0,1",
+    "1 1 32 1 zero 3,3,1,1,1,1 6,1,1,1,0,0 10,5,4,1,2,3",
+    "2 3 48 1 zero 2,2,1,1,0,1 5,3,1,1,1,1 7,5,2,1,2,2",
+    "1 5 32 1 zero 1,1,1,1,0,0 4,3,1,1,1,1 8,3,2,1,1,1",
+    "1 2 32 1 zero 2,1,1,1,0,0 3,1,1,1,0,0 9,2,4,1,0,0",
+    "1 3 32 1 zero 2,1,1,1,0,0 3,1,1,1,0,0 12,3,2,2,1,1",
     // Slices of pixels, from images of many and of few.
     "2 8 12 1 zero 7,1,1,1,0,0 9,3,1,1,1,1 11,3,1,1,1,1",
     "300 4 8 1 zero 3,1,1,1,0,0",
@@ -470,6 +479,10 @@ void TestChoices() {
   const std::string chosen = p3d::cuda::Chosen(call).name;
   Expect(chosen == "tiles_32",
          "test_cuda_conv: values that are not aligned are read by " + chosen);
+  // With memory for what is filled.
+  Expect(p3d::cuda::ConvolveName<Bf16>(testing::Parse(kChoices[0].text)) ==
+             "conv_bf16_cuda_filled",
+         "test_cuda_conv: three channels are not filled");
 }
 
 // Into how many slices tensor cores cut layers of P3D-199 for one clip.
