@@ -102,6 +102,11 @@ P3D_HOST_DEVICE void RoundTwo(From first, From second, To* to) {
   to[0] = static_cast<To>(first);
   to[1] = static_cast<To>(second);
 }
+template <typename Value>
+P3D_HOST_DEVICE void TakeLargerTwo(const Value* from, Value* largest) {
+  for (int i = 0; i < 2; ++i)
+    largest[i] = from[i] > largest[i] ? from[i] : largest[i];
+}
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
 inline __device__ void RoundTwo(float first, float second, Bf16* to) {
   const __nv_bfloat162 two = __floats2bfloat162_rn(first, second);
@@ -110,6 +115,20 @@ inline __device__ void RoundTwo(float first, float second, Bf16* to) {
 inline __device__ void RoundTwo(float first, float second, Fp16* to) {
   const __half2 two = __floats2half2_rn(first, second);
   memcpy(to, &two, sizeof two);
+}
+template <typename Two>
+__device__ void TakeLargerOf(const void* from, void* largest) {
+  Two a, b;
+  memcpy(&a, from, sizeof a);
+  memcpy(&b, largest, sizeof b);
+  b = __hmax2(a, b);
+  memcpy(largest, &b, sizeof b);
+}
+inline __device__ void TakeLargerTwo(const Bf16* from, Bf16* largest) {
+  TakeLargerOf<__nv_bfloat162>(from, largest);
+}
+inline __device__ void TakeLargerTwo(const Fp16* from, Fp16* largest) {
+  TakeLargerOf<__half2>(from, largest);
 }
 #endif
 }  // namespace detail
@@ -121,6 +140,16 @@ P3D_HOST_DEVICE void Round(const From* from, To* to) {
   for (int i = 0; i + 1 < count; i += 2)
     detail::RoundTwo(from[i], from[i + 1], to + i);
   if (count % 2) to[count - 1] = static_cast<To>(from[count - 1]);
+}
+
+// largest[i] = from[i] where that is larger, so never for what is no number.
+template <int count, typename Value>
+P3D_HOST_DEVICE void TakeLarger(const Value* from, Value* largest) {
+  P3D_UNROLL
+  for (int i = 0; i + 1 < count; i += 2)
+    detail::TakeLargerTwo(from + i, largest + i);
+  if (count % 2 && from[count - 1] > largest[count - 1])
+    largest[count - 1] = from[count - 1];
 }
 
 // A float of which products take 11 binary digits alone (TensorFloat-32).

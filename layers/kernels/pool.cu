@@ -176,6 +176,26 @@ P3D_HOST_DEVICE inline float Least<Fp16>() {
 
 template <typename Value>
 struct MaxKernel {
+  Shape shape;
+  const Value* x;
+  Value* y;
+
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    ForEachWindow(runs, shape, [&](int64_t i, const Window& window) {
+      auto best = Runs::All(Value(Least<Value>()));
+      window.ForEachPixel([&](int, int64_t at) {
+        const auto values = Runs::Read(x + at);
+        TakeLarger<Runs::kWidth>(&values[0], &best[0]);
+      });
+      Runs::Write(best, y + i);
+    });
+  }
+};
+
+// And where it was.
+template <typename Value>
+struct MaskedMaxKernel {
   using Real = RealOf<Value>;
   Shape shape;
   const Value* x;
@@ -197,7 +217,7 @@ struct MaxKernel {
         }
       });
       Runs::Write(best, y + i);
-      if (mask) Runs::Write(places, mask + i);
+      Runs::Write(places, mask + i);
     });
   }
 };
@@ -387,9 +407,15 @@ template <typename Value>
 void MaxPool(CUstream_st* stream, const PoolShape& any, Order order,
              const Value* x, Value* y, RealOf<Value>* mask) {
   const Shape shape = ThreeAxes(any, order);
-  ForEachRun<Value>(stream, "MaxPool", shape.images * shape.out_pixels(),
-                    shape.channels, Aligned(x, y, mask),
-                    MaxKernel<Value>{shape, x, y, mask});
+  const int64_t pixels = shape.images * shape.out_pixels();
+  if (mask) {
+    ForEachRun<Value>(stream, "MaxPool", pixels, shape.channels,
+                      Aligned(x, y, mask),
+                      MaskedMaxKernel<Value>{shape, x, y, mask});
+  } else {
+    ForEachRun<Value>(stream, "MaxPool", pixels, shape.channels, Aligned(x, y),
+                      MaxKernel<Value>{shape, x, y});
+  }
 }
 
 template <typename Value>

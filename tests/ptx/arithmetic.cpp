@@ -195,6 +195,22 @@ T Least(T a, T b) {
   return std::fmin(a, b);
 }
 
+// Of two values side by side.
+template <typename Value>
+struct LargerTwo {
+  uint32_t operator()(uint32_t a, uint32_t b) const {
+    uint32_t larger = 0;
+    for (int shift : {0, 16}) {
+      Value first, second;
+      first.bits = static_cast<uint16_t>(a >> shift);
+      second.bits = static_cast<uint16_t>(b >> shift);
+      const Value value = -Least<float>(-first, -second);
+      larger |= static_cast<uint32_t>(value.bits) << shift;
+    }
+    return larger;
+  }
+};
+
 template <typename T, typename Wide>
 void AddWide(const std::string& type, Table* table) {
   table->Add("mul.wide." + type,
@@ -291,6 +307,10 @@ void AddConversions(Table* table) {
                return uint32_t{p3d::detail::ToBf16(a)} << 16 |
                       p3d::detail::ToBf16(b);
              }));
+  table->Add("max.f16x2",
+             Each<uint32_t, uint32_t, uint32_t>::Of(LargerTwo<p3d::Fp16>()));
+  table->Add("max.bf16x2",
+             Each<uint32_t, uint32_t, uint32_t>::Of(LargerTwo<p3d::Bf16>()));
   table->Add("cvt.rna.tf32.f32", Each<uint32_t, float>::Of(
                                      [](float a) { return RoundedToTf32(a); }));
 }

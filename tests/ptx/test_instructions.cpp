@@ -60,6 +60,13 @@ const Case kCases[] = {
     // Two halves: the first operand is the upper one, or else the lower one.
     {"cvt.rn.bf16x2.f32 %r1, 0f3F800000, 0f40000000; cvt.u64.u32 %rd2, %r1",
      0x3f804000},
+    // A number and NaN; zeros of both signs.
+    {"mov.u32 %r1, 0xBF807FC0; mov.u32 %r2, 0x3F80C000; "
+     "max.bf16x2 %r3, %r1, %r2; cvt.u64.u32 %rd2, %r3",
+     0x3f80c000},
+    {"mov.u32 %r1, 0x80003C00; mov.u32 %r2, 0x00007E00; "
+     "max.f16x2 %r3, %r1, %r2; cvt.u64.u32 %rd2, %r3",
+     0x00003c00},
     {"mov.u32 %r1, 1; mov.u32 %r2, 2; mov.b64 %rd2, {%r1, %r2}", 0x200000001},
     // Addresses of 32 bits wrap. (Every thread has a word of its own.)
     {"mov.u32 %r1, %tid.x; shl.b32 %r1, %r1, 2; st.shared.u32 [%r1], 5; "
