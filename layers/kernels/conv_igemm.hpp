@@ -48,8 +48,8 @@ struct IgemmTileOf {
 };
 using IgemmTile = IgemmTileOf<float>;
 
-// At each run's start and after every so many of its values, a call prefetches.
-constexpr int64_t kIgemmPrefetchSteps = 32;
+// A call prefetches before every so many of a run's values.
+constexpr int64_t kIgemmPrefetchSteps = 8;
 
 // Sums of outer products instead: what the tile's rows are multiplied with at a
 // time are neighbours in x, from the first one's place on. There is one run,

@@ -13,7 +13,7 @@ const int64_t kTilesAhead = 2;
 int64_t Portions(const PixelClass& box) {
   int64_t count = 0;
   for (const TapRun& run : box.runs) {
-    count += CeilDiv(run.length, kIgemmPrefetchSteps);
+    count += run.length / kIgemmPrefetchSteps;
   }
   return count;
 }

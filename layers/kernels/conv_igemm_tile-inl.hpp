@@ -37,33 +37,6 @@ P3D_INLINE void Begin(const IgemmTileOf<Value>& t,
 #define P3D_LOAD_WEIGHTS(r, v) \
   if (v < kVectors) b[v % kVectors] = LoadWords(w + v * kLanes);
 
-// Every input value times a row of weights.
-template <int kRows, int kVectors, typename Value>
-P3D_INLINE void MultiplyRuns(const IgemmTileOf<Value>& t,
-                             Vector (&sum)[kRows][kVectors]) {
-  P3D_EACH_ROW(P3D_START_ROW)
-  const char* ahead = reinterpret_cast<const char*>(t.prefetch);
-  for (const TapRun *run = t.runs, *last = run + t.num_runs; run != last;
-       ++run) {
-    const float* w = t.weights + run->row * (kVectors * kLanes);
-    const int64_t end = run->x + run->length;
-    for (int64_t i = run->x; i < end;) {
-      const int64_t stop =
-          end - i > kIgemmPrefetchSteps ? i + kIgemmPrefetchSteps : end;
-      for (int64_t line = 0; line < t.prefetch_lines; ++line, ahead += 64) {
-        FetchFar(ahead);
-      }
-      if (t.next_places) {
-#define P3D_FETCH_NEXT(r)                                         \
-  if (r < kRows) {                                                \
-    const float* const next = t.x + t.next_places[r % kRows] + i; \
-    FetchNear(next);                                              \
-    FetchNear(next + kIgemmPrefetchSteps / 2);                    \
-  }
-        P3D_EACH_ROW(P3D_FETCH_NEXT)
-      }
-      do {
-        Words b[kVectors];
 #define P3D_MULTIPLY(r, v) \
   if (v < kVectors)        \
     P3D_SUM(r, v) = MultiplyAdd(a, b[v % kVectors], P3D_SUM(r, v));
@@ -72,11 +45,41 @@ P3D_INLINE void MultiplyRuns(const IgemmTileOf<Value>& t,
     const Words a = BroadcastWord(x##r + i); \
     P3D_EACH_VECTOR(P3D_MULTIPLY, r)         \
   }
-        P3D_EACH_VECTOR(P3D_LOAD_WEIGHTS, 0)
-        P3D_EACH_ROW(P3D_MULTIPLY_ROW)
-        w += kVectors * kLanes;
-      } while (++i < stop);
+// One value of each row times a row of weights.
+#define P3D_STEP                         \
+  {                                      \
+    Words b[kVectors];                   \
+    P3D_EACH_VECTOR(P3D_LOAD_WEIGHTS, 0) \
+    P3D_EACH_ROW(P3D_MULTIPLY_ROW)       \
+    w += kVectors * kLanes;              \
+    ++i;                                 \
+  }
+#define P3D_FETCH_NEXT(r) \
+  if (r < kRows) FetchNear(t.x + t.next_places[r % kRows] + i);
+
+// Every input value times a row of weights. Steps between prefetches are
+// written out: a loop that ends so soon would end unforeseen.
+template <int kRows, int kVectors, typename Value>
+P3D_INLINE void MultiplyRuns(const IgemmTileOf<Value>& t,
+                             Vector (&sum)[kRows][kVectors]) {
+  static_assert(kIgemmPrefetchSteps == 8, "as many are written out");
+  P3D_EACH_ROW(P3D_START_ROW)
+  const char* ahead = reinterpret_cast<const char*>(t.prefetch);
+  for (const TapRun *run = t.runs, *last = run + t.num_runs; run != last;
+       ++run) {
+    const float* w = t.weights + run->row * (kVectors * kLanes);
+    int64_t i = run->x;
+    const int64_t end = i + run->length;
+    while (i + kIgemmPrefetchSteps <= end) {
+      for (int64_t line = 0; line < t.prefetch_lines; ++line, ahead += 64) {
+        FetchFar(ahead);
+      }
+      if (t.next_places) {
+        P3D_EACH_ROW(P3D_FETCH_NEXT)
+      }
+      P3D_STEP P3D_STEP P3D_STEP P3D_STEP P3D_STEP P3D_STEP P3D_STEP P3D_STEP
     }
+    while (i < end) P3D_STEP
   }
 }
 

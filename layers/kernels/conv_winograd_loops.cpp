@@ -252,9 +252,8 @@ typename WinogradLoops<Value>::Streams WinogradLoops<Value>::Ahead(
     const Task& task, int64_t panel, int64_t first, const float* packed,
     const Block& block) const {
   const int64_t inputs = panels_.inputs();
-  const int64_t portions =
-      kPositions * block.Calls(products_) *
-      CeilDiv(std::min(chunk_, inputs), kIgemmPrefetchSteps);
+  const int64_t portions = kPositions * block.Calls(products_) *
+                           (std::min(chunk_, inputs) / kIgemmPrefetchSteps);
   if (first >= inputs) first = 0, ++panel;
   if (panel == task.end_panel) {
     const int64_t count = task.next_x_words > 0 ? 2 : 1;
@@ -322,7 +321,7 @@ void WinogradLoops<Value>::MultiplyTiles(IgemmTile call, const Block& block,
       x_places[r] = tile * block.pitch;
       y_places[r] = tile * call.width;
     }
-    stream->Feed(CeilDiv(call.runs->length, kIgemmPrefetchSteps), &call);
+    stream->Feed(call.runs->length / kIgemmPrefetchSteps, &call);
     functions[(rows - 1) * products_.vectors](call);
   }
 }
