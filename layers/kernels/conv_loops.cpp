@@ -61,20 +61,21 @@ void ConvLoops<Value>::Run(const float* x, const float* packed,
   const int64_t parts = CeilDiv(panels_.panels(), split.panels);
   const int64_t tasks = panels_.groups() * blocks * parts;
   ParallelFor(tasks, [&](int64_t index) {
-    const int64_t tile = index / parts % blocks * split.tiles;
+    const int64_t at = index / parts % blocks;
     const int64_t panel = index % parts * split.panels;
     const Task task = {index / (blocks * parts), panel,
                        std::min(panel + split.panels, panels_.panels()),
                        ShareOf(next, costs_.next_words, index, tasks)};
     Block block;
-    Fill(tile, std::min(tile + split.tiles, tiles_), &block);
+    Fill(at * tiles_ / blocks, (at + 1) * tiles_ / blocks, &block);
     RunBlock(block, task, buffers);
   });
 }
 
 // Few large tasks: each reads its part of the input and of the weights once.
 // Many small ones: no thread waits long for the last. The candidate with the
-// shortest time on the busiest thread is taken, in steps of a tile.
+// shortest time on the busiest thread is taken, in steps of a tile; some give
+// all threads equally many blocks.
 template <typename Value>
 typename ConvLoops<Value>::Split ConvLoops<Value>::ChooseSplit() const {
   const double tile_bytes =
@@ -84,24 +85,28 @@ typename ConvLoops<Value>::Split ConvLoops<Value>::ChooseSplit() const {
       std::max(costs_.least_tiles, costs_.block_bytes / tile_bytes);
   const int64_t most = static_cast<int64_t>(
       std::min({room, 1. * kBlockPixels / costs_.rows, 1. * tiles_}));
+  const int64_t threads = NumThreads();
+  const int64_t least = CeilDiv(tiles_, most);
   Split best{most, panels_.panels()};
   double best_cost = HUGE_VAL;
   for (int64_t parts = 1; parts <= panels_.panels(); parts *= 2) {
     for (int64_t cuts = 1; cuts <= 16; cuts *= 2) {
-      const Split split{CeilDiv(tiles_, CeilDiv(tiles_, most) * cuts),
-                        CeilDiv(panels_.panels(), parts)};
-      const double tasks = 1. * panels_.groups() *
-                           CeilDiv(tiles_, split.tiles) *
-                           CeilDiv(panels_.panels(), split.panels);
-      const double bytes =
-          split.tiles * tile_bytes + split.panels * panel_bytes;
-      const double task =
-          split.tiles * split.panels * (panels_.depth() + costs_.tile_steps) +
-          bytes / costs_.bytes_per_step + costs_.task_steps;
-      const double cost = std::ceil(tasks / NumThreads()) * task;
-      if (cost < best_cost) {
-        best_cost = cost;
-        best = split;
+      for (int64_t blocks : {least * cuts, RoundUp(least * cuts, threads)}) {
+        const Split split{CeilDiv(tiles_, blocks),
+                          CeilDiv(panels_.panels(), parts)};
+        const double tasks = 1. * panels_.groups() *
+                             CeilDiv(tiles_, split.tiles) *
+                             CeilDiv(panels_.panels(), split.panels);
+        const double bytes =
+            split.tiles * tile_bytes + split.panels * panel_bytes;
+        const double task =
+            split.tiles * split.panels * (panels_.depth() + costs_.tile_steps) +
+            bytes / costs_.bytes_per_step + costs_.task_steps;
+        const double cost = std::ceil(tasks / threads) * task;
+        if (cost < best_cost) {
+          best_cost = cost;
+          best = split;
+        }
       }
     }
   }

@@ -102,7 +102,7 @@ class ConvLoops {
 
  private:
   struct Split {
-    int64_t tiles, panels;  // of a task
+    int64_t tiles, panels;  // of a task, at most
   };
   Split ChooseSplit() const;
   void Fill(int64_t first, int64_t end, Block* block) const;
