@@ -107,6 +107,10 @@ static const char* const kOdd[] = {
     "1 33 33 33 zero 5,3,1,2,2,2 7,5,1,1,2,2",
     "3 100 100 100 replicate 5,3,1,1,1,1 6,3,2,1,1,0",
     "1 64 64 64 zero 13,1,1,1,0,0",
+    // Input channels around the steps that are written out.
+    "1 7 33 1 zero 13,1,1,1,0,0",
+    "1 8 33 1 zero 5,3,1,1,1,1 6,1,1,1,0,0",
+    "2 9 33 1 zero 7,3,1,1,1,1 5,1,1,1,0,0",
     // Channel counts around the vectors' and panels' widths.
     "1 1 2 1 zero 3,1,1,1,0,0 7,3,1,1,1,1",
     "1 2 8 1 zero 3,1,1,1,0,0 7,3,1,1,1,1",
@@ -126,8 +130,8 @@ inline std::vector<std::string> PixelCounts() {
   for (int pixels = 1; pixels <= 26; ++pixels) {
     for (const char* outputs : {"20", "70"}) {
       std::ostringstream one, three;
-      one << "1 3 " << outputs << " 1 zero " << pixels << ",1,1,1,0,0";
-      three << "1 3 " << outputs << " 1 zero " << pixels
+      one << "1 11 " << outputs << " 1 zero " << pixels << ",1,1,1,0,0";
+      three << "1 11 " << outputs << " 1 zero " << pixels
             << ",3,1,1,1,1 2,1,1,1,0,0";
       cases.push_back(one.str());
       cases.push_back(three.str());
