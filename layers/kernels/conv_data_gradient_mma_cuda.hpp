@@ -142,7 +142,7 @@ struct DataGradientMma {
     const ConvShape& shape = call.shape;
     return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
            Grid(shape).blocks() <= kMaxTiles &&
-           Seen::Can(ThreeAxes<int>(shape)) &&
+           Seen::Can(ThreeAxes<int>(shape), shape.num_output) &&
            (!whole ||
             (InParts(shape, Reader::OperandA::kPiece) &&
              Aligned(call.dy, call.weights, call.dx, call.scratch))) &&

@@ -186,7 +186,8 @@ struct ForwardMma {
   static bool Can(const Call& call) {
     const ConvShape& shape = call.shape;
     return shape.pad_mode == PadMode::kZero && FitsInt(shape) &&
-           Grid(shape).blocks() <= kMaxTiles && Seen::Can(At(shape)) &&
+           Grid(shape).blocks() <= kMaxTiles &&
+           Seen::Can(At(shape), shape.channels) &&
            (!whole || (InParts(shape, Reader::OperandA::kPiece) &&
                        Aligned(call.x, call.weights) && WholeOutputs(call))) &&
            By::template Has<Value>();

@@ -75,10 +75,17 @@ class SeenRows {
  public:
   static constexpr int kCount = Operand::kCopies;
 
-  // Whether a problem's taps have bits enough; one is left for those behind the
-  // last.
-  static bool Can(const Problem<int>& at) {
-    return int64_t{at.l.kernel} + at.h.kernel + at.w.kernel <= 31;
+  // Whether a problem's taps have bits enough, one being left for those behind
+  // the last; and what they shift, in values of pixels of so many channels, is
+  // no larger than an int.
+  static bool Can(const Problem<int>& at, int64_t channels) {
+    const auto last = [](const Axis<int>& axis) {
+      return double(axis.kernel - 1) * axis.dilation;
+    };
+    const double line = last(at.l) * Way::To(at.h) + last(at.h);
+    const double most = (line * Way::To(at.w) + last(at.w)) * channels;
+    return int64_t{at.l.kernel} + at.h.kernel + at.w.kernel <= 31 &&
+           most <= 1 << 30;
   }
 
   // What is so of all rows.

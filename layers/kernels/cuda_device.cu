@@ -219,7 +219,7 @@ void CheckCompiled(int device) {
         "GPU ", device, " (", info.name, ") has compute capability ",
         info.major, ".", info.minor, ", the kernels are compiled for ",
         kCompiledFor,
-        "; install with -C cmake.define.P3D_CUDA_ARCHITECTURES=", info.major,
+        "; install with -C cmake.define.CMAKE_CUDA_ARCHITECTURES=", info.major,
         info.minor);
   CheckCuda(error, "the first launch of a kernel");
 }

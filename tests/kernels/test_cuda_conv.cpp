@@ -77,6 +77,8 @@ const char* const kCases[] = {
     "2 16 16 2 zero 5,3,2,1,1,1 7,3,2,1,1,1 6,1,2,1,0,0",
     "1 4 12 1 zero 6,3,1,1,1,1 7,7,2,1,3,3",
     "1 2 2 1 zero 33,29,1,1,3,3 3,3,1,1,1,1",  // more taps than bits
+    // Taps so far apart that ints do not count the values between them.
+    "1 8 8 1 zero 1,3,1,4200000,4200000,4200000 8,1,1,1,0,0 8,1,1,1,0,0",
     // Few channels, which are filled; two pixels as one where windows begin at
     // every other one, and where they would but lines or channels are odd.
     "2 3 32 1 zero 3,1,1,1,0,0 9,7,2,1,3,3 12,7,2,1,3,3",

@@ -291,12 +291,23 @@ void Warp::MultiplyLater(const Product& product) {
   if (index_ / 4 * 4 + 4 > static_cast<int>(block_->warps_.size()))
     Fail(0, "is of a group of less than four warps");
   auto& group = block_->products_[index_ / 4];
-  if (product_count_ == group.size()) group.emplace_back(product.a, product.b);
-  if (group[product_count_] != std::make_pair(product.a, product.b))
+  if (product_count_ == group.size())
+    group.emplace_back(product.instruction, product.a, product.b);
+  if (group[product_count_] !=
+      std::make_tuple(product.instruction, product.a, product.b))
     Fail(0, "multiplies other matrices than its group");
   ++product_count_;
   product.run(product, this, true);
   products_.back().push_back(product);
+}
+
+void Warp::CheckProducts() const {
+  const size_t count = block_->products_[index_ / 4].size();
+  if (product_count_ == count) return;
+  throw Error("warp " + std::to_string(index_) + " of " +
+              Demangled(launch_.kernel->name) + " has begun " +
+              std::to_string(product_count_) + " products, its group " +
+              std::to_string(count));
 }
 
 void Warp::FinishProducts(int count) {
@@ -337,7 +348,8 @@ void Warp::Fail(int lane, const std::string& what) const {
 
 Block::Block(const Launch& launch)
     : launch_(launch),
-      shared_(launch.kernel->shared_bytes + launch.shared_bytes),
+      shared_(std::max(launch.kernel->shared_bytes,
+                       launch.kernel->extern_shared + launch.shared_bytes)),
       words_((shared_.size() + 3) / 4) {
   counts_.runs.resize(launch.kernel->code.size());
   const int threads =
@@ -374,6 +386,7 @@ void Block::Run(int64_t index) {
                     std::to_string(warp.barrier_line()));
       }
     }
+    for (Warp& warp : warps_) warp.CheckProducts();
     if (!waits) return;
     for (Warp& warp : warps_) {
       if (!warp.ended()) warp.Pass();

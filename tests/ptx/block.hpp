@@ -26,7 +26,7 @@
 #include <cstring>
 #include <deque>
 #include <string>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "profile.hpp"
@@ -129,6 +129,8 @@ class Warp {
   void BeginProducts() { may_multiply_ = true; }
   void MultiplyLater(const Product& product);
   void EndProducts() { products_.emplace_back(); }
+  // Throws where its group has begun others.
+  void CheckProducts() const;
   void FinishProducts(int count);
   // Of what is shown to products, 16 bytes that one reads.
   const char* SharedForProducts(uint64_t address);
@@ -200,7 +202,9 @@ class Block {
   // did so last.
   uint32_t shows_ = 0;
   std::vector<uint32_t> shown_;
-  std::vector<std::vector<std::pair<uint64_t, uint64_t>>> products_;  // groups'
+  // By groups, what all warps of one have begun to multiply.
+  std::vector<std::vector<std::tuple<const Instruction*, uint64_t, uint64_t>>>
+      products_;
   const bool profiling_ = Profiling();
   Counts counts_;
 };

@@ -55,14 +55,12 @@ std::string PtxOf(const void* wrapper, int capability) {
         throw Error("compressed PTX; compile with nvcc --no-compress");
       const std::string found(content, strnlen(content, part.bytes));
       // "sm_90a" is for GPUs of 9.0 and no others.
-      const std::string target = "sm_" + std::to_string(part.capability);
-      if (found.find(target + "a") != std::string::npos &&
-          part.capability != static_cast<uint32_t>(capability)) {
-        at = content + part.bytes;
-        continue;
+      const std::string other = "sm_" + std::to_string(part.capability) + "a";
+      if (part.capability == static_cast<uint32_t>(capability) ||
+          found.find(other) == std::string::npos) {
+        best = part.capability;
+        text = found;
       }
-      best = part.capability;
-      text = found;
     }
     at = content + part.bytes;
   }

@@ -154,7 +154,7 @@ class Parser {
     FindExtern();
     Scope scope;
     ParseBody(Split(module_, body), &scope);
-    if (kernel_->extern_shared && kernel_->shared_bytes > 0)
+    if (kernel_->extern_shared >= 0 && kernel_->shared_bytes > 0)
       throw Error("shared memory of its own and from the launch");
     for (const auto& jump : jumps_) {
       const auto found = labels_.find(jump.second);
@@ -245,7 +245,7 @@ class Parser {
       const size_t bracket = name.find('[');
       const int size = std::stoi(name.substr(bracket + 1));
       name.resize(bracket);
-      kernel_->shared_bytes = (kernel_->shared_bytes + 15) / 16 * 16;
+      kernel_->shared_bytes = AlignedShared(kernel_->shared_bytes, text);
       shared_[name] = kernel_->shared_bytes;
       own_.insert(name);
       kernel_->shared_bytes += size;
@@ -271,6 +271,18 @@ class Parser {
     return specials_[name] = added;
   }
 
+  // From `place` on, where it is aligned as its declaration says; but if that
+  // is much, no better than that.
+  static int AlignedShared(int place, const std::string& declaration) {
+    const size_t said = declaration.find(".align ");
+    const int align =
+        said == std::string::npos
+            ? 16
+            : std::max(16, std::stoi(declaration.substr(said + 7)));
+    place = (place + align - 1) / align * align;
+    return align > 16 && place / align % 2 == 0 ? place + align : place;
+  }
+
   // ".extern .shared .align 1024 .b8 name[];" in front of the kernels: what
   // launches give. A block has one, whatever it is called.
   void FindExtern() {
@@ -279,7 +291,7 @@ class Parser {
          at = module_.find(declared, at + 1)) {
       const std::string text = module_.substr(at, module_.find(';', at) - at);
       const std::string name = Words(text).back();
-      shared_[name.substr(0, name.find('['))] = 0;
+      shared_[name.substr(0, name.find('['))] = AlignedShared(0, text);
     }
   }
 
@@ -287,8 +299,9 @@ class Parser {
   bool Symbol(const std::string& name, int64_t* place) const {
     const auto shared = shared_.find(name);
     if (shared != shared_.end()) {
-      kernel_->extern_shared |= !own_.count(name);
       *place = shared->second;
+      if (!own_.count(name))
+        kernel_->extern_shared = static_cast<int>(shared->second);
       return true;
     }
     for (const Parameter& parameter : kernel_->parameters) {

@@ -85,9 +85,9 @@ struct Kernel {
   std::vector<Parameter> parameters;
   int parameter_bytes = 0;
   int shared_bytes = 0;
-  bool extern_shared = false;  // and what a launch adds to them
-  int file_bytes = 0;          // of a warp's registers
-  int max_threads = 1024;      // of a block, as __launch_bounds__ says
+  int extern_shared = -1;  // where what a launch adds to them begins, -1: none
+  int file_bytes = 0;      // of a warp's registers
+  int max_threads = 1024;  // of a block, as __launch_bounds__ says
   std::vector<Constant> constants;
   std::vector<Special> specials;
   std::vector<Instruction> code;

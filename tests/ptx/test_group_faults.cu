@@ -23,6 +23,7 @@ enum class Fault {
   kNotAwaited,
   kOverwritten,
   kOfOneWarp,
+  kWithoutOneWarp,
   kNotSwizzled
 };
 
@@ -44,8 +45,9 @@ struct Multiply {
     if (fault == Fault::kOfOneWarp && i / 32 == 1) from_a += 8;
     FragmentC sums[1][8] = {};
     if (fault != Fault::kNotBegun) p3d::cuda::BeginProducts(sums);
-    p3d::cuda::Wgmma<Bf16, 64>::Add<true, true>(from_a, p3d::cuda::MatrixAt(b),
-                                                sums[0]);
+    if (fault != Fault::kWithoutOneWarp || i / 32 != 2)
+      p3d::cuda::Wgmma<Bf16, 64>::Add<true, true>(
+          from_a, p3d::cuda::MatrixAt(b), sums[0]);
     p3d::cuda::EndProducts();
     if (fault == Fault::kOverwritten) {
       __syncthreads();
@@ -74,6 +76,8 @@ int main(int argc, char** argv) {
            faults::Launch<kThreads, Multiply<Fault::kOverwritten>>},
           {"of_one_warp",
            faults::Launch<kThreads, Multiply<Fault::kOfOneWarp>>},
+          {"without_one_warp",
+           faults::Launch<kThreads, Multiply<Fault::kWithoutOneWarp>>},
           {"not_swizzled",
            faults::Launch<kThreads, Multiply<Fault::kNotSwizzled>>},
       });

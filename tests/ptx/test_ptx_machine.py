@@ -67,10 +67,11 @@ def test_it_sees_what_is_undefined(programs, kernel, message) -> None:
 @pytest.mark.parametrize(
     ("kernel", "message"),
     [
-        ("not_shown", "multiplies what thread 0 wrote to 0 without fence.proxy.async behind it"),
+        ("not_shown", "multiplies what thread 0 wrote to 1024 without fence.proxy.async behind it"),
         ("not_begun", "has no wgmma.fence in front of its products"),
         ("overwritten", "where cp.async is not waited for"),
         ("of_one_warp", "thread 32 of block 0 multiplies other matrices than its group"),
+        ("without_one_warp", "warp 2 of"),
         ("not_swizzled", "has a matrix that is not swizzled by 128 bytes"),
     ],
 )
