@@ -67,9 +67,8 @@ struct ToOutput {
   }
 };
 
-// What `count` rows of a product see, pixels through one tap after another.
-// Row i of a lane is kApart * i behind its first one, and the lanes of a warp
-// begin with kNeighbors of those that follow each other, as `Operand` tells.
+// What the rows of a product see whose values a lane copies, pixels through one
+// tap after another. Which ones, `Operand` tells: its lines, along k.
 template <typename Way, typename Value, typename Operand>
 class SeenRows {
  public:

@@ -5,7 +5,9 @@
 // of the tile at a time, straight from shared memory: see wgmma_cuda.hpp. Slabs
 // are 128 bytes of k. All pieces are whole ones, and copied past the registers.
 //
-// What includes this is compiled for GPUs of compute capability 9.0 alone.
+// What includes this is compiled for GPUs of compute capability 9.0 alone: it
+// must not launch kernels by templates that other files use as well, or those
+// are missing on other GPUs.
 
 #include <cstdint>
 

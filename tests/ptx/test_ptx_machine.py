@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,17 @@ def test_a_gpu_runs_only_what_was_compiled_for_it(programs) -> None:
     done = run(programs / "test_group_faults", "right", capability="7.5")
     assert done.returncode == 1
     assert done.stdout == "another error of the PTX machine\n"
+
+
+def test_objects_for_gpus_of_9_0_have_no_kernels_of_others(programs) -> None:
+    """A linker takes one of two that are called the same."""
+    objects = sorted(programs.parents[1].glob("CMakeFiles/p3d_cuda_wgmma.dir/**/*.o"))
+    assert len(objects) == 4
+    for file in objects:
+        command = ["nm", "--demangle", str(file)]
+        symbols = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert re.search(r"(RunGroupTiles|TryProducts)<", symbols)
+        assert not re.search(r"Run(Threads|Rows|Tiles|WarpTiles)<", symbols), " ".join(command)
 
 
 def test_instructions(programs) -> None:
