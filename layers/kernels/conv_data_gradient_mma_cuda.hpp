@@ -22,6 +22,7 @@ struct DataGradientMmaJob {
   Value* dx;
   int slice;     // slabs of one
   float* parts;  // an array of sums for each, null where there is one slice
+  int in_rows;   // pixels of all images
 
   class Reader {
    public:
@@ -96,19 +97,19 @@ struct DataGradientMmaJob {
     }
   };
 
+  P3D_HOST_DEVICE bool HasOld() const { return add; }
   P3D_HOST_DEVICE Values<Value, kOut> Old(const TilePlace& place, int row,
                                           int column) const {
-    const bool has = add && row < at.num * at.in_pixels();
-    return Read<whole, kOut>(dx + First(place, row), column, 0,
-                             has ? at.inputs : 0);
+    return OldValues<whole, kOut>(dx, First(place, row), column,
+                                  row < in_rows ? at.inputs : 0, whole);
   }
 
   P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
                              const OfColumn&, const Values<float, kOut>& sums,
                              const Values<Value, kOut>& old) const {
-    if (row >= at.num * at.in_pixels() || column >= at.inputs) return;
+    if (row >= in_rows || column >= at.inputs) return;
     if (parts) {
-      const int64_t count = int64_t{at.num} * at.in_pixels() * at.channels;
+      const int64_t count = Product(in_rows, at.channels);
       return Write<whole>(sums, false,
                           parts + place.slice * count + First(place, row),
                           column, at.inputs);
@@ -122,7 +123,7 @@ struct DataGradientMmaJob {
 
   // Where the group's inputs of a pixel begin.
   P3D_HOST_DEVICE int64_t First(const TilePlace& place, int row) const {
-    return int64_t{row} * at.channels + place.group * at.inputs;
+    return Product(row, at.channels) + place.group * at.inputs;
   }
 };
 
@@ -163,7 +164,7 @@ struct DataGradientMma {
     MakeMmaTiles(stream, "ConvDataGradient", grid.blocks(),
                  Tiles{{grid, at, call.dy, call.weights, one && call.add,
                         call.dx, slices.length, one ? nullptr : call.scratch,
-                        typename Seen::All(at)}});
+                        at.num * at.in_pixels(), typename Seen::All(at)}});
     JoinIfMany(stream, slices, call);
   }
 };

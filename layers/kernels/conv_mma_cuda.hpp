@@ -23,6 +23,7 @@ struct ForwardMmaJob {
   int slice;     // slabs of one
   float* parts;  // an array of sums for each, null where there is one slice
   bool whole_y;  // kOut outputs at once, whatever the inputs
+  int out_rows;  // pixels of all images
 
   class Reader {
    public:
@@ -135,20 +136,20 @@ struct ForwardMmaJob {
     Values<float, kOut> scale, shift;
   };
 
+  P3D_HOST_DEVICE bool HasOld() const { return epilogue.residual; }
   P3D_HOST_DEVICE Values<Value, kOut> Old(const TilePlace& place, int row,
                                           int column) const {
-    const bool has = epilogue.residual && row < at.num * at.out_pixels();
-    return Read<whole, kOut>(epilogue.residual + First(place, row), column, 0,
-                             has ? at.outputs : 0, whole_y);
+    return OldValues<whole, kOut>(epilogue.residual, First(place, row), column,
+                                  row < out_rows ? at.outputs : 0, whole_y);
   }
 
   P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
                              const OfColumn& of_column,
                              Values<float, kOut> sums,
                              const Values<Value, kOut>& old) const {
-    if (row >= at.num * at.out_pixels() || column >= at.outputs) return;
+    if (row >= out_rows || column >= at.outputs) return;
     if (parts) {
-      const int64_t count = int64_t{at.num} * at.out_pixels() * at.num_output;
+      const int64_t count = Product(out_rows, at.num_output);
       return Write<whole>(sums, false,
                           parts + place.slice * count + First(place, row),
                           column, at.outputs, whole_y);
@@ -163,7 +164,7 @@ struct ForwardMmaJob {
 
   // Where the group's outputs of a pixel begin.
   P3D_HOST_DEVICE int64_t First(const TilePlace& place, int row) const {
-    return int64_t{row} * at.num_output + place.group * at.outputs;
+    return Product(row, at.num_output) + place.group * at.outputs;
   }
 };
 
@@ -210,11 +211,12 @@ struct ForwardMma {
     if (!call.scratch) slices.Join();
     const bool one = slices.count == 1;
     const TileGrid grid = Grid(shape, slices.count);
-    MakeMmaTiles(stream, "Convolve", grid.blocks(),
-                 Tiles{{grid, at, call.x, call.weights,
-                        one ? call.epilogue : Epilogue<Value>(), call.y,
-                        slices.length, one ? nullptr : call.scratch,
-                        WholeOutputs(call), typename Seen::All(at)}});
+    MakeMmaTiles(
+        stream, "Convolve", grid.blocks(),
+        Tiles{{grid, at, call.x, call.weights,
+               one ? call.epilogue : Epilogue<Value>(), call.y, slices.length,
+               one ? nullptr : call.scratch, WholeOutputs(call),
+               at.num * at.out_pixels(), typename Seen::All(at)}});
     JoinIfMany(stream, slices, call);
   }
 };

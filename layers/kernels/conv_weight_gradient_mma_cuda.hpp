@@ -98,6 +98,7 @@ struct WeightGradientMmaJob {
     }
   };
 
+  P3D_HOST_DEVICE bool HasOld() const { return false; }
   P3D_HOST_DEVICE Values<float, 4> Old(const TilePlace&, int, int) const {
     return {};
   }

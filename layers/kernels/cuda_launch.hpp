@@ -50,6 +50,13 @@ P3D_HOST_DEVICE inline int64_t Quotient(int64_t a, int64_t b) {
   return quotient;
 }
 
+// a * b of numbers that are not negative: one instruction, which the compiler
+// does not make of numbers that it knows less of.
+P3D_HOST_DEVICE inline int64_t Product(int a, int b) {
+  return static_cast<int64_t>(uint64_t{static_cast<uint32_t>(a)} *
+                              static_cast<uint32_t>(b));
+}
+
 P3D_HOST_DEVICE inline int64_t Smaller(int64_t a, int64_t b) {
   return a < b ? a : b;
 }

@@ -33,6 +33,20 @@ struct Piece {
   int begin, end;
 };
 
+// What results at `first` and the column are made of as well: values of an
+// array whose row ends before column `end`, undefined behind that.
+template <bool whole, int count, typename Value>
+P3D_HOST_DEVICE Values<Value, count> OldValues(const Value* array,
+                                               int64_t first, int column,
+                                               int end, bool is_whole) {
+  if (!whole && !is_whole)
+    return Read<false, count>(array + first, column, 0, end);
+  // There is something to read at its beginning: a value that may be zero
+  // instead takes a GPU an instruction for each half of a register.
+  const int64_t place = column < end ? first + column : 0;
+  return *reinterpret_cast<const Values<Value, count>*>(array + place);
+}
+
 // The value, which a GPU keeps in a register, if it is used at all, instead of
 // making it anew within a loop.
 P3D_HOST_DEVICE inline int Kept(int value) {
@@ -100,7 +114,8 @@ struct MmaSums {
 //     Next()            on to the next slab
 //   Out                 of what values results are
 //   OfColumn            what results of a column need: (job, place, column)
-//   Old(place, row, column)   reads what results are made of as well
+//   HasOld()            whether results are made of something else as well
+//   Old(place, row, column)   reads that; else `old` is undefined
 //   Store(place, row, column, of column, sums, old)   takes as many sums as
 //   fill 16 bytes of Out
 //
@@ -195,6 +210,7 @@ class MmaLane {
   // Reads what results are made of as well: its latency is not to be waited
   // for after the sums are there.
   P3D_HOST_DEVICE void ReadOld(int m) {
+    if (!job_.HasOld()) return;
     P3D_UNROLL
     for (int i = 0; i < kStores; ++i)
       old_[i] = job_.Old(place_, RowOf(m, i), ColumnOf());

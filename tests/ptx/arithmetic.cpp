@@ -307,6 +307,10 @@ void AddConversions(Table* table) {
                return uint32_t{p3d::detail::ToBf16(a)} << 16 |
                       p3d::detail::ToBf16(b);
              }));
+  table->Add("max.NaN.f32", Each<float, float, float>::Of([](float a, float b) {
+               return std::isnan(a) || std::isnan(b) ? FloatOf(0x7fffffff)
+                                                     : -Least(-a, -b);
+             }));
   table->Add("max.f16x2",
              Each<uint32_t, uint32_t, uint32_t>::Of(LargerTwo<p3d::Fp16>()));
   table->Add("max.bf16x2",

@@ -61,6 +61,9 @@ const Case kCases[] = {
     {"cvt.rn.bf16x2.f32 %r1, 0f3F800000, 0f40000000; cvt.u64.u32 %rd2, %r1",
      0x3f804000},
     // A number and NaN; zeros of both signs.
+    {"max.NaN.f32 %f1, 0f7FC00000, 0f3F800000; mov.b64 %rd2, {%f1, %f1}",
+     0x7fffffff7fffffff},
+    {"max.NaN.f32 %f1, 0f80000000, 0f00000000; mov.b64 %rd2, {%f1, %f1}", 0},
     {"mov.u32 %r1, 0xBF807FC0; mov.u32 %r2, 0x3F80C000; "
      "max.bf16x2 %r3, %r1, %r2; cvt.u64.u32 %rd2, %r3",
      0x3f80c000},
