@@ -33,6 +33,7 @@ struct DataGradientMmaJob {
     P3D_HOST_DEVICE Reader(const DataGradientMmaJob& job, int row, int column,
                            const TilePlace& place, int lane)
         : at_(job.at),
+          all_seen_(job.seen),
           first_slab_(place.slice * job.slice),
           slabs_(
               static_cast<int>(Smaller(job.slice, Slabs(at_) - first_slab_))),
@@ -46,7 +47,7 @@ struct DataGradientMmaJob {
                                      at_.taps() * at_.inputs) {
       along_.Add(at_, first_slab_ * OperandA::kDepth);
       AddB(first_slab_ * OperandA::kDepth);
-      seen_.Aim(at_, along_.tap(), at_.num_output);
+      seen_.Aim(at_, all_seen_, along_.tap());
     }
 
     // Of all slices.
@@ -68,7 +69,7 @@ struct DataGradientMmaJob {
     }
     P3D_HOST_DEVICE void Next() {
       if (along_.Add(at_, OperandA::kDepth))
-        seen_.Aim(at_, along_.tap(), at_.num_output);
+        seen_.Aim(at_, all_seen_, along_.tap());
     }
 
    private:
@@ -81,6 +82,7 @@ struct DataGradientMmaJob {
     }
 
     const Problem<int>& at_;
+    const typename Seen::All& all_seen_;
     const int first_slab_, slabs_;
     Along<OperandA::kPiece> along_;
     Seen seen_;
@@ -164,7 +166,8 @@ struct DataGradientMma {
     MakeMmaTiles(stream, "ConvDataGradient", grid.blocks(),
                  Tiles{{grid, at, call.dy, call.weights, one && call.add,
                         call.dx, slices.length, one ? nullptr : call.scratch,
-                        at.num * at.in_pixels(), typename Seen::All(at)}});
+                        at.num * at.in_pixels(),
+                        typename Seen::All(at, at.num_output)}});
     JoinIfMany(stream, slices, call);
   }
 };

@@ -34,6 +34,7 @@ struct ForwardMmaJob {
     P3D_HOST_DEVICE Reader(const ForwardMmaJob& job, int row, int column,
                            const TilePlace& place, int lane)
         : at_(job.at),
+          all_seen_(job.seen),
           first_slab_(place.slice * job.slice),
           slabs_(
               static_cast<int>(Smaller(job.slice, Slabs(at_) - first_slab_))),
@@ -61,7 +62,7 @@ struct ForwardMmaJob {
       }
       along_.Add(at_, first_slab_ * OperandA::kDepth);
       place_ = first_slab_ * OperandA::kDepth + OperandB::First(lane);
-      seen_.Aim(at_, along_.tap(), at_.channels);
+      seen_.Aim(at_, all_seen_, along_.tap());
     }
 
     // Of all slices.
@@ -88,7 +89,7 @@ struct ForwardMmaJob {
     P3D_HOST_DEVICE void Next() {
       place_ += OperandA::kDepth;
       if (along_.Add(at_, OperandA::kDepth))
-        seen_.Aim(at_, along_.tap(), at_.channels);
+        seen_.Aim(at_, all_seen_, along_.tap());
     }
 
    private:
@@ -107,6 +108,7 @@ struct ForwardMmaJob {
     }
 
     const Problem<int>& at_;
+    const typename Seen::All& all_seen_;
     const int first_slab_, slabs_;
     Along<OperandA::kPiece> along_;
     Seen seen_;
@@ -216,7 +218,7 @@ struct ForwardMma {
         Tiles{{grid, at, call.x, call.weights,
                one ? call.epilogue : Epilogue<Value>(), call.y, slices.length,
                one ? nullptr : call.scratch, WholeOutputs(call),
-               at.num * at.out_pixels(), typename Seen::All(at)}});
+               at.num * at.out_pixels(), typename Seen::All(at, at.channels)}});
     JoinIfMany(stream, slices, call);
   }
 };

@@ -26,6 +26,17 @@ struct ToInput {
   static P3D_HOST_DEVICE int Shift(const Axis<int>& axis, int k) {
     return k * axis.dilation;
   }
+  // What tap k shifts in values, of which there are so many from place to
+  // place.
+  class Shifts {
+   public:
+    Shifts(const Axis<int>& axis, int64_t values)
+        : step_(static_cast<int>(axis.dilation * values)) {}
+    P3D_HOST_DEVICE int operator()(int k) const { return k * step_; }
+
+   private:
+    int step_;
+  };
   // Bit k is set where tap k of place p sees something.
   static P3D_HOST_DEVICE uint32_t Bits(const Axis<int>& axis, int p) {
     const int start = Start(axis, p);
@@ -55,9 +66,20 @@ struct ToOutput {
   static P3D_HOST_DEVICE int Start(const Axis<int>& axis, int q) {
     return (q + axis.pad) / axis.stride;
   }
-  static P3D_HOST_DEVICE int Shift(const Axis<int>& axis, int k) {
-    return -(k * axis.dilation / axis.stride);
-  }
+  class Shifts {
+   public:
+    Shifts(const Axis<int>& axis, int64_t values)
+        : dilation_(axis.dilation),
+          step_(static_cast<int>(-values)),
+          by_stride_(axis.stride) {}
+    P3D_HOST_DEVICE int operator()(int k) const {
+      return by_stride_(k * dilation_) * step_;
+    }
+
+   private:
+    int dilation_, step_;
+    Divider by_stride_;
+  };
   static P3D_HOST_DEVICE uint32_t Bits(const Axis<int>& axis, int q) {
     uint32_t bits = 0;
     P3D_UNROLL_1
@@ -87,22 +109,25 @@ class SeenRows {
            most <= 1 << 30;
   }
 
-  // What is so of all rows.
+  // What is so of all rows, in images whose pixels have so many channels.
   struct All {
-    explicit All(const Problem<int>& at)
+    All(const Problem<int>& at, int64_t channels)
         : same(at.taps() == 1),
           sizes{Divider(Way::From(at.l)), Divider(Way::From(at.h)),
-                Divider(Way::From(at.w))} {
+                Divider(Way::From(at.w))},
+          l(at.l, channels * Way::To(at.w) * Way::To(at.h)),
+          h(at.h, channels * Way::To(at.w)),
+          w(at.w, channels) {
       for (const Axis<int>& axis : {at.l, at.h, at.w})
         same = same && axis.stride == 1 && axis.pad == 0 && axis.in == axis.out;
     }
     bool same;  // each sees the pixel of its own number alone
     PixelSizes sizes;
+    typename Way::Shifts l, h, w;
   };
 
-  // The rows of a lane of a tile that begins with row `first`, in `images`
-  // whose pixels have so many channels. Without `along_w` taps see all there is
-  // along that axis, and beyond it.
+  // The rows of a lane of a tile that begins with row `first`. Without
+  // `along_w` taps see all there is along that axis, and beyond it.
   P3D_HOST_DEVICE SeenRows(const Problem<int>& at, int first, int lane,
                            const All& all, const Value* images, int channels,
                            bool along_w = true) {
@@ -141,12 +166,10 @@ class SeenRows {
 #endif
   }
 
-  // On to another tap, of images whose pixels have so many channels.
-  P3D_HOST_DEVICE void Aim(const Problem<int>& at, const Tap& tap,
-                           int channels) {
-    const int line =
-        Way::Shift(at.l, tap.l) * Way::To(at.h) + Way::Shift(at.h, tap.h);
-    shift_ = (line * Way::To(at.w) + Way::Shift(at.w, tap.w)) * channels;
+  // On to another tap.
+  P3D_HOST_DEVICE void Aim(const Problem<int>& at, const All& all,
+                           const Tap& tap) {
+    shift_ = all.l(tap.l) + all.h(tap.h) + all.w(tap.w);
     bits_ = tap.l >= at.l.kernel
                 ? 1u << 31
                 : 1u << tap.l | 1u << (at.l.kernel + tap.h) |
