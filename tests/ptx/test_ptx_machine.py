@@ -61,7 +61,7 @@ def test_it_sees_what_is_undefined(programs, kernel, message) -> None:
     done = run(programs / "test_faults", kernel, capability="9.0")
     assert done.returncode == 1
     assert message in done.stderr
-    assert "Run<" in done.stderr, "no kernel is named"
+    assert "RunOne<" in done.stderr, "no kernel is named"
     assert done.stdout == "cudaErrorIllegalAddress\n", "later calls go on"
 
 
