@@ -6,6 +6,7 @@
 
 #include "kernels/conv_data_gradient_call_cuda.hpp"
 #include "kernels/conv_seen_cuda.hpp"
+#include "kernels/mma_results_cuda.hpp"
 #include "kernels/mma_tile_cuda.hpp"
 
 namespace p3d {
@@ -22,7 +23,7 @@ struct DataGradientMmaJob {
   Value* dx;
   int slice;     // slabs of one
   float* parts;  // an array of sums for each, null where there is one slice
-  int in_rows;   // pixels of all images
+  ResultRows<whole> results;
 
   class Reader {
    public:
@@ -33,7 +34,6 @@ struct DataGradientMmaJob {
     P3D_HOST_DEVICE Reader(const DataGradientMmaJob& job, int row, int column,
                            const TilePlace& place, int lane)
         : at_(job.at),
-          all_seen_(job.seen),
           first_slab_(place.slice * job.slice),
           slabs_(
               static_cast<int>(Smaller(job.slice, Slabs(at_) - first_slab_))),
@@ -47,7 +47,7 @@ struct DataGradientMmaJob {
                                      at_.taps() * at_.inputs) {
       along_.Add(at_, first_slab_ * OperandA::kDepth);
       AddB(first_slab_ * OperandA::kDepth);
-      seen_.Aim(at_, all_seen_, along_.tap());
+      seen_.Aim(at_, along_.tap());
     }
 
     // Of all slices.
@@ -68,8 +68,7 @@ struct DataGradientMmaJob {
       return {row + input_, 0, has ? at_.inputs - input_ : 0};
     }
     P3D_HOST_DEVICE void Next() {
-      if (along_.Add(at_, OperandA::kDepth))
-        seen_.Aim(at_, all_seen_, along_.tap());
+      if (along_.Add(at_, OperandA::kDepth)) seen_.Aim(at_, along_.tap());
     }
 
    private:
@@ -82,7 +81,6 @@ struct DataGradientMmaJob {
     }
 
     const Problem<int>& at_;
-    const typename Seen::All& all_seen_;
     const int first_slab_, slabs_;
     Along<OperandA::kPiece> along_;
     Seen seen_;
@@ -102,30 +100,22 @@ struct DataGradientMmaJob {
   P3D_HOST_DEVICE bool HasOld() const { return add; }
   P3D_HOST_DEVICE Values<Value, kOut> Old(const TilePlace& place, int row,
                                           int column) const {
-    return OldValues<whole, kOut>(dx, First(place, row), column,
-                                  row < in_rows ? at.inputs : 0, whole);
+    return results.template Get<kOut>(dx, place, row, column);
   }
 
   P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
                              const OfColumn&, const Values<float, kOut>& sums,
                              const Values<Value, kOut>& old) const {
-    if (row >= in_rows || column >= at.inputs) return;
+    if (!results.Has(row, column)) return;
     if (parts) {
-      const int64_t count = Product(in_rows, at.channels);
-      return Write<whole>(sums, false,
-                          parts + place.slice * count + First(place, row),
-                          column, at.inputs);
+      float* const part = parts + place.slice * results.count();
+      return results.Put(sums, place, row, column, part);
     }
     Values<Value, kOut> values;
     P3D_UNROLL
     for (int i = 0; i < kOut; ++i)
       values.v[i] = add ? old.v[i] + sums.v[i] : sums.v[i];
-    Write<whole>(values, false, dx + First(place, row), column, at.inputs);
-  }
-
-  // Where the group's inputs of a pixel begin.
-  P3D_HOST_DEVICE int64_t First(const TilePlace& place, int row) const {
-    return Product(row, at.channels) + place.group * at.inputs;
+    results.Put(values, place, row, column, dx);
   }
 };
 
@@ -166,7 +156,8 @@ struct DataGradientMma {
     MakeMmaTiles(stream, "ConvDataGradient", grid.blocks(),
                  Tiles{{grid, at, call.dy, call.weights, one && call.add,
                         call.dx, slices.length, one ? nullptr : call.scratch,
-                        at.num * at.in_pixels(),
+                        ResultRows<whole>{at.num * at.in_pixels(), at.channels,
+                                          at.inputs, whole},
                         typename Seen::All(at, at.num_output)}});
     JoinIfMany(stream, slices, call);
   }

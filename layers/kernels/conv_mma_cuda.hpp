@@ -6,6 +6,7 @@
 
 #include "kernels/conv_call_cuda.hpp"
 #include "kernels/conv_seen_cuda.hpp"
+#include "kernels/mma_results_cuda.hpp"
 #include "kernels/mma_tile_cuda.hpp"
 
 namespace p3d {
@@ -22,8 +23,7 @@ struct ForwardMmaJob {
   Value* y;
   int slice;     // slabs of one
   float* parts;  // an array of sums for each, null where there is one slice
-  bool whole_y;  // kOut outputs at once, whatever the inputs
-  int out_rows;  // pixels of all images
+  ResultRows<whole> results;  // whole ones, whatever the inputs
 
   class Reader {
    public:
@@ -34,7 +34,6 @@ struct ForwardMmaJob {
     P3D_HOST_DEVICE Reader(const ForwardMmaJob& job, int row, int column,
                            const TilePlace& place, int lane)
         : at_(job.at),
-          all_seen_(job.seen),
           first_slab_(place.slice * job.slice),
           slabs_(
               static_cast<int>(Smaller(job.slice, Slabs(at_) - first_slab_))),
@@ -62,7 +61,7 @@ struct ForwardMmaJob {
       }
       along_.Add(at_, first_slab_ * OperandA::kDepth);
       place_ = first_slab_ * OperandA::kDepth + OperandB::First(lane);
-      seen_.Aim(at_, all_seen_, along_.tap());
+      seen_.Aim(at_, along_.tap());
     }
 
     // Of all slices.
@@ -88,8 +87,7 @@ struct ForwardMmaJob {
     }
     P3D_HOST_DEVICE void Next() {
       place_ += OperandA::kDepth;
-      if (along_.Add(at_, OperandA::kDepth))
-        seen_.Aim(at_, all_seen_, along_.tap());
+      if (along_.Add(at_, OperandA::kDepth)) seen_.Aim(at_, along_.tap());
     }
 
    private:
@@ -108,7 +106,6 @@ struct ForwardMmaJob {
     }
 
     const Problem<int>& at_;
-    const typename Seen::All& all_seen_;
     const int first_slab_, slabs_;
     Along<OperandA::kPiece> along_;
     Seen seen_;
@@ -130,10 +127,10 @@ struct ForwardMmaJob {
       const Epilogue<Value>& from = job.epilogue;
       if (from.scale)
         scale = Read<whole, kOut>(from.scale + first, column, 0, outputs,
-                                  job.whole_y);
+                                  job.results.is_whole);
       if (from.shift)
         shift = Read<whole, kOut>(from.shift + first, column, 0, outputs,
-                                  job.whole_y);
+                                  job.results.is_whole);
     }
     Values<float, kOut> scale, shift;
   };
@@ -141,32 +138,23 @@ struct ForwardMmaJob {
   P3D_HOST_DEVICE bool HasOld() const { return epilogue.residual; }
   P3D_HOST_DEVICE Values<Value, kOut> Old(const TilePlace& place, int row,
                                           int column) const {
-    return OldValues<whole, kOut>(epilogue.residual, First(place, row), column,
-                                  row < out_rows ? at.outputs : 0, whole_y);
+    return results.template Get<kOut>(epilogue.residual, place, row, column);
   }
 
   P3D_HOST_DEVICE void Store(const TilePlace& place, int row, int column,
                              const OfColumn& of_column,
                              Values<float, kOut> sums,
                              const Values<Value, kOut>& old) const {
-    if (row >= out_rows || column >= at.outputs) return;
+    if (!results.Has(row, column)) return;
     if (parts) {
-      const int64_t count = Product(out_rows, at.num_output);
-      return Write<whole>(sums, false,
-                          parts + place.slice * count + First(place, row),
-                          column, at.outputs, whole_y);
+      float* const part = parts + place.slice * results.count();
+      return results.Put(sums, place, row, column, part);
     }
     epilogue.template OfRun<kOut>(sums.v, of_column.scale.v, of_column.shift.v,
                                   old.v);
     Values<Value, kOut> values;
     Round<kOut>(sums.v, values.v);
-    Write<whole>(values, false, y + First(place, row), column, at.outputs,
-                 whole_y);
-  }
-
-  // Where the group's outputs of a pixel begin.
-  P3D_HOST_DEVICE int64_t First(const TilePlace& place, int row) const {
-    return Product(row, at.num_output) + place.group * at.outputs;
+    results.Put(values, place, row, column, y);
   }
 };
 
@@ -217,8 +205,10 @@ struct ForwardMma {
         stream, "Convolve", grid.blocks(),
         Tiles{{grid, at, call.x, call.weights,
                one ? call.epilogue : Epilogue<Value>(), call.y, slices.length,
-               one ? nullptr : call.scratch, WholeOutputs(call),
-               at.num * at.out_pixels(), typename Seen::All(at, at.channels)}});
+               one ? nullptr : call.scratch,
+               ResultRows<whole>{at.num * at.out_pixels(), at.num_output,
+                                 at.outputs, WholeOutputs(call)},
+               typename Seen::All(at, at.channels)}});
     JoinIfMany(stream, slices, call);
   }
 };

@@ -97,6 +97,8 @@ inline bool FitsInt(const ConvShape& shape) {
 
 // Of images.
 struct PixelSizes {
+  PixelSizes(int length, int height, int width)
+      : length(length), height(height), width(width) {}
   Divider length, height, width;
 };
 

@@ -113,8 +113,7 @@ class SeenRows {
   struct All {
     All(const Problem<int>& at, int64_t channels)
         : same(at.taps() == 1),
-          sizes{Divider(Way::From(at.l)), Divider(Way::From(at.h)),
-                Divider(Way::From(at.w))},
+          sizes(Way::From(at.l), Way::From(at.h), Way::From(at.w)),
           l(at.l, channels * Way::To(at.w) * Way::To(at.h)),
           h(at.h, channels * Way::To(at.w)),
           w(at.w, channels) {
@@ -130,7 +129,8 @@ class SeenRows {
   // `along_w` taps see all there is along that axis, and beyond it.
   P3D_HOST_DEVICE SeenRows(const Problem<int>& at, int first, int lane,
                            const All& all, const Value* images, int channels,
-                           bool along_w = true) {
+                           bool along_w = true)
+      : all_(all) {
     if (all.same) {
       P3D_UNROLL
       for (int i = 0; i < kCount; ++i) {
@@ -146,7 +146,7 @@ class SeenRows {
     constexpr int kLines = 32 / Operand::kPieces;  // that a warp begins with
     static_assert(kLines * kCount <= 32, "a lane would have to find several");
     const int mine = lane % (kLines * kCount);
-    const Row found = Find(at, all,
+    const Row found = Find(at,
                            first + Operand::Line(lane / 32 * 32) +
                                mine % kLines + mine / kLines * Operand::kApart,
                            along_w);
@@ -161,15 +161,14 @@ class SeenRows {
 #else
     for (int i = 0; i < kCount; ++i) {
       const int row = first + Operand::Line(lane) + i * Operand::kApart;
-      Set(i, Find(at, all, row, along_w), images, channels);
+      Set(i, Find(at, row, along_w), images, channels);
     }
 #endif
   }
 
   // On to another tap.
-  P3D_HOST_DEVICE void Aim(const Problem<int>& at, const All& all,
-                           const Tap& tap) {
-    shift_ = all.l(tap.l) + all.h(tap.h) + all.w(tap.w);
+  P3D_HOST_DEVICE void Aim(const Problem<int>& at, const Tap& tap) {
+    shift_ = all_.l(tap.l) + all_.h(tap.h) + all_.w(tap.w);
     bits_ = tap.l >= at.l.kernel
                 ? 1u << 31
                 : 1u << tap.l | 1u << (at.l.kernel + tap.h) |
@@ -188,9 +187,9 @@ class SeenRows {
     uint32_t seen;
   };
 
-  static P3D_HOST_DEVICE Row Find(const Problem<int>& at, const All& all,
-                                  int row, bool along_w) {
-    const Pixel<int> p(row, all.sizes);
+  P3D_HOST_DEVICE Row Find(const Problem<int>& at, int row,
+                           bool along_w) const {
+    const Pixel<int> p(row, all_.sizes);
     if (p.n >= at.num) return {0, 0};
     const int plane = p.n * Way::To(at.l) + Way::Start(at.l, p.l);
     const int line = plane * Way::To(at.h) + Way::Start(at.h, p.h);
@@ -207,6 +206,7 @@ class SeenRows {
     seen_[i] = row.seen;
   }
 
+  const All& all_;
   const Value* rows_[kCount];
   uint32_t seen_[kCount];
   int shift_ = 0;  // values

@@ -146,8 +146,7 @@ struct WeightGradientMma {
     const PixelSlices slices(call.shape);
     const TileGrid grid = Grid(call.shape);
     const Problem<int> at = At(call.shape);
-    const PixelSizes sizes = {Divider(at.l.out), Divider(at.h.out),
-                              Divider(at.w.out)};
+    const PixelSizes sizes(at.l.out, at.h.out, at.w.out);
     const bool one = slices.count == 1;
     MakeMmaTiles(stream, "ConvWeightGradient", grid.blocks(),
                  Tiles{{grid, at, static_cast<int>(slices.length), sizes,

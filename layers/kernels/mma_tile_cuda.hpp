@@ -33,20 +33,6 @@ struct Piece {
   int begin, end;
 };
 
-// What results at `first` and the column are made of as well: values of an
-// array whose row ends before column `end`, undefined behind that.
-template <bool whole, int count, typename Value>
-P3D_HOST_DEVICE Values<Value, count> OldValues(const Value* array,
-                                               int64_t first, int column,
-                                               int end, bool is_whole) {
-  if (!whole && !is_whole)
-    return Read<false, count>(array + first, column, 0, end);
-  // There is something to read at its beginning: a value that may be zero
-  // instead takes a GPU an instruction for each half of a register.
-  const int64_t place = column < end ? first + column : 0;
-  return *reinterpret_cast<const Values<Value, count>*>(array + place);
-}
-
 // The value, which a GPU keeps in a register, if it is used at all, instead of
 // making it anew within a loop.
 P3D_HOST_DEVICE inline int Kept(int value) {
