@@ -57,7 +57,8 @@ def fetch(requirements: Sequence[str], folder: Path, part: str = "") -> None:
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--retries=1"]
+        # While pip builds a package, $PYTHONPATH hides pip itself.
+        pip = [sys.executable, "-E", "-m", "pip", "download", "--quiet", "--no-deps", "--retries=1"]
         command = [*pip, "--only-binary=:all:", "--dest", work, *requirements]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
