@@ -47,6 +47,17 @@ def nvcc(folder: Path) -> Path:
     return compiler
 
 
+def installed() -> Path | None:
+    """The nvcc of this Python's packages, where all that it needs is there too."""
+    for base in sys.path:
+        for compiler in Path(base or ".").glob("nvidia/*/bin/nvcc"):
+            root = compiler.parents[1]
+            needed = ("nvvm/bin/cicc", "include/cuda_runtime.h", "include/crt/host_config.h")
+            if all((root / name).exists() for name in needed):
+                return compiler
+    return None
+
+
 def fetch(requirements: Sequence[str], folder: Path, part: str = "") -> None:
     """Unpacks wheels into a folder, of each those files that have `part` in their path.
 

@@ -10,8 +10,9 @@ stands beside each figure, as "met", "missed" or, where not all could be compare
 profile below those that were missed. A target that was missed is no failure. What does not fit in
 ten minutes is left out, and says so.
 
-Needs an NVIDIA GPU with its driver, nvcc 12.8 or newer, a C++ compiler and caffe-p3d with what its
-tests need (`pip install '.[test]'`) in the Python that runs this; says what is missing otherwise.
+Needs an NVIDIA GPU with its driver, nvcc 12.8 or newer (on the PATH, or PyPI's), a C++ compiler and
+caffe-p3d with what its tests need (`pip install '.[test]'`) in the Python that runs this; says what
+is missing otherwise.
 TREE is a source tree of Caffe. A copy of it gets our layers (plug_into_caffe.py --modernize) and
 is built with CUDA, and with cuDNN where that is installed. That takes the libraries that a Caffe
 needs, and some minutes more than the ten.
@@ -26,6 +27,7 @@ import ctypes
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -38,6 +40,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import fetch_nvcc
 from benchmarking import gpu_targets
 
 ROOT = Path(__file__).parents[1]
@@ -107,20 +110,46 @@ NO_CAFFE = Row("layers in Caffe", True, "not run: needs --caffe TREE")
 def _missing() -> list[str]:
     """What this machine lacks, with the cure."""
     missing = []
+    version, count = ctypes.c_int(), ctypes.c_int()
     try:
         driver = ctypes.CDLL("libcuda.so.1")
-        code, count = driver.cuInit(0), ctypes.c_int()
+        driver.cuDriverGetVersion(ctypes.byref(version))
+        code = driver.cuInit(0)
         if code or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
             missing.append(f"the NVIDIA driver finds no GPU (cuInit returns {code})")
     except OSError:
         missing.append("there is no NVIDIA driver (libcuda.so.1); install it, or use a GPU machine")
-    for tool, cure in (("nvcc", "install the CUDA toolkit"), ("cmake", "pip install cmake")):
-        if not shutil.which(tool):
-            missing.append(f"{tool} is not on the PATH; {cure}")
+    if not shutil.which("cmake"):
+        missing.append("cmake is not on the PATH; pip install cmake")
     for package in ("p3d", "pytest", "pybind11"):
         if not importlib.util.find_spec(package):
             missing.append(f"{package} cannot be imported; pip install '.[test]'")
+    if not missing and (error := _bring_nvcc() or _mismatch(version.value // 1000)):
+        missing.append(error)
     return missing
+
+
+def _bring_nvcc() -> str:
+    """Puts an nvcc on the PATH, PyPI's where there is none; says why it cannot."""
+    if shutil.which("nvcc"):
+        return ""
+    try:
+        nvcc = fetch_nvcc.installed() or fetch_nvcc.nvcc(ROOT / "build" / "cuda")
+    except RuntimeError as error:
+        return f"nvcc is not on the PATH; install the CUDA toolkit ({error})"
+    os.environ["PATH"] = os.pathsep.join([str(nvcc.parent), os.environ.get("PATH", "")])
+    return ""
+
+
+def _mismatch(driver: int) -> str:
+    """What is wrong where nvcc is of a later CUDA than this one, whose programs the driver runs."""
+    found = re.search(r"release (\d+)", _output(["nvcc", "--version"])[1])
+    if found is None or int(found[1]) <= driver:
+        return ""
+    return (
+        f"the driver knows CUDA {driver}, what nvcc makes needs CUDA {found[1]}; update the driver "
+        f"or put an nvcc of CUDA {driver} on the PATH"
+    )
 
 
 def _gpu() -> str:
@@ -391,11 +420,18 @@ def _commit() -> str:
 def build(work: Path, source: Path, architecture: str = "native") -> str:
     """Makes work/<the source's name>, a program on the kernels that were built in `work`; returns
     what a compiler that fails prints."""
-    nvcc = ["nvcc", f"-arch={architecture}"]
+    nvcc = ["nvcc", f"-arch={architecture}", *_library_options()]
     compiled = work / f"{source.stem}.o"
     options = ["-std=c++14", "-O2", *INCLUDES, "-x=cu", "-c", source, "-o", compiled]
     libraries = [work / "libp3d_cuda_kernels.a", work / "libp3d_kernels.a"]
     return _run([*nvcc, *options]) or _run([*nvcc, compiled, *libraries, "-o", work / source.stem])
+
+
+def _library_options() -> list[str]:
+    """Where CUDA's libraries are; nvcc 13.0 as PyPI has it does not know."""
+    nvcc = shutil.which("nvcc")
+    folder = Path(nvcc).resolve().parents[1] / "lib" if nvcc else ROOT
+    return [f"-L{folder}"] if (folder / "libcudart_static.a").exists() else []
 
 
 def _run_program(program: Path, arguments: list[str]) -> Row:

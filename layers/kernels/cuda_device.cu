@@ -240,7 +240,8 @@ int DeviceCount() {
         "use a machine with an NVIDIA GPU");
   Check(error != cudaErrorInsufficientDriver, "the NVIDIA driver knows CUDA ",
         Version(driver), ", this library needs ", Version(CUDART_VERSION),
-        "; update the driver");
+        "; update the driver, or install with an nvcc of CUDA ", driver / 1000,
+        " on the PATH");
   CheckCuda(error, "cudaGetDeviceCount");
   return count;
 }

@@ -29,7 +29,72 @@ def test_it_says_what_is_missing(
     assert gpu_check.main([]) == 2
     error = capsys.readouterr().err
     assert "nothing was verified: there is no NVIDIA driver" in error
-    assert "nvcc is not on the PATH; install the CUDA toolkit" in error
+    assert "cmake is not on the PATH; pip install cmake" in error
+
+
+class Driver:
+    """In the place of libcuda.so.1: of CUDA 12.8, with one GPU."""
+
+    def __init__(self, name: str) -> None:
+        pass
+
+    def cuInit(self, flags: int) -> int:
+        return 0
+
+    def cuDriverGetVersion(self, version: Any) -> int:
+        version._obj.value = 12080
+        return 0
+
+    def cuDeviceGetCount(self, count: Any) -> int:
+        count._obj.value = 1
+        return 0
+
+
+def write_tool(folder: Path, name: str, script: str = "") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def with_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is the PATH, where cmake is, beside a driver and no nvcc."""
+    monkeypatch.setattr(gpu_check.ctypes, "CDLL", Driver)
+    write_tool(tmp_path, "cmake")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("release", ["12.9", "13.0"])
+def test_nvcc_may_be_no_newer_than_the_driver(with_driver: Path, release: str) -> None:
+    write_tool(with_driver, "nvcc", f"echo release {release}, V{release}.88")
+    too_new = [
+        "the driver knows CUDA 12, what nvcc makes needs CUDA 13; update the driver or put an "
+        "nvcc of CUDA 12 on the PATH"
+    ]
+    assert gpu_check._missing() == (too_new if release == "13.0" else [])
+
+
+def test_nvcc_is_that_of_a_package(with_driver: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = with_driver / "packages" / "nvidia" / "cu12"
+    for name in ("nvvm/bin/cicc", "include/cuda_runtime.h", "include/crt/host_config.h"):
+        write_tool((root / name).parent, Path(name).name)
+    nvcc = write_tool(root / "bin", "nvcc", "echo release 12.9, V12.9.86")
+    monkeypatch.syspath_prepend(with_driver / "packages")
+    assert gpu_check._missing() == []
+    assert gpu_check.shutil.which("nvcc") == str(nvcc)
+
+
+def test_it_says_why_there_is_no_nvcc(with_driver: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(folder: Path) -> Path:
+        raise RuntimeError("pip cannot fetch it")
+
+    monkeypatch.setattr(gpu_check.fetch_nvcc, "installed", lambda: None)
+    monkeypatch.setattr(gpu_check.fetch_nvcc, "nvcc", fail)
+    reason = "nvcc is not on the PATH; install the CUDA toolkit (pip cannot fetch it)"
+    assert gpu_check._missing() == [reason]
 
 
 @pytest.mark.parametrize(("code", "passed"), [(0, True), (3, False)])
