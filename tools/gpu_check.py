@@ -53,6 +53,7 @@ NET_TESTS = tuple(
 NETS = (("p3d63-kinetics", 8), ("p3d199-kinetics", 1), ("p3d199-kinetics", 8))
 SECONDS = 540  # for all, of which one comparison may take COMPARISON
 COMPARISON = 150
+PROGRAM = 180  # a kernel may wait for ever
 CHOOSING = 90
 QUICK = ["--systems", "torch-last"]
 CAFFE_TESTS = ROOT / "layers" / "caffe" / "src" / "caffe" / "test"
@@ -191,12 +192,12 @@ def check_nets(
     environment = {**os.environ, "P3D_CUDA_LIBRARY": str(library)}
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     with ThreadPoolExecutor() as pool:
-        done = list(pool.map(lambda test: _output([*pytest, test], environment), tests))
+        done = list(pool.map(lambda test: _output([*pytest, test], environment, PROGRAM), tests))
     error = "\n".join(error for error, _ in done if error)
     rows = [Row("nets on the GPU", not error, error or "equal to the stored outputs of Caffe")]
     for net, batch in nets:
         time = [sys.executable, "-m", "p3d", "time", net, "--batch", str(batch), "--json"]
-        error, output = _output([*time, "--device", "cuda:0"], environment)
+        error, output = _output([*time, "--device", "cuda:0"], environment, PROGRAM)
         result = error or f"{json.loads(output)['ms_per_item']['median']:.2f} ms per clip, float32"
         rows.append(Row(f"{net}, batch {batch}", not error, result))
     return rows
@@ -434,11 +435,15 @@ def _library_options() -> list[str]:
     return [f"-L{folder}"] if (folder / "libcudart_static.a").exists() else []
 
 
-def _run_program(program: Path, arguments: list[str]) -> Row:
+def _run_program(program: Path, arguments: list[str], seconds: float = PROGRAM) -> Row:
     """A program's row: the last line of its output, or all of it if there are more."""
-    done = subprocess.run(
-        [str(program), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    command = [str(program), *arguments]
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        return Row(program.name, False, f"it was ended after {seconds:.0f} s")
     lines = done.stdout.strip().splitlines()
     return Row(
         program.name, done.returncode == 0, "\n    ".join(["", *lines] if lines[1:] else lines)

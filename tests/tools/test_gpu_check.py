@@ -97,6 +97,12 @@ def test_it_says_why_there_is_no_nvcc(with_driver: Path, monkeypatch: pytest.Mon
     assert gpu_check._missing() == [reason]
 
 
+def test_a_program_that_waits_for_ever_is_ended(tmp_path: Path) -> None:
+    program = write_tool(tmp_path, "waits", "exec sleep 60")
+    row = gpu_check._run_program(program, [], 0.2)
+    assert row == gpu_check.Row("waits", False, "it was ended after 0 s")
+
+
 @pytest.mark.parametrize(("code", "passed"), [(0, True), (3, False)])
 def test_layers_are_tested_in_a_copy_of_caffe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, passed: bool
