@@ -10,7 +10,7 @@ import numpy as np
 
 from p3d.error import Error
 from p3d.gpu_runs import GpuRuns
-from p3d.pixel_values import fill
+from p3d.pixel_values import PixelValues, fill
 from p3d.video.preprocess import pixel_values
 
 Row = dict[str, np.ndarray]
@@ -30,6 +30,7 @@ class ClipNet:
         self._input, self.channels, self.length, self.side = _clip_input(net)
         self.modality = {2: "flow", 3: "frame"}[self.channels]
         self._runs = GpuRuns(net, self._input, self.blobs)
+        self._ran: tuple[int, ...] = ()  # the shape of the input in the last run that went well
 
     def start(self, clips: Sequence[np.ndarray]) -> Callable[[], list[Row]]:
         """Runs the net once; what is returned gives, per clip, blob name -> a copy of its row. On a
@@ -39,14 +40,36 @@ class ClipNet:
         float32, which are taken as they are (those of .npy files, and arrays). Decoded and resized
         frames are uint8.
         """
-        self._reshape((len(clips), *clips[0].shape))
         values = pixel_values(self.modality)
         if self._runs.possible():
-            values_of = self._runs.start(clips, values)
-            return lambda: self._rows(values_of(), len(clips))
+            return self._start_on_gpu(clips, values)
+        self._reshape((len(clips), *clips[0].shape))
         fill(self._net.blobs[self._input].data, clips, values)
-        rows = self._rows(self._net.forward(blobs=list(self.blobs)), len(clips))
+        count = len(clips)
+        rows = self._rows(self._net.forward(blobs=list(self.blobs)), count, count)
         return lambda: rows
+
+    def _start_on_gpu(
+        self, clips: Sequence[np.ndarray], values: PixelValues
+    ) -> Callable[[], list[Row]]:
+        shape = (len(clips), *clips[0].shape)
+        # Another shape would be planned, captured and have its convolutions chosen anew, which
+        # takes many times as long as clips that nobody asked for.
+        if self._ran == tuple(self._net.blobs[self._input].shape) and _fits(shape, self._ran):
+            shape = self._ran
+        self._reshape(shape)
+        self._ran = ()
+        values_of = self._runs.start([*clips, *[clips[-1]] * (shape[0] - len(clips))], values)
+        self._ran = shape
+
+        def wait() -> list[Row]:
+            try:
+                return self._rows(values_of(), shape[0], len(clips))
+            except RuntimeError:
+                self._ran = ()
+                raise
+
+        return wait
 
     def gpu_batch(self, shape: tuple[int, ...]) -> int | None:
         """How many clips of this shape a GPU has room for, about; None where the net does not run
@@ -62,9 +85,10 @@ class ClipNet:
             data.reshape(*shape)
             self._net.reshape()
 
-    def _rows(self, tops: Mapping[str, np.ndarray], count: int) -> list[Row]:
+    def _rows(self, tops: Mapping[str, np.ndarray], size: int, count: int) -> list[Row]:
+        """The first `count` rows of a batch of that size."""
         for name in self.blobs:
-            if tops[name].shape[:1] != (count,):
+            if tops[name].shape[:1] != (size,):
                 raise Error(f"blob '{name}' is {tops[name].shape}: its first axis is not the clips")
         return [
             {name: without_trailing_ones(tops[name][i].copy()) for name in self.blobs}
@@ -76,6 +100,11 @@ class ClipNet:
         if "prob" not in self._net.blobs:
             return None
         return int(np.prod(tuple(self._net.blobs["prob"].shape)[1:]))
+
+
+def _fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
+    """Whether clips of the one shape are some of those of the other."""
+    return shape[0] <= into[0] and shape[1:] == into[1:]
 
 
 def without_trailing_ones(row: np.ndarray) -> np.ndarray:

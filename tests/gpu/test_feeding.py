@@ -81,6 +81,36 @@ def test_a_graph_is_launched_for_batches_in_flight(run) -> None:
     )
 
 
+def test_smaller_batches_are_filled_up(run) -> None:
+    """A batch of another size would be captured, and its convolutions chosen, anew; but one that
+    had no room, or failed, says nothing of what fits."""
+    script(
+        run,
+        """
+        from p3d.error import OutOfMemory
+        batches = [batch(i, count) for i, count in enumerate([3, 3, 1, 2, 3])]
+        want = wanted(batches)
+        net = make()
+        clip_net = ClipNet(net, ["pool5", "prob"])
+        for clips, rows in zip(batches, want, strict=True):
+            close(clip_net.start(clips)(), rows)
+            assert net.blobs["data"].shape == (3, 3, 8, 32, 32)
+        assert _core.gpu_graph_launches() == 4, _core.gpu_graph_launches()
+
+        def fail(*arguments):
+            raise OutOfMemory("no room")
+        forward, net.launch = net.launch, fail
+        try:
+            clip_net.start(batches[0])
+            raise SystemExit("no error")
+        except OutOfMemory:
+            net.launch = forward
+        close(clip_net.start(batches[3])(), want[3])
+        assert net.blobs["data"].shape == (2, 3, 8, 32, 32)
+        """,
+    )
+
+
 def test_what_a_person_writes_between_them_counts(run) -> None:
     script(
         run,
