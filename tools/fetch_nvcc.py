@@ -21,6 +21,15 @@ COMPILER = (
     "nvidia-nvvm==13.5.37",
     "nvidia-cuda-crt==13.5.37",
     "nvidia-cuda-runtime==13.5.37",
+    "nvidia-cuda-cccl==13.3.5.0.6",  # what cuda_fp16.h includes
+)
+
+NEEDED = (
+    "nvvm/bin/cicc",
+    "lib*/libcudart_static.a",
+    "include/cuda_fp16.h",
+    "include/crt/host_config.h",
+    "include/**/nv/target",
 )
 
 
@@ -52,8 +61,7 @@ def installed() -> Path | None:
     for base in sys.path:
         for compiler in Path(base or ".").glob("nvidia/*/bin/nvcc"):
             root = compiler.parents[1]
-            needed = ("nvvm/bin/cicc", "include/cuda_runtime.h", "include/crt/host_config.h")
-            if all((root / name).exists() for name in needed):
+            if all(any(root.glob(name)) for name in NEEDED):
                 return compiler
     return None
 

@@ -94,6 +94,18 @@ bool Right(const ConvForm& form, const ConvWay& way, const Run& run,
   return false;
 }
 
+// It may be minutes before anything else is seen.
+void SayOnce() {
+  static const bool said = [] {
+    std::fprintf(stderr,
+                 "caffe-p3d: ways to do convolutions are compared on this GPU, "
+                 "which takes seconds for each shape and is kept for the next "
+                 "time; P3D_CONVOLUTION=own does without\n");
+    return true;
+  }();
+  static_cast<void>(said);
+}
+
 }  // namespace
 
 DeviceChoices::DeviceChoices(Finders finders, const std::string& cache,
@@ -172,6 +184,7 @@ std::unique_ptr<DeviceChoices::Choice> DeviceChoices::Compare(
     const OwnKernel& own, const std::string& pinned) {
   std::unique_ptr<Choice> choice(new Choice{form, nullptr});
   const bool race = pinned.empty();
+  if (race) SayOnce();
   const Scratch result(form.result_bytes());
   const ConvPlaces at = Moved(places, result.data());
   const auto run_own = [&] { own.launch(stream, at); };

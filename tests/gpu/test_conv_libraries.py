@@ -131,9 +131,18 @@ def test_the_fastest_is_chosen(convolve, case: str, seconds: str, winner: str) -
     assert chosen[f"forward bf16 {case} scale"] == winner
 
 
+def test_a_comparison_is_announced_once(convolve) -> None:
+    line = "caffe-p3d: ways to do convolutions are compared on this GPU, which takes seconds"
+    _, printed = convolve("one", CASE, PRODUCT)
+    assert printed.count(line) == 1
+    _, printed = convolve("one", CASE, PRODUCT)  # kept
+    assert line not in printed
+
+
 def test_a_pinned_choice_is_not_timed_or_kept(convolve, tmp_path: Path) -> None:
-    chosen, _ = convolve("one", CASE, P3D_CONVOLUTION="own")
+    chosen, printed = convolve("one", CASE, P3D_CONVOLUTION="own")
     assert chosen[FORWARD] == "own"
+    assert "are compared" not in printed
     assert runs(tmp_path) == []
     chosen, _ = convolve("one", CASE, P3D_CONVOLUTION="cudnn_2")
     assert chosen[FORWARD] == "cudnn_2"

@@ -25,6 +25,12 @@ def test_kernels_compile(ending: str, options: list[str]) -> None:
     nvcc.compile_cuda(sorted(sources), [LAYERS], archs=ARCHITECTURES, options=options)
 
 
+def test_pypi_has_all_that_they_include() -> None:
+    """Where no nvcc is on the PATH, it is PyPI's that compiles them."""
+    source = LAYERS / "kernels" / "narrow.cu"
+    nvcc.compile_cuda([source], [LAYERS], archs=["90"], compiler=nvcc.pypi_nvcc())
+
+
 def test_kernels_for_groups_of_warps_compile() -> None:
     """As CMakeLists.txt compiles them; for others they are empty."""
     sources = sorted((LAYERS / "kernels").glob("*wgmma.cu"))
