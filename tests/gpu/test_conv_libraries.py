@@ -133,9 +133,9 @@ def test_the_fastest_is_chosen(convolve, case: str, seconds: str, winner: str) -
 
 def test_a_comparison_is_announced_once(convolve) -> None:
     line = "caffe-p3d: ways to do convolutions are compared on this GPU, which takes seconds"
-    _, printed = convolve("one", CASE, PRODUCT)
+    _, printed = convolve("one", CASE)
     assert printed.count(line) == 1
-    _, printed = convolve("one", CASE, PRODUCT)  # kept
+    _, printed = convolve("one", CASE)  # kept
     assert line not in printed
 
 
