@@ -55,6 +55,8 @@ SECONDS = 540  # for all, of which one comparison may take COMPARISON
 COMPARISON = 150
 PROGRAM = 180  # a kernel may wait for ever
 CHOOSING = 90
+# What measures a net may compare that many seconds more, with those of training for the first time.
+CHOOSING_MORE = {"P3D_CONVOLUTION_SECONDS": "30"}
 QUICK = ["--systems", "torch-last"]
 CAFFE_TESTS = ROOT / "layers" / "caffe" / "src" / "caffe" / "test"
 CAFFE_OPTIONS = ("BUILD_docs=OFF", "BUILD_python=OFF", "USE_OPENCV=OFF", "USE_LEVELDB=OFF")
@@ -250,7 +252,7 @@ def check_targets(
 
     options: more of benchmark.py's
     """
-    environment = {**os.environ, "P3D_CUDA_LIBRARY": str(library)}
+    environment = {**os.environ, **CHOOSING_MORE, "P3D_CUDA_LIBRARY": str(library)}
     rows = []
     quick: list[str] = []  # what leaves the compiler of torch out, once it took too long
     for target in targets:
@@ -361,6 +363,7 @@ def _end_to_end(
     paths = [str(ROOT / "tools"), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
+        **CHOOSING_MORE,
         "P3D_CUDA_LIBRARY": str(library),
         "P3D_PRECISION": "bf16",
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),

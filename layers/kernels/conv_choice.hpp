@@ -14,8 +14,10 @@ namespace cuda {
 // (see conv_library.hpp) and GPU, on copies of what is made; one whose result
 // is not our own kernel's, but for rounding, is left out with a line on stderr.
 // The fastest of the rest is taken from then on, and kept in a file for the
-// next process. While a graph is captured nothing is chosen: our own kernels do
-// what has no choice yet.
+// next process; ours where the others are hardly faster. While a graph is
+// captured nothing is chosen: our own kernels do what has no choice yet. So do
+// they what a process meets once its comparisons took so many seconds as
+// $P3D_CONVOLUTION_SECONDS says, 60 by default.
 //
 // $P3D_CONVOLUTION pins the choice: "own"; "cudnn" or "cublaslt", the way that
 // the library itself holds for the fastest; "cudnn_N" or "cublaslt_N", its Nth,

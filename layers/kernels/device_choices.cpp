@@ -1,6 +1,7 @@
 #include "kernels/device_choices.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 
@@ -14,6 +15,11 @@ namespace {
 constexpr int kMostWays = 3;  // of a library, that are tried
 constexpr int64_t kMostWorkspace = int64_t{256} << 20;
 constexpr int kRepeats = 10;  // of what is timed
+// What a library's way may take of our own kernel's time: to be made anew takes
+// each process a second.
+constexpr double kWorth = .95;
+// Of a process, for comparisons; the next one goes on where they ended.
+constexpr double kMostSeconds = 60;
 const char kOwn[] = "own";
 
 // Memory on the GPU for the length of a choice.
@@ -32,6 +38,11 @@ class Scratch {
 std::string Pinned() {
   const char* name = std::getenv("P3D_CONVOLUTION");
   return name ? name : "";
+}
+
+double MostSeconds() {
+  const char* text = std::getenv("P3D_CONVOLUTION_SECONDS");
+  return text ? std::atof(text) : kMostSeconds;
 }
 
 // N of "library_N", -1 of anything else.
@@ -100,7 +111,8 @@ void SayOnce() {
     std::fprintf(stderr,
                  "caffe-p3d: ways to do convolutions are compared on this GPU, "
                  "which takes seconds for each shape and is kept for the next "
-                 "time; P3D_CONVOLUTION=own does without\n");
+                 "time (%g s at most; P3D_CONVOLUTION=own does without)\n",
+                 MostSeconds());
     return true;
   }();
   static_cast<void>(said);
@@ -172,11 +184,18 @@ std::unique_ptr<DeviceChoices::Choice> DeviceChoices::Choose(
       return choice;
     }
   }
+  // What follows here is for this process alone.
+  if (pinned.empty() && compared_seconds_ >= MostSeconds()) return choice;
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
   try {
-    return Compare(stream, form, places, own, pinned);
+    choice = Compare(stream, form, places, own, pinned);
   } catch (const OutOfMemory&) {
-    return choice;  // for this process
+    // So there is no room to compare.
   }
+  const std::chrono::duration<double> spent = Clock::now() - start;
+  compared_seconds_ += spent.count();
+  return choice;
 }
 
 std::unique_ptr<DeviceChoices::Choice> DeviceChoices::Compare(
@@ -193,7 +212,7 @@ std::unique_ptr<DeviceChoices::Choice> DeviceChoices::Compare(
   const ConvExpected expected(form, result.data());
   if (!expected.Tells()) return nullptr;
   ConvWays ways = race ? FindAll(form) : FindOne(form, pinned);
-  double best = race && !ways.empty() ? Seconds(run_own) : 1;
+  double best = race && !ways.empty() ? kWorth * Seconds(run_own) : 1;
   for (std::unique_ptr<ConvWay>& way : ways) {
     Reserve(*way);
     const auto run = [&] { way->Run(stream, at, workspace_); };

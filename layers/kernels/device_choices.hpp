@@ -57,6 +57,7 @@ class DeviceChoices {
   const ChoiceFile file_;
   const std::map<std::string, std::string> kept_;
   std::map<std::string, std::unique_ptr<Choice>> choices_;  // by form
+  double compared_seconds_ = 0;
   void* workspace_ = nullptr;
   int64_t workspace_bytes_ = 0;
 };

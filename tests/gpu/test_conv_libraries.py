@@ -120,6 +120,8 @@ def test_every_winner_is_right(convolve) -> None:
         (CASE, "4 3 2 3", "cudnn_1"),
         (CASE, "4 3 2 1", "cudnn_2"),
         (CASE, "2 2 2 2", "own"),
+        (CASE, "100 99 96 96", "own"),
+        (CASE, "100 99 94 96", "cudnn_1"),
         (PRODUCT, "1 2 3 4 2 3 4", "own"),
         (PRODUCT, "4 3 2 3 2 3 4", "cudnn_1"),
         (PRODUCT, "4 3 3 3 2 3 4", "cublaslt_0"),
@@ -129,6 +131,18 @@ def test_every_winner_is_right(convolve) -> None:
 def test_the_fastest_is_chosen(convolve, case: str, seconds: str, winner: str) -> None:
     chosen, _ = convolve("one", case, P3D_SIMULATED_SECONDS=seconds)
     assert chosen[f"forward bf16 {case} scale"] == winner
+
+
+def test_comparisons_end(convolve, tmp_path: Path) -> None:
+    chosen, printed = convolve("one", CASE, P3D_CONVOLUTION_SECONDS="0")
+    assert set(chosen.values()) == {"own"}
+    assert "are compared" not in printed
+    assert not (tmp_path / "cache").exists()
+    few = {"P3D_CONVOLUTION_SECONDS": "1e-9", "P3D_SIMULATED_SECONDS": "4 2 3 3"}
+    chosen, _ = convolve("one", CASE, **few)
+    assert sorted(chosen.values()) == ["cudnn_0", "own", "own"]
+    chosen, _ = convolve("one", CASE, P3D_SIMULATED_SECONDS="4 3 1 2 4 3 2 1")
+    assert sorted(chosen.values()) == ["cudnn_0", "cudnn_1", "cudnn_2"]
 
 
 def test_a_comparison_is_announced_once(convolve) -> None:
