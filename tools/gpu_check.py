@@ -194,7 +194,8 @@ def check_nets(
     environment = {**os.environ, "P3D_CUDA_LIBRARY": str(library)}
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     # Their shapes are many, and choosing takes seconds for each; `choose` is for the libraries.
-    own = {**environment, "P3D_CONVOLUTION": "own"}
+    # What a package says of its future is no matter of the GPU.
+    own = {**environment, "P3D_CONVOLUTION": "own", "PYTEST_ADDOPTS": "-W default"}
     with ThreadPoolExecutor() as pool:
         done = list(pool.map(lambda test: _output([*pytest, test], own, PROGRAM), tests))
     error = "\n".join(error for error, _ in done if error)
