@@ -76,7 +76,8 @@ class ClipNet:
         on one."""
         if not self._runs.possible():
             return None
-        self._reshape((1, *shape))
+        if tuple(self._net.blobs[self._input].shape)[1:] != shape:  # or its plan would be lost
+            self._reshape((1, *shape))
         return self._runs.batch()
 
     def _reshape(self, shape: tuple[int, ...]) -> None:

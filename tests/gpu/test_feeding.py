@@ -96,6 +96,9 @@ def test_smaller_batches_are_filled_up(run) -> None:
             close(clip_net.start(clips)(), rows)
             assert net.blobs["data"].shape == (3, 3, 8, 32, 32)
         assert _core.gpu_graph_launches() == 4, _core.gpu_graph_launches()
+        assert clip_net.gpu_batch((3, 8, 32, 32)) > 3
+        close(clip_net.start(batches[4])(), want[4])
+        assert _core.gpu_graph_launches() == 5, "its plan is lost"
 
         def fail(*arguments):
             raise OutOfMemory("no room")
