@@ -53,7 +53,7 @@ NET_TESTS = tuple(
 NETS = (("p3d63-kinetics", 8), ("p3d199-kinetics", 1), ("p3d199-kinetics", 8))
 SECONDS = 540  # for all, of which one comparison may take COMPARISON
 COMPARISON = 150
-PROGRAM = 180  # a kernel may wait for ever
+PROGRAM = 240  # a kernel may wait for ever
 CHOOSING = 90
 # What measures a net may compare that many seconds more, with those of training for the first time.
 CHOOSING_MORE = {"P3D_CONVOLUTION_SECONDS": "30"}
