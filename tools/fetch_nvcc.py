@@ -2,8 +2,8 @@
 
     python tools/fetch_nvcc.py build/cuda
 
-Nothing is fetched where that folder has it already. CMakeLists.txt and the tests do this where no
-nvcc is on the PATH.
+Nothing is fetched where that folder has it already, or this Python's packages do. CMakeLists.txt
+and the tests do this where no nvcc is on the PATH.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     args = parser.parse_args(argv)
     try:
-        print(nvcc(args.folder))
+        print(installed() or nvcc(args.folder))
     except RuntimeError as error:
         print(f"fetch_nvcc: {error}", file=sys.stderr)
         return 1

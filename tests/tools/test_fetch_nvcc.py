@@ -33,6 +33,21 @@ def test_it_fetches_where_pip_hides_itself(tmp_path: Path, monkeypatch: pytest.M
     assert files[0].read_text() == "a compiler"
 
 
+def test_what_is_installed_is_not_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "nvidia" / "cu13"
+    names = [name.replace("**/", "cccl/").replace("*", "") for name in fetch_nvcc.NEEDED]
+    for path in [root / name for name in ["bin/nvcc", *names]]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert fetch_nvcc.main([str(tmp_path / "none")]) == 0
+    assert capsys.readouterr().out == f"{root}/bin/nvcc\n"
+    (root / names[-1]).unlink()
+    assert fetch_nvcc.installed() is None
+
+
 def test_it_says_why_it_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(RuntimeError, match="pip cannot fetch no-such-thing: "):
