@@ -85,6 +85,17 @@ SCALES = [
 ]
 
 
+def test_batch_statistics_in_phase_test_are_added_once() -> None:
+    net = net_of('type: "BatchNorm" batch_norm_param { use_global_stats: false }', (4, 3, 5))
+    x = normal(4, 3, 5)
+    run(net, x)
+    for blob in net.blobs.values():
+        assert np.isfinite(blob.data).all()
+    mean, _, weight = (blob.data for blob in net.params["layer"])
+    assert weight[0] == 1
+    assert np.abs(mean - x.mean((0, 2))).max() < 1e-6
+
+
 @pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize(("params", "shape"), SCALES)
 def test_scale_and_bias(params: str, shape: tuple[int, ...], in_place: bool) -> None:

@@ -29,6 +29,11 @@ class BatchNormLayer : public Layer<Dtype> {
   }
   bool HasGpu() const override { return true; }
   bool Replayable() const override { return use_global_stats_; }
+  // A plan may run a layer again for a blob that it dropped, and that would add
+  // the batch's statistics once more.
+  bool Plannable() const override {
+    return use_global_stats_ || this->phase() == Phase::kTrain;
+  }
   void Refresh() override {
     if (use_global_stats_) GlobalMomentsGpu();
   }
