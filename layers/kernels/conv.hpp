@@ -23,11 +23,11 @@ struct ConvAxis {
   int64_t pad_begin = 0;
   int64_t pad_end = 0;
 
+  // Of the dilated kernel.
+  int64_t reach() const { return dilation * (kernel - 1) + 1; }
+  int64_t padded() const { return in + pad_begin + pad_end; }
   // floor((in + pad_begin + pad_end - dilation (kernel - 1) - 1) / stride) + 1
-  int64_t out() const {
-    const int64_t reach = dilation * (kernel - 1) + 1;
-    return (in + pad_begin + pad_end - reach) / stride + 1;
-  }
+  int64_t out() const { return (padded() - reach()) / stride + 1; }
 };
 
 // A convolution of any number of spatial axes >= 1:

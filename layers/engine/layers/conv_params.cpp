@@ -100,6 +100,16 @@ std::vector<ConvAxis> ConvParams::AxesOf(const Shape& shape) const {
   return result;
 }
 
+std::vector<ConvAxis> ConvParams::WindowAxesOf(const Shape& shape) const {
+  std::vector<ConvAxis> result = AxesOf(shape);
+  if (pad_mode != PadMode::kZero) return result;
+  for (ConvAxis& axis : result) {
+    const int64_t missing = axis.reach() - axis.padded();
+    if (missing > 0 && missing < axis.stride) axis.pad_end += missing;
+  }
+  return result;
+}
+
 ConvParams ReadConvParams(const Fields& fields, const Shape& bottom,
                           bool with_outputs) {
   ConvParams params;

@@ -256,7 +256,7 @@ void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
           ShapeString(in), " and ", ShapeString(other->shape()));
   }
   ConvShape shape = shape_;
-  shape.axes = params_.AxesOf(in);
+  shape.axes = params_.WindowAxesOf(in);
   const Geometry geometry = params_.GeometryOf(in);
   Check(geometry.channels == shape_.channels, "the weights are for ",
         shape_.channels, " input channels, the bottom has ", geometry.channels);

@@ -3,7 +3,8 @@
 namespace p3d {
 
 // Flatten: the axes from `axis` (default 1) to `end_axis` (default the last),
-// both included, become one. Nothing is copied.
+// both included, become one; where end_axis is the axis before, there is none
+// of them, and an axis of size 1 comes in. Nothing is copied.
 template <typename Dtype>
 class FlattenLayer : public Layer<Dtype> {
  public:
@@ -18,7 +19,7 @@ class FlattenLayer : public Layer<Dtype> {
     const Fields& param = this->Param("flatten_param");
     const int begin = bottom[0]->CanonicalAxis(param.Int("axis"));
     const int end = bottom[0]->CanonicalAxis(param.Int("end_axis")) + 1;
-    Check(begin < end, "axis ", begin, " lies behind end_axis ", end - 1);
+    Check(begin <= end, "axis ", begin, " lies behind end_axis ", end - 1);
     const Shape& from = bottom[0]->shape();
     Shape shape(from.begin(), from.begin() + begin);
     shape.push_back(bottom[0]->count(begin, end));

@@ -28,7 +28,7 @@ class Im2colLayer : public Layer<Dtype> {
     const Geometry geometry = params_.GeometryOf(in);
     shape_.num = geometry.num;
     shape_.channels = geometry.channels;
-    shape_.axes = params_.AxesOf(in);
+    shape_.axes = params_.WindowAxesOf(in);
     CheckConvShape(shape_);
     std::vector<int64_t> sizes;
     for (const ConvAxis& axis : shape_.axes) sizes.push_back(axis.out());

@@ -19,6 +19,7 @@ class SplitLayer : public Layer<Dtype> {
   bool HasGpu() const override { return true; }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
+    this->CheckNotInPlace(bottom, top);
     for (Blob<Dtype>* blob : top) {
       blob->ReshapeLike(*bottom[0]);
       blob->ShareData(*bottom[0]);
