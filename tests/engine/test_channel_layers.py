@@ -111,6 +111,39 @@ def test_scale_and_bias(params: str, shape: tuple[int, ...], in_place: bool) -> 
     assert np.abs(got - (x + bias.reshape(wide))).max() < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("shape", "params", "replaced"),
+    [
+        ((1, 3, 4), "", True),
+        ((1, 3), "", True),
+        ((2, 3, 4), "", False),
+        ((2, 3, 4), "axis: 0", True),
+        ((1, 3, 4), "axis: 0 num_axes: -1", True),
+        ((1, 3, 4), "num_axes: 0", False),
+        ((1, 1, 4), "", False),
+        ((1, 1, 1), "", True),
+    ],
+)
+def test_gradients_of_several_passes(shape: tuple[int, ...], params: str, replaced: bool) -> None:
+    """Upstream adds up a bias's, and a scale's only where items stand before it."""
+    layer = f'type: "Scale" scale_param {{ bias_term: true {params} }}'
+    net = net_of(layer, shape)
+    top, blobs = net.blobs[net.outputs[0]], net.params["layer"]
+    seen = []
+    for number in range(2):
+        run(net, normal(*shape, seed=number))
+        top.diff[...] = normal(*shape, seed=5 + number)
+        net.backward()
+        seen.append([blob.diff.copy() for blob in blobs])
+        net.clear_param_diffs()
+        net.backward()
+        alone = [blob.diff.copy() for blob in blobs]
+        blobs[0].diff[...], blobs[1].diff[...] = seen[-1]
+    first = seen[0]
+    assert np.abs(seen[1][0] - alone[0] - (0 if replaced else first[0])).max() < 1e-5
+    assert np.abs(seen[1][1] - alone[1] - first[1]).max() < 1e-5
+
+
 def test_scale_starts_as_identity() -> None:
     x = normal(2, 3, 4)
     assert np.array_equal(run(net_of('type: "Scale"', x.shape), x), x)

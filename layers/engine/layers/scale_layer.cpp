@@ -11,6 +11,11 @@ namespace p3d {
 // (axis and num_axes; one coefficient per channel by default). The scale is the
 // second bottom, or else blob 0, which starts at 1; with bias_term a bias of
 // the same shape is the last blob.
+//
+// The scale's gradient replaces what blob 0's diff was, where no axis of more
+// than one item stands before the scale's, as with batches of 1: so it is in
+// upstream, and seen where iter_size adds up. A single scale of many values
+// adds there, too.
 template <typename Dtype>
 class ScaleLayer : public Layer<Dtype> {
  public:
@@ -78,7 +83,9 @@ class ScaleLayer : public Layer<Dtype> {
     const Side side = this->side();
     Dtype* dscale = nullptr;
     if (learned_ && this->learns(0)) {
-      dscale = this->blobs_[0]->mutable_diff(Order::kCaffe, side);
+      dscale = Replaces(*bottom[0])
+                   ? ZeroDiff(this->blobs_[0].get(), side)
+                   : this->blobs_[0]->mutable_diff(Order::kCaffe, side);
     }
     if (!learned_ && propagate_down[1]) dscale = ZeroDiff(bottom[1], side);
     const bool bias = has_bias_ && this->learns(this->blobs_.size() - 1);
@@ -100,6 +107,11 @@ class ScaleLayer : public Layer<Dtype> {
   }
 
  private:
+  bool Replaces(const Blob<Dtype>& bottom) const {
+    const int64_t scales = this->blobs_[0]->count();
+    const bool one_of_many = scales == 1 && bottom.count() > 1;
+    return bottom.count(0, bottom.CanonicalAxis(axis_)) == 1 && !one_of_many;
+  }
   template <typename Value>
   void BackwardAs(const Blob<Dtype>& top, const Blob<Dtype>& scale,
                   const Blob<Dtype>& input, Dtype* dscale, Dtype* dshift,
