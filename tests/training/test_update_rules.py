@@ -13,6 +13,8 @@ from training_nets import solver_file
 
 import p3d.caffe as caffe
 from p3d import Error
+from p3d.caffe import solver_file as solver_files
+from p3d.caffe.learning_rate import LearningRate
 
 NET = """
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 3 } } }
@@ -121,6 +123,11 @@ def test_old_solver_types(number: int, name: str) -> None:
     assert caffe.get_solver(text).type == name
 
 
+def test_two_types_are_refused() -> None:
+    with pytest.raises(Error, match="both type and solver_type"):
+        caffe.get_solver(solver_text("SGD", "solver_type: ADAM"))
+
+
 def test_a_path_may_have_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = solver_file(tmp_path / "run:07")
     assert caffe.get_solver(str(path)).iter == 0
@@ -158,6 +165,7 @@ def test_bad_solvers(kind: str, fields: str, part: str) -> None:
     [
         ('"stp"', "no lr_policy 'stp'; did you mean 'step'"),
         ('"step" gamma: 0.1', "needs a stepsize"),
+        ('"sigmoid" gamma: 0.1', "needs a stepsize"),
         ('"poly"', "needs a max_iter"),
         ('"plateau" gamma: 0.1', "needs a plateau_winsize"),
         ('"exp" gamma: -1', "needs a gamma of 0 or more"),
@@ -166,6 +174,13 @@ def test_bad_solvers(kind: str, fields: str, part: str) -> None:
 def test_bad_policies(policy: str, part: str) -> None:
     with pytest.raises(Error, match=part):
         caffe.get_solver(solver_text("SGD", "").replace('"fixed"', policy))
+
+
+@pytest.mark.parametrize(("power", "rates"), [(1, (0, -0.25)), (2, (0, 0.0625)), (0.5, (0, 0))])
+def test_poly_beyond_max_iter(power: float, rates: tuple[float, float]) -> None:
+    text = f'base_lr: 1 lr_policy: "poly" power: {power} max_iter: 4\nnet_param {{ {NET} }}'
+    rate = LearningRate(solver_files.load(text)[0], "solver")
+    assert (rate.at(4), rate.at(5)) == rates
 
 
 def test_debug_info_speaks_when_the_loss_is_shown(caplog: Any) -> None:

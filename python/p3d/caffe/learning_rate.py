@@ -68,7 +68,9 @@ def _dropped(param: Any, iteration: int, drops: int) -> float:
 
 def _poly(param: Any, iteration: int, drops: int) -> float:
     left = 1 - iteration / (param.max_iter - param.warmup_iter)
-    return param.base_lr * max(left, 0) ** param.power
+    if not param.power.is_integer():  # of what is negative beyond max_iter: no number
+        left = max(left, 0)
+    return param.base_lr * left**param.power
 
 
 def _sigmoid(param: Any, iteration: int, drops: int) -> float:
@@ -103,8 +105,8 @@ def _check(param: Any, origin: str) -> None:
     policy = param.lr_policy
     if policy in _NEEDS_GAMMA and param.gamma < 0:
         raise Error(f"{origin}: lr_policy '{policy}' needs a gamma of 0 or more, not {param.gamma}")
-    if policy == "step" and param.stepsize < 1:
-        raise Error(f"{origin}: lr_policy 'step' needs a stepsize of 1 or more")
+    if policy in ("step", "sigmoid") and param.stepsize < 1:
+        raise Error(f"{origin}: lr_policy '{policy}' needs a stepsize of 1 or more")
     if policy in ("poly", "cosine") and param.max_iter <= param.warmup_iter:
         raise Error(f"{origin}: lr_policy '{policy}' needs a max_iter beyond the warm-up")
     if policy == "plateau" and not param.plateau_winsize:

@@ -24,7 +24,7 @@ def load(solver: Any) -> tuple[Any, str]:
         origin = os.fspath(solver)
         param = prototxt.read_message(origin, caffe_pb2.SolverParameter)
         _set_prefix(param, origin)
-    _upgrade(param)
+    _upgrade(param, origin)
     _check(param, origin)
     return param, origin
 
@@ -39,9 +39,11 @@ def _is_text(solver: str) -> bool:
 _FIELD = re.compile(r"\s*\w+\s*:")
 
 
-def _upgrade(param: Any) -> None:
+def _upgrade(param: Any, origin: str) -> None:
     """Old files say `solver_type: ADAM`."""
     if param.HasField("solver_type"):
+        if param.HasField("type"):
+            raise Error(f"{origin}: has both type and solver_type; keep type")
         old = caffe_pb2.SolverParameter.SolverType.Name(param.solver_type)
         param.type = {kind.upper(): kind for kind in _OLD_TYPES}[old]
         param.ClearField("solver_type")
