@@ -52,6 +52,49 @@ def test_a_saved_hdf5_file_is_the_one_that_caffe_saves(tmp_path):
     assert tree(tmp_path / "w") == tree(TINY_H5)
 
 
+def test_what_caffe_adds_to_layers_is_saved(tmp_path):
+    """As a real Caffe saved these."""
+    net = caffe_pb2.NetParameter()
+    net.layer.add(name="bn", type="BN").param.add(lr_mult=2)
+    net.layer.add(name="frozen", type="BN").bn_param.frozen = True
+    net.layer.add(name="norm", type="BatchNorm").param.add(lr_mult=0, decay_mult=0)
+    net.layer.add(name="loss", type="EuclideanLoss")
+    net.layer.add(name="half", type="HingeLoss", loss_weight=[0.5])
+    net.layer.add(name="ip", type="InnerProduct")
+    weights.save(net, {}, tmp_path / "w")
+    saved = caffe_pb2.NetParameter.FromString((tmp_path / "w").read_bytes())
+    fixed = caffe_pb2.ParamSpec(lr_mult=0, decay_mult=0)
+    bn, frozen, norm, loss, half, ip = saved.layer
+    assert list(bn.param) == [
+        caffe_pb2.ParamSpec(lr_mult=2),
+        caffe_pb2.ParamSpec(),
+        fixed,
+        fixed,
+    ]
+    assert list(frozen.param) == [fixed] * 4
+    assert list(norm.param) == [fixed] + [caffe_pb2.ParamSpec(lr_mult=0)] * 2
+    assert (loss.loss_weight, half.loss_weight) == ([1], [0.5])
+    assert ip == net.layer[5]
+    assert not net.layer[3].loss_weight
+
+
+def test_hdf5_has_diffs_of_shared_parameters(tmp_path):
+    net = caffe_pb2.NetParameter()
+    for name in ("a", "b"):
+        net.layer.add(name=name).param.add(name="w")
+    params = {name: [Blob(ramp(3))] for name in ("a", "b")}
+    for (b,) in params.values():
+        b.diff = b.data
+    weights.save_hdf5(net, params, tmp_path / "w", with_diffs=True)
+    with h5py.File(tmp_path / "w") as file:
+        assert [sorted(file[place]) for place in ("data/a", "data/b", "diff/a", "diff/b")] == [
+            ["0"],
+            [],
+            ["0"],
+            ["0"],
+        ]
+
+
 @pytest.mark.parametrize("save", [weights.save, weights.save_hdf5])
 @pytest.mark.parametrize(
     "values",

@@ -29,6 +29,16 @@ _BLOB_SHAPE = 7
 _BLOB_VALUES = {"data": (5, 8), "diff": (6, 9)}
 _SHAPE_DIM = 1
 
+_LOSSES = (
+    "ContrastiveLoss",
+    "EuclideanLoss",
+    "HingeLoss",
+    "InfogainLoss",
+    "MultinomialLogisticLoss",
+    "SigmoidCrossEntropyLoss",
+    "SoftmaxWithLoss",
+)
+
 # Caffe's own reader of protobuf files gives up beyond this.
 _CAFFE_LIMIT = 2**31 - 1
 
@@ -60,7 +70,8 @@ def save_hdf5(
     """Writes a .caffemodel.h5: a group data/<layer> for every layer of `net`, its blobs in it.
 
     with_diffs: their diffs likewise, in diff/<layer>.
-    A parameter that several layers share is stored with the first of them, as Caffe does.
+    A parameter that several layers share is stored with the first of them, as Caffe does; its diff
+    with each.
     """
     h5py = import_h5py(f"writing {os.fspath(path)}")
     shared = shared_params(net)
@@ -70,7 +81,8 @@ def save_hdf5(
                 raise Error(f"cannot write {path}: HDF5 stores no layer named '{layer.name}'")
             group = hdf5.require_group(f"{part}/{layer.name}")
             for index, blob in enumerate(params.get(layer.name, ())):
-                if (layer.name, index) not in shared and str(index) not in group:
+                owned = part == "diff" or (layer.name, index) not in shared
+                if owned and str(index) not in group:
                     group.create_dataset(str(index), data=_values(blob, part))
 
 
@@ -91,13 +103,27 @@ def _parts(with_diffs: bool) -> list[str]:
     return ["data", "diff"] if with_diffs else ["data"]
 
 
+def _as_set_up(layer: Any) -> Any:
+    """The layer without blobs, and with what Caffe's layers write into their parameters when they
+    are made: the weight of a loss, and that statistics do not learn."""
+    made = type(layer)()
+    made.CopyFrom(layer)
+    made.ClearField("blobs")
+    if layer.type in _LOSSES and not layer.loss_weight:
+        made.loss_weight.append(1)
+    if layer.type == "BatchNorm":
+        while len(made.param) < 3:
+            made.param.add(lr_mult=0)
+    if layer.type == "BN":
+        while len(made.param) < 4:
+            made.param.add()
+        for param in made.param[0 if layer.bn_param.frozen else 2 :]:
+            param.lr_mult = param.decay_mult = 0
+    return made
+
+
 def _write_layer(file: IO[bytes], layer: Any, blobs: Sequence[Any], parts: Sequence[str]) -> None:
-    if layer.blobs:
-        bare = type(layer)()
-        bare.CopyFrom(layer)
-        bare.ClearField("blobs")
-        layer = bare
-    text = layer.SerializeToString()
+    text = _as_set_up(layer).SerializeToString()
     # Shapes first, values later: the length of a layer stands before it.
     heads = [_blob_heads(blob, parts) for blob in blobs]
     size = len(text) + sum(len(b"".join(each)) + payload * len(parts) for each, payload in heads)
