@@ -128,15 +128,23 @@ def test_load_image_that_is_none(tmp_path: Path) -> None:
             io.load_image(tmp_path / "x.png")
 
 
+GREY = [[1, 1.2083333, 1.625, 1.625], [1.75, 2.25, 2.75, 2.5], [2.25, 2.875, 3.2916667, 2.875]]
+FLOW = [[1, 1.3333333, 1.6666667, 2], [2, 2.3333333, 2.6666667, 3], [3, 3.3333333, 3.6666667, 4]]
+
+
 def resize_by_hand(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bilinear, with pixels as areas and the border repeated."""
+    """As Caffe does: by scipy's zoom, or, where there are 1 or 3 channels, by scikit-image's
+    resize with a constant border."""
 
     def weights(size: int, new: int) -> np.ndarray:
-        place = np.clip((np.arange(new) + 0.5) * size / new - 0.5, 0, size - 1)
+        place = (np.arange(new) + 0.5) * size / new - 0.5
+        if channels not in (1, 3):
+            place = np.linspace(0, size - 1, new)
         return np.maximum(1 - abs(place[:, None] - np.arange(size)), 0)
 
-    h, w, _ = image.shape
-    return np.einsum("ih,jw,hwk->ijk", weights(h, height), weights(w, width), image)
+    h, w, channels = image.shape
+    least = image.min()
+    return least + np.einsum("ih,jw,hwk->ijk", weights(h, height), weights(w, width), image - least)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 9])
@@ -147,13 +155,23 @@ def test_resize_image(channels: int, size: tuple[int, int]) -> None:
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, resize_by_hand(image, *size), rtol=1e-4, atol=1e-3)
     clip = io.resize_image(np.stack([image, -image]), np.array(size))
-    np.testing.assert_array_equal(clip, [found, -found])
+    np.testing.assert_array_equal(clip, [found, io.resize_image(-image, size)])
+
+
+def test_resize_image_at_the_border() -> None:
+    """Numbers of Caffe 1.0 with scikit-image and scipy."""
+    image = np.array([[[1.0], [2.0]], [[3.0], [4.0]]], np.float32)
+    grey = io.resize_image(image, (3, 4))[..., 0]
+    np.testing.assert_allclose(grey, GREY, atol=1e-6)
+    flow = io.resize_image(np.concatenate([image, -image], 2), (3, 4))
+    np.testing.assert_allclose(flow[..., 0], FLOW, atol=1e-6)
+    np.testing.assert_array_equal(flow[..., 1], -flow[..., 0])
 
 
 def test_resize_image_orders() -> None:
     image = np.array([[[0.0], [1.0]]], np.float32)
     assert io.resize_image(image, (1, 4), interp_order=0).ravel().tolist() == [0, 0, 1, 1]
-    assert io.resize_image(image, (1, 4), 1).ravel().tolist() == [0, 0.25, 0.75, 1]
+    assert io.resize_image(image, (1, 4), 1).ravel().tolist() == [0, 0.25, 0.75, 0.75]
     assert io.resize_image(image, (1, 4), 3).shape == (1, 4, 1)
     for arguments in [(image, (1, 4), 2), (image[0], (1, 4)), (image[:0], (1, 4))]:
         with pytest.raises(ValueError, match=r"interp_order|shape"):

@@ -15,7 +15,7 @@ from p3d.error import Error
 
 _LUMA = np.array([0.2125, 0.7154, 0.0721], np.float32)  # of R, G, B
 _WHITE = {"uint8": 255, "uint16": 65535}
-_INTERPOLATION = {0: cv2.INTER_NEAREST_EXACT, 1: cv2.INTER_LINEAR, 3: cv2.INTER_CUBIC}
+_INTERPOLATION = {0: cv2.INTER_NEAREST_EXACT, 3: cv2.INTER_CUBIC}
 
 
 def decode(data: np.ndarray) -> np.ndarray | None:
@@ -49,20 +49,47 @@ def resize_image(
 
     The order of interpolation is 0 (nearest), 1 (linear) or 3 (cubic). Pixels are areas:
     the centres of the corner pixels are not kept, and nothing is averaged when shrinking.
+    Linear is as in Caffe: what is enlarged fades to the image's least value at its border, and
+    images of other than 1 or 3 channels keep the centres of the corner pixels.
     """
-    if interp_order not in _INTERPOLATION:
-        raise ValueError(f"interp_order {interp_order} is not one of {list(_INTERPOLATION)}")
+    if interp_order not in (0, 1, 3):
+        raise ValueError(f"interp_order {interp_order} is not one of [0, 1, 3]")
     if im.ndim not in (3, 4) or im.size == 0:
         raise ValueError(f"expected (H, W, K) or (L, H, W, K), found shape {im.shape}")
     height, width = (int(size) for size in new_dims)
     frames = im.reshape(-1, *im.shape[-3:])
     resized = np.empty((len(frames), height, width, im.shape[-1]), np.float32)
     for source, target in zip(frames, resized, strict=True):
+        if interp_order == 1:
+            target[...] = _resize_linearly(source.astype(np.float32), height, width)
+            continue
         for k in range(0, im.shape[-1], 4):  # OpenCV takes up to four channels
             part = np.ascontiguousarray(source[:, :, k : k + 4], np.float32)
             out = cv2.resize(part, (width, height), interpolation=_INTERPOLATION[interp_order])
             target[:, :, k : k + 4] = out.reshape(height, width, -1)
     return resized.reshape(*im.shape[:-3], height, width, im.shape[-1])
+
+
+def _resize_linearly(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    corners = image.shape[-1] not in (1, 3)
+    least = 0 if corners else image.min()
+    rows, columns = (
+        _weights(size, new, corners)
+        for size, new in zip(image.shape, (height, width), strict=False)
+    )
+    across = np.tensordot(rows, image - least, 1)
+    return np.tensordot(across, columns, (1, 1)).transpose(0, 2, 1) + least
+
+
+def _weights(size: int, new: int, corners: bool) -> np.ndarray:
+    """How much of each of `size` values is in each of `new`, (new, size); outside there are zeros.
+
+    corners: the first and the last value are kept.
+    """
+    places = (np.arange(new) + 0.5) * size / new - 0.5
+    if corners:
+        places = np.arange(new) * ((size - 1) / max(new - 1, 1))
+    return np.maximum(1 - abs(places[:, None] - np.arange(size)), 0).astype(np.float32)
 
 
 def oversample(
