@@ -162,6 +162,10 @@ class Layer {
   bool learns(size_t index) const {
     return index >= learns_.size() || learns_[index];
   }
+  // Whether a later layer works in place on a top that is no bottom of this
+  // one: Backward does not find there what Forward wrote.
+  bool top_overwritten() const { return top_overwritten_; }
+  void set_top_overwritten(bool overwritten) { top_overwritten_ = overwritten; }
   // To be said before the first Forward; by default everything learns.
   void PrepareBackward(bool needed, std::vector<bool> learns) {
     needs_backward_ = needed;
@@ -184,6 +188,7 @@ class Layer {
 
  private:
   bool needs_backward_ = true;
+  bool top_overwritten_ = false;
   std::vector<bool> learns_;
 };
 

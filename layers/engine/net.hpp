@@ -205,6 +205,8 @@ class Net {
   void FindGradientSources(bool force);
   void FindGradientSinks();
   bool OverwritesSources() const;
+  // Whether a layer from `first` on works in place on the values of a blob.
+  bool Overwritten(int blob, size_t first) const;
   void ReshapeLayer(int layer);
   // Plans are gone if body() changes shapes that they were made for.
   template <typename Body>

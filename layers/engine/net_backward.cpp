@@ -58,23 +58,34 @@ void Net<Dtype>::FindGradients(bool force) {
   if (!force) FindGradientSinks();
   for (size_t i = 0; i < layers_.size(); ++i) {
     layers_[i]->PrepareBackward(layer_needs_backward_[i], learns_[i]);
+    const std::vector<int>&bottoms = bottom_ids_[i], &tops = top_ids_[i];
+    layers_[i]->set_top_overwritten(
+        std::any_of(tops.begin(), tops.end(), [&](int top) {
+          return std::count(bottoms.begin(), bottoms.end(), top) == 0 &&
+                 Overwritten(top, i + 1);
+        }));
   }
   forward_shapes_.resize(layers_.size());
-  // A planned forward has to be repeated before a Backward, on its inputs.
-  const bool any = std::count(layer_needs_backward_.begin(),
-                              layer_needs_backward_.end(), true) > 0;
-  layerwise_ = any && OverwritesSources();
+  // A planned forward has to be repeated for a blob that it dropped, and before
+  // a Backward, on its inputs.
+  layerwise_ = OverwritesSources();
 }
 
 template <typename Dtype>
 bool Net<Dtype>::OverwritesSources() const {
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    if (layers_[i]->Source()) continue;
+  return std::any_of(source_tops_.begin(), source_tops_.end(),
+                     [&](int top) { return Overwritten(top, 0); });
+}
+
+template <typename Dtype>
+bool Net<Dtype>::Overwritten(int blob, size_t first) const {
+  const auto storage = blobs_[blob]->shared_storage();
+  for (size_t i = first; i < layers_.size(); ++i) {
+    const std::vector<int>& bottoms = bottom_ids_[i];
     for (int top : top_ids_[i]) {
-      if (std::find(source_tops_.begin(), source_tops_.end(), top) !=
-          source_tops_.end()) {
-        return true;
-      }
+      const bool in_place =
+          std::find(bottoms.begin(), bottoms.end(), top) != bottoms.end();
+      if (in_place && blobs_[top]->shared_storage() == storage) return true;
     }
   }
   return false;

@@ -130,9 +130,11 @@ class PlanBuilder {
   }
 
   // Whether the way back is that of all layers of its kind: nothing to learn
-  // (that would need the bottom), no propagate_down, no loss.
+  // (that would need the bottom), a ReLU's top as it was left, no
+  // propagate_down, no loss.
   bool Reversible(int i) const {
     const Layer<float>& layer = *net_->layers()[i];
+    if (layer.role() == Role::kRelu && layer.top_overwritten()) return false;
     for (size_t p = 0; p < layer.blobs().size(); ++p) {
       if (layer.learns(p)) return false;
     }

@@ -122,6 +122,19 @@ def test_missing_blob_is_made_from_the_inputs_of_the_last_forward(name: str) -> 
         np.testing.assert_array_equal(planned.blobs[blob].data, value)
 
 
+@pytest.mark.parametrize("changed", ["data", "flat"])
+def test_missing_blob_behind_an_input_that_is_overwritten(changed: str) -> None:
+    text = data(2, 3, 4, 5)
+    if changed == "flat":  # shares the input's values
+        text += layer("Flatten", "flat", "data")
+    text += layer("Sigmoid", "map", changed, changed)
+    text += layer("Power", "a", changed, more="power_param { scale: 2 }") + layer("Power", "b", "a")
+    planned, plain = make(text)
+    for net in (planned, plain):
+        net.forward()
+    assert_close(planned.blobs["a"].data, plain.blobs["a"].data, "a")
+
+
 def test_missing_blob_after_the_input_was_reshaped() -> None:
     planned, _ = make(TINY)
     planned.forward()

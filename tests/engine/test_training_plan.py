@@ -65,6 +65,30 @@ def test_any_blob_and_its_gradient_in_any_order(name: str, order: str) -> None:
             np.testing.assert_array_equal(blob.diff, diff)
 
 
+OVERWRITING = {
+    "Scale": "scale_param { filler { value: -2 } }",
+    "Power": "power_param { shift: -1 }",
+    "BN": "",
+    "BatchNorm": "",
+}
+
+
+@pytest.mark.parametrize("planning", [True, False])
+@pytest.mark.parametrize("after", OVERWRITING)
+def test_a_relu_whose_top_is_overwritten_in_place(after: str, planning: bool) -> None:
+    found = []
+    for top in ("a", "b"):
+        text = data(2, 3, 2, 4, 5) + conv("c", "data", 4)
+        text += layer("ReLU", "a", "c")
+        text += layer(after, "last", "a", top, more=OVERWRITING[after])
+        net = make(text)[0 if planning else 1]
+        net._forward_backward()
+        found.append({name: blobs[0].diff.copy() for name, blobs in net.params.items()})
+    assert np.abs(found[1]["c"]).max() > 0
+    for name, diff in found[1].items():
+        assert_close(found[0][name], diff, name)
+
+
 def test_no_memory_for_what_is_folded_away() -> None:
     planned, _ = nets = make(FROZEN)
     run(nets)
@@ -72,6 +96,9 @@ def test_no_memory_for_what_is_folded_away() -> None:
     run(nets)
     expected = nets[1].blobs["res2a_branch2a"].data
     assert_close(view, expected, "a blob that was asked for stays")
+    # The second number is for values and gradients; sums and ReLUs in place are folded as well.
+    needs = [net._net.gpu_needs()[1] for net in make(FROZEN)]
+    assert needs[0] < 0.4 * needs[1]
 
 
 def test_gradients_that_were_asked_for_stay() -> None:

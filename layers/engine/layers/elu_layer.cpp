@@ -28,7 +28,9 @@ class ELULayer : public NeuronLayer<Dtype, ELULayer> {
   }
 
  protected:
-  bool SlopeNeedsInput() const override { return alpha_ < 0; }
+  bool SlopeNeedsInput() const override {
+    return alpha_ < 0 || this->top_overwritten();
+  }
 
  private:
   Dtype alpha_ = 1;

@@ -32,7 +32,9 @@ class ReLULayer : public NeuronLayer<Dtype, ReLULayer> {
   }
 
  protected:
-  bool SlopeNeedsInput() const override { return negative_slope_ < 0; }
+  bool SlopeNeedsInput() const override {
+    return negative_slope_ < 0 || this->top_overwritten();
+  }
 
  private:
   Dtype negative_slope_ = 0;
