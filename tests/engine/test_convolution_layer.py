@@ -74,6 +74,21 @@ def test_no_spatial_axis_is_an_inner_product() -> None:
     assert np.abs(got - (x @ params[0].T + params[1])).max() < 1e-5
 
 
+@pytest.mark.parametrize(
+    ("params", "cure"),
+    [
+        ("kernel_size: 3 kernel_size: 3", "given 2 times for 0"),
+        ("kernel_h: 3 kernel_w: 3", "need 2 spatial axes"),
+        ("stride: 1 stride: 1", "given 2 times for 0"),
+    ],
+)
+def test_no_spatial_axis_and_sizes_for_some(params: str, cure: str) -> None:
+    for kind in ("Convolution", "Deconvolution"):
+        with pytest.raises(RuntimeError, match=f"{kind} 'layer': .*{cure}"):
+            net_of(layer(f"num_output: 3 {params}", kind), (5, 4))
+    assert net_of(layer("num_output: 3"), (5, 4)).params["layer"][0].shape == (3, 4)
+
+
 def test_another_input_size_needs_no_new_weights() -> None:
     net = net_of(layer("num_output: 8 kernel_size: 3 pad: 1"), (1, 4, 6, 6))
     params = [normal(8, 4, 3, 3), normal(8)]

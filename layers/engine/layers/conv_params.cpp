@@ -54,7 +54,7 @@ void ReadAxes(const Fields& fields, std::vector<ConvAxis>* axes) {
       PerAxis(fields, "kernel_size", "kernel", n);
   const std::vector<int64_t> stride = PerAxis(fields, "stride", "stride", n);
   const std::vector<int64_t> dilation = PerAxis(fields, "dilation", "", n);
-  Check(!kernel.empty(),
+  Check(!kernel.empty() || n == 0,
         "kernel_size is missing; give it once, or once per spatial axis");
   for (size_t i = 0; i < n; ++i) {
     ConvAxis& axis = (*axes)[i];
@@ -120,7 +120,7 @@ ConvParams ReadConvParams(const Fields& fields, const Shape& bottom,
   params.channel_axis = static_cast<int>(axis < 0 ? axis + num_axes : axis);
   params.spatial_axes = num_axes - params.channel_axis - 1;
   params.axes.resize(params.spatial_axes);
-  if (params.spatial_axes > 0) ReadAxes(fields, &params.axes);
+  ReadAxes(fields, &params.axes);
   if (params.spatial_axes == 0) params.axes.resize(1);
   if (fields.Str("pad_mode") == "REPLICATE") {
     params.pad_mode = PadMode::kReplicate;
