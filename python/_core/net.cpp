@@ -37,6 +37,19 @@ py::object ObjectOf(const Layer<float>& layer) { return PythonObjectOf(layer); }
 
 py::object ObjectOf(const Layer<double>&) { return py::none(); }
 
+// The object of a layer that is written in Python, of which scripts for pycaffe
+// use attributes of their own: there layers[i] is that object.
+template <typename Dtype>
+py::object PersonsObject(const LayerHandle<Dtype>& handle,
+                         const std::string& name) {
+  const py::object found = ObjectOf(handle.layer());
+  if (found.is_none() || name.rfind("__", 0) == 0) {
+    throw py::attribute_error("layer '" + handle.layer().name() +
+                              "' has no attribute '" + name + "'");
+  }
+  return found;
+}
+
 template <typename Dtype>
 void BindLayer(py::module_& m, const std::string& suffix) {
   using Handle = LayerHandle<Dtype>;
@@ -53,7 +66,15 @@ void BindLayer(py::module_& m, const std::string& suffix) {
                              [](const Handle& h) { return h.layer().macs(); })
       .def_property_readonly(
           "python_object", [](const Handle& h) { return ObjectOf(h.layer()); },
-          "The object of a layer that is written in Python, else None.");
+          "The object of a layer that is written in Python, else None.")
+      .def("__getattr__",
+           [](const Handle& h, const std::string& name) {
+             return py::getattr(PersonsObject(h, name), name.c_str());
+           })
+      .def("__setattr__",
+           [](const Handle& h, const std::string& name, py::handle value) {
+             py::setattr(PersonsObject(h, name), name.c_str(), value);
+           });
 }
 
 // Lets Ctrl-C through, but asks for the interpreter's lock only ten times a

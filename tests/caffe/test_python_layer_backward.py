@@ -40,6 +40,21 @@ class Doubler(caffe.Layer):
             bottom[0].diff[...] = 2 * top[0].diff * self.blobs[0].data
 
 
+def test_attributes_of_the_object_behind_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "doubler", sys.modules[__name__])
+    net = caffe.Net(NET.replace('layer: "Doubler"', 'layer: "Doubler" param_str: "7"'), caffe.TRAIN)
+    layer = net.layer_dict["p"]
+    layer.roidb = [1, 2]
+    assert net.layers[2].roidb == [1, 2]
+    assert (layer.param_str, layer.phase, layer.type) == ("7", caffe.TRAIN, "Python")
+    assert layer.python_object.roidb is layer.roidb
+    with pytest.raises(AttributeError, match="gone"):
+        layer.gone  # noqa: B018
+    with pytest.raises(AttributeError, match="layer 'a' has no attribute 'roidb'"):
+        net.layer_dict["a"].roidb = 3
+    assert not hasattr(net.layers[0], "roidb")
+
+
 def test_python_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "doubler", sys.modules[__name__])
     net = caffe.Net(NET, caffe.TRAIN)
