@@ -265,6 +265,7 @@ def test_loss_weights() -> None:
     net = caffe.Net(ordered, caffe.TEST)
     assert net.blob_loss_weights["prob"] == 1
     assert net.blob_loss_weights["fc"] == 0
+    assert list(net._blob_loss_weights) == list(net.blob_loss_weights.values())
     net.blobs["data"].data[...] = rng_for("loss").normal(0, 1, (2, 3, 6, 5))
     loss = net._forward(0, len(net.layers) - 1)
     assert loss == pytest.approx(float(net.blobs["prob"].data), rel=1e-6)

@@ -37,7 +37,8 @@ def test_batches_go_round_and_show_what_the_arrays_hold(axes: int) -> None:
         data[start] += 1
         made.forward()
         np.testing.assert_array_equal(made.blobs["x"].data, data[start : start + 2])
-        np.testing.assert_array_equal(made.blobs["y"].data, labels[start : start + 2])
+        assert tuple(made.blobs["y"].shape) == (2, 1, 1, 1)  # as in Caffe, behind a forward
+        np.testing.assert_array_equal(made.blobs["y"].data.ravel(), labels[start : start + 2])
     made.set_input_arrays(*arrays(2))
     made.forward()
     np.testing.assert_array_equal(made.blobs["x"].data, arrays(2)[0])

@@ -92,6 +92,10 @@ class Net:
         return self._cached("blob_list", lambda: list(self._net.blobs))
 
     @property
+    def _blob_loss_weights(self) -> list[float]:
+        return list(self._net.loss_weights)
+
+    @property
     def _inputs(self) -> list[int]:
         return list(self._net.inputs)
 
@@ -139,7 +143,7 @@ class Net:
     @property
     def blob_loss_weights(self) -> OrderedDict[str, float]:
         """The loss weight of each blob, 0 for most."""
-        return OrderedDict(zip(self._blob_names, self._net.loss_weights, strict=True))
+        return OrderedDict(zip(self._blob_names, self._blob_loss_weights, strict=True))
 
     @property
     def inputs(self) -> list[str]:

@@ -12,9 +12,9 @@ from p3d.error import Error
 
 
 class MemoryData(DataLayer):
-    """Tops data (batch_size, channels, height, width) and label (batch_size), row after row of the
-    arrays, and again from the start at their end. Each of several processes that train one net
-    hands over its own."""
+    """Tops data (batch_size, channels, height, width) and label (batch_size), (batch_size, 1, 1, 1)
+    from the first forward on; row after row of the arrays, and again from the start at their end.
+    Each of several processes that train one net hands over its own."""
 
     def setup(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         check_tops(top, 2, 2)
@@ -41,11 +41,12 @@ class MemoryData(DataLayer):
                 f"first dimensions of input arrays must be a multiple of batch size "
                 f"({self._batch}), not {len(data)}"
             )
-        self._arrays, self._row = (data, labels[:, 0, 0, 0]), 0
+        self._arrays, self._row = (data, labels), 0
 
     def forward(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         if self._arrays is None:
             raise Error("has no data: call net.set_input_arrays(data, labels) before the forward")
+        top[1].reshape(self._batch, 1, 1, 1)  # as Caffe does from the first forward on
         for blob, array in zip(top, self._arrays, strict=True):
             blob.data[...] = array[self._row : self._row + self._batch]
         self._row = (self._row + self._batch) % len(self._arrays[0])
