@@ -202,7 +202,7 @@ def write_layers(root: Path, without: tuple[str, ...] = ()) -> Path:
     without  kernels to leave out
     """
     here = Path(__file__).parents[1] / "layers"
-    for type_name, kernel in (("BN", "bn"), ("Pooling3D", "pool"), ("Convolution3D", "conv")):
+    for type_name, kernel in (("BN", "bn"), ("Pooling3D", "pool"), ("Convolution3D", "conv/conv")):
         words = {"type": type_name, "stem": type_name.lower(), "guard": type_name.upper()}
         stem = f"{words['stem']}_layer"
         _write(root, f"caffe/include/caffe/layers/{stem}.hpp", _LAYER_HEADER.format(**words))
@@ -222,14 +222,15 @@ KERNELS = {
     "bn.cu": '#include "kernels/bn.hpp"\n',
     "pool.hpp": '#pragma once\n#include "kernels/ranges.hpp"\n',
     "pool.cpp": '#include <vector>\n#include "kernels/pool.hpp"\n',
-    "conv.hpp": "// conv\n",
-    "conv.cpp": '#include "kernels/conv.hpp"\n#include "kernels/igemm.hpp"\n',
-    "igemm.hpp": "// igemm\n",
-    "igemm_avx2.cpp": '#include "kernels/igemm.hpp"\n#include "kernels/igemm-inl.hpp"\n',
-    "igemm-inl.hpp": "// a macro\n",
+    "conv/conv.hpp": "// conv\n",
+    "conv/conv.cpp": '#include "kernels/conv/conv.hpp"\n#include "kernels/conv/igemm.hpp"\n',
+    "conv/igemm.hpp": "// igemm\n",
+    "conv/igemm_avx2.cpp": '#include "kernels/conv/igemm.hpp"\n'
+    '#include "kernels/conv/igemm-inl.hpp"\n',
+    "conv/igemm-inl.hpp": "// a macro\n",
     "ranges.hpp": "// ranges\n",
     "lrn.hpp": "// not needed\n",
-    "lrn.cpp": '#include "kernels/lrn.hpp"\n#include "kernels/conv.hpp"\n',
+    "lrn.cpp": '#include "kernels/lrn.hpp"\n#include "kernels/conv/conv.hpp"\n',
 }
 
 

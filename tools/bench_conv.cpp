@@ -25,12 +25,12 @@
 #include <vector>
 
 #include "kernels/buffer.hpp"
-#include "kernels/conv.hpp"
-#include "kernels/conv_bf16.hpp"
-#include "kernels/conv_reference.hpp"
+#include "kernels/conv/conv.hpp"
+#include "kernels/conv/conv_bf16.hpp"
+#include "kernels/conv/conv_reference.hpp"
+#include "kernels/cpu/fma_peak.hpp"
+#include "kernels/cpu/thread_pool.hpp"
 #include "kernels/error.hpp"
-#include "kernels/fma_peak.hpp"
-#include "kernels/thread_pool.hpp"
 
 namespace {
 

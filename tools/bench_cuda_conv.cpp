@@ -19,12 +19,12 @@
 
 #include "bench_cuda.hpp"
 #include "conv_cases.hpp"
-#include "kernels/conv_call_cuda.hpp"
-#include "kernels/conv_cuda.hpp"
-#include "kernels/conv_data_gradient_call_cuda.hpp"
-#include "kernels/conv_gradients.hpp"
-#include "kernels/conv_weight_gradient_call_cuda.hpp"
-#include "kernels/mma_cuda.hpp"
+#include "kernels/conv/conv_call_cuda.hpp"
+#include "kernels/conv/conv_cuda.hpp"
+#include "kernels/conv/conv_data_gradient_call_cuda.hpp"
+#include "kernels/conv/conv_gradients.hpp"
+#include "kernels/conv/conv_weight_gradient_call_cuda.hpp"
+#include "kernels/cuda/mma_cuda.hpp"
 #include "kernels/order.hpp"
 
 namespace {

@@ -4,8 +4,8 @@
 namespace p3d {
 
 // While one lives, this thread runs layers that other ranks (see
-// kernels/nccl_cuda.hpp) do not run now: they would wait for answers that never
-// come.
+// kernels/cuda/nccl_cuda.hpp) do not run now: they would wait for answers that
+// never come.
 class Alone {
  public:
   Alone();

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "kernels/buffer.hpp"
-#include "kernels/cuda_functions.hpp"
+#include "kernels/cuda/cuda_functions.hpp"
 
 namespace p3d {
 

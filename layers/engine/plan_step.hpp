@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/net.hpp"
-#include "kernels/conv.hpp"
+#include "kernels/conv/conv.hpp"
 
 namespace p3d {
 

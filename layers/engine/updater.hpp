@@ -33,10 +33,10 @@ class Updater {
   }
 
   // With a GPU, where this process is one of several ranks (see
-  // kernels/nccl_cuda.hpp), of which all call these. All gradients go in one
-  // launch and from where they lie, which takes no second buffer of the size of
-  // all weights. Overlap with the backward, layer by layer, would only pay
-  // where links are slow; nobody has measured it.
+  // kernels/cuda/nccl_cuda.hpp), of which all call these. All gradients go in
+  // one launch and from where they lie, which takes no second buffer of the
+  // size of all weights. Overlap with the backward, layer by layer, would only
+  // pay where links are slow; nobody has measured it.
   //
   // Gradients of what learns become their mean over the ranks,
   void AverageOverRanks();

@@ -1,5 +1,5 @@
 #include "kernels/accuracy_cuda.hpp"
-#include "kernels/cuda_launch.hpp"
+#include "kernels/cuda/cuda_launch.hpp"
 
 namespace p3d {
 namespace cuda {

@@ -2,7 +2,7 @@
 
 // The header that this file implements comes first.
 #include "kernels/channel_sums_cuda.hpp"
-#include "kernels/runs_cuda.hpp"
+#include "kernels/cuda/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {

@@ -5,7 +5,7 @@
 
 #include "kernels/affine.hpp"
 #include "kernels/channel_sums_cuda.hpp"
-#include "kernels/runs_cuda.hpp"
+#include "kernels/cuda/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {

@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include "kernels/affine.hpp"
-#include "kernels/cuda_launch.hpp"
-#include "kernels/runs_cuda.hpp"
+#include "kernels/cuda/cuda_launch.hpp"
+#include "kernels/cuda/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {

@@ -3,8 +3,8 @@
 // The header that this file implements comes first.
 #include <algorithm>
 
+#include "kernels/cuda/runs_cuda.hpp"
 #include "kernels/error.hpp"
-#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "kernels/conv.hpp"
+#include "kernels/conv/conv.hpp"
 
 namespace p3d {
 

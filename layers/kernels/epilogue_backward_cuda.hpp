@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "kernels/conv.hpp"
+#include "kernels/conv/conv.hpp"
 
 struct CUstream_st;  // a cudaStream_t is a pointer to it
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/thread_pool.hpp"
+#include "kernels/cpu/thread_pool.hpp"
 
 namespace p3d {
 namespace {

@@ -1,7 +1,7 @@
 #ifndef P3D_KERNELS_IM2COL_HPP_
 #define P3D_KERNELS_IM2COL_HPP_
 
-#include "kernels/conv.hpp"
+#include "kernels/conv/conv.hpp"
 
 namespace p3d {
 

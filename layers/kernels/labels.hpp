@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/cuda/host_device.hpp"
 #include "kernels/error.hpp"
-#include "kernels/host_device.hpp"
 
 namespace p3d {
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "kernels/host_device.hpp"
+#include "kernels/cuda/host_device.hpp"
 #include "kernels/losses.hpp"
 #include "kernels/pointwise_formulas.hpp"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/affine.hpp"
-#include "kernels/cuda_launch.hpp"
+#include "kernels/cuda/cuda_launch.hpp"
 #include "kernels/loss_formulas.hpp"
 
 namespace p3d {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kernels/axis_view.hpp"
-#include "kernels/host_device.hpp"
+#include "kernels/cuda/host_device.hpp"
 #include "kernels/labels.hpp"
 #include "kernels/losses.hpp"
 

@@ -11,7 +11,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "kernels/host_device.hpp"
+#include "kernels/cuda/host_device.hpp"
 
 #ifdef __CUDACC__
 #include <cuda_bf16.h>

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/conv_bf16_kernels.hpp"
+#include "kernels/conv/conv_bf16_kernels.hpp"
 #include "kernels/ranges.hpp"
 
 namespace p3d {

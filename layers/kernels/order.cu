@@ -1,7 +1,7 @@
 #include "kernels/order_cuda.hpp"
 
 // The header that this file implements comes first.
-#include "kernels/runs_cuda.hpp"
+#include "kernels/cuda/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {

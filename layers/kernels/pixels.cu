@@ -1,7 +1,7 @@
 #include "kernels/pixels_cuda.hpp"
 
 // The header that this file implements comes first.
-#include "kernels/cuda_launch.hpp"
+#include "kernels/cuda/cuda_launch.hpp"
 
 namespace p3d {
 namespace cuda {

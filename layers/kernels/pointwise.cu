@@ -3,8 +3,8 @@
 // The header that this file implements comes first.
 #include "kernels/affine.hpp"
 #include "kernels/channel_sums_cuda.hpp"
+#include "kernels/cuda/runs_cuda.hpp"
 #include "kernels/pointwise_formulas.hpp"
-#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {

@@ -5,10 +5,10 @@
 #include <cfloat>
 #include <limits>
 
+#include "kernels/cuda/runs_cuda.hpp"
 #include "kernels/error.hpp"
 #include "kernels/pool_range.hpp"
 #include "kernels/random_bits.hpp"
-#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/conv_bf16_kernels.hpp"
+#include "kernels/conv/conv_bf16_kernels.hpp"
 #include "kernels/pool_windows.hpp"
 
 namespace p3d {

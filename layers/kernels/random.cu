@@ -1,9 +1,9 @@
 #include "kernels/random_cuda.hpp"
 
 // The header that this file implements comes first.
+#include "kernels/cuda/runs_cuda.hpp"
 #include "kernels/random_bits.hpp"
 #include "kernels/ranges.hpp"
-#include "kernels/runs_cuda.hpp"
 
 namespace p3d {
 namespace cuda {

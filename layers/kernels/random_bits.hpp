@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "kernels/host_device.hpp"
+#include "kernels/cuda/host_device.hpp"
 
 namespace p3d {
 

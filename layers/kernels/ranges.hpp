@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/thread_pool.hpp"
+#include "kernels/cpu/thread_pool.hpp"
 
 namespace p3d {
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cuda_launch.hpp"
+#include "kernels/cuda/cuda_launch.hpp"
 
 namespace p3d {
 namespace cuda {

@@ -5,8 +5,8 @@
 #include <cfloat>
 #include <cmath>
 
+#include "kernels/cuda/runs_cuda.hpp"
 #include "kernels/error.hpp"
-#include "kernels/runs_cuda.hpp"
 #include "kernels/update_rules.hpp"
 
 namespace p3d {

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "kernels/host_device.hpp"
+#include "kernels/cuda/host_device.hpp"
 #include "kernels/update.hpp"
 
 namespace p3d {

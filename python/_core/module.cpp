@@ -4,13 +4,13 @@
 #include <cstring>
 
 #include "_core/bind.hpp"
-#include "kernels/conv_bf16.hpp"
-#include "kernels/cuda_device.hpp"
+#include "kernels/conv/conv_bf16.hpp"
+#include "kernels/cpu/fma_peak.hpp"
+#include "kernels/cpu/isa.hpp"
+#include "kernels/cpu/thread_pool.hpp"
+#include "kernels/cuda/cuda_device.hpp"
 #include "kernels/error.hpp"
-#include "kernels/fma_peak.hpp"
-#include "kernels/isa.hpp"
 #include "kernels/random.hpp"
-#include "kernels/thread_pool.hpp"
 
 namespace py = pybind11;
 

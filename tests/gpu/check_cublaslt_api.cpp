@@ -4,7 +4,7 @@
 
 #include <cublasLt.h>
 
-#include "kernels/cublaslt_api.hpp"
+#include "kernels/cuda/cublaslt_api.hpp"
 #include "same_call.hpp"
 
 #define P3D_COMPARE(ours, theirs, number) \

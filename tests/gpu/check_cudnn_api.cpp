@@ -1,9 +1,9 @@
-// Our numbers and types of cuDNN's (layers/kernels/cudnn_api.hpp) are those of
-// its real headers: compiled, never run, where these and CUDA's are.
+// Our numbers and types of cuDNN's (layers/kernels/cuda/cudnn_api.hpp) are
+// those of its real headers: compiled, never run, where these and CUDA's are.
 
 #include <cudnn.h>
 
-#include "kernels/cudnn_api.hpp"
+#include "kernels/cuda/cudnn_api.hpp"
 #include "same_call.hpp"
 
 #define P3D_COMPARE(ours, theirs, number) \

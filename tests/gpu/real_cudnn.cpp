@@ -12,7 +12,7 @@
 
 #include "../kernels/conv_cases.hpp"
 #include "../kernels/testing.hpp"
-#include "kernels/cudnn_conv.hpp"
+#include "kernels/conv/cudnn_conv.hpp"
 
 namespace {
 

@@ -18,7 +18,7 @@
 #include <map>
 #include <string>
 
-#include "kernels/cublaslt_api.hpp"
+#include "kernels/cuda/cublaslt_api.hpp"
 #include "simulated_library.hpp"
 
 using namespace p3d::cublaslt;  // NOLINT: all of it is simulated here

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cudnn_api.hpp"
+#include "kernels/cuda/cudnn_api.hpp"
 #include "simulated_library.hpp"
 
 using namespace p3d::cudnn;  // NOLINT: all of it is simulated here

@@ -47,7 +47,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "kernels/cuda_functions.hpp"
+#include "kernels/cuda/cuda_functions.hpp"
 #include "kernels/error.hpp"
 
 namespace p3d {

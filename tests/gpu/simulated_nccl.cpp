@@ -20,7 +20,7 @@
 #include <random>
 #include <string>
 
-#include "kernels/nccl_api.hpp"
+#include "kernels/cuda/nccl_api.hpp"
 
 using p3d::nccl::Operation;
 using p3d::nccl::Result;

@@ -16,8 +16,8 @@
 #include "../kernels/conv_cases.hpp"
 #include "../kernels/testing.hpp"
 #include "engine/gpu.hpp"
-#include "kernels/conv_flat.hpp"
-#include "kernels/conv_library.hpp"
+#include "kernels/conv/conv_flat.hpp"
+#include "kernels/conv/conv_library.hpp"
 
 namespace {
 

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "kernels/conv.hpp"
+#include "kernels/conv/conv.hpp"
+#include "kernels/cpu/isa.hpp"
 #include "kernels/error.hpp"
-#include "kernels/isa.hpp"
 #include "testing.hpp"
 
 namespace testing {

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "conv_cases.hpp"
-#include "kernels/conv.hpp"
-#include "kernels/conv_reference.hpp"
-#include "kernels/thread_pool.hpp"
+#include "kernels/conv/conv.hpp"
+#include "kernels/conv/conv_reference.hpp"
+#include "kernels/cpu/thread_pool.hpp"
 #include "testing.hpp"
 
 namespace testing {

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cuda_launch.hpp"
+#include "kernels/cuda/cuda_launch.hpp"
 
 namespace testing {
 

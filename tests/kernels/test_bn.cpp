@@ -10,8 +10,8 @@
 
 #include "kernels/affine.hpp"
 #include "kernels/bn.hpp"
+#include "kernels/cpu/thread_pool.hpp"
 #include "kernels/random.hpp"
-#include "kernels/thread_pool.hpp"
 #include "testing.hpp"
 
 namespace {

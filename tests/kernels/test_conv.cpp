@@ -16,11 +16,11 @@
 #include <vector>
 
 #include "conv_problem.hpp"
-#include "kernels/conv.hpp"
-#include "kernels/conv_reference.hpp"
-#include "kernels/conv_winograd.hpp"
+#include "kernels/conv/conv.hpp"
+#include "kernels/conv/conv_reference.hpp"
+#include "kernels/conv/conv_winograd.hpp"
+#include "kernels/cpu/thread_pool.hpp"
 #include "kernels/error.hpp"
-#include "kernels/thread_pool.hpp"
 #include "testing.hpp"
 
 namespace {

@@ -19,13 +19,13 @@
 #include <vector>
 
 #include "conv_problem.hpp"
-#include "kernels/conv_bf16.hpp"
-#include "kernels/conv_bf16_amx.hpp"
-#include "kernels/conv_bf16_igemm.hpp"
-#include "kernels/conv_bf16_kernels.hpp"
-#include "kernels/conv_bf16_rows.hpp"
-#include "kernels/conv_bf16_winograd.hpp"
-#include "kernels/thread_pool.hpp"
+#include "kernels/conv/conv_bf16.hpp"
+#include "kernels/conv/conv_bf16_amx.hpp"
+#include "kernels/conv/conv_bf16_igemm.hpp"
+#include "kernels/conv/conv_bf16_kernels.hpp"
+#include "kernels/conv/conv_bf16_rows.hpp"
+#include "kernels/conv/conv_bf16_winograd.hpp"
+#include "kernels/cpu/thread_pool.hpp"
 #include "testing.hpp"
 
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/conv_fold.hpp"
-#include "kernels/conv_reference.hpp"
+#include "kernels/conv/conv_fold.hpp"
+#include "kernels/conv/conv_reference.hpp"
 #include "kernels/random.hpp"
 #include "testing.hpp"
 

@@ -19,14 +19,14 @@
 
 #include "conv_cases.hpp"
 #include "conv_problem.hpp"
-#include "kernels/conv_bf16_amx.hpp"
-#include "kernels/conv_gradients.hpp"
-#include "kernels/conv_reference.hpp"
-#include "kernels/conv_weight_gradient.hpp"
-#include "kernels/conv_winograd_grid.hpp"
-#include "kernels/conv_winograd_weight_gradient.hpp"
+#include "kernels/conv/conv_bf16_amx.hpp"
+#include "kernels/conv/conv_gradients.hpp"
+#include "kernels/conv/conv_reference.hpp"
+#include "kernels/conv/conv_weight_gradient.hpp"
+#include "kernels/conv/conv_winograd_grid.hpp"
+#include "kernels/conv/conv_winograd_weight_gradient.hpp"
+#include "kernels/cpu/thread_pool.hpp"
 #include "kernels/error.hpp"
-#include "kernels/thread_pool.hpp"
 #include "testing.hpp"
 
 namespace {

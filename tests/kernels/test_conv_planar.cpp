@@ -16,10 +16,10 @@
 #include <vector>
 
 #include "conv_cases.hpp"
-#include "kernels/conv_planar.hpp"
-#include "kernels/conv_reference.hpp"
+#include "kernels/conv/conv_planar.hpp"
+#include "kernels/conv/conv_reference.hpp"
+#include "kernels/cpu/thread_pool.hpp"
 #include "kernels/error.hpp"
-#include "kernels/thread_pool.hpp"
 #include "testing.hpp"
 
 namespace {

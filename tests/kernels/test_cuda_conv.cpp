@@ -18,14 +18,14 @@
 
 #include "conv_cases.hpp"
 #include "device.hpp"
-#include "kernels/conv_call_cuda.hpp"
-#include "kernels/conv_cuda.hpp"
-#include "kernels/conv_data_gradient_call_cuda.hpp"
-#include "kernels/conv_reference.hpp"
-#include "kernels/conv_weight_gradient_call_cuda.hpp"
-#include "kernels/mma_warp_tile_cuda.hpp"
+#include "kernels/conv/conv_call_cuda.hpp"
+#include "kernels/conv/conv_cuda.hpp"
+#include "kernels/conv/conv_data_gradient_call_cuda.hpp"
+#include "kernels/conv/conv_reference.hpp"
+#include "kernels/conv/conv_weight_gradient_call_cuda.hpp"
+#include "kernels/conv/mma_warp_tile_cuda.hpp"
+#include "kernels/cuda/wgmma_cuda.hpp"
 #include "kernels/order.hpp"
-#include "kernels/wgmma_cuda.hpp"
 #include "testing.hpp"
 
 namespace {

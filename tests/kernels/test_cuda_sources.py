@@ -19,8 +19,8 @@ QUICK = ["-Xptxas=-O1"]
 
 @pytest.mark.parametrize(("ending", "options"), [("_mma.cu", [*STRICT, *QUICK]), (".cu", STRICT)])
 def test_kernels_compile(ending: str, options: list[str]) -> None:
-    unrolled = {*(LAYERS / "kernels").glob("*_mma.cu")}
-    sources = unrolled if ending == "_mma.cu" else {*(LAYERS / "kernels").glob("*.cu")} - unrolled
+    unrolled = {*(LAYERS / "kernels").rglob("*_mma.cu")}
+    sources = unrolled if ending == "_mma.cu" else {*(LAYERS / "kernels").rglob("*.cu")} - unrolled
     assert sources
     nvcc.compile_cuda(sorted(sources), [LAYERS], archs=ARCHITECTURES, options=options)
 
@@ -33,7 +33,7 @@ def test_pypi_has_all_that_they_include() -> None:
 
 def test_kernels_for_groups_of_warps_compile() -> None:
     """As CMakeLists.txt compiles them; for others they are empty."""
-    sources = sorted((LAYERS / "kernels").glob("*wgmma.cu"))
+    sources = sorted((LAYERS / "kernels").rglob("*wgmma.cu"))
     assert sources
     nvcc.compile_cuda(sources, [LAYERS], archs=["90a"], options=STRICT)
 

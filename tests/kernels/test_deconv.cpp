@@ -13,9 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "kernels/deconv.hpp"
+#include "kernels/conv/deconv.hpp"
+#include "kernels/cpu/thread_pool.hpp"
 #include "kernels/im2col.hpp"
-#include "kernels/thread_pool.hpp"
 #include "testing.hpp"
 
 namespace {

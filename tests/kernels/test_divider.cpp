@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "kernels/divider_cuda.hpp"
+#include "kernels/cuda/divider_cuda.hpp"
 #include "testing.hpp"
 
 namespace {

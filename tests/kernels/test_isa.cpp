@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/isa.hpp"
 #include "kernels/error.hpp"
-#include "kernels/isa.hpp"
 #include "testing.hpp"
 
 namespace {

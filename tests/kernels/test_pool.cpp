@@ -13,11 +13,11 @@
 #include <string>
 #include <vector>
 
-#include "kernels/isa.hpp"
+#include "kernels/cpu/isa.hpp"
+#include "kernels/cpu/thread_pool.hpp"
 #include "kernels/pool.hpp"
 #include "kernels/pool_bf16.hpp"
 #include "kernels/random.hpp"
-#include "kernels/thread_pool.hpp"
 #include "pool_cases.hpp"
 #include "testing.hpp"
 

@@ -14,9 +14,9 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/cpu/thread_pool.hpp"
+#include "kernels/cpu/thread_pool_cpus.hpp"
 #include "kernels/error.hpp"
-#include "kernels/thread_pool.hpp"
-#include "kernels/thread_pool_cpus.hpp"
 #include "testing.hpp"
 
 namespace {

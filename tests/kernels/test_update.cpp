@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/thread_pool.hpp"
 #include "kernels/random.hpp"
-#include "kernels/thread_pool.hpp"
 #include "kernels/update.hpp"
 #include "testing.hpp"
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "faults.hpp"
-#include "kernels/async_copy_cuda.hpp"
+#include "kernels/cuda/async_copy_cuda.hpp"
 
 namespace {
 

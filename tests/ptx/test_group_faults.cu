@@ -6,8 +6,8 @@
 #include <cstdint>
 
 #include "faults.hpp"
-#include "kernels/async_copy_cuda.hpp"
-#include "kernels/wgmma_cuda.hpp"
+#include "kernels/cuda/async_copy_cuda.hpp"
+#include "kernels/cuda/wgmma_cuda.hpp"
 
 namespace {
 

@@ -72,3 +72,9 @@ def test_this_repository_s_layers():
     for name, text in collect(LAYERS).items():
         for header in re.findall(r'^#include "(.+)"', text, re.MULTILINE):
             assert header.startswith(("caffe/", "gtest/", "google/")), f"{name}: {header}"
+
+
+def test_no_two_kernels_share_a_name():
+    """They lie in one folder there."""
+    names = [path.name for path in (LAYERS / "kernels").rglob("*") if path.is_file()]
+    assert len(names) == len(set(names))

@@ -101,8 +101,8 @@ def test_a_published_class_among_others(tmp_path, layers):
 def test_an_older_plug_in_is_brought_up_to_date(fork, tmp_path, layers):
     tree = write_tree(tmp_path / "tree", fork)
     plugged(tree, layers, ["BN"] * (fork == "tsn"))
-    (layers / "kernels/igemm.hpp").write_text("// newer\n")
-    (layers / "kernels/igemm_avx2.cpp").unlink()
+    (layers / "kernels/conv/igemm.hpp").write_text("// newer\n")
+    (layers / "kernels/conv/igemm_avx2.cpp").unlink()
     (layers / "caffe/proto/p3d.proto").write_text(
         (layers / "caffe/proto/p3d.proto")
         .read_text()

@@ -68,9 +68,9 @@ def layers(tmp_path_factory):
 @pytest.fixture(scope="module")
 def newer_layers(tmp_path_factory):
     folder = write_layers(tmp_path_factory.mktemp("newer"), FEW)
-    (folder / "kernels/igemm.hpp").write_text("// newer\n")
+    (folder / "kernels/conv/igemm.hpp").write_text("// newer\n")
     (folder / "kernels/bn.cu").unlink()
-    (folder / "kernels/conv.hpp").write_text('#include "kernels/lrn.hpp"\n')
+    (folder / "kernels/conv/conv.hpp").write_text('#include "kernels/lrn.hpp"\n')
     return folder
 
 

@@ -1,8 +1,9 @@
 """Which files the tree gets, and what they look like there.
 
 All of layers/caffe/include and layers/caffe/src, at the same place, and of layers/kernels what
-those need: headers in include/caffe/p3d, sources in src/caffe/p3d. A source is needed when the
-header that it implements is, which is the first one of the kernels that it includes.
+those need: headers in include/caffe/p3d, sources in src/caffe/p3d, without the folders that they
+come from. A source is needed when the header that it implements is, which is the first one of the
+kernels that it includes.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ def collect(layers: Path) -> dict[str, str]:
         if path.suffix in _SUFFIXES
     }
     kernels = {
-        path.name: path.read_text()
-        for path in sorted((layers / "kernels").iterdir())
+        path.relative_to(layers / "kernels").as_posix(): path.read_text()
+        for path in sorted((layers / "kernels").rglob("*"))
         if path.suffix in _SUFFIXES
     }
     needed = _closure(own, kernels)
     for name in sorted(needed):
         folder = "include" if name.endswith((".hpp", ".cuh")) else "src"
-        own[f"{folder}/caffe/p3d/{name}"] = kernels[name]
+        own[f"{folder}/caffe/p3d/{PurePosixPath(name).name}"] = kernels[name]
     return {name: STAMP + _INCLUDE.sub(_here, text) for name, text in own.items()}
 
 
@@ -59,7 +60,8 @@ def _closure(own: dict[str, str], kernels: dict[str, str]) -> set[str]:
 
 
 def _here(match: re.Match[str]) -> str:
-    return match[0].replace('"kernels/', '"caffe/p3d/')
+    name = PurePosixPath(match[1]).name
+    return match[0].replace(f'"kernels/{match[1]}"', f'"caffe/p3d/{name}"')
 
 
 def is_ours(text: str) -> bool:

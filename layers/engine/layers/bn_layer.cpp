@@ -21,8 +21,8 @@ namespace p3d {
 // too.
 //
 // With `sync: true` the batch is that of all ranks together, where a net is
-// trained on several GPUs (see kernels/nccl_cuda.hpp): every rank has the same
-// statistics, and gradients are those of the joint batch.
+// trained on several GPUs (see kernels/cuda/nccl_cuda.hpp): every rank has the
+// same statistics, and gradients are those of the joint batch.
 //
 // Without a slope_filler the slope starts at 1 (the published layer: 0, which
 // makes a dead layer).

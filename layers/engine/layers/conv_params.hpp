@@ -6,7 +6,7 @@
 
 #include "engine/blob.hpp"
 #include "engine/fields.hpp"
-#include "kernels/conv.hpp"
+#include "kernels/conv/conv.hpp"
 
 namespace p3d {
 

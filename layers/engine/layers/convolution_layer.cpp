@@ -5,7 +5,7 @@
 #include <type_traits>
 
 #include "kernels/affine.hpp"
-#include "kernels/conv_reference.hpp"
+#include "kernels/conv/conv_reference.hpp"
 #include "kernels/narrow_copies.hpp"
 #include "kernels/scratch.hpp"
 

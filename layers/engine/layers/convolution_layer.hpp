@@ -6,9 +6,9 @@
 
 #include "engine/layer.hpp"
 #include "engine/layers/conv_params.hpp"
-#include "kernels/conv.hpp"
-#include "kernels/conv_bf16.hpp"
-#include "kernels/conv_gradients.hpp"
+#include "kernels/conv/conv.hpp"
+#include "kernels/conv/conv_bf16.hpp"
+#include "kernels/conv/conv_gradients.hpp"
 
 namespace p3d {
 

@@ -3,9 +3,9 @@
 #include "engine/layer.hpp"
 #include "engine/layers/conv_params.hpp"
 #include "kernels/affine.hpp"
-#include "kernels/conv_gradients.hpp"
-#include "kernels/conv_reference.hpp"
-#include "kernels/deconv.hpp"
+#include "kernels/conv/conv_gradients.hpp"
+#include "kernels/conv/conv_reference.hpp"
+#include "kernels/conv/deconv.hpp"
 #include "kernels/scratch.hpp"
 
 namespace p3d {

@@ -3,9 +3,9 @@
 #include "engine/filler.hpp"
 #include "engine/layer.hpp"
 #include "kernels/affine.hpp"
-#include "kernels/conv.hpp"
-#include "kernels/conv_gradients.hpp"
-#include "kernels/conv_reference.hpp"
+#include "kernels/conv/conv.hpp"
+#include "kernels/conv/conv_gradients.hpp"
+#include "kernels/conv/conv_reference.hpp"
 #include "kernels/order.hpp"
 #include "kernels/scratch.hpp"
 

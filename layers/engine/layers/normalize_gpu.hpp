@@ -35,8 +35,8 @@ class GpuNormalization {
                           bottom.template data_of<Value>(order, Side::kGpu),
                           scratch.data(), mean(), deviation());
   }
-  // ... or of all ranks' batches (see kernels/nccl_cuda.hpp); every rank calls
-  // it. Behind the moments lies how many values each channel has then.
+  // ... or of all ranks' batches (see kernels/cuda/nccl_cuda.hpp); every rank
+  // calls it. Behind the moments lies how many values each channel has then.
   template <typename Value>
   void JointStatistics(const Blob<Dtype>& bottom) {
     CheckBatch(bottom);

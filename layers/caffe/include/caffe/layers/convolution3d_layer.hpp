@@ -7,7 +7,7 @@
 #include "caffe/layer.hpp"
 #include "caffe/layers/conv_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
-#include "kernels/conv_planar.hpp"
+#include "kernels/conv/conv_planar.hpp"
 
 namespace caffe {
 

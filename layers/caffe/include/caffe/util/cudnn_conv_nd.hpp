@@ -1,7 +1,7 @@
 #ifndef CAFFE_UTIL_CUDNN_CONV_ND_HPP_
 #define CAFFE_UTIL_CUDNN_CONV_ND_HPP_
 
-#include "kernels/conv.hpp"
+#include "kernels/conv/conv.hpp"
 
 namespace caffe {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "caffe/util/cudnn_session.hpp"
-#include "kernels/conv_fold.hpp"
+#include "kernels/conv/conv_fold.hpp"
 
 namespace caffe {
 
