@@ -49,6 +49,7 @@ Warp::Warp(const Launch& launch, Block* block, int index, int threads)
 void Warp::Begin() {
   live_ = lanes_;
   waiting_ = 0;
+  awaited_ = launch_.overlaps ? 0 : ~0u;
   std::fill(std::begin(pc_), std::end(pc_), 0);
   copies_.assign(kLanes, std::deque<std::vector<Copy>>(1));
   products_.assign(1, {});
@@ -135,6 +136,7 @@ void Warp::RunFrom(int pc, uint32_t mask) {
     const uint32_t doing = Guarded(instruction, mask);
     Count(instruction, doing);
     if (instruction.flow == Flow::kReturn) {
+      CheckAwaited(doing, "ends");
       live_ &= ~doing;
       mask &= ~doing;
       if (!mask) return;
@@ -171,6 +173,7 @@ uint32_t Warp::Guarded(const Instruction& instruction, uint32_t mask) {
 
 char* Warp::Global(uint64_t address, int bytes, int lane, bool writes) {
   const char* const does = writes ? "writes " : "reads ";
+  CheckAwaited(1u << lane, "touches global memory");
   const uint64_t size = static_cast<uint64_t>(bytes);
   if (address < begin_ || address > end_ || end_ - address < size) {
     if (!launch_.memory->Holds(address, &begin_, &end_)) {
@@ -284,6 +287,17 @@ void Warp::FinishBatches(int count, int lane) {
     }
     batches.pop_front();
   }
+}
+
+void Warp::LetNextBegin(uint32_t mask) {
+  CheckAwaited(mask, "lets the next kernel begin");
+}
+
+void Warp::CheckAwaited(uint32_t mask, const char* does) const {
+  const uint32_t early = mask & ~awaited_;
+  if (!early) return;
+  Fail(__builtin_ctz(early),
+       does + std::string(" before it has waited for earlier kernels"));
 }
 
 void Warp::MultiplyLater(const Product& product) {

@@ -15,6 +15,8 @@
 //   - products of a warp group that begin without a fence, are of different
 //     matrices for its warps, or read what was not shown to them: what they
 //     read changes as late, and they are made as late, as may be;
+//   - global memory in a kernel that overlaps with earlier ones, and its end,
+//     before they were waited for;
 //   - lanes of a warp that do not come together where all are needed, or have
 //     ended there; threads that wait at different barriers.
 //
@@ -51,7 +53,8 @@ struct Launch {
   Dim grid, block;
   std::vector<char> parameters;
   Memory* memory;
-  int shared_bytes = 0;  // beside those that the kernel declares
+  int shared_bytes = 0;   // beside those that the kernel declares
+  bool overlaps = false;  // begins before what was launched earlier has ended
 };
 
 class Block;
@@ -125,6 +128,10 @@ class Warp {
   // Finishes all batches but the last `count`.
   void FinishBatches(int count, int lane);
 
+  // griddepcontrol: waits for earlier kernels; lets the next one begin.
+  void AwaitEarlier(uint32_t mask) { awaited_ |= mask; }
+  void LetNextBegin(uint32_t mask);
+
   // wgmma: its fence; a product, which is made when it is waited for; batches.
   void BeginProducts() { may_multiply_ = true; }
   void MultiplyLater(const Product& product);
@@ -147,6 +154,7 @@ class Warp {
   };
 
   void Count(const Instruction& instruction, uint32_t mask);
+  void CheckAwaited(uint32_t mask, const char* does) const;
   uint32_t Next();
   void RunFrom(int pc, uint32_t mask);
   const Source& SourceOf(const Instruction& instruction) const {
@@ -160,6 +168,7 @@ class Warp {
   const uint32_t lanes_;  // those that are threads
   uint32_t live_ = 0;     // of them, those that have not returned
   uint32_t waiting_ = 0;  // for others, at an instruction of all
+  uint32_t awaited_ = 0;  // those behind which earlier kernels have ended
   int first_ = 0;         // lane of those that are live
   int pc_[kLanes] = {};
   const Instruction* running_ = nullptr;

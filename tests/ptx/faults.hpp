@@ -7,6 +7,8 @@
 #include <map>
 #include <string>
 
+#include "kernels/cuda/start_kernel_cuda.hpp"
+
 namespace faults {
 
 template <typename Kernel>
@@ -16,15 +18,17 @@ __global__ void RunOne(float* values) {
 
 // A block of `count` threads, Kernel()(thread, values), and as many values,
 // each its own number. Prints what CUDA says of it; 0 if that is nothing, and
-// the first value has become `count`.
-template <int count, typename Kernel>
+// the first value has become `count`. The kernel may begin before what was
+// asked for earlier is done if it `overlaps`.
+template <int count, typename Kernel, bool overlaps = false>
 int Launch() {
   float* values = nullptr;
   float ahead[count], after[count];
   for (int i = 0; i < count; ++i) ahead[i] = static_cast<float>(i);
   cudaMalloc(reinterpret_cast<void**>(&values), sizeof(ahead));
   cudaMemcpy(values, ahead, sizeof(ahead), cudaMemcpyHostToDevice);
-  RunOne<Kernel><<<1, count>>>(values);
+  p3d::cuda::KernelsOverlap() = overlaps;
+  p3d::cuda::StartKernel(RunOne<Kernel>, 1, count, 0, nullptr, values);
   cudaError_t error = cudaGetLastError();
   if (error == cudaSuccess)
     error = cudaMemcpy(after, values, sizeof(after), cudaMemcpyDeviceToHost);

@@ -7,6 +7,13 @@
 namespace ptx {
 namespace {
 
+void AwaitEarlier(const Instruction&, Warp* warp, uint32_t mask) {
+  warp->AwaitEarlier(mask);
+}
+void LetNextBegin(const Instruction&, Warp* warp, uint32_t mask) {
+  warp->LetNextBegin(mask);
+}
+
 Table MakeTable() {
   Table table;
   AddArithmetic(&table);
@@ -15,6 +22,8 @@ Table MakeTable() {
   AddCopies(&table);
   table.Add("ret", {nullptr, {}, Flow::kReturn});
   table.Add("bar.sync", {nullptr, {4}, Flow::kBarrier});
+  table.Add("griddepcontrol.wait", {AwaitEarlier, {}});
+  table.Add("griddepcontrol.launch_dependents", {LetNextBegin, {}});
   return table;
 }
 

@@ -7,6 +7,8 @@
 //     address.
 //   - Its compute capability is $P3D_SIMULATED_CAPABILITY (default 9.0), its
 //     memory that of device_memory.hpp.
+//   - Kernels may begin before earlier ones have ended if that is asked for, or
+//     $P3D_SIMULATED_OVERLAP is 1.
 //   - $P3D_PTX_PROFILE names a file for what kernels ask of a GPU, see
 //     profile.hpp.
 //   - While a stream is captured, kernels, and what copies or zeroes on the
@@ -137,7 +139,8 @@ cudaError_t RunKernel(const ptx::Launch& launch) {
 }
 
 cudaError_t Launch(const void* function, dim3 grid, dim3 block, void** args,
-                   size_t shared_bytes, cudaStream_t stream) {
+                   size_t shared_bytes, cudaStream_t stream,
+                   bool overlaps = false) {
   Device& device = TheDevice();
   const std::lock_guard<std::recursive_mutex> lock(device.mutex);
   const auto found = device.functions.find(function);
@@ -163,12 +166,14 @@ cudaError_t Launch(const void* function, dim3 grid, dim3 block, void** args,
       shared_bytes > registered.most_shared) {
     return Return(cudaErrorInvalidConfiguration);
   }
+  overlaps |= ptx::Setting("P3D_SIMULATED_OVERLAP", 0) != 0;
   ptx::Launch launch{&kernel,
                      {grid.x, grid.y, grid.z},
                      {block.x, block.y, block.z},
                      std::vector<char>(kernel.parameter_bytes),
                      &device.memory,
-                     static_cast<int>(shared_bytes)};
+                     static_cast<int>(shared_bytes),
+                     overlaps};
   for (size_t i = 0; i < kernel.parameters.size(); ++i) {
     std::memcpy(&launch.parameters[kernel.parameters[i].offset], args[i],
                 kernel.parameters[i].size);
@@ -265,6 +270,19 @@ cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block,
                              void** args, size_t shared_bytes,
                              cudaStream_t stream) {
   return Launch(function, grid, block, args, shared_bytes, stream);
+}
+cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config,
+                                const void* function, void** args) {
+  bool overlaps = false;
+  for (unsigned i = 0; i < config->numAttrs; ++i) {
+    // The only attribute that is used.
+    const cudaLaunchAttribute& attribute = config->attrs[i];
+    if (attribute.id != cudaLaunchAttributeProgrammaticStreamSerialization)
+      return Return(cudaErrorInvalidValue);
+    overlaps |= attribute.val.programmaticStreamSerializationAllowed != 0;
+  }
+  return Launch(function, config->gridDim, config->blockDim, args,
+                config->dynamicSmemBytes, config->stream, overlaps);
 }
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes,
                                   const void* function) {

@@ -1,5 +1,5 @@
-// Kernels that do what is undefined on a GPU, one each; and two that do nothing
-// of that. test_ptx_machine.py expects what is said of them.
+// Kernels that do what is undefined on a GPU, one each; and some that do
+// nothing of that. test_ptx_machine.py expects what is said of them.
 //
 //   test_faults KERNEL
 
@@ -145,6 +145,24 @@ struct CopyOfOthers {
   }
 };
 
+// That begin while an earlier kernel may still run.
+enum class Awaits { kFirst, kLate, kOfSome, kNextFirst };
+
+template <Awaits awaits>
+struct BesideOthers {
+  __device__ void operator()(int i, float* values) const {
+    if (awaits == Awaits::kNextFirst) {
+#if __CUDA_ARCH__ >= 900
+      asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+    }
+    if (awaits == Awaits::kOfSome && i == 3) return;
+    if (awaits != Awaits::kLate) p3d::cuda::AwaitEarlierKernels();
+    values[i] = kThreads;
+    if (awaits == Awaits::kLate) p3d::cuda::AwaitEarlierKernels();
+  }
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -166,5 +184,13 @@ int main(int argc, char** argv) {
           {"barriers_of_warps", faults::Launch<kThreads, BarriersOfWarps>},
           {"copy_not_awaited", faults::Launch<kThreads, CopyNotAwaited>},
           {"copy_of_others", faults::Launch<kThreads, CopyOfOthers>},
+          {"earlier_awaited",
+           faults::Launch<kThreads, BesideOthers<Awaits::kFirst>, true>},
+          {"earlier_awaited_late",
+           faults::Launch<kThreads, BesideOthers<Awaits::kLate>, true>},
+          {"earlier_awaited_by_some",
+           faults::Launch<kThreads, BesideOthers<Awaits::kOfSome>, true>},
+          {"next_begins_too_early",
+           faults::Launch<kThreads, BesideOthers<Awaits::kNextFirst>, true>},
       });
 }

@@ -55,6 +55,9 @@ def run(*command: object, capability: str, **variables: str) -> subprocess.Compl
         ("barriers_of_warps", "wait at different barriers"),
         ("copy_not_awaited", "where cp.async is not waited for"),
         ("copy_of_others", "reads 4 bytes of shared memory at 240, written by thread 15 without"),
+        ("earlier_awaited_late", "touches global memory before it has waited for earlier kernels"),
+        ("earlier_awaited_by_some", "thread 3 of block 0 ends before it has waited for earlier"),
+        ("next_begins_too_early", "lets the next kernel begin before it has waited for earlier"),
     ],
 )
 def test_it_sees_what_is_undefined(programs, kernel, message) -> None:
@@ -111,7 +114,7 @@ def test_instructions(programs) -> None:
     assert done.returncode == 0, f"{programs / 'test_instructions'}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.parametrize("kernel", ["right", "strided"])
+@pytest.mark.parametrize("kernel", ["right", "strided", "earlier_awaited"])
 def test_it_lets_pass_what_is_right(programs, kernel) -> None:
     done = run(programs / "test_faults", kernel, capability="9.0")
     assert (done.returncode, done.stdout, done.stderr) == (0, "cudaSuccess\n", "")
@@ -151,7 +154,8 @@ def test_the_profile(programs, tmp_path, kernel, loaded_moved, shared_cycles) ->
 )
 def test_kernels(programs, capability, program, argument) -> None:
     arguments = [argument] if argument else []
-    done = run(programs / program, *arguments, capability=capability)
+    overlap = "1" if capability == "9.0" else "0"
+    done = run(programs / program, *arguments, capability=capability, P3D_SIMULATED_OVERLAP=overlap)
     assert done.returncode == 0, f"{programs / program} {argument}\n{done.stdout}{done.stderr}"
     assert " checks, 0 failed" in done.stdout
     assert "PTX: " not in done.stderr
@@ -173,6 +177,7 @@ def test_nets(programs, file) -> None:
     assert done.returncode == 0, f"P3D_CUDA_LIBRARY={library}\n{done.stdout[-6000:]}{done.stderr}"
     assert " passed" in done.stdout
     assert "PTX: " not in done.stdout + done.stderr
+    assert "kernels cannot begin" not in done.stdout + done.stderr
 
 
 def test_p3d199_on_tensor_cores(programs) -> None:

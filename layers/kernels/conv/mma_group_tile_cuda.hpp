@@ -144,6 +144,7 @@ __global__ void __launch_bounds__(Tiles::Sizes::kLanes, Tiles::kBlocks)
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ __align__(1024) char memory[];
   MmaBlock<Tiles> block(tiles, reinterpret_cast<MmaShared<Tiles>*>(memory));
+  AwaitEarlierKernels();
   MakeMmaTile(&block);
 #endif
 }
@@ -158,7 +159,8 @@ void GroupTiles<Value, rows, columns, Job>::Start(CUstream_st* stream,
   // If this fails, so does the launch.
   cudaFuncSetAttribute(detail::RunGroupTiles<GroupTiles>,
                        cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
-  detail::RunGroupTiles<<<count, Sizes::kLanes, kBytes, stream>>>(tiles);
+  StartKernel(detail::RunGroupTiles<GroupTiles>, count, Sizes::kLanes, kBytes,
+              stream, tiles);
 }
 
 #endif  // __CUDACC__

@@ -207,6 +207,7 @@ __global__ void __launch_bounds__(Tiles::Sizes::kLanes, Tiles::kBlocks)
   if (__CUDA_ARCH__ >= 10 * MmaOf<typename Tiles::Value>::kLeastArch) {
     __shared__ MmaShared<Tiles> shared;
     MmaBlock<Tiles> block(tiles, &shared);
+    AwaitEarlierKernels();
     MakeMmaTile(&block);
   }
 #endif
@@ -220,7 +221,8 @@ __global__ void Nothing() {}
 template <typename Value, int rows, int columns, bool whole, typename Job>
 void WarpTiles<Value, rows, columns, whole, Job>::Start(
     CUstream_st* stream, unsigned count, const WarpTiles& tiles) {
-  detail::RunWarpTiles<<<count, Sizes::kLanes, 0, stream>>>(tiles);
+  StartKernel(detail::RunWarpTiles<WarpTiles>, count, Sizes::kLanes, 0, stream,
+              tiles);
 }
 
 #endif  // __CUDACC__

@@ -9,6 +9,8 @@
 #include <map>
 #include <mutex>
 
+#include "kernels/cuda/cuda_overlap.hpp"
+#include "kernels/cuda/start_kernel_cuda.hpp"
 #include "kernels/cuda/wgmma_cuda.hpp"
 #include "kernels/error.hpp"
 
@@ -61,8 +63,11 @@ class Current {
           cudaStreamCreateWithFlags(&copies_[device], cudaStreamNonBlocking),
           "cudaStreamCreate");
       KeepPool(device);
-      HasWgmma();  // tries it, which is not to happen while a graph is captured
+      // Both try it, which is not to happen while a graph is captured.
+      HasWgmma();
+      can_overlap_[device] = CanOverlap(stream);
     }
+    KernelsOverlap() = can_overlap_[device];
     stream_ = stream;
     copy_stream_ = copies_[device];
     device_ = device;
@@ -137,6 +142,7 @@ class Current {
 
   mutable std::mutex mutex_;
   std::map<int, cudaStream_t> streams_, copies_;
+  std::map<int, bool> can_overlap_;
   std::map<void*, size_t> sizes_;  // of allocations, in bytes
   size_t in_use_ = 0;              // their sum
   std::atomic<int> device_{-1};

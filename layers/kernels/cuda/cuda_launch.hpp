@@ -20,7 +20,7 @@
 #include "kernels/error.hpp"
 
 #ifdef __CUDACC__
-#include <cuda_runtime.h>
+#include "kernels/cuda/start_kernel_cuda.hpp"
 #endif
 
 struct CUstream_st;  // a cudaStream_t is a pointer to it
@@ -87,6 +87,7 @@ inline void CheckLaunch(const char* kernel) {
 // in memory to have room for more of them.
 template <typename Threads>
 __global__ void __launch_bounds__(kThreads, 3) RunThreads(Threads threads) {
+  AwaitEarlierKernels();
   threads(int64_t{blockIdx.x} * blockDim.x + threadIdx.x,
           int64_t{gridDim.x} * blockDim.x);
 }
@@ -96,6 +97,7 @@ __global__ void __launch_bounds__(kThreads)
     RunRows(int64_t count, int width, Rows rows) {
   __shared__ decltype(rows.Sum(0, 0)) sums[kThreads];
   const int lane = threadIdx.x;
+  AwaitEarlierKernels();
   for (int64_t row = blockIdx.x; row < count; row += gridDim.x) {
     sums[lane] = rows.Sum(row, lane);
     __syncthreads();
@@ -114,7 +116,8 @@ template <typename Threads>
 void LaunchThreads(CUstream_st* stream, const char* kernel, int64_t items,
                    const Threads& threads) {
   const int64_t blocks = std::min((items + kThreads - 1) / kThreads, kBlocks);
-  RunThreads<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(threads);
+  StartKernel(RunThreads<Threads>, static_cast<unsigned>(blocks), kThreads, 0,
+              stream, threads);
   CheckLaunch(kernel);
 }
 
@@ -122,8 +125,8 @@ template <bool spread, typename Rows>
 void LaunchRows(CUstream_st* stream, const char* kernel, int64_t count,
                 int width, const Rows& rows) {
   const int64_t blocks = std::min(count, kBlocks);
-  RunRows<spread><<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(
-      count, width, rows);
+  StartKernel(RunRows<spread, Rows>, static_cast<unsigned>(blocks), kThreads, 0,
+              stream, count, width, rows);
   CheckLaunch(kernel);
 }
 
@@ -135,6 +138,7 @@ __global__ void __launch_bounds__(Tiles::kLanes, 512 / Tiles::kLanes)
   __shared__ typename Tiles::Shared shared[2];
   typename Tiles::Lane lane(tiles, blockIdx.x, threadIdx.x);
   const int steps = lane.steps();
+  AwaitEarlierKernels();
   lane.Fetch();
   lane.Put(&shared[0]);
   __syncthreads();
@@ -151,7 +155,8 @@ __global__ void __launch_bounds__(Tiles::kLanes, 512 / Tiles::kLanes)
 template <typename Tiles>
 void LaunchTiles(CUstream_st* stream, const char* kernel, int64_t count,
                  const Tiles& tiles) {
-  RunTiles<<<static_cast<unsigned>(count), Tiles::kLanes, 0, stream>>>(tiles);
+  StartKernel(RunTiles<Tiles>, static_cast<unsigned>(count), Tiles::kLanes, 0,
+              stream, tiles);
   CheckLaunch(kernel);
 }
 

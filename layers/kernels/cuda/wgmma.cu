@@ -51,6 +51,7 @@ __global__ void TryProducts(float* sums) {
   Fill<true>(&b);
   ShowToProducts();
   __syncthreads();
+  AwaitEarlierKernels();
   FragmentC c[1][kColumns / 8] = {};
   BeginProducts(c);
 #pragma unroll
