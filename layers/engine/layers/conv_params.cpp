@@ -103,10 +103,7 @@ std::vector<ConvAxis> ConvParams::AxesOf(const Shape& shape) const {
 std::vector<ConvAxis> ConvParams::WindowAxesOf(const Shape& shape) const {
   std::vector<ConvAxis> result = AxesOf(shape);
   if (pad_mode != PadMode::kZero) return result;
-  for (ConvAxis& axis : result) {
-    const int64_t missing = axis.reach() - axis.padded();
-    if (missing > 0 && missing < axis.stride) axis.pad_end += missing;
-  }
+  for (ConvAxis& axis : result) axis.PadForOne();
   return result;
 }
 

@@ -31,9 +31,7 @@ struct ConvParams {
              const std::vector<int64_t>& sizes) const;
   // The axes with `in` taken from a bottom's shape.
   std::vector<ConvAxis> AxesOf(const Shape& shape) const;
-  // The same for a convolution of that bottom: a kernel that is larger than the
-  // padded input by less than a stride finds zeros behind it. Upstream divides
-  // towards zero, which gives one pixel of output there.
+  // The same for a convolution of that bottom: see ConvAxis::PadForOne.
   std::vector<ConvAxis> WindowAxesOf(const Shape& shape) const;
 };
 

@@ -28,6 +28,12 @@ struct ConvAxis {
   int64_t padded() const { return in + pad_begin + pad_end; }
   // floor((in + pad_begin + pad_end - dilation (kernel - 1) - 1) / stride) + 1
   int64_t out() const { return (padded() - reach()) / stride + 1; }
+  // A kernel that is larger than the padded input by less than a stride finds
+  // zeros behind it: upstream divides towards zero, which gives one value.
+  void PadForOne() {
+    const int64_t missing = reach() - padded();
+    if (missing > 0 && missing < stride) pad_end += missing;
+  }
 };
 
 // A convolution of any number of spatial axes >= 1:

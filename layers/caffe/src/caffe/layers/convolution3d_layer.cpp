@@ -49,6 +49,7 @@ p3d::ConvShape Convolution3DLayer<Dtype>::Shape() const {
     axis.stride = this->stride_.cpu_data()[i];
     axis.dilation = this->dilation_.cpu_data()[i];
     axis.pad_begin = axis.pad_end = this->pad_.cpu_data()[i];
+    axis.PadForOne();
     shape.axes.push_back(axis);
   }
   return shape;

@@ -47,6 +47,9 @@ const ConvolutionCase kCases[] = {
      "num_output: 2 kernel_size: 1 kernel_size: 2 kernel_size: 1 "
      "stride: 3 stride: 1 stride: 2"},
     {"1 1 1 1 1", "num_output: 1 kernel_size: 3 pad: 2"},
+    // Kernels larger than the input by less than a stride.
+    {"1 2 2 5 6", "num_output: 2 kernel_size: 4 stride: 3"},
+    {"2 1 3 3 1", "num_output: 1 kernel_size: 2 dilation: 2 stride: 4"},
 };
 
 // Small ones, as the gradient checker runs a layer for every pair of values.
