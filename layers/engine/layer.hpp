@@ -94,7 +94,10 @@ class Layer {
   virtual void LayerSetUp(const Blobs& bottom, const Blobs& top);
   // Whenever a bottom's shape may have changed: gives the tops their shapes.
   virtual void Reshape(const Blobs& bottom, const Blobs& top) = 0;
-  // Reads the bottoms, overwrites the tops.
+  // Reads the bottoms, overwrites the tops. In place it gives what it would
+  // otherwise, values and gradients, also where upstream's reads what it has
+  // overwritten: Eltwise's SUM and MAX and LRN, gradients of BNLL, Log, Power
+  // and MVN.
   virtual void Forward(const Blobs& bottom, const Blobs& top) = 0;
   // Follows a Forward with the same blobs. Reads the tops' diffs; overwrites
   // the diffs of those bottoms for which propagate_down says so; adds to the
