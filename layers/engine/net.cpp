@@ -303,7 +303,9 @@ void Net<Dtype>::RememberInputs(int last) {
     const bool input =
         std::find(inputs_.begin(), inputs_.end(), id) != inputs_.end();
     // A person may write to what another source made only after the forward.
-    if ((storage.lent() || !input) && blobs_[id]->geometry().trivial()) {
+    const bool written =
+        (storage.lent() || !input) && blobs_[id]->geometry().trivial();
+    if (written || Overwritten(id, 0)) {
       if (auto copy = storage.CopyOfEngineSide()) input_copies_[id] = copy;
     }
   }

@@ -295,7 +295,8 @@ class Net {
   bool lean_ = true;
   std::unique_ptr<TrainingPlan> training_plan_;
   // The last planned forward: its last layer, and copies of those tops of
-  // sources that the engine does not hold in an order of its own.
+  // sources that the engine does not hold in an order of its own, or
+  // overwrites.
   int planned_to_ = -1;
   std::map<int, std::shared_ptr<Storage<Dtype>>> input_copies_;
   mutable std::recursive_mutex mutex_;

@@ -66,9 +66,10 @@ void Net<Dtype>::FindGradients(bool force) {
         }));
   }
   forward_shapes_.resize(layers_.size());
-  // A planned forward has to be repeated for a blob that it dropped, and before
-  // a Backward, on its inputs.
-  layerwise_ = OverwritesSources();
+  // A planned forward has to be repeated before a Backward, on its inputs.
+  const bool any = std::count(layer_needs_backward_.begin(),
+                              layer_needs_backward_.end(), true) > 0;
+  layerwise_ = any && OverwritesSources();
 }
 
 template <typename Dtype>
