@@ -86,9 +86,10 @@ def _weights(size: int, new: int, corners: bool) -> np.ndarray:
 
     corners: the first and the last value are kept.
     """
-    places = (np.arange(new) + 0.5) * size / new - 0.5
     if corners:
         places = np.arange(new) * ((size - 1) / max(new - 1, 1))
+    else:
+        places = (np.arange(new) + 0.5) * (size / new) - 0.5
     return np.maximum(1 - abs(places[:, None] - np.arange(size)), 0).astype(np.float32)
 
 

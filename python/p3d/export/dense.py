@@ -30,10 +30,25 @@ class _Kernel(NamedTuple):
         }
 
     def out(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(
-            (size + begin + end - dilation * (kernel - 1) - 1) // stride + 1
-            for size, kernel, stride, dilation, begin, end in zip(shape, *self, strict=True)
-        )
+        missing = self._missing(shape)
+        return tuple(-m // stride + 1 for m, stride in zip(missing, self.stride, strict=True))
+
+    def padded_for_one(self, shape: tuple[int, ...]) -> _Kernel:
+        """With zeros behind an input that is smaller than the kernel by less than a stride, of
+        which upstream makes one value."""
+        end = [
+            end + (missing if 0 < missing < stride else 0)
+            for end, stride, missing in zip(
+                self.end, self.stride, self._missing(shape), strict=True
+            )
+        ]
+        return self._replace(end=end)
+
+    def _missing(self, shape: tuple[int, ...]) -> list[int]:
+        return [
+            dilation * (kernel - 1) + 1 - size - begin - end
+            for size, kernel, _, dilation, begin, end in zip(shape, *self, strict=True)
+        ]
 
     def out_transposed(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(
@@ -44,6 +59,8 @@ class _Kernel(NamedTuple):
 
 def convolution(graph: Graph, layer: Layer, bottoms: list[Value]) -> list[Value]:
     kernel = _kernel(layer, bottoms[0])
+    if layer.param["pad_mode"] != "REPLICATE":
+        kernel = kernel.padded_for_one(bottoms[0].shape[2:])
     layer.check_windows(bottoms[0].shape, kernel.out(bottoms[0].shape[2:]))
     outputs, group = layer.param["num_output"], layer.param["group"]
     weights = _weights(graph, layer, (outputs, bottoms[0].shape[1] // group, *kernel.kernel))
