@@ -129,7 +129,7 @@ def connect(address: str, threads: int) -> Iterator[tuple[Any, int | None]]:
             raise Error(f"--dask {address}: no scheduler answers there (it has no port: HOST:8786)")
         print(f"waiting for the scheduler at {address}", file=sys.stderr)
         try:
-            client = distributed.Client(address, timeout=30)
+            client = distributed.Client(address)
         except (OSError, ValueError) as error:
             raise Error(f"--dask {address}: no scheduler answers there ({error})") from error
         with client:
