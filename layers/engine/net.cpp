@@ -305,7 +305,7 @@ void Net<Dtype>::RememberInputs(int last) {
     // A person may write to what another source made only after the forward.
     const bool written =
         (storage.lent() || !input) && blobs_[id]->geometry().trivial();
-    if (written || Overwritten(id, 0)) {
+    if (written || std::count(overwritten_.begin(), overwritten_.end(), id)) {
       if (auto copy = storage.CopyOfEngineSide()) input_copies_[id] = copy;
     }
   }

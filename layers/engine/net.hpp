@@ -204,7 +204,6 @@ class Net {
   void FindGradients(bool force);
   void FindGradientSources(bool force);
   void FindGradientSinks();
-  bool OverwritesSources() const;
   // Whether a layer from `first` on works in place on the values of a blob.
   bool Overwritten(int blob, size_t first) const;
   void ReshapeLayer(int layer);
@@ -280,6 +279,7 @@ class Net {
   std::vector<Blobs> bottoms_, tops_;
   std::vector<float> loss_weights_;
   std::vector<int> inputs_, source_tops_, outputs_;
+  std::vector<int> overwritten_;  // tops of sources, by layers in place
   std::vector<bool> kept_;
   std::vector<bool> layer_needs_backward_;
   std::vector<std::vector<bool>> bottom_needs_backward_;  // by layer

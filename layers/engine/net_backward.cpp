@@ -1,6 +1,7 @@
 // The way of the gradients through a Net.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <sstream>
 
 #include "engine/net.hpp"
@@ -69,13 +70,10 @@ void Net<Dtype>::FindGradients(bool force) {
   // A planned forward has to be repeated before a Backward, on its inputs.
   const bool any = std::count(layer_needs_backward_.begin(),
                               layer_needs_backward_.end(), true) > 0;
-  layerwise_ = any && OverwritesSources();
-}
-
-template <typename Dtype>
-bool Net<Dtype>::OverwritesSources() const {
-  return std::any_of(source_tops_.begin(), source_tops_.end(),
-                     [&](int top) { return Overwritten(top, 0); });
+  std::copy_if(source_tops_.begin(), source_tops_.end(),
+               std::back_inserter(overwritten_),
+               [&](int top) { return Overwritten(top, 0); });
+  layerwise_ = any && !overwritten_.empty();
 }
 
 template <typename Dtype>

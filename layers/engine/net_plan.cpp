@@ -16,7 +16,7 @@ bool Net<float>::Planning() const {
   for (const auto& layer : layers_) {
     if (!layer->Plannable()) return false;
   }
-  return source_tops_.size() == inputs_.size() || !OverwritesSources();
+  return source_tops_.size() == inputs_.size() || overwritten_.empty();
 }
 
 template <>

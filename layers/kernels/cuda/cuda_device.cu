@@ -63,11 +63,8 @@ class Current {
           cudaStreamCreateWithFlags(&copies_[device], cudaStreamNonBlocking),
           "cudaStreamCreate");
       KeepPool(device);
-      // Both try it, which is not to happen while a graph is captured.
-      HasWgmma();
-      can_overlap_[device] = CanOverlap(stream);
+      HasWgmma();  // tries it, which is not to happen while a graph is captured
     }
-    KernelsOverlap() = can_overlap_[device];
     stream_ = stream;
     copy_stream_ = copies_[device];
     device_ = device;
@@ -142,7 +139,6 @@ class Current {
 
   mutable std::mutex mutex_;
   std::map<int, cudaStream_t> streams_, copies_;
-  std::map<int, bool> can_overlap_;
   std::map<void*, size_t> sizes_;  // of allocations, in bytes
   size_t in_use_ = 0;              // their sum
   std::atomic<int> device_{-1};
@@ -287,8 +283,10 @@ std::string DeviceSoftware() {
 
 void UseDevice(int device) {
   DescribeDevice(device);
+  KernelsOverlap() = false;  // until this one is known
   TheCurrent().Use(device);
   CheckCompiled(device);
+  KernelsOverlap() = CanOverlap();
 }
 
 CUstream_st* DeviceStream() {

@@ -3,11 +3,17 @@
 // The header that this file implements comes first.
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
 #include <vector>
 
+#include "kernels/cuda/cuda_device.hpp"
 #include "kernels/cuda/start_kernel_cuda.hpp"
 
 namespace p3d {
@@ -24,60 +30,35 @@ __global__ void Step(const int* from, int* to) {
   to[i] = from[(i * 7 + 1001) % kValues] + 1;
 }
 
-// Kernels of other blocks and threads than Step: none of them wait for room.
-void LaunchSteps(cudaStream_t stream, int* values) {
-  cudaMemsetAsync(values, 0, kValues * sizeof(int), stream);
+void LaunchSteps(int* values) {
+  ZeroOnDevice(values, kValues * sizeof(int));
   for (int step = 0; step < kSteps; ++step) {
     const int from = step % 2 * kValues, to = kValues - from;
-    StartKernel<const int*, int*>(Step, kBlocks, kThreads, 0, stream,
+    StartKernel<const int*, int*>(Step, kBlocks, kThreads, 0, DeviceStream(),
                                   values + from, values + to);
   }
 }
 
-bool Right(cudaStream_t stream, const int* values) {
+bool Right(const int* values) {
   std::vector<int> got(kValues);
-  const bool ran =
-      cudaMemcpyAsync(got.data(), values, kValues * sizeof(int),
-                      cudaMemcpyDeviceToHost, stream) == cudaSuccess &&
-      cudaStreamSynchronize(stream) == cudaSuccess;
-  for (const int value : got) {
-    if (value != kSteps) return false;
-  }
-  return ran;
+  CopyToHost(got.data(), values, kValues * sizeof(int));
+  return std::count(got.begin(), got.end(), kSteps) == kValues;
 }
 
-bool RightInAGraph(cudaStream_t stream, int* values) {
-  cudaGraph_t graph = nullptr;
-  cudaGraphExec_t executable = nullptr;
-  bool right = cudaStreamBeginCapture(
-                   stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess;
-  if (right) {
-    LaunchSteps(stream, values);
-    right = cudaStreamEndCapture(stream, &graph) == cudaSuccess;
-  }
-  right = right &&
-          cudaGraphInstantiateWithFlags(&executable, graph, 0) == cudaSuccess &&
-          cudaGraphLaunch(executable, stream) == cudaSuccess &&
-          Right(stream, values);
-  if (executable) cudaGraphExecDestroy(executable);
-  if (graph) cudaGraphDestroy(graph);
-  return right;
+bool Try() {
+  const std::unique_ptr<int, void (*)(void*)> values(
+      static_cast<int*>(DeviceAllocate(2 * kValues * sizeof(int))),
+      DeviceRelease);
+  const auto launch = [&] { LaunchSteps(values.get()); };
+  launch();
+  if (!Right(values.get())) return false;
+  const std::unique_ptr<CUgraphExec_st, void (*)(CUgraphExec_st*)> graph(
+      CaptureGraph(launch), ReleaseGraph);
+  LaunchGraph(graph.get());
+  return Right(values.get());
 }
 
-bool Try(cudaStream_t stream) {
-  int* values = nullptr;
-  if (cudaMalloc(reinterpret_cast<void**>(&values),
-                 2 * kValues * sizeof(int)) != cudaSuccess)
-    return false;
-  LaunchSteps(stream, values);
-  const bool right = Right(stream, values) && RightInAGraph(stream, values);
-  cudaFree(values);
-  return right;
-}
-
-}  // namespace
-
-bool CanOverlap(CUstream_st* stream) {
+bool FindOut() {
   const char* const wish = std::getenv("P3D_OVERLAP");
   if (wish && std::strcmp(wish, "0") == 0) return false;
   // Of the code that this GPU runs: what was compiled for others, and is
@@ -88,17 +69,34 @@ bool CanOverlap(CUstream_st* stream) {
     return false;
   }
   if (attributes.ptxVersion < 90) return false;
+  bool right = false;
+  std::string why = "wrong values";
   KernelsOverlap() = true;
-  const bool right = Try(stream);
+  try {
+    right = Try();
+  } catch (const Error& error) {
+    why = error.what();
+  }
   KernelsOverlap() = false;
-  const cudaError_t error = cudaGetLastError();
   if (!right) {
     std::fprintf(stderr,
                  "caffe-p3d: kernels cannot begin while others end on this "
                  "GPU (%s); they wait\n",
-                 cudaGetErrorName(error));
+                 why.c_str());
   }
   return right;
+}
+
+}  // namespace
+
+bool CanOverlap() {
+  static std::mutex* const mutex = new std::mutex;
+  static std::map<int, bool>* const known = new std::map<int, bool>;
+  const int device = DeviceInUse();
+  const std::lock_guard<std::mutex> lock(*mutex);
+  const auto found = known->find(device);
+  if (found != known->end()) return found->second;
+  return (*known)[device] = FindOut();
 }
 
 }  // namespace cuda

@@ -1,17 +1,15 @@
 #ifndef P3D_KERNELS_CUDA_OVERLAP_HPP_
 #define P3D_KERNELS_CUDA_OVERLAP_HPP_
 
-struct CUstream_st;  // a cudaStream_t is a pointer to it
-
 namespace p3d {
 namespace cuda {
 
-// Whether kernels on the current device may begin while the ones before them
+// Whether kernels on the device in use may begin while the ones before them
 // end (see start_kernel_cuda.hpp). Found out by a chain of such kernels, in a
 // stream and in a graph, each of which reads what the one before it wrote: if
 // that goes wrong, or P3D_OVERLAP=0 is set, they may not. A line on stderr says
 // what went wrong.
-bool CanOverlap(CUstream_st* stream);
+bool CanOverlap();
 
 }  // namespace cuda
 }  // namespace p3d
