@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 namespace ptx {
@@ -57,7 +58,7 @@ void Warp::Begin() {
   may_multiply_ = false;
   for (const Special& special : launch_.kernel->specials) {
     for (int lane = 0; lane < kLanes; ++lane) {
-      const uint32_t thread = index_ * kLanes + lane;
+      const uint32_t thread = ThreadOf(lane);
       const Dim& shape = launch_.block;
       const Dim place{thread % shape.x, thread / shape.x % shape.y,
                       thread / shape.x / shape.y};
@@ -172,28 +173,50 @@ uint32_t Warp::Guarded(const Instruction& instruction, uint32_t mask) {
 }
 
 char* Warp::Global(uint64_t address, int bytes, int lane, bool writes) {
-  const char* const does = writes ? "writes " : "reads ";
   CheckAwaited(1u << lane, "touches global memory");
   const uint64_t size = static_cast<uint64_t>(bytes);
-  if (address < begin_ || address > end_ || end_ - address < size) {
-    if (!launch_.memory->Holds(address, &begin_, &end_)) {
-      begin_ = 1;
-      end_ = 0;
-      Fail(lane, does + std::to_string(bytes) + " bytes of global memory at " +
-                     Hex(address) + ", where nothing is allocated");
+  const auto fail = [&](const std::string& what) {
+    Fail(lane, (writes ? "writes " : "reads ") + std::to_string(bytes) +
+                   " bytes of global memory" + what);
+  };
+  if (address < met_.begin || address > met_.end || met_.end - address < size) {
+    if (!launch_.memory->Holds(address, &met_)) {
+      met_ = Allocation();
+      fail(" at " + Hex(address) + ", where nothing is allocated");
     }
-    if (end_ - address < size)
-      Fail(lane, does + std::to_string(bytes) + " bytes of global memory, " +
-                     std::to_string(size - (end_ - address)) +
-                     " of them behind the end of an allocation of " +
-                     std::to_string(end_ - begin_));
+    if (met_.end - address < size)
+      fail(", " + std::to_string(size - (met_.end - address)) +
+           " of them behind the end of an allocation of " +
+           std::to_string(met_.end - met_.begin));
   }
-  if (address % bytes)
-    Fail(lane, does + std::to_string(bytes) +
-                   " bytes of global memory at an address that is no multiple "
-                   "of that: " +
-                   Hex(address));
+  if (address % size)
+    fail(" at an address that is no multiple of that: " + Hex(address));
+  MeetOthers(address, size, lane, writes);
   return reinterpret_cast<char*>(address);
+}
+
+void Warp::MeetOthers(uint64_t address, uint64_t size, int lane, bool writes) {
+  const auto thread = static_cast<uint16_t>(ThreadOf(lane));
+  const auto bytes =
+      static_cast<uint16_t>(size < 4 ? ((1u << size) - 1) << address % 4 : 15);
+  const uint64_t first = (address - met_.begin) / 4;
+  for (uint64_t i = first; i < first + (size + 3) / 4; ++i) {
+    Writer& writer = met_.writers[i];
+    if (writer.launch == launch_.number && writer.bytes & bytes) {
+      const bool of_others = writer.block != block_->number_;
+      if (of_others ||
+          (writer.thread != thread && writer.barriers == block_->barriers_))
+        Fail(lane,
+             (writes ? "writes" : "reads") +
+                 std::string(" what was written by thread ") +
+                 std::to_string(writer.thread) + " of block " +
+                 std::to_string(writer.block) +
+                 (of_others ? ", which may run later" : " without a barrier"));
+    }
+    if (writes)
+      writer = {launch_.number, block_->number_, block_->barriers_, thread,
+                bytes};
+  }
 }
 
 char* Warp::Shared(uint64_t address, int bytes, int lane, bool writes) {
@@ -206,7 +229,7 @@ char* Warp::Shared(uint64_t address, int bytes, int lane, bool writes) {
     fail(", the block has " + std::to_string(block_->shared_.size()));
   if (address % bytes) fail(", which is no multiple of that");
   if (bytes < 4) fail(": single words alone are understood");
-  const int16_t thread = static_cast<int16_t>(index_ * kLanes + lane);
+  const auto thread = static_cast<int16_t>(ThreadOf(lane));
   const uint32_t now = block_->barriers_;
   for (uint64_t i = address / 4; i < (address + bytes) / 4; ++i) {
     Block::Word& word = block_->words_[i];
@@ -354,9 +377,9 @@ void Warp::ShowToProducts(uint32_t mask) {
 
 void Warp::Fail(int lane, const std::string& what) const {
   const Source& source = SourceOf(*running_);
-  throw Error("thread " + std::to_string(index_ * kLanes + lane) +
-              " of block " + std::to_string(block_->index_.x) + " " + what +
-              "; line " + std::to_string(source.line) + " of " +
+  throw Error("thread " + std::to_string(ThreadOf(lane)) + " of block " +
+              std::to_string(block_->index_.x) + " " + what + "; line " +
+              std::to_string(source.line) + " of " +
               Demangled(launch_.kernel->name) + ": " + source.text);
 }
 
@@ -374,11 +397,17 @@ Block::Block(const Launch& launch)
   products_.resize(warps_.size() / 4 + 1);
 }
 
+bool Block::Backwards() {
+  static const char* const order = std::getenv("P3D_SIMULATED_ORDER");
+  return order && std::strcmp(order, "backwards") == 0;
+}
+
 void Block::Run(int64_t index) {
   const Dim& grid = launch_.grid;
   index_ = {static_cast<uint32_t>(index % grid.x),
             static_cast<uint32_t>(index / grid.x % grid.y),
             static_cast<uint32_t>(index / grid.x / grid.y)};
+  number_ = static_cast<uint32_t>(index);
   barriers_ = 1;
   std::fill(words_.begin(), words_.end(), Word());
   std::memset(shared_.data(), 0xff, shared_.size());
@@ -389,7 +418,8 @@ void Block::Run(int64_t index) {
   ++counts_.blocks;
   for (;; ++barriers_) {
     const Warp* waits = nullptr;
-    for (Warp& warp : warps_) {
+    for (size_t i = 0; i < warps_.size(); ++i) {
+      Warp& warp = warps_[Backwards() ? warps_.size() - 1 - i : i];
       warp.Run();
       if (warp.ended()) continue;
       if (!waits) waits = &warp;

@@ -10,6 +10,9 @@
 //   - shared memory that is read before anyone wrote it;
 //   - two threads at the same word of shared memory, one of them writing,
 //     without a barrier between them, also within a warp;
+//   - bytes of global memory that another thread of the launch wrote last, if
+//     it is of another block or there is no barrier between the two. What one
+//     reads and another writes later is seen where the order is the other one;
 //   - what cp.async copies and is read before it was waited for, or while it is
 //     on its way; copies happen as late as they may;
 //   - products of a warp group that begin without a fence, are of different
@@ -21,7 +24,8 @@
 //     ended there; threads that wait at different barriers.
 //
 // Where lanes of a warp branch apart, those that are behind in the text go on
-// first. Not seen are races for global memory and registers that are read
+// first. Warps take turns by number, or from the last one on if
+// $P3D_SIMULATED_ORDER is "backwards". Not seen are registers that are read
 // before they are written.
 
 #include <cstdint>
@@ -36,12 +40,23 @@
 
 namespace ptx {
 
+// A word of global memory: who wrote it last.
+struct Writer {
+  uint32_t launch, block, barriers;  // launches are counted from 1
+  uint16_t thread, bytes;            // bytes: which of the four, as bits
+};
+
+struct Allocation {
+  uint64_t begin = 1, end = 0;
+  Writer* writers = nullptr;  // of its words
+};
+
 // What is allocated of global memory.
 class Memory {
  public:
   virtual ~Memory() = default;
-  // Whether an allocation has this address. *begin and *end become its bounds.
-  virtual bool Holds(uint64_t address, uint64_t* begin, uint64_t* end) = 0;
+  // Whether an allocation has this address: it becomes *found.
+  virtual bool Holds(uint64_t address, Allocation* found) = 0;
 };
 
 struct Dim {
@@ -55,6 +70,7 @@ struct Launch {
   Memory* memory;
   int shared_bytes = 0;   // beside those that the kernel declares
   bool overlaps = false;  // begins before what was launched earlier has ended
+  uint32_t number = 1;    // among all that run
 };
 
 class Block;
@@ -155,11 +171,14 @@ class Warp {
 
   void Count(const Instruction& instruction, uint32_t mask);
   void CheckAwaited(uint32_t mask, const char* does) const;
+  // Others that wrote there, and what this thread writes for others to see.
+  void MeetOthers(uint64_t address, uint64_t size, int lane, bool writes);
   uint32_t Next();
   void RunFrom(int pc, uint32_t mask);
   const Source& SourceOf(const Instruction& instruction) const {
     return launch_.kernel->sources[&instruction - launch_.kernel->code.data()];
   }
+  uint32_t ThreadOf(int lane) const { return index_ * kLanes + lane; }
   uint32_t Guarded(const Instruction& instruction, uint32_t mask);
 
   const Launch& launch_;
@@ -177,7 +196,7 @@ class Warp {
   std::deque<std::vector<Product>> products_;          // in batches
   size_t product_count_ = 0;
   bool may_multiply_ = false;
-  uint64_t begin_ = 1, end_ = 0;  // of the allocation that was met last
+  Allocation met_;  // the last one
 };
 
 class Block {
@@ -186,6 +205,8 @@ class Block {
 
   // Runs block number `index`, counted along x first.
   void Run(int64_t index);
+  // Whether the last warps, and blocks, are to be the first.
+  static bool Backwards();
   // Of all that were run, if Profiling().
   const Counts& counts() const { return counts_; }
 
@@ -203,6 +224,7 @@ class Block {
 
   const Launch& launch_;
   Dim index_{};
+  uint32_t number_ = 0;
   uint32_t barriers_ = 1;
   std::vector<char> shared_;
   std::vector<Word> words_;

@@ -16,37 +16,42 @@ void* DeviceMemory::Allocate(size_t bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (in_use_ + bytes > size()) return nullptr;
   void* memory = std::aligned_alloc(kAlign, (bytes / kAlign + 1) * kAlign);
-  if (!memory) return nullptr;
+  void* writers = std::calloc(bytes / 4 + 1, sizeof(Writer));
+  if (!memory || !writers) {
+    std::free(memory);
+    std::free(writers);
+    return nullptr;
+  }
   std::memset(memory, 0xff, bytes);
-  sizes_[reinterpret_cast<uint64_t>(memory)] = bytes;
+  const auto begin = reinterpret_cast<uint64_t>(memory);
+  allocations_[begin] = {begin, begin + bytes, static_cast<Writer*>(writers)};
   in_use_ += bytes;
   return memory;
 }
 
 bool DeviceMemory::Release(void* memory) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = sizes_.find(reinterpret_cast<uint64_t>(memory));
-  if (found == sizes_.end()) return false;
-  in_use_ -= found->second;
-  sizes_.erase(found);
+  const auto found = allocations_.find(reinterpret_cast<uint64_t>(memory));
+  if (found == allocations_.end()) return false;
+  in_use_ -= found->second.end - found->second.begin;
+  std::free(found->second.writers);
   std::free(memory);
+  allocations_.erase(found);
   return true;
 }
 
-bool DeviceMemory::Holds(uint64_t address, uint64_t* begin, uint64_t* end) {
+bool DeviceMemory::Holds(uint64_t address, Allocation* found) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto behind = sizes_.upper_bound(address);
-  if (behind == sizes_.begin()) return false;
-  const auto found = std::prev(behind);
-  *begin = found->first;
-  *end = found->first + found->second;
-  return address < *end;
+  const auto behind = allocations_.upper_bound(address);
+  if (behind == allocations_.begin()) return false;
+  *found = std::prev(behind)->second;
+  return address < found->end;
 }
 
 bool DeviceMemory::Holds(const void* memory, size_t bytes) {
-  uint64_t begin = 0, end = 0;
+  Allocation found;
   const auto address = reinterpret_cast<uint64_t>(memory);
-  return Holds(address, &begin, &end) && bytes <= end - address;
+  return Holds(address, &found) && bytes <= found.end - address;
 }
 
 size_t DeviceMemory::size() {

@@ -21,7 +21,7 @@ class DeviceMemory : public Memory {
   void* Allocate(size_t bytes);
   // Whether it is what Allocate returned.
   bool Release(void* memory);
-  bool Holds(uint64_t address, uint64_t* begin, uint64_t* end) override;
+  bool Holds(uint64_t address, Allocation* found) override;
   bool Holds(const void* memory, size_t bytes);
 
   size_t in_use() const { return in_use_; }
@@ -29,7 +29,7 @@ class DeviceMemory : public Memory {
 
  private:
   std::mutex mutex_;
-  std::map<uint64_t, size_t> sizes_;
+  std::map<uint64_t, Allocation> allocations_;  // by where they begin
   size_t in_use_ = 0;
 };
 

@@ -16,11 +16,11 @@ __global__ void RunOne(float* values) {
   Kernel()(threadIdx.x, values);
 }
 
-// A block of `count` threads, Kernel()(thread, values), and as many values,
+// Blocks of `count` threads, Kernel()(thread, values), and as many values,
 // each its own number. Prints what CUDA says of it; 0 if that is nothing, and
 // the first value has become `count`. The kernel may begin before what was
 // asked for earlier is done if it `overlaps`.
-template <int count, typename Kernel, bool overlaps = false>
+template <int count, typename Kernel, bool overlaps = false, int blocks = 1>
 int Launch() {
   float* values = nullptr;
   float ahead[count], after[count];
@@ -28,7 +28,7 @@ int Launch() {
   cudaMalloc(reinterpret_cast<void**>(&values), sizeof(ahead));
   cudaMemcpy(values, ahead, sizeof(ahead), cudaMemcpyHostToDevice);
   p3d::cuda::KernelsOverlap() = overlaps;
-  p3d::cuda::StartKernel(RunOne<Kernel>, 1, count, 0, nullptr, values);
+  p3d::cuda::StartKernel(RunOne<Kernel>, blocks, count, 0, nullptr, values);
   cudaError_t error = cudaGetLastError();
   if (error == cudaSuccess)
     error = cudaMemcpy(after, values, sizeof(after), cudaMemcpyDeviceToHost);

@@ -62,6 +62,7 @@ struct Device {
   std::recursive_mutex mutex;
   std::map<const void*, Function> functions;  // by the host's
   cudaError_t fault = cudaSuccess;            // that the GPU met
+  uint32_t launches = 0;                      // that have run
 };
 
 Device& TheDevice() {
@@ -107,7 +108,8 @@ void RunBlocks(const ptx::Launch& launch) {
   const auto work = [&] {
     try {
       ptx::Block block(launch);
-      for (int64_t i = next++; i < count; i = next++) block.Run(i);
+      for (int64_t i = next++; i < count; i = next++)
+        block.Run(ptx::Block::Backwards() ? count - 1 - i : i);
       const std::lock_guard<std::mutex> lock(mutex);
       counts += block.counts();
     } catch (const std::exception&) {
@@ -126,9 +128,10 @@ void RunBlocks(const ptx::Launch& launch) {
   if (ptx::Profiling()) ptx::AddToProfile(*launch.kernel, counts);
 }
 
-cudaError_t RunKernel(const ptx::Launch& launch) {
+cudaError_t RunKernel(ptx::Launch launch) {
   Device& device = TheDevice();
   const std::lock_guard<std::recursive_mutex> lock(device.mutex);
+  launch.number = ++device.launches;
   try {
     RunBlocks(launch);
   } catch (const std::exception& error) {

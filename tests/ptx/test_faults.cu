@@ -96,6 +96,43 @@ struct WrittenByOthers {
   }
 };
 
+// Of global memory.
+struct ReadsOfOthers {
+  __device__ void operator()(int i, float* values) const {
+    values[i] = kThreads;
+    const float other = values[kThreads - 1 - i];
+    __syncthreads();
+    values[i] = other;
+  }
+};
+
+struct WritesForOthers {
+  __device__ void operator()(int i, float* values) const {
+    const float value = i < kThreads / 2 ? values[i] : kThreads;
+    if (i >= kThreads / 2) values[i - kThreads / 2] = value;
+    __syncthreads();
+    if (i < kThreads / 2) values[i + kThreads / 2] = value;
+  }
+};
+
+struct BlocksTogether {
+  __device__ void operator()(int i, float* values) const {
+    if (i == 0) values[0] = kThreads;
+  }
+};
+
+// Bytes side by side are no others' business.
+struct Bytes {
+  __device__ void operator()(int i, float* values) const {
+    char* const bytes = reinterpret_cast<char*>(values);
+    const char byte = bytes[i];
+    __syncthreads();
+    bytes[i] = byte;
+    __syncthreads();
+    if (i == 0) values[0] = kThreads;
+  }
+};
+
 struct BarrierOfSome {
   __device__ void operator()(int i, float* values) const {
     if (i % 2) {
@@ -180,6 +217,11 @@ int main(int argc, char** argv) {
           {"read_too_early", faults::Launch<kThreads, ReadTooEarly>},
           {"read_by_others", faults::Launch<kThreads, ReadByOthers>},
           {"written_by_others", faults::Launch<kThreads, WrittenByOthers>},
+          {"reads_of_others", faults::Launch<kThreads, ReadsOfOthers>},
+          {"writes_for_others", faults::Launch<kThreads, WritesForOthers>},
+          {"blocks_together",
+           faults::Launch<kThreads, BlocksTogether, false, 2>},
+          {"bytes", faults::Launch<kThreads, Bytes>},
           {"barrier_of_some", faults::Launch<kThreads, BarrierOfSome>},
           {"barriers_of_warps", faults::Launch<kThreads, BarriersOfWarps>},
           {"copy_not_awaited", faults::Launch<kThreads, CopyNotAwaited>},

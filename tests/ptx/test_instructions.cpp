@@ -109,12 +109,14 @@ const Refused kRefused[] = {
 // Room for a value of every lane.
 class Results : public ptx::Memory {
  public:
-  bool Holds(uint64_t address, uint64_t* begin, uint64_t* end) override {
-    *begin = reinterpret_cast<uint64_t>(values);
-    *end = *begin + sizeof(values);
-    return address >= *begin && address < *end;
+  bool Holds(uint64_t address, ptx::Allocation* found) override {
+    found->begin = reinterpret_cast<uint64_t>(values);
+    found->end = found->begin + sizeof(values);
+    found->writers = writers;
+    return address >= found->begin && address < found->end;
   }
   alignas(256) uint64_t values[ptx::kLanes] = {};
+  ptx::Writer writers[2 * ptx::kLanes] = {};
 };
 
 void Run(const std::string& body, Results* results) {

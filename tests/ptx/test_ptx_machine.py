@@ -51,6 +51,8 @@ def run(*command: object, capability: str, **variables: str) -> subprocess.Compl
         ("read_too_early", "reads 4 bytes of shared memory at 252, which nobody has written"),
         ("read_by_others", "writes 4 bytes of shared memory at 252, read by thread 0 without"),
         ("written_by_others", "written by thread 31 without a barrier"),
+        ("reads_of_others", "reads what was written by thread 63 of block 0 without a barrier"),
+        ("blocks_together", "of block 0, which may run later"),
         ("barrier_of_some", "waits for lanes of its warp that wait elsewhere"),
         ("barriers_of_warps", "wait at different barriers"),
         ("copy_not_awaited", "where cp.async is not waited for"),
@@ -66,6 +68,13 @@ def test_it_sees_what_is_undefined(programs, kernel, message) -> None:
     assert message in done.stderr
     assert "RunOne<" in done.stderr, "no kernel is named"
     assert done.stdout == "cudaErrorIllegalAddress\n", "later calls go on"
+
+
+def test_it_sees_what_is_written_while_others_read(programs) -> None:
+    command = (programs / "test_faults", "writes_for_others")
+    assert run(*command, capability="9.0").stderr == "", "they read before that"
+    done = run(*command, capability="9.0", P3D_SIMULATED_ORDER="backwards")
+    assert "thread 0 of block 0 reads what was written by thread 32 of block 0" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -114,7 +123,7 @@ def test_instructions(programs) -> None:
     assert done.returncode == 0, f"{programs / 'test_instructions'}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.parametrize("kernel", ["right", "strided", "earlier_awaited"])
+@pytest.mark.parametrize("kernel", ["right", "strided", "bytes", "earlier_awaited"])
 def test_it_lets_pass_what_is_right(programs, kernel) -> None:
     done = run(programs / "test_faults", kernel, capability="9.0")
     assert (done.returncode, done.stdout, done.stderr) == (0, "cudaSuccess\n", "")
@@ -154,8 +163,10 @@ def test_the_profile(programs, tmp_path, kernel, loaded_moved, shared_cycles) ->
 )
 def test_kernels(programs, capability, program, argument) -> None:
     arguments = [argument] if argument else []
-    overlap = "1" if capability == "9.0" else "0"
-    done = run(programs / program, *arguments, capability=capability, P3D_SIMULATED_OVERLAP=overlap)
+    # Nets, below, run in the other order.
+    late = {"P3D_SIMULATED_OVERLAP": "1", "P3D_SIMULATED_ORDER": "backwards"}
+    variables = late if capability == "9.0" else {}
+    done = run(programs / program, *arguments, capability=capability, **variables)
     assert done.returncode == 0, f"{programs / program} {argument}\n{done.stdout}{done.stderr}"
     assert " checks, 0 failed" in done.stdout
     assert "PTX: " not in done.stderr

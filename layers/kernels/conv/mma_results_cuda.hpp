@@ -28,12 +28,15 @@ struct ResultRows {
   P3D_HOST_DEVICE Values<Value, count> Get(const Value* array,
                                            const TilePlace& place, int row,
                                            int column) const {
-    const int end = row < rows ? columns : 0;
     if (!whole && !is_whole)
-      return Read<false, count>(array + First(place, row), column, 0, end);
-    // There is something to read at its beginning: a value that may be zero
-    // instead takes a GPU an instruction for each half of a register.
-    const int64_t at = column < end ? First(place, row) + column : 0;
+      return Read<false, count>(array + First(place, row), column, 0,
+                                row < rows ? columns : 0);
+    // There is something to read in the last row and column, which are of the
+    // same tile: a value that may be zero instead takes a GPU an instruction
+    // for each half of a register.
+    const int last = columns - count;
+    const int64_t at = First(place, row < rows ? row : rows - 1) +
+                       (column < last ? column : last);
     return *reinterpret_cast<const Values<Value, count>*>(array + at);
   }
   // Of a row that there is.
