@@ -122,7 +122,10 @@ std::string NameOnGpu(const ConvShape& shape) {
     using Value = decltype(value);
     name = GpuOf<Value>().ConvolveName(shape);  // "conv_bf16_cuda_mma_64x64"
     const std::string way = Gpu().ForwardWay(KindOf<Value>(), shape);
-    if (!way.empty()) name.replace(name.find("cuda_"), std::string::npos, way);
+    const bool own = way.compare(0, 4, "own_") == 0;
+    if (!way.empty())
+      name.replace(name.find("cuda_"), std::string::npos,
+                   own ? "cuda" + way.substr(3) : way);
   });
   return name;
 }

@@ -39,7 +39,7 @@ def run(library: Path, tmp_path: Path) -> Run:
     """Runs Python with these arguments where that GPU is the only one.
 
     A library cannot be unloaded, so every test has a process of its own. Keyword arguments are
-    environment variables; None takes one out.
+    environment variables; None takes one out. Convolutions are not compared, unless a test says so.
     """
 
     def run(*arguments: object, **variables: str | None) -> subprocess.CompletedProcess[str]:
@@ -47,6 +47,7 @@ def run(library: Path, tmp_path: Path) -> Run:
         changed = {
             "PYTHONPATH": os.pathsep.join(filter(None, paths)),
             "P3D_CUDA_LIBRARY": str(library),
+            "P3D_CONVOLUTION": "own",
             **variables,
         }
         environment = {**os.environ, **changed}

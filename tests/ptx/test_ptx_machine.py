@@ -35,7 +35,8 @@ def programs() -> Path:
 
 
 def run(*command: object, capability: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "P3D_SIMULATED_CAPABILITY": capability, **variables}
+    gpu = {"P3D_SIMULATED_CAPABILITY": capability, "P3D_CONVOLUTION": "own"}
+    environment = {**os.environ, **gpu, **variables}
     words = [str(word) for word in command]
     return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
 

@@ -16,6 +16,14 @@
 namespace p3d {
 namespace cuda {
 
+// How many slices tensor cores are to have, whatever the kind of values.
+inline int64_t ForwardMmaSlices(const ConvShape& shape) {
+  if (!FitsInt(shape)) return 1;
+  return WantedMmaSlices(shape.taps() * shape.channels / shape.group,
+                         shape.num * shape.out_pixels(),
+                         shape.num_output / shape.group, shape.group);
+}
+
 template <typename V>
 struct ForwardCall {
   using Value = V;
@@ -42,6 +50,12 @@ struct ForwardCall {
   void MakeAt(const ConvPlaces& places) {
     epilogue.residual = static_cast<const Value*>(places.residual);
     y = static_cast<Value*>(places.result);
+  }
+
+  bool Unslice() {
+    const bool sliced = scratch && ForwardMmaSlices(shape) > 1;
+    scratch = nullptr;
+    return sliced;
   }
 
   // The same of floats, where it is of Tf32.
@@ -80,14 +94,6 @@ inline TapSlices ForwardSlices(const ConvShape& shape) {
           WantedTapSlices(slabs, shape.num * shape.out_pixels(),
                           shape.num_output / shape.group, shape.group),
           2};
-}
-
-// How many slices tensor cores are to have, whatever the kind of values.
-inline int64_t ForwardMmaSlices(const ConvShape& shape) {
-  if (!FitsInt(shape)) return 1;
-  return WantedMmaSlices(shape.taps() * shape.channels / shape.group,
-                         shape.num * shape.out_pixels(),
-                         shape.num_output / shape.group, shape.group);
 }
 
 // Joins the sums of slices in the call's scratch, if there are several.

@@ -24,7 +24,7 @@ class Chooser {
   }
 
   bool Run(CUstream_st* stream, const ConvForm& form, const ConvPlaces& places,
-           const OwnKernel& own) {
+           const OwnKernels& own) {
     if (!Aligned(places.first, places.second, places.scale, places.shift,
                  places.residual, places.result))
       return false;
@@ -47,7 +47,7 @@ class Chooser {
     const std::lock_guard<std::mutex> lock(mutex_);
     std::string text;
     for (const auto& device : devices_) {
-      if (device.second) text += device.second->Text();
+      text += device.second->Text();
     }
     return text;
   }
@@ -55,13 +55,13 @@ class Chooser {
   std::string ForwardWay(Precision kind, const ConvShape& shape) {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = devices_.find(DeviceInUse());
-    if (found == devices_.end() || !found->second) return "";
+    if (found == devices_.end()) return "";
     return found->second->ForwardWay(kind, shape);
   }
 
  private:
-  // Those of the GPU in use; null where no library works, or none is started
-  // because a graph is captured.
+  // Those of the GPU in use; null where no library is started because a graph
+  // is captured.
   DeviceChoices* Here() {
     const int device = DeviceInUse();
     if (!devices_.count(device)) {
@@ -86,9 +86,8 @@ class Chooser {
         library = {error.what(), nullptr};
       }
     }
-    if (finders.empty()) return nullptr;
     return std::unique_ptr<DeviceChoices>(
-        new DeviceChoices(std::move(finders), cache_, system + ", choices 2"));
+        new DeviceChoices(std::move(finders), cache_, system + ", choices 3"));
   }
 
   void Load() {
@@ -117,7 +116,7 @@ Chooser& TheChooser() {
 }
 
 bool RunChosen(CUstream_st* stream, const ConvForm& form,
-               const ConvPlaces& places, const OwnKernel& own) {
+               const ConvPlaces& places, const OwnKernels& own) {
   return TheChooser().Run(stream, form, places, own);
 }
 

@@ -15,6 +15,14 @@
 namespace p3d {
 namespace cuda {
 
+// How many slices tensor cores are to have, whatever the kind of values.
+inline int64_t DataGradientMmaSlices(const ConvShape& shape) {
+  if (!FitsInt(shape)) return 1;
+  return WantedMmaSlices(shape.taps() * shape.num_output / shape.group,
+                         shape.num * shape.in_pixels(),
+                         shape.channels / shape.group, shape.group);
+}
+
 template <typename V>
 struct DataGradientCall {
   using Value = V;
@@ -31,6 +39,12 @@ struct DataGradientCall {
   }
   void MakeAt(const ConvPlaces& places) {
     dx = static_cast<Value*>(places.result);
+  }
+
+  bool Unslice() {
+    const bool sliced = scratch && DataGradientMmaSlices(shape) > 1;
+    scratch = nullptr;
+    return sliced;
   }
 
   // The same of floats, where it is of Tf32.
@@ -68,14 +82,6 @@ inline TapSlices DataGradientSlices(const ConvShape& shape) {
           WantedTapSlices(slabs, shape.num * shape.in_pixels(), at.inputs,
                           shape.group),
           2};
-}
-
-// How many slices tensor cores are to have, whatever the kind of values.
-inline int64_t DataGradientMmaSlices(const ConvShape& shape) {
-  if (!FitsInt(shape)) return 1;
-  return WantedMmaSlices(shape.taps() * shape.num_output / shape.group,
-                         shape.num * shape.in_pixels(),
-                         shape.channels / shape.group, shape.group);
 }
 
 // Joins the sums of slices in the call's scratch, if there are several.

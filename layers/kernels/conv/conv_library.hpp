@@ -1,8 +1,8 @@
 #ifndef P3D_KERNELS_CONV_LIBRARY_HPP_
 #define P3D_KERNELS_CONV_LIBRARY_HPP_
 
-#include <functional>
 #include <string>
+#include <vector>
 
 #include "kernels/conv/conv.hpp"
 
@@ -11,9 +11,9 @@ struct CUstream_st;  // a cudaStream_t is a pointer to it
 namespace p3d {
 namespace cuda {
 
-// Convolutions of narrow values (see narrow.hpp) that a library of NVIDIA's may
-// do in place of our own kernels. Those of float and double never go there:
-// their bits depend on the shape and the values alone.
+// Convolutions of narrow values (see narrow.hpp), which several kernels of our
+// own can do, and libraries of NVIDIA's. Those of float and double are never
+// chosen so: their bits depend on the shape and the values alone.
 
 enum class ConvUse { kForward, kDataGradient, kWeightGradient };
 
@@ -46,15 +46,26 @@ struct ConvPlaces {
   void* result = nullptr;
 };
 
-// Our own kernel for it, which makes `result` as the call would.
-struct OwnKernel {
-  const char* name;
-  std::function<void(CUstream_st*, const ConvPlaces&)> launch;
+// Our own kernels for it.
+class OwnKernels {
+ public:
+  struct Kernel {
+    std::string name;  // "own_wgmma_64x64"
+    int number;
+  };
+
+  virtual ~OwnKernels() = default;
+  // All that can do it; the one that seems right for the shape is the first.
+  virtual std::vector<Kernel> All() const = 0;
+  // One of them makes the result as the call would; the first, if this one
+  // cannot at these places.
+  virtual void Launch(CUstream_st* stream, const ConvPlaces& places,
+                      int number) const = 0;
 };
 
-// Does it, with whatever is fastest; false where our own kernel has to.
+// Does it, with whatever is fastest; false where nothing was chosen.
 using ConvChooser = bool (*)(CUstream_st*, const ConvForm&, const ConvPlaces&,
-                             const OwnKernel&);
+                             const OwnKernels&);
 
 // From now on asked first; none before. Null is fine.
 void SetConvChooser(ConvChooser chooser);

@@ -33,6 +33,8 @@ struct WeightGradientCall {
     dw = static_cast<RealOf<Value>*>(places.result);
   }
 
+  bool Unslice() { return false; }
+
   // The same of floats, where it is of Tf32.
   WeightGradientCall<float> AsFloats() const {
     return {shape,

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 
-#include "kernels/conv/conv_expected.hpp"
 #include "kernels/cuda/cuda_device.hpp"
 
 namespace p3d {
@@ -14,26 +14,12 @@ namespace {
 
 constexpr int kMostWays = 3;  // of a library, that are tried
 constexpr int64_t kMostWorkspace = int64_t{256} << 20;
-constexpr int kRepeats = 10;  // of what is timed
 // What a library's way may take of our own kernel's time: to be made anew takes
 // each process a second.
 constexpr double kWorth = .95;
-// Of a process, for comparisons; the next one goes on where they ended.
+// Of a process, for libraries' ways; the next one goes on where it ended.
 constexpr double kMostSeconds = 60;
 const char kOwn[] = "own";
-
-// Memory on the GPU for the length of a choice.
-class Scratch {
- public:
-  explicit Scratch(size_t bytes) : data_(DeviceAllocate(bytes)) {}
-  ~Scratch() { DeviceRelease(data_); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  void* data() const { return data_; }
-
- private:
-  void* data_;
-};
 
 std::string Pinned() {
   const char* name = std::getenv("P3D_CONVOLUTION");
@@ -64,45 +50,15 @@ ConvWays Find(const ConvFinder& finder, const ConvForm& form, int first,
   return {};
 }
 
-// The same with another result, in place where that was.
-ConvPlaces Moved(const ConvPlaces& places, void* result) {
-  ConvPlaces moved = places;
-  moved.result = result;
-  if (places.residual == places.result) moved.residual = result;
-  return moved;
+ConvTrial::Way WayOf(const OwnKernels& own, int number) {
+  return [&own, number](CUstream_st* stream, const ConvPlaces& places) {
+    own.Launch(stream, places, number);
+  };
 }
-
-void Begin(const ConvForm& form, const ConvPlaces& places,
-           const ConvPlaces& at) {
-  if (at.residual == at.result) {
-    CopyOnDevice(at.result, places.result, form.result_bytes());
-  } else {
-    ZeroOnDevice(at.result, form.result_bytes());
-  }
-}
-
-template <typename Run>
-double Seconds(const Run& run) {
-  return DeviceSeconds([&] {
-    for (int i = 0; i < kRepeats; ++i) run();
-  });
-}
-
-template <typename Run>
-bool Right(const ConvForm& form, const ConvWay& way, const Run& run,
-           const void* result, const ConvExpected& expected) {
-  try {
-    run();
-  } catch (const Error&) {
-    return false;  // it said that it could
-  }
-  const double error = expected.Error(result);
-  if (error <= expected.Tolerance()) return true;
-  std::fprintf(stderr,
-               "caffe-p3d: %s is not used for a convolution, its results are "
-               "%g of the largest value off: %s\n",
-               way.name().c_str(), error, form.Text().c_str());
-  return false;
+ConvTrial::Way WayOf(const ConvWay& way, void* workspace) {
+  return [&way, workspace](CUstream_st* stream, const ConvPlaces& places) {
+    way.Run(stream, places, workspace);
+  };
 }
 
 // It may be minutes before anything else is seen.
@@ -125,28 +81,28 @@ DeviceChoices::DeviceChoices(Finders finders, const std::string& cache,
     : finders_(std::move(finders)), file_(cache, system), kept_(file_.Read()) {}
 
 bool DeviceChoices::Run(CUstream_st* stream, const ConvForm& form,
-                        const ConvPlaces& places, const OwnKernel& own) {
-  const auto can = [&](const std::unique_ptr<ConvFinder>& finder) {
-    return finder->CanAsk(form);
-  };
-  if (std::none_of(finders_.begin(), finders_.end(), can)) return false;
+                        const ConvPlaces& places, const OwnKernels& own) {
   const std::string text = form.Text();
   auto found = choices_.find(text);
   if (found == choices_.end()) {
     if (DeviceCapturing()) return false;
-    std::unique_ptr<Choice> choice = Choose(stream, form, places, own);
+    std::unique_ptr<Choice> choice = Choose(form, places, own);
     if (!choice) return false;
     found = choices_.emplace(text, std::move(choice)).first;
   }
-  const ConvWay* way = found->second->way.get();
-  if (way) way->Run(stream, places, workspace_);
-  return way;
+  const Choice& choice = *found->second;
+  if (choice.way) {
+    choice.way->Run(stream, places, workspace_);
+  } else if (choice.own >= 0) {
+    own.Launch(stream, places, choice.own);
+  }
+  return choice.way || choice.own >= 0;
 }
 
 std::string DeviceChoices::Text() const {
   std::string text;
   for (const auto& entry : choices_) {
-    text += entry.second->name() + "\t" + entry.first + "\n";
+    text += entry.second->name + "\t" + entry.first + "\n";
   }
   return text;
 }
@@ -159,72 +115,91 @@ std::string DeviceChoices::ForwardWay(Precision kind,
   const std::string product = wanted.Product();
   for (const auto& entry : choices_) {
     const Choice& choice = *entry.second;
-    if (choice.way && choice.form.Product() == product) return choice.name();
+    if (choice.name != kOwn && choice.form.Product() == product)
+      return choice.name;
   }
   return "";
 }
 
-std::string DeviceChoices::Choice::name() const {
-  return way ? way->name() : kOwn;
-}
-
 std::unique_ptr<DeviceChoices::Choice> DeviceChoices::Choose(
-    CUstream_st* stream, const ConvForm& form, const ConvPlaces& places,
-    const OwnKernel& own) {
-  std::unique_ptr<Choice> choice(new Choice{form, nullptr});
+    const ConvForm& form, const ConvPlaces& places, const OwnKernels& own) {
+  std::unique_ptr<Choice> choice(new Choice{form, kOwn, nullptr, -1});
   const std::string pinned = Pinned();
-  if (pinned == kOwn) return choice;
+  if (pinned == kOwn || (pinned.empty() && MostSeconds() <= 0)) return choice;
   const auto kept = kept_.find(form.Text());
-  if (pinned.empty() && kept != kept_.end()) {
-    if (kept->second == kOwn) return choice;
-    ConvWays ways = FindOne(form, kept->second);
-    if (!ways.empty()) {
-      Reserve(*ways[0]);
-      choice->way = std::move(ways[0]);
-      return choice;
-    }
+  const std::string name = !pinned.empty()       ? pinned
+                           : kept == kept_.end() ? ""
+                                                 : kept->second;
+  const std::vector<OwnKernels::Kernel> kernels = own.All();
+  for (const OwnKernels::Kernel& kernel : kernels) {
+    if (kernel.name == name) choice->Take(kernel);
   }
-  // What follows here is for this process alone.
-  if (pinned.empty() && compared_seconds_ >= MostSeconds()) return choice;
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point start = Clock::now();
+  ConvWays ways = FindOne(form, name);
+  if (!ways.empty()) Reserve(*ways[0]);
+  if (pinned.empty() && !ways.empty()) choice->Take(std::move(ways[0]));
+  if (choice->name != kOwn) return choice;
   try {
-    choice = Compare(stream, form, places, own, pinned);
+    const ConvTrial trial(form, places, WayOf(own, kernels[0].number));
+    if (!trial.Tells()) return nullptr;
+    if (pinned.empty()) {
+      TakeFastest(trial, own, kernels, choice.get());
+    } else if (!ways.empty() &&
+               trial.IsRight(ways[0]->name(), WayOf(*ways[0], workspace_))) {
+      choice->Take(std::move(ways[0]));
+    }
   } catch (const OutOfMemory&) {
     // So there is no room to compare.
   }
-  const std::chrono::duration<double> spent = Clock::now() - start;
-  compared_seconds_ += spent.count();
   return choice;
 }
 
-std::unique_ptr<DeviceChoices::Choice> DeviceChoices::Compare(
-    CUstream_st* stream, const ConvForm& form, const ConvPlaces& places,
-    const OwnKernel& own, const std::string& pinned) {
-  std::unique_ptr<Choice> choice(new Choice{form, nullptr});
-  const bool race = pinned.empty();
-  if (race) SayOnce();
-  const Scratch result(form.result_bytes());
-  const ConvPlaces at = Moved(places, result.data());
-  const auto run_own = [&] { own.launch(stream, at); };
-  Begin(form, places, at);
-  run_own();
-  const ConvExpected expected(form, result.data());
-  if (!expected.Tells()) return nullptr;
-  ConvWays ways = race ? FindAll(form) : FindOne(form, pinned);
-  double best = race && !ways.empty() ? kWorth * Seconds(run_own) : 1;
-  for (std::unique_ptr<ConvWay>& way : ways) {
-    Reserve(*way);
-    const auto run = [&] { way->Run(stream, at, workspace_); };
-    Begin(form, places, at);
-    if (!Right(form, *way, run, result.data(), expected)) continue;
-    const double seconds = race ? Seconds(run) : 0;
+void DeviceChoices::TakeFastest(const ConvTrial& trial, const OwnKernels& own,
+                                const std::vector<OwnKernels::Kernel>& kernels,
+                                Choice* choice) {
+  double best = std::numeric_limits<double>::infinity();
+  for (const OwnKernels::Kernel& kernel : kernels) {
+    const ConvTrial::Way run = WayOf(own, kernel.number);
+    if (&kernel != &kernels[0] && !trial.IsRight(kernel.name, run)) continue;
+    const double seconds = trial.Seconds(run);
     if (seconds >= best) continue;
     best = seconds;
-    choice->way = std::move(way);
+    choice->Take(kernel);
   }
-  if (race) file_.Add(form.Text(), choice->name());
-  return choice;
+  const bool asked =
+      std::any_of(finders_.begin(), finders_.end(),
+                  [&](const std::unique_ptr<ConvFinder>& finder) {
+                    return finder->CanAsk(choice->form);
+                  });
+  if (asked && compared_seconds_ >= MostSeconds()) return;
+  if (asked) TakeFasterWay(trial, kWorth * best, choice);
+  file_.Add(choice->form.Text(), choice->name);
+}
+
+void DeviceChoices::TakeFasterWay(const ConvTrial& trial, double best,
+                                  Choice* choice) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  SayOnce();
+  for (std::unique_ptr<ConvWay>& way : FindAll(choice->form)) {
+    Reserve(*way);
+    const ConvTrial::Way run = WayOf(*way, workspace_);
+    if (!trial.IsRight(way->name(), run)) continue;
+    const double seconds = trial.Seconds(run);
+    if (seconds >= best) continue;
+    best = seconds;
+    choice->Take(std::move(way));
+  }
+  const std::chrono::duration<double> spent = Clock::now() - start;
+  compared_seconds_ += spent.count();
+}
+
+void DeviceChoices::Choice::Take(const OwnKernels::Kernel& kernel) {
+  name = kernel.name;
+  own = kernel.number;
+}
+void DeviceChoices::Choice::Take(std::unique_ptr<ConvWay> taken) {
+  name = taken->name();
+  way = std::move(taken);
 }
 
 ConvWays DeviceChoices::FindAll(const ConvForm& form) const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/conv/conv_trial.hpp"
 #include "kernels/conv/conv_way.hpp"
 #include "kernels/cuda/choice_file.hpp"
 
@@ -26,7 +27,7 @@ class DeviceChoices {
 
   // As a ConvChooser does.
   bool Run(CUstream_st* stream, const ConvForm& form, const ConvPlaces& places,
-           const OwnKernel& own);
+           const OwnKernels& own);
 
   // See ConvChoices and ForwardWay.
   std::string Text() const;
@@ -34,19 +35,23 @@ class DeviceChoices {
 
  private:
   struct Choice {
+    void Take(const OwnKernels::Kernel& kernel);
+    void Take(std::unique_ptr<ConvWay> taken);
+
     ConvForm form;
+    std::string name;  // "cudnn_1", "own_wgmma_64x64"; "own", what seems right
     std::unique_ptr<ConvWay> way;  // none: our own kernel
-    std::string name() const;
+    int own;                       // its number, -1 for that
   };
 
   // Null where nothing can be told yet.
-  std::unique_ptr<Choice> Choose(CUstream_st* stream, const ConvForm& form,
-                                 const ConvPlaces& places,
-                                 const OwnKernel& own);
-  std::unique_ptr<Choice> Compare(CUstream_st* stream, const ConvForm& form,
-                                  const ConvPlaces& places,
-                                  const OwnKernel& own,
-                                  const std::string& pinned);
+  std::unique_ptr<Choice> Choose(const ConvForm& form, const ConvPlaces& places,
+                                 const OwnKernels& own);
+  void TakeFastest(const ConvTrial& trial, const OwnKernels& own,
+                   const std::vector<OwnKernels::Kernel>& kernels,
+                   Choice* choice);
+  // What takes less than `best` seconds, of the libraries'.
+  void TakeFasterWay(const ConvTrial& trial, double best, Choice* choice);
   // All that are worth a try; the one that a choice names, or none.
   ConvWays FindAll(const ConvForm& form) const;
   ConvWays FindOne(const ConvForm& form, const std::string& choice) const;
