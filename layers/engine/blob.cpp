@@ -46,6 +46,10 @@ void Blob<Dtype>::Reshape(const Shape& shape) {
     count *= dim;
     if (dim != 0) bound *= dim;
   }
+  Check(fixed_.empty() || shape == shape_, fixed_, " keeps its shape ",
+        ShapeString(shape_),
+        ", which it was made for: it cannot get the shape ",
+        ShapeString(shape));
   shape_ = shape;
   count_ = count;
   data_->Resize(count);
@@ -76,6 +80,13 @@ Geometry Blob<Dtype>::geometry() const {
   if (num_axes() > 1) geometry.channels = shape_[1];
   if (num_axes() > 2) geometry.pixels = count(2);
   return geometry;
+}
+
+template <typename Dtype>
+void Blob<Dtype>::FailShared(int64_t count) const {
+  Fail("the blob's shape is ", ShapeString(shape_),
+       ", and one that shares its ", "values was reshaped to ", count,
+       ": call reshape() of the net, or ", "forward(), first");
 }
 
 template <typename Dtype>

@@ -21,14 +21,18 @@ std::string ShapeString(const Shape& shape);
 
 // Values and gradients of one shape, (N, C, L, H, W) or any other.
 template <typename Dtype>
-class Blob {
+class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
  public:
   Blob();
   explicit Blob(const Shape& shape);
 
-  // Throws Error for a negative size and beyond 2^31 - 1 values, as Caffe does.
+  // Throws Error for a negative size and beyond 2^31 - 1 values, as Caffe does,
+  // and for another shape than that of a parameter.
   void Reshape(const Shape& shape);
   void ReshapeLike(const Blob& other) { Reshape(other.shape()); }
+
+  // What reads it relies on its shape from now on; `what` names it in errors.
+  void FixShape(std::string what) { fixed_ = std::move(what); }
 
   const Shape& shape() const { return shape_; }
   // Axis -1 is the last one.
@@ -55,44 +59,45 @@ class Blob {
   }
 
   // Values in `order` on `side`: to read, to change, to overwrite (see
-  // Storage). On the GPU these are addresses for kernels.
+  // Storage). On the GPU these are addresses for kernels. Throws Error where a
+  // blob that shares them got a shape of fewer.
   const Dtype* data(Order order = Order::kCaffe,
                     Side side = Side::kHost) const {
-    return data_->data(order, geometry(), side);
+    return Whole(*data_).data(order, geometry(), side);
   }
   Dtype* mutable_data(Order order = Order::kCaffe, Side side = Side::kHost) {
-    return data_->mutable_data(order, geometry(), side);
+    return Whole(*data_).mutable_data(order, geometry(), side);
   }
   Dtype* write_data(Order order = Order::kCaffe, Side side = Side::kHost) {
-    return data_->write_data(order, geometry(), side);
+    return Whole(*data_).write_data(order, geometry(), side);
   }
   const Dtype* diff(Order order = Order::kCaffe,
                     Side side = Side::kHost) const {
-    return diff_->data(order, geometry(), side);
+    return Whole(*diff_).data(order, geometry(), side);
   }
   Dtype* mutable_diff(Order order = Order::kCaffe, Side side = Side::kHost) {
-    return diff_->mutable_data(order, geometry(), side);
+    return Whole(*diff_).mutable_data(order, geometry(), side);
   }
   Dtype* write_diff(Order order = Order::kCaffe, Side side = Side::kHost) {
-    return diff_->write_data(order, geometry(), side);
+    return Whole(*diff_).write_data(order, geometry(), side);
   }
 
   // The same for values of another kind (see Storage).
   template <typename Value>
   const Value* data_of(Order order, Side side) const {
-    return data_->template data_of<Value>(order, geometry(), side);
+    return Whole(*data_).template data_of<Value>(order, geometry(), side);
   }
   template <typename Value>
   Value* write_data_of(Order order, Side side) {
-    return data_->template write_data_of<Value>(order, geometry(), side);
+    return Whole(*data_).template write_data_of<Value>(order, geometry(), side);
   }
   template <typename Value>
   const Value* diff_of(Order order, Side side) const {
-    return diff_->template data_of<Value>(order, geometry(), side);
+    return Whole(*diff_).template data_of<Value>(order, geometry(), side);
   }
   template <typename Value>
   Value* write_diff_of(Order order, Side side) {
-    return diff_->template write_data_of<Value>(order, geometry(), side);
+    return Whole(*diff_).template write_data_of<Value>(order, geometry(), side);
   }
 
   // Overwrites the values with those of a blob of the same shape, in `order` on
@@ -115,9 +120,18 @@ class Blob {
     data_ = std::move(data);
   }
 
+  // A storage of this blob's, which holds as many values as its shape says.
+  Storage<Dtype>& Whole(Storage<Dtype>& storage) const {
+    if (storage.count() < count_) FailShared(storage.count());
+    return storage;
+  }
+
  private:
+  [[noreturn]] void FailShared(int64_t count) const;
+
   Shape shape_;
   int64_t count_ = 0;
+  std::string fixed_;  // "": it is not
   std::shared_ptr<Storage<Dtype>> data_;
   std::shared_ptr<Storage<Dtype>> diff_;
 };

@@ -28,6 +28,10 @@ void Net<Dtype>::AppendParams(int index) {
   auto& blobs = layer->blobs();
   Check(specs.size() <= blobs.size(), "param is given ", specs.size(),
         " times, but the layer has ", blobs.size(), " parameter blobs");
+  for (size_t i = 0; i < blobs.size(); ++i) {
+    blobs[i]->FixShape("parameter " + std::to_string(i) + " of " +
+                       layer->type() + " '" + layer->name() + "'");
+  }
   for (size_t i = 0; i < specs.size(); ++i) {
     if (specs[i].name.empty()) continue;
     const auto found = named_params_.find(specs[i].name);

@@ -40,6 +40,7 @@ Updater<Dtype>::Updater(std::shared_ptr<Net<Dtype>> net, UpdateRule rule)
   for (int moment = 0; moment < moments; ++moment) {
     for (const auto& blob : blobs_) {
       history_.push_back(std::make_shared<Blob<Dtype>>(blob->shape()));
+      history_.back()->FixShape("a solver's history");
     }
   }
 }

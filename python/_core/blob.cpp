@@ -20,8 +20,8 @@ template <typename Dtype>
 py::array View(const BlobHandle<Dtype>& handle, bool diff) {
   const auto lock = Lock(handle.net.get());
   if (!diff && handle.net && handle.index >= 0) handle.net->Keep(handle.index);
-  p3d::Storage<Dtype>& storage =
-      diff ? handle.blob->diff_storage() : handle.blob->storage();
+  p3d::Storage<Dtype>& storage = handle.blob->Whole(
+      diff ? handle.blob->diff_storage() : handle.blob->storage());
   std::shared_ptr<p3d::Buffer> memory;
   {
     py::gil_scoped_release release;
@@ -52,10 +52,16 @@ int64_t LegacyAxis(const BlobHandle<Dtype>& handle, int axis) {
 template <typename Dtype>
 void ReshapeBlob(const BlobHandle<Dtype>& handle, const py::args& dims) {
   p3d::Shape shape;
-  for (const py::handle& dim : dims) shape.push_back(dim.cast<int64_t>());
+  for (const py::handle& dim : dims) {
+    const py::object size =
+        py::reinterpret_steal<py::object>(PyNumber_Index(dim.ptr()));
+    if (!size) throw py::error_already_set();
+    shape.push_back(PyLong_AsLongLong(size.ptr()));
+    if (PyErr_Occurred()) throw py::error_already_set();
+  }
   const auto lock = Lock(handle.net.get());
-  handle.blob->Reshape(shape);
   if (handle.net) handle.net->ForgetPlan();
+  handle.blob->Reshape(shape);
 }
 
 // Straight into the blob's memory: no filler runs and no view comes into being.
@@ -63,9 +69,9 @@ template <typename Dtype>
 void Assign(const BlobHandle<Dtype>& handle,
             const py::array_t<Dtype, py::array::c_style | py::array::forcecast>&
                 values) {
+  const auto lock = Lock(handle.net.get());
   p3d::Check(values.size() == handle.blob->count(), values.size(),
              " values for a blob of ", handle.blob->count());
-  const auto lock = Lock(handle.net.get());
   const Dtype* from = values.data();
   py::gil_scoped_release release;
   std::copy(from, from + handle.blob->count(),
@@ -78,9 +84,9 @@ void ReadFrom(const BlobHandle<Dtype>& handle,
               const p3d::CaffemodelReader& reader, size_t layer, size_t blob) {
   reader.CheckBlob(layer, blob);
   const int64_t count = reader.layers()[layer].blobs[blob].count;
+  const auto lock = Lock(handle.net.get());
   p3d::Check(count == handle.blob->count(), "the file's blob has ", count,
              " values, the net's ", handle.blob->count());
-  const auto lock = Lock(handle.net.get());
   py::gil_scoped_release release;
   reader.Read(layer, blob, handle.blob->write_data(p3d::Order::kCaffe));
 }

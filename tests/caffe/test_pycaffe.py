@@ -319,6 +319,23 @@ def test_hooks_run_around_every_layer() -> None:
     assert seen == [(when, i) for i in range(len(net.layers)) for when in ("before", "after")]
 
 
+def test_hooks_that_add_hooks() -> None:
+    net = caffe.Net(IMAGE_NET, caffe.TRAIN)
+    seen: list[int] = []
+
+    def add(_: int) -> None:
+        for _ in range(50):
+            net.before_forward(seen.append)
+            net.after_backward(seen.append)
+
+    net.before_forward(add)
+    net.forward()
+    assert sorted(set(seen)) == list(range(1, len(net.layers)))
+    net.after_backward(add)
+    net.backward()
+    assert len(net.forward()["prob"]) == 2
+
+
 def test_private_forward_by_index(net: caffe.Net) -> None:
     net.forward()
     expected = net.blobs["prob"].data.copy()
@@ -448,6 +465,49 @@ def test_reshape_checks_the_shape() -> None:
         blob.reshape(1, -1, 6, 5)
     with pytest.raises(RuntimeError, match=r"2\^31"):
         blob.reshape(1 << 20, 1 << 20)
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("size", ["2", 2.0, (2, 3), None])
+def test_reshape_takes_whole_numbers(size: object) -> None:
+    blob = caffe.Net(IMAGE_NET, caffe.TEST).blobs["data"]
+    with pytest.raises(TypeError, match="integer"):
+        blob.reshape(1, size)
+    with pytest.raises(OverflowError):
+        blob.reshape(2**70)
+    blob.reshape(np.int64(1), np.uint8(3))
+    assert blob.shape == (1, 3)
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("dims", [(1,), (0,), (100, 3, 3, 3), (3, 4, 3, 3), ()])
+def test_parameters_keep_their_shapes(dims: tuple[int, ...]) -> None:
+    net, other = (caffe.Net(IMAGE_NET, caffe.TEST) for _ in range(2))
+    other.share_with(net)
+    expected = net.forward()["prob"].copy()
+    with pytest.raises(RuntimeError, match="parameter 0 of Convolution 'conv' keeps its shape 4 3"):
+        net.params["conv"][0].reshape(*dims)
+    net.params["conv"][0].reshape(4, 3, 3, 3)
+    np.testing.assert_array_equal(net.forward()["prob"], expected)
+    assert other.params["conv"][0].data.shape == (4, 3, 3, 3)
+
+
+@pytest.mark.embedded
+def test_blobs_that_share_values_with_one_that_was_reshaped() -> None:
+    net = caffe.Net(
+        """
+        layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 200 dim: 99 } } }
+        layer { name: "f" type: "Flatten" bottom: "x" top: "f" flatten_param { axis: 0 } }
+        """,
+        caffe.TEST,
+    )
+    net.blobs["f"].reshape(1)
+    for blob in ("data", "diff"):
+        with pytest.raises(RuntimeError, match=r"shares its values was reshaped to 1: call resh"):
+            getattr(net.blobs["x"], blob)
+    net.reshape()
+    net.blobs["x"].data[...] = 1
+    assert net.forward()["f"].sum() == 200 * 99
 
 
 @pytest.mark.embedded
