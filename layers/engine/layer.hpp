@@ -129,6 +129,9 @@ class Layer {
   // where the tops' shapes depend on the bottoms' values: a net with such a
   // layer runs layer by layer.
   virtual bool Plannable() const { return true; }
+  // Whether a Forward or Backward, which is not the engine's code, may give any
+  // blob another shape, or call its net.
+  virtual bool Foreign() const { return false; }
   // Role::kAffine: writes one scale and one shift per channel.
   virtual void Affine(Dtype* scale, Dtype* shift) const;
   // Role::kSum.

@@ -27,8 +27,16 @@ Net<Dtype>::Net(const std::string& name, const std::vector<LayerSpec>& layers,
   FindGradients(force_backward);
 }
 
+// A layer written in Python may have its blobs for longer than there is a net
+// to make their values.
 template <typename Dtype>
-Net<Dtype>::~Net() = default;
+Net<Dtype>::~Net() {
+  for (const auto& blob : blobs_) {
+    for (auto* storage : {&blob->storage(), &blob->diff_storage()}) {
+      if (storage->has_source()) storage->SetSource(nullptr);
+    }
+  }
+}
 
 template <typename Dtype>
 void Net<Dtype>::AppendLayer(const LayerSpec& spec,
@@ -67,7 +75,7 @@ void Net<Dtype>::AppendLayer(const LayerSpec& spec,
   }
   for (int id : bottom_ids_[index]) bottoms_[index].push_back(blobs_[id].get());
   for (int id : top_ids_[index]) tops_[index].push_back(blobs_[id].get());
-  layer->SetUp(bottoms_[index], tops_[index]);
+  GivingTopsShapes(index, [&] { layer->SetUp(bottoms_[index], tops_[index]); });
   SetLossWeights(index);
   AppendParams(index);
 }
@@ -124,12 +132,52 @@ void Net<Dtype>::SetLossWeights(int index) {
 }
 
 template <typename Dtype>
+std::vector<Shape> Net<Dtype>::Shapes() const {
+  std::vector<Shape> shapes;
+  for (const auto& blob : blobs_) shapes.push_back(blob->shape());
+  return shapes;
+}
+
+template <typename Dtype>
+bool Net<Dtype>::HasShapes(const std::vector<Shape>& shapes) const {
+  return std::equal(blobs_.begin(), blobs_.end(), shapes.begin(), shapes.end(),
+                    [](const std::shared_ptr<Blob<Dtype>>& blob,
+                       const Shape& shape) { return blob->shape() == shape; });
+}
+
+template <typename Dtype>
+template <typename Body>
+void Net<Dtype>::GivingTopsShapes(int index, const Body& body) {
+  if (!layers_[index]->Foreign()) return body();
+  const std::vector<Shape> before = Shapes();
+  body();
+  const std::vector<int>&bottoms = bottom_ids_[index], &tops = top_ids_[index];
+  for (int id = 0; id < static_cast<int>(before.size()); ++id) {
+    const bool own = std::count(tops.begin(), tops.end(), id) > 0 &&
+                     std::count(bottoms.begin(), bottoms.end(), id) == 0;
+    Check(own || blobs_[id]->shape() == before[id], "gave blob '",
+          blob_names_[id], "' the shape ", ShapeString(blobs_[id]->shape()),
+          " where it had ", ShapeString(before[id]),
+          "; reshape() is for the layer's own tops");
+  }
+}
+
+template <typename Dtype>
 void Net<Dtype>::ReshapeLayer(int index) {
   Layer<Dtype>* layer = layers_[index].get();
-  WatchShapes(index, [&] {
-    InLayer(layer->spec(),
-            [&] { layer->Reshape(bottoms_[index], tops_[index]); });
+  InLayer(layer->spec(), [&] {
+    GivingTopsShapes(index,
+                     [&] { layer->Reshape(bottoms_[index], tops_[index]); });
   });
+  // What a Backward needs has been made for other shapes.
+  if (!RanWithTheseShapes(index)) forward_shapes_[index].clear();
+}
+
+template <typename Dtype>
+void Net<Dtype>::ReshapeAllButSources() {
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (!layers_[i]->Source()) ReshapeLayer(static_cast<int>(i));
+  }
 }
 
 template <typename Dtype>
@@ -153,14 +201,24 @@ Dtype Net<Dtype>::ForwardLayers(int from, int to, const Poll& poll) {
   Dtype loss = 0;
   for (int i = from; i <= to; ++i) {
     if (poll) poll();
-    for (const Hook& hook : before_forward) hook(i);
+    CallHooks(before_forward, i);
     ReshapeLayer(i);
     loss += RunLayer(i);
     if (layer_needs_backward_[i]) RememberShapes(i);
     if (debug_log) LogForward(i);
-    for (const Hook& hook : after_forward) hook(i);
+    CallHooks(after_forward, i);
   }
   return loss;
+}
+
+// Hooks may add hooks, which count from the next layer on.
+template <typename Dtype>
+void Net<Dtype>::CallHooks(const std::vector<Hook>& hooks, int layer) {
+  const size_t count = hooks.size();
+  for (size_t i = 0; i < count; ++i) {
+    const Hook hook = hooks[i];
+    hook(layer);
+  }
 }
 
 template <typename Dtype>
@@ -170,19 +228,36 @@ Dtype Net<Dtype>::Forward(int from, int to, const Poll& poll) {
   const int last = static_cast<int>(layers_.size()) - 1;
   Check(from >= 0 && to <= last, "layers ", from, " to ", to,
         " are not all in the net, which has ", last + 1);
+  CheckIdle();
   TouchAll();
   const bool hooked =
       !before_forward.empty() || !after_forward.empty() || debug_log;
   Dtype loss = 0;
   if (from == 0 && !hooked && Planning()) {
     loss = RunSources(to, nullptr);
-    Plan* plan = PlanTo(to);
-    RememberInputs(to);
-    loss += static_cast<Dtype>(plan->Run(poll, nullptr));
+    loss += RunPlan(to, poll);
   } else {
     loss = ForwardLayers(from, to, poll);
   }
   SyncAll();
+  return loss;
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::RunPlan(int last, const Poll& poll) {
+  Plan* plan = PlanTo(last);
+  RememberInputs(last);
+  try {
+    const Running running(this);
+    return static_cast<Dtype>(plan->Run(poll, nullptr));
+  } catch (const ShapesChanged&) {
+    LeavePlans();
+    if (!overwritten_.empty()) throw;
+  }
+  Dtype loss = 0;
+  for (int i = 0; i <= last; ++i) {
+    if (!layers_[i]->Source()) loss += ForwardLayers(i, i, poll);
+  }
   return loss;
 }
 
@@ -212,7 +287,7 @@ Dtype Net<Dtype>::RunSources(int last, std::vector<StepTime>* times) {
   for (int i = 0; i <= last; ++i) {
     if (!layers_[i]->Source()) continue;
     ReshapeLayer(i);
-    WatchShapes(i, [&] { loss += times ? TimeLayer(i, times) : RunLayer(i); });
+    loss += times ? TimeLayer(i, times) : RunLayer(i);
   }
   return loss;
 }
@@ -238,6 +313,7 @@ std::vector<StepTime> Net<Dtype>::Profile() {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   const SteadyMode steady;
   std::vector<StepTime> times;
+  CheckIdle();
   TouchAll();
   if (mode() == Side::kGpu && !inputs_.empty()) TimeInputCopies(&times);
   const int last = static_cast<int>(layers_.size()) - 1;
@@ -245,9 +321,13 @@ std::vector<StepTime> Net<Dtype>::Profile() {
     RunSources(last, &times);
     Plan* plan = PlanTo(last);
     RememberInputs(last);
+    const Running running(this);
     plan->Run(Poll(), &times);
   } else {
-    for (int i = 0; i <= last; ++i) TimeLayer(i, &times);
+    for (int i = 0; i <= last; ++i) {
+      ReshapeLayer(i);
+      TimeLayer(i, &times);
+    }
   }
   SyncAll();
   return times;
@@ -264,8 +344,24 @@ void Net<Dtype>::Reshape() {
 
 template <typename Dtype>
 void Net<Dtype>::ForgetPlan() {
+  CheckIdle();
   plan_.reset();
   training_plan_.reset();
+}
+
+template <typename Dtype>
+void Net<Dtype>::LeavePlans() {
+  ForgetPlan();
+  shapes_vary_ = true;
+  planned_to_ = -1;
+}
+
+template <typename Dtype>
+void Net<Dtype>::CheckIdle() const {
+  Check(!running_,
+        "the net is running: a layer of its own may not run or reshape it, nor "
+        "ask for a blob that it does not keep; call run_by_layer() of the net "
+        "before, and it may");
 }
 
 template <typename Dtype>
@@ -274,8 +370,8 @@ void Net<Dtype>::Keep(int blob) {
   Check(blob >= 0 && blob < static_cast<int>(blobs_.size()), "blob ", blob,
         " does not exist");
   if (kept_[blob]) return;
-  kept_[blob] = true;
   ForgetPlan();
+  kept_[blob] = true;
 }
 
 template <typename Dtype>
@@ -297,6 +393,7 @@ const PlanRun* Net<Dtype>::plan_run() const {
 template <typename Dtype>
 void Net<Dtype>::RememberInputs(int last) {
   planned_to_ = last;
+  if (!HasShapes(planned_shapes_)) planned_shapes_ = Shapes();
   input_copies_.clear();
   for (int id : source_tops_) {
     Storage<Dtype>& storage = blobs_[id]->storage();

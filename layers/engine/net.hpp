@@ -99,6 +99,7 @@ class Net {
   // Gives every blob the shape that follows from the inputs' shapes.
   void Reshape();
   // To be called when a blob got another shape: the plan was made for the old.
+  // Throws Error while that runs: a layer written in Python called.
   void ForgetPlan();
 
   // --- memory of the GPU in use
@@ -207,23 +208,46 @@ class Net {
   // Whether a layer from `first` on works in place on the values of a blob.
   bool Overwritten(int blob, size_t first) const;
   void ReshapeLayer(int layer);
-  // Plans are gone if body() changes shapes that they were made for.
+  void ReshapeAllButSources();
+  // Of all blobs.
+  std::vector<Shape> Shapes() const;
+  bool HasShapes(const std::vector<Shape>& shapes) const;
+  // Runs a layer's SetUp or Reshape. Throws Error where a Foreign one changes
+  // the shapes of other blobs than its tops.
   template <typename Body>
-  void WatchShapes(int layer, const Body& body) {
-    if (!plan_ && !training_plan_) return body();
-    const std::vector<Shape> before = ShapesOf(layer);
-    body();
-    if (ShapesOf(layer) != before) ForgetPlan();
-  }
+  void GivingTopsShapes(int layer, const Body& body);
+  // While it lives a plan runs, which may not be disturbed from within: what
+  // would do that calls CheckIdle, which then throws Error.
+  class Running {
+   public:
+    explicit Running(Net* net) : net_(net) {
+      net_->CheckIdle();
+      net_->running_ = true;
+    }
+    ~Running() { net_->running_ = false; }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+
+   private:
+    Net* net_;
+  };
+  void CheckIdle() const;
+  static void CallHooks(const std::vector<Hook>& hooks, int layer);
   Dtype RunLayer(int layer);
   Dtype TimeLayer(int layer, std::vector<StepTime>* times);
   // Brings the inputs to the GPU as convolutions read them.
   void TimeInputCopies(std::vector<StepTime>* times);
   Dtype ForwardLayers(int from, int to, const Poll& poll);
+  // Layers 0..last without sources through the plan; layer by layer, and from
+  // then on, where a Foreign layer gives a top another shape.
+  Dtype RunPlan(int last, const Poll& poll);
+  // A Foreign layer changed shapes that plans were made for.
+  void LeavePlans();
   // From now on layer by layer; repeats a forward that was planned.
   void LeavePlan(const Poll& poll);
   void BackwardLayer(int layer);
   void RememberShapes(int layer);
+  bool RanWithTheseShapes(int layer) const;
   void CheckShapes(int layer) const;
   std::vector<Shape> ShapesOf(int layer) const;
   void LogForward(int layer) const;
@@ -234,8 +258,7 @@ class Net {
   // Whether whole forwards go through a plan.
   bool Planning() const;
   // Runs the sources among layers 0..last, which is not the plan's business,
-  // and returns their weighted loss; the plan is forgotten where a top got
-  // another shape.
+  // and returns their weighted loss.
   Dtype RunSources(int last, std::vector<StepTime>* times);
   // Makes a blob's values that the plan did not keep, by running the net again
   // on the inputs of the last forward. Every other blob stays as it is.
@@ -250,6 +273,9 @@ class Net {
   bool Lean() const;
   // As ForwardBackward, after the sources; adds to the loss.
   void RunTrainingPlan(const Poll& poll, Dtype* loss);
+  // Its Forward; false, and no plan is left, where a Foreign layer gives a top
+  // another shape.
+  bool ForwardPlanned(const Poll& poll, Dtype* loss);
   // The gradients of all blobs, by a Backward that teaches no parameter.
   void RecomputeDiffs();
   // Views before and after a forward, see Storage.
@@ -290,14 +316,17 @@ class Net {
 
   bool planning_ = true;
   bool layerwise_ = false;
+  bool running_ = false;      // a plan
+  bool shapes_vary_ = false;  // a Foreign layer's Forward gives tops shapes
   std::unique_ptr<Plan> plan_;
   float loss_scale_ = 1;
   bool lean_ = true;
   std::unique_ptr<TrainingPlan> training_plan_;
-  // The last planned forward: its last layer, and copies of those tops of
-  // sources that the engine does not hold in an order of its own, or
-  // overwrites.
+  // The last planned forward: its last layer, the blobs' shapes, and copies of
+  // those tops of sources that the engine does not hold in an order of its own,
+  // or overwrites.
   int planned_to_ = -1;
+  std::vector<Shape> planned_shapes_;
   std::map<int, std::shared_ptr<Storage<Dtype>>> input_copies_;
   mutable std::recursive_mutex mutex_;
 };
@@ -319,6 +348,8 @@ template <>
 void Net<float>::Recompute(int blob);
 template <>
 void Net<double>::Recompute(int blob);
+template <>
+bool Net<float>::ForwardPlanned(const Poll& poll, float* loss);
 template <>
 void Net<float>::RunTrainingPlan(const Poll& poll, float* loss);
 template <>

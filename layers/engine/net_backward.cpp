@@ -179,8 +179,20 @@ void Net<Dtype>::RememberShapes(int index) {
 }
 
 template <typename Dtype>
+bool Net<Dtype>::RanWithTheseShapes(int index) const {
+  auto shape = forward_shapes_[index].begin();
+  const auto end = forward_shapes_[index].end();
+  for (const Blobs* blobs : {&bottoms_[index], &tops_[index]}) {
+    for (const Blob<Dtype>* blob : *blobs) {
+      if (shape == end || blob->shape() != *shape++) return false;
+    }
+  }
+  return true;
+}
+
+template <typename Dtype>
 void Net<Dtype>::CheckShapes(int index) const {
-  Check(forward_shapes_[index] == ShapesOf(index),
+  Check(RanWithTheseShapes(index),
         "has not run forward with blobs of these shapes; run forward() before ",
         "backward()");
 }
@@ -214,14 +226,15 @@ void Net<Dtype>::Backward(int from, int to, const Poll& poll) {
   const int last = static_cast<int>(layers_.size()) - 1;
   Check(to >= 0 && from <= last, "layers ", from, " to ", to,
         " are not all in the net, which has ", last + 1);
+  CheckIdle();
   TouchAll();
   TouchDiffs();
   LeavePlan(poll);
   for (int i = from; i >= to; --i) {
     if (poll) poll();
-    for (const Hook& hook : before_backward) hook(i);
+    CallHooks(before_backward, i);
     if (layer_needs_backward_[i]) BackwardLayer(i);
-    for (const Hook& hook : after_backward) hook(i);
+    CallHooks(after_backward, i);
   }
   if (debug_log && from == last && to == 0) LogParams();
   SyncDiffs();
@@ -303,6 +316,8 @@ void Net<Dtype>::SyncDiffs() {
   template void Net<Dtype>::FillLossDiffs(int);              \
   template void Net<Dtype>::ScaleLoss(float);                \
   template void Net<Dtype>::RememberShapes(int);             \
+  template bool Net<Dtype>::RanWithTheseShapes(int) const;   \
+  template void Net<Dtype>::CheckShapes(int) const;          \
   template void Net<Dtype>::BackwardLayer(int);              \
   template void Net<Dtype>::TouchDiffs();                    \
   template void Net<Dtype>::SyncDiffs();                     \

@@ -82,9 +82,7 @@ template <typename Dtype>
 GpuNeeds Net<Dtype>::gpu_needs() {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   // A forward that failed may not have come to the last ones.
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    if (!layers_[i]->Source()) ReshapeLayer(static_cast<int>(i));
-  }
+  ReshapeAllButSources();
   GpuNeeds needs;
   std::set<const Storage<Dtype>*> counted;
   // A solver has a gradient and up to two histories of each.

@@ -12,7 +12,9 @@ bool Net<double>::Planning() const {
 
 template <>
 bool Net<float>::Planning() const {
-  if (!planning_ || layerwise_ || phase_ != Phase::kTest) return false;
+  if (!planning_ || layerwise_ || shapes_vary_ || phase_ != Phase::kTest) {
+    return false;
+  }
   for (const auto& layer : layers_) {
     if (!layer->Plannable()) return false;
   }
@@ -29,9 +31,7 @@ Plan* Net<float>::PlanTo(int last) {
   if (!plan_ || plan_->last() != last || !plan_->current()) {
     plan_.reset();
     // Not the sources: they have run, and may give the next data's shape.
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      if (!layers_[i]->Source()) ReshapeLayer(static_cast<int>(i));
-    }
+    ReshapeAllButSources();
     plan_ = Plan::Make(this, last, kept_);
   }
   return plan_.get();
@@ -44,9 +44,13 @@ template <>
 void Net<float>::Recompute(int target) {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   const SteadyMode steady;
+  const Running running(this);
   using Pointer = std::shared_ptr<Storage<float>>;
   // The run happens in other storages, put in the blobs' places and taken out
   // again, so that nothing which a person sees or wrote changes.
+  Check(HasShapes(planned_shapes_), "blob '", blob_names_[target],
+        "' is not at hand: blobs were reshaped since the last forward; run "
+        "forward() first");
   std::vector<Pointer> own;
   std::map<Storage<float>*, Pointer> shadow;
   for (const auto& blob : blobs_) own.push_back(blob->shared_storage());

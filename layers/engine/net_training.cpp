@@ -14,7 +14,10 @@ bool Net<Dtype>::Lean() const {
   const bool hooked = !before_forward.empty() || !after_forward.empty() ||
                       !before_backward.empty() || !after_backward.empty() ||
                       debug_log;
-  if (!lean_ || !planning_ || phase_ != Phase::kTrain || hooked) return false;
+  if (!lean_ || !planning_ || shapes_vary_ || phase_ != Phase::kTrain ||
+      hooked) {
+    return false;
+  }
   for (const auto& layer : layers_) {
     if (!layer->Plannable()) return false;
   }
@@ -29,6 +32,7 @@ Dtype Net<Dtype>::ForwardBackward(const Poll& poll) {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   const SteadyMode steady;
   const int last = static_cast<int>(layers_.size()) - 1;
+  CheckIdle();
   if (!Lean()) {
     const Dtype loss = Forward(poll);
     if (std::isfinite(loss)) Backward(last, 0, poll);
@@ -44,6 +48,23 @@ Dtype Net<Dtype>::ForwardBackward(const Poll& poll) {
 }
 
 template <>
+bool Net<float>::ForwardPlanned(const Poll& poll, float* loss) {
+  try {
+    const Running running(this);
+    *loss += training_plan_->Forward(poll);
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const int layer = static_cast<int>(i);
+      if (!RanWithTheseShapes(layer)) RememberShapes(layer);
+    }
+    return true;
+  } catch (const ShapesChanged&) {
+    LeavePlans();
+    if (!overwritten_.empty()) throw;
+    return false;
+  }
+}
+
+template <>
 void Net<double>::RunTrainingPlan(const Poll&, double*) {}
 
 template <>
@@ -52,15 +73,15 @@ void Net<float>::RunTrainingPlan(const Poll& poll, float* loss) {
     training_plan_.reset();
   }
   if (!training_plan_) {
+    ReshapeAllButSources();
     for (size_t i = 0; i < layers_.size(); ++i) {
-      if (!layers_[i]->Source()) ReshapeLayer(static_cast<int>(i));
-      if (layer_needs_backward_[i]) RememberShapes(static_cast<int>(i));
+      FillLossDiffs(static_cast<int>(i));
     }
     training_plan_ = TrainingPlan::Make(this, kept_);
     lean_ = training_plan_ != nullptr;
   }
-  if (training_plan_) {
-    *loss += training_plan_->Forward(poll);
+  if (training_plan_ && ForwardPlanned(poll, loss)) {
+    const Running running(this);
     if (std::isfinite(*loss)) training_plan_->Backward(poll);
     return;
   }
@@ -76,6 +97,7 @@ void Net<Dtype>::RecomputeDiffs() {
   std::lock_guard<std::recursive_mutex> lock(mutex_);
   const SteadyMode steady;
   const Alone alone;
+  CheckIdle();
   lean_ = false;
   training_plan_.reset();
   for (const auto& blob : blobs_) {

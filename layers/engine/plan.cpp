@@ -13,6 +13,7 @@ namespace p3d {
 std::unique_ptr<Plan> Plan::Make(Net<float>* net, int last,
                                  const std::vector<bool>& keep) {
   std::unique_ptr<Plan> plan(new Plan(net, last));
+  plan->shapes_ = net->Shapes();
   plan->steps_ = MakePlanSteps(net, last, keep, false);
   plan->workspace_.reset(new PlanWorkspace(plan->steps_));
   plan->PlaceInArena(keep);
@@ -130,6 +131,7 @@ float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {
 
 void Plan::RunStep(PlanStep* step) {
   loss_ += step->Run(net_, *workspace_, WeightsBehind(step));
+  step->CheckShapes(*net_, shapes_);
 }
 
 void Plan::TimeSteps(const Poll& poll, std::vector<StepTime>* times) {

@@ -35,8 +35,10 @@ class Plan {
   float Run(const Poll& poll, std::vector<StepTime>* times);
 
   int last() const { return last_; }
-  // Whether it was made for the present mode and precision.
-  bool current() const { return arena_->current(KindOfValues(true)); }
+  // Whether it was made for the present mode, precision and shapes.
+  bool current() const {
+    return arena_->current(KindOfValues(true)) && net_->HasShapes(shapes_);
+  }
   // Its memory on the GPU, and how much a plan takes for blobs that is not
   // made.
   size_t gpu_bytes() const { return arena_->gpu_bytes() + stack_.bytes(); }
@@ -59,6 +61,7 @@ class Plan {
 
   Net<float>* net_;
   int last_;
+  std::vector<Shape> shapes_;  // of all blobs
   std::vector<PlanStep> steps_;
   std::unique_ptr<PlanArena> arena_;
   std::unique_ptr<PlanWorkspace> workspace_;

@@ -280,6 +280,16 @@ void PlanStep::PlaceAffine() {
   epilogue.shift = offsets;
 }
 
+void PlanStep::CheckShapes(const Net<float>& net,
+                           const std::vector<Shape>& shapes) const {
+  const Layer<float>& layer = *net.layers()[layers[0]];
+  if (!layer.Foreign() || net.HasShapes(shapes)) return;
+  throw ShapesChanged(layer.type() + " '" + layer.name() +
+                      "': changed the shape of a blob while the net ran; only "
+                      "forward() of the layer may do that, for its own tops. "
+                      "The next run goes layer by layer");
+}
+
 float PlanStep::Run(Net<float>* net, const PlanWorkspace& memory,
                     const NextWeights& next) {
   const int layer = layers[0];

@@ -14,6 +14,12 @@ class ConvolutionLayer;
 
 struct PlanStep;
 
+// A plan cannot go on: a layer gave a blob another shape while it ran.
+class ShapesChanged : public Error {
+ public:
+  using Error::Error;
+};
+
 // Scratch memory for any of the steps, where their layers run now.
 class PlanWorkspace {
  public:
@@ -55,6 +61,10 @@ struct PlanStep {
   // of a layer; `next`, weights to fetch meanwhile, are for the host.
   float Run(Net<float>* net, const PlanWorkspace& memory,
             const NextWeights& next = NextWeights());
+  // Behind a run, either way: throws ShapesChanged where a Foreign layer left
+  // other shapes of the net's blobs.
+  void CheckShapes(const Net<float>& net,
+                   const std::vector<Shape>& shapes) const;
   // See Layer: of the step, and what there is to be done for it.
   bool Replayable(const Net<float>& net) const;
   void Refresh(Net<float>* net);

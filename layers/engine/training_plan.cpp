@@ -12,6 +12,7 @@ std::unique_ptr<TrainingPlan> TrainingPlan::Make(
     Net<float>* net, const std::vector<bool>& keep) {
   std::unique_ptr<TrainingPlan> plan(new TrainingPlan(net));
   if (!plan->FindRoots()) return nullptr;
+  plan->shapes_ = net->Shapes();
   const int last = static_cast<int>(net->layers().size()) - 1;
   plan->steps_ = MakePlanSteps(net, last, keep, true);
   plan->workspace_.reset(new PlanWorkspace(plan->steps_));
@@ -159,8 +160,11 @@ void TrainingPlan::PrepareRuns() {
   std::vector<PlanAction> forward, backward;
   for (PlanStep& step : steps_) {
     PlanStep* const s = &step;
-    forward.push_back({[=] { loss_ += s->Run(net_, *workspace_); },
-                       s->Replayable(*net_), [=] { s->Refresh(net_); }});
+    const auto run = [=] {
+      loss_ += s->Run(net_, *workspace_);
+      s->CheckShapes(*net_, shapes_);
+    };
+    forward.push_back({run, s->Replayable(*net_), [=] { s->Refresh(net_); }});
   }
   for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
     if (!active(*step)) continue;
@@ -181,7 +185,9 @@ float TrainingPlan::Forward(const Poll& poll) {
     const std::vector<int> layers = steps_[lost.second].layers;
     net->blobs()[id]->storage().SetSource([net, id, layers] {
       for (int i : layers) {
-        if (net->top_ids(i)[0] == id) net->RunLayer(i);
+        if (net->top_ids(i)[0] != id) continue;
+        net->InLayer(net->layers()[i]->spec(), [&] { net->CheckShapes(i); });
+        net->RunLayer(i);
       }
     });
   }
@@ -207,6 +213,7 @@ void TrainingPlan::BackwardStep(PlanStep* step) {
       BackwardLayer(layer);
     }
   });
+  step->CheckShapes(*net_, shapes_);
 }
 
 void TrainingPlan::BackwardConvolution(PlanStep* step) {

@@ -42,8 +42,10 @@ class TrainingPlan {
   // Adds to the gradients of the parameters; follows a Forward.
   void Backward(const Poll& poll);
 
-  // Whether it was made for the present mode and precision.
-  bool current() const { return arena_->current(KindOfValues(false)); }
+  // Whether it was made for the present mode, precision and shapes.
+  bool current() const {
+    return arena_->current(KindOfValues(false)) && net_->HasShapes(shapes_);
+  }
   // Its memory on the GPU, and what a plan that is not made needs for gradients
   // and for the values that it keeps; 0 where none can be made.
   size_t gpu_bytes() const { return arena_->gpu_bytes() + stack_.bytes(); }
@@ -77,6 +79,7 @@ class TrainingPlan {
   void LoseGradients();
 
   Net<float>* net_;
+  std::vector<Shape> shapes_;  // of all blobs
   std::vector<PlanStep> steps_;
   std::unique_ptr<PlanArena> arena_;
   std::unique_ptr<PlanWorkspace> workspace_;

@@ -153,6 +153,7 @@ using Hooks = std::vector<typename Net<Dtype>::Hook> Net<Dtype>::*;
 template <typename Dtype, typename Class>
 void BindHook(Class* bound, const char* name, Hooks<Dtype> hooks) {
   bound->def(name, [hooks](Net<Dtype>& net, const py::function& hook) {
+    const auto lock = Lock(&net);
     (net.*hooks).push_back(ToHook<int>(hook));
   });
 }
@@ -234,41 +235,57 @@ void BindNetClass(py::module_& m, const std::string& suffix) {
       .def("keep", &N::Keep, py::arg("blob"),
            py::call_guard<py::gil_scoped_release>(),
            "This blob keeps its values after every forward from now on.")
-      .def("set_planning", &N::set_planning, py::arg("on"))
-      .def_property_readonly("planned", &N::planned)
+      .def("set_planning", &N::set_planning, py::arg("on"),
+           py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("planned",
+                             [](const N& net) {
+                               const auto lock = Lock(&net);
+                               return net.planned();
+                             })
       .def_property_readonly(
           "graph",
           [](const N& net) {
+            const auto lock = Lock(&net);
             return net.plan_run() && net.plan_run()->one_graph();
           },
           "Whether the next forward can be one launch on the GPU.")
       .def_property_readonly(
           "graphs",
           [](const N& net) {
+            const auto lock = Lock(&net);
             return net.plan_run() ? net.plan_run()->graphs() : 0;
           },
           "How many graphs it has there, with steps between them.")
       .def_property_readonly(
           "graph_refusal",
           [](const N& net) {
+            const auto lock = Lock(&net);
             return net.plan_run() ? net.plan_run()->refusal() : std::string();
           },
           "Why forwards on the GPU have no graphs, '' where they can.")
       .def(
           "gpu_needs",
           [](N& net) {
-            const p3d::GpuNeeds needs = net.gpu_needs();
+            const p3d::GpuNeeds needs = [&] {
+              py::gil_scoped_release release;
+              return net.gpu_needs();
+            }();
             return py::make_tuple(needs.fixed, needs.per_item);
           },
           "Bytes on the GPU with the inputs' present shapes, about: (for "
           "weights, for each item).")
-      .def("gpu_batch", &N::GpuBatch,
+      .def("gpu_batch", &N::GpuBatch, py::call_guard<py::gil_scoped_release>(),
            "The largest batch for which the GPU in use has room, about; 0: "
            "none.")
-      .def_property_readonly("held_params", &N::held_params)
+      .def_property_readonly("held_params",
+                             [](const N& net) {
+                               const auto lock = Lock(&net);
+                               return net.held_params();
+                             })
       .def(
           "set_debug_log",
           [](N& net, const py::function& log) {
+            const auto lock = Lock(&net);
             net.debug_log = ToHook<const std::string&>(log);
           },
           py::arg("log"), "Calls log(line) as debug_info asks for.");

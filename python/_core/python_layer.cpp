@@ -36,6 +36,8 @@ class PythonLayer : public p3d::Layer<float> {
   }
 
   bool Source() const override { return spec_.bottom.empty(); }
+  // Those of p3d.caffe.data_layers leave other blobs alone.
+  bool Foreign() const override { return type() == "Python"; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
     Call([&] {
@@ -46,6 +48,9 @@ class PythonLayer : public p3d::Layer<float> {
                                     static_cast<int>(phase()));
       object_.attr("setup")(ToList(bottom), ToList(top));
       for (const py::handle& blob : object_.attr("blobs")) {
+        p3d::Check(py::isinstance<BlobHandle<float>>(blob),
+                   "its blobs are made by blobs.add_blob(); one is ",
+                   py::str(py::type::handle_of(blob)).cast<std::string>());
         blobs_.push_back(blob.cast<BlobHandle<float>>().blob);
       }
     });
@@ -81,8 +86,7 @@ class PythonLayer : public p3d::Layer<float> {
   static py::list ToList(const Blobs& blobs) {
     py::list list;
     for (Blob<float>* blob : blobs) {
-      const std::shared_ptr<Blob<float>> borrowed(blob, [](Blob<float>*) {});
-      list.append(BlobHandle<float>{nullptr, borrowed, -1});
+      list.append(BlobHandle<float>{nullptr, blob->shared_from_this(), -1});
     }
     return list;
   }
