@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 
@@ -39,6 +40,13 @@ def test_a_full_disk_is_named_and_what_cannot_be_read_inside_keeps_its_name(tmp_
         (tmp_path / "gone").read_bytes()
     assert target.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["x.bin"]
+
+
+def test_a_pipe_stays_one(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Error, match="pipe: it is a device or a pipe"), replacing(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize("where", ["missing/x.npy", "."])

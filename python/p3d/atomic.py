@@ -27,6 +27,9 @@ class NewFile:
 
     def __init__(self, path: str | os.PathLike[str], mode: str = "wb") -> None:
         self.path = Path(path)
+        if self.path.exists() and not self.path.is_file():  # for root it could be replaced
+            kind = "folder" if self.path.is_dir() else "device or a pipe"
+            raise Error(f"cannot write {self.path}: it is a {kind}, name a file")
         name = f".{self.path.name[:64]}.{secrets.token_hex(4)}.tmp"
         self._temporary = self.path.parent / name
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import types
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from video.drawn import picture, write_frames, write_video
 
 from p3d import cli
 from p3d.jobs.output import Output
+from p3d.showing import overlay
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +65,17 @@ def test_a_video_shows_the_classes_of_the_nearest_clip():
     # The text changes with the clip: compare lines of text between the first and the last clip.
     assert np.abs(frames[0][:20].astype(int) - frames[-1][:20]).max() > 60
     assert [p.name for p in Path().iterdir() if "p3d-" in p.name] == []
+
+
+def test_a_video_that_the_disk_did_not_take_is_told(monkeypatch, capsys):
+    def cut_off(path, picture, fps):
+        Path(path).write_bytes(b"cut off")
+        return types.SimpleNamespace(write=lambda frame: None, release=lambda: None)
+
+    monkeypatch.setattr(overlay, "_writer", cut_off)
+    assert show("out/a.npz", "-o", "cut.mp4") == 1
+    assert "cannot write cut.mp4" in capsys.readouterr().err
+    assert not Path("cut.mp4").exists()
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ def write(result: Stored, shown: ClipClasses, path: str) -> None:
         if writer is None:
             raise Error(f"{result.meta['video']}: has no frames")
         writer.release()
+        if not cv2.VideoCapture(whole).isOpened():  # OpenCV does not say that a disk was full
+            raise Error(f"cannot write {path}: the video could not be finished; is the disk full?")
         os.replace(whole, path)
 
 
