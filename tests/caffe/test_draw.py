@@ -325,6 +325,16 @@ def test_pydot_graph() -> None:
     assert draw.LAYER_STYLE_DEFAULT["fillcolor"] == "#6495ED", "a shared style was changed"
 
 
+@pytest.mark.usefixtures("fake_pydot")
+def test_without_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create(graph: Any, format: str) -> bytes:
+        raise FileNotFoundError(2, '"dot" not found in path.')
+
+    monkeypatch.setattr(sys.modules["pydot"].Dot, "create", create)
+    with pytest.raises(p3d.Error, match=r"'png' needs graphviz.*\.svg"):
+        draw.draw_net(parse_net(SMALL), "LR")
+
+
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "net.SVG"
     draw.draw_net_to_file(parse_net(SMALL), path)

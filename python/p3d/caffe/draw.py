@@ -48,7 +48,13 @@ def draw_net(
         layers = _layers(caffe_net, phase)
         return net_svg(layers, caffe_net.name, rankdir, shapes).encode("utf-8")
     graph = get_pydot_graph(caffe_net, rankdir, phase=phase, display_lrm=display_lrm)
-    return graph.create(format=ext)
+    try:
+        return graph.create(format=ext)
+    except FileNotFoundError as error:
+        raise Error(
+            f"a picture in the format '{ext}' needs graphviz, whose program dot is not there; "
+            "take a name that ends in .svg, which needs nothing"
+        ) from error
 
 
 def draw_net_to_file(
