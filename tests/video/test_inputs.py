@@ -98,7 +98,7 @@ def test_an_unclear_folder_does_not_stop_the_others(tree):
 
 def test_one_stem_with_two_endings(tree):
     (tree / "a" / "x.avi").write_bytes(b"1")
-    with pytest.raises(Error, match="would both be written as 'x'"):
+    with pytest.raises(Error, match="would both be written as 'x': rename one of them"):
         expand(["a"])
 
 

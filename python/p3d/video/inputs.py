@@ -74,11 +74,20 @@ def count(named: list[str], root: str | None = None) -> int | None:
         owner = owners.setdefault(item.name, item.path)
         if os.path.realpath(owner) != os.path.realpath(item.path):
             raise Error(
-                f"{owner} and {item.path} would both be written as '{item.name}': keep their "
-                "folders in the names with --root FOLDER, name the outputs in a list, or extract "
-                "them into two --out folders"
+                f"{owner} and {item.path} would both be written as '{item.name}': "
+                f"{_cure(owner, item.path)}"
             )
     return len(hashes)
+
+
+def _cure(one: str, other: str) -> str:
+    """What to do about two videos of one name."""
+    if os.path.dirname(one) == os.path.dirname(other):
+        return "rename one of them, or name the outputs in a list, lines of path, tab and name"
+    return (
+        "keep their folders in the names with --root FOLDER, name the outputs in a list, or "
+        "extract them into two --out folders"
+    )
 
 
 _Found = tuple[str, str, bool]  # path, what names the output, whether a person chose that name
