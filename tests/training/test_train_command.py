@@ -182,6 +182,7 @@ def test_what_cannot_be_trained(
         (["test", "--solver", str(untested), *weights], "has no test net"),
         (["test", "--solver", good, *weights, "--iterations", "0"], "at least one batch"),
         (["test", "--model", "gone.prototxt", *weights], "gone.prototxt"),
+        (["test", "-solver", good, *weights, "-gpu", "99"], "GPU"),
     ):
         capsys.readouterr()
         assert cli.main(arguments) == 1, arguments

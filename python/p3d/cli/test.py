@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--iterations", type=int, metavar="N", help="batches (default: the solver's, or 50)"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="default: all cores")
+    parser.add_argument(
+        "--gpu", dest="device", type="cuda:{}".format, metavar="N", help="as --device cuda:N"
+    )
     parser.add_argument("--json", action="store_true", help="print the means as one JSON object")
 
 

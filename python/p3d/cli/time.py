@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--iterations", type=_count, default=20, metavar="N", help="measured forwards (20)"
     )
     parser.add_argument(
+        "--gpu", dest="device", type="cuda:{}".format, metavar="N", help="as --device cuda:N"
+    )
+    parser.add_argument(
         "--isa", metavar="NAME", help="generic, avx2, avx512 or amx (default: the best)"
     )
     parser.add_argument(
