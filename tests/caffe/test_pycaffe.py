@@ -183,6 +183,33 @@ def test_script_with_its_own_import_caffe(tmp_path: Path) -> None:
     assert done.stdout == "argument (5,)\n", done.stderr
 
 
+@pytest.mark.embedded
+@pytest.mark.parametrize("way", ["spawn", "forkserver"])
+def test_script_that_starts_processes(way: str, tmp_path: Path) -> None:
+    (tmp_path / "parallel.py").write_text(
+        textwrap.dedent(
+            f"""
+            import multiprocessing
+            import caffe
+            from caffe.proto import caffe_pb2
+            def outputs(file):
+                return caffe.Net(file, caffe_pb2.TEST).outputs
+            if __name__ == "__main__":
+                with multiprocessing.get_context({way!r}).Pool(1) as pool:
+                    print(pool.apply(outputs, [{str(TINY)!r}]))
+            """
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "p3d.caffe", "parallel.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,  # the pool starts processes again for ever where they cannot begin
+    )
+    assert done.stdout == "['prob']\n", done.stderr
+
+
 # --- construction
 
 

@@ -7,6 +7,7 @@ import os
 import runpy
 import sys
 
+from p3d.caffe import backend
 from p3d.caffe.install import install
 
 
@@ -21,6 +22,8 @@ def main() -> None:
     install()
     sys.argv = sys.argv[1:]
     sys.path[0] = os.path.dirname(os.path.abspath(script))
+    if backend.current() == "embedded":
+        sys.path.insert(1, os.path.join(os.path.dirname(__file__), "for_children"))
     runpy.run_path(script, run_name="__main__")
 
 
