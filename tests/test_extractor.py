@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -96,6 +97,15 @@ def test_frames_of_a_size_that_the_net_refuses_fail_their_video_alone(tmp_path, 
             assert isinstance(result, p3d.Error)
             assert str(result).startswith(f"{video}: the net takes no frames of ")
             assert "layer 'pool': too high" in str(result)
+
+
+def test_threads_that_share_an_extractor_take_turns(tmp_path):
+    videos = [write_video(tmp_path / f"{i}.mp4", level=40 * i) for i in range(4)]
+    extractor = Extractor(net=FakeNet(), batch=3, decoders=2, **SMALL)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(extractor.extract, videos))
+    for video, result in zip(videos, results, strict=True):
+        np.testing.assert_array_equal(result["pool5"], expected(video), err_msg=str(video))
 
 
 def test_results_come_as_soon_as_the_last_clip_ran(tmp_path):

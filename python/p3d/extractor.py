@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -140,11 +141,16 @@ class Extractor:
         self.recipe = chosen
         self._shape = (net_of_clips.channels, chosen.length, chosen.crop, chosen.crop)
         self._decoders = Decoders(decoders, timeout)
+        self._turn = threading.Lock()
         self.seconds = {"net": 0.0, "waiting for frames": 0.0}
 
     def extract(self, video: Video) -> Features:
-        """The features of one video: a file, a folder of frames or flow images, or an array."""
-        (result,) = self.extract_many([video])
+        """The features of one video: a file, a folder of frames or flow images, or an array.
+
+        Threads that share an Extractor take turns here.
+        """
+        with self._turn:
+            (result,) = self.extract_many([video])
         if isinstance(result, Exception):
             raise result
         return result
