@@ -53,6 +53,10 @@ template <typename Dtype>
 void ReshapeBlob(const BlobHandle<Dtype>& handle, const py::args& dims) {
   p3d::Shape shape;
   for (const py::handle& dim : dims) {
+    if (!PyIndex_Check(dim.ptr())) {
+      throw py::type_error("reshape takes whole numbers, reshape(*dims), not " +
+                           py::repr(dim).cast<std::string>());
+    }
     const py::object size =
         py::reinterpret_steal<py::object>(PyNumber_Index(dim.ptr()));
     if (!size) throw py::error_already_set();

@@ -269,6 +269,8 @@ def test_means(
     data = RNG.random((*shape[2:], 3)) * 255
     expected = data.transpose(order).astype(np.float32) - mean.reshape(spread)
     np.testing.assert_allclose(t.preprocess("data", data), expected, rtol=1e-6)
+    t.set_mean("data", mean.astype(np.float32))
+    assert t.mean["data"].dtype == np.float32  # float32 images stay so in a script's own sums
 
 
 @pytest.mark.parametrize("shape", [IMAGES, CLIPS], ids=["image", "clip"])

@@ -147,7 +147,10 @@ def test_submodules(stated: str) -> None:
         import {stated} as caffe
         from {stated}.proto import caffe_pb2
         import {stated}.io, {stated}.draw, {stated}.net_spec, {stated}.coord_map
+        from caffe._caffe import Layer
+        from caffe.pycaffe import Net, SGDSolver
         from {stated} import layers as L, params as P
+        assert {stated}.io.caffe_pb2 is caffe_pb2
         assert caffe is p3d.caffe
         assert caffe_pb2.NetParameter is p3d.caffe.proto.caffe_pb2.NetParameter
         print("fine")
@@ -270,6 +273,8 @@ def test_names(net: caffe.Net) -> None:
     assert [net._blob_names[i] for i in [*net._inputs, *net._outputs]] == ["data", "prob"]
     assert net.layer_dict["conv1"].type == "Convolution"
     assert len(net.layers) == len(net._layer_names)
+    net.name = "tiny_iter_5"  # a script's own use
+    assert net.name == "tiny_iter_5"
     assert list(net.blobs)[:2] == ["data", "conv1"]
     assert net.blobs is net.blobs
     assert len(net._blobs) == len(net.blobs)
@@ -488,6 +493,10 @@ def test_reshape_checks_the_shape() -> None:
     blob = caffe.Net(IMAGE_NET, caffe.TEST).blobs["data"]
     with pytest.raises(TypeError):
         blob.reshape(shape=(1, 3, 6, 5))
+    with pytest.raises(TypeError, match=r"reshape\(\*dims\), not \(1, 3, 6, 5\)"):
+        blob.reshape((1, 3, 6, 5))
+    with pytest.raises(TypeError, match=r"not 6\.5"):
+        blob.reshape(1, 3, 6.5, 5)
     with pytest.raises(RuntimeError, match="-1"):
         blob.reshape(1, -1, 6, 5)
     with pytest.raises(RuntimeError, match=r"2\^31"):
@@ -551,6 +560,8 @@ def test_param_lists(net: caffe.Net) -> None:
     assert [b.count for b in blobs] == [8] * 4
     blobs_of_layer = net.layer_dict["bn_conv1"].blobs
     np.testing.assert_array_equal(blobs_of_layer[0].data, blobs[0].data)
+    with pytest.raises(TypeError):  # forgot .data[...]
+        blobs[0] = np.zeros(8)
 
 
 # --- Python layers

@@ -8,17 +8,19 @@ import sys
 from p3d.caffe import backend
 from p3d.error import Error
 
-_SUBMODULES = (
-    "classifier",
-    "coord_map",
-    "detector",
-    "draw",
-    "io",
-    "net_spec",
-    "proto",
-    "proto.caffe_pb2",
-    "pycaffe",
-)
+# What pycaffe calls them, and what they are called here.
+_SUBMODULES = {
+    "_caffe": "embedded",
+    "classifier": "classifier",
+    "coord_map": "coord_map",
+    "detector": "detector",
+    "draw": "draw",
+    "io": "io",
+    "net_spec": "net_spec",
+    "proto": "proto",
+    "proto.caffe_pb2": "proto.caffe_pb2",
+    "pycaffe": "embedded",
+}
 
 
 def install() -> None:
@@ -37,5 +39,5 @@ def install() -> None:
         where = getattr(present, "__file__", "?")
         raise Error(f"another caffe is already imported, from {where}; call install() before it")
     sys.modules["caffe"] = caffe
-    for name in _SUBMODULES:
-        sys.modules[f"caffe.{name}"] = importlib.import_module(f"p3d.caffe.{name}")
+    for name, ours in _SUBMODULES.items():
+        sys.modules[f"caffe.{name}"] = importlib.import_module(f"p3d.caffe.{ours}")

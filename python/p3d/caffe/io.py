@@ -9,6 +9,7 @@ from .blob_io import (
     datum_to_array,
 )
 from .image_io import load_image, oversample, resize_image
+from .proto import caffe_pb2
 from .transformer import Transformer
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "arraylist_to_blobprotovector_str",
     "blobproto_to_array",
     "blobprotovector_str_to_arraylist",
+    "caffe_pb2",
     "datum_to_array",
     "load_image",
     "oversample",

@@ -62,6 +62,7 @@ class Net:
             self._net = _core.Net(
                 self.param.name, layers, defaults, phase, self.param.force_backward
             )
+        self.name = self._net.name  # scripts give it another: net.name = "zf_iter_70000"
         if self.param.debug_info:
             self._net.set_debug_log(log.info)
         self._warned_held = self._warned_graph = self._new_weights = False
@@ -70,10 +71,6 @@ class Net:
             self.copy_from(weights)
 
     # --- structure
-
-    @property
-    def name(self) -> str:
-        return self._net.name
 
     @property
     def phase(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from p3d import _core
 from p3d.error import Error
@@ -16,6 +16,9 @@ class BlobVec(list):
     def add_blob(self, *dims: int) -> None:
         """Append a zero-filled parameter blob of this shape."""
         self.append(_core.Blob(list(dims)))
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise TypeError("a parameter blob cannot be replaced: write to its values, [i].data[...]")
 
 
 class Layer:

@@ -113,7 +113,10 @@ class Transformer:
         """What is subtracted: a value per channel, (H, W), (K, H, W), or for clips also
         (K, L, H, W). Planes of another size are resized."""
         self.__check_input(in_)
-        self.mean[in_] = _broadcastable_mean(np.asarray(mean, float), self.inputs[in_][1:])
+        values = np.asarray(mean)
+        if values.dtype.kind != "f":
+            values = values.astype(float)
+        self.mean[in_] = _broadcastable_mean(values, self.inputs[in_][1:])
 
     def set_input_scale(self, in_: str, scale: float) -> None:
         """A factor after the mean has been subtracted."""

@@ -63,13 +63,10 @@ class Net(_CaffeNet):
         self._shapes = ShapeCheck(self.param, phase, self._origin)
         with _file_of(param) as path:
             super().__init__(path, phase, level, list(stages or ()))
+        self.name = self.param.name
         self._new_weights = False
         if weights is not None:
             self.copy_from(weights)
-
-    @property
-    def name(self) -> str:
-        return self.param.name
 
     # --- running
 
