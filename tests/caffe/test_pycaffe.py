@@ -6,9 +6,11 @@ files of their own.
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import textwrap
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -366,6 +368,23 @@ def test_hooks_that_add_hooks() -> None:
     net.after_backward(add)
     net.backward()
     assert len(net.forward()["prob"]) == 2
+
+
+@pytest.mark.embedded
+def test_a_net_whose_hooks_use_it_is_freed() -> None:
+    def hooked() -> weakref.ref[caffe.Net]:
+        net = caffe.Net(IMAGE_NET, caffe.TRAIN)
+        seen: list[str] = []
+        net.after_forward(lambda layer: seen.append(net.layers[layer].name))
+        net.after_backward(lambda layer: seen.append(net.layers[layer].name))
+        net.forward()
+        net.backward(prob=np.ones((2, 3)))
+        assert seen == [*net._layer_names, *reversed(net._layer_names)]
+        return weakref.ref(net)
+
+    watch = hooked()
+    gc.collect()
+    assert watch() is None
 
 
 def test_private_forward_by_index(net: caffe.Net) -> None:

@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import re
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
@@ -65,6 +66,7 @@ class Net:
         self.name = self._net.name  # scripts give it another: net.name = "zf_iter_70000"
         if self.param.debug_info:
             self._net.set_debug_log(log.info)
+        self._hooks: dict[str, list[Callable[[int], object]]] = {}
         self._warned_held = self._warned_graph = self._new_weights = False
         _log_engine()
         if weights is not None:
@@ -296,11 +298,23 @@ class Net:
 
     def before_forward(self, hook: Callable[[int], object]) -> None:
         """Call hook(layer index) before each layer; the net then runs layer by layer."""
-        self._net.before_forward(hook)
+        self._add_hook("before_forward", hook)
 
     def after_forward(self, hook: Callable[[int], object]) -> None:
         """Call hook(layer index) after each layer; the net then runs layer by layer."""
-        self._net.after_forward(hook)
+        self._add_hook("after_forward", hook)
+
+    def _add_hook(self, when: str, hook: Callable[[int], object]) -> None:
+        """Hooks live here, the engine knows a weak way to them: one that uses this net would
+        otherwise keep it for ever, for nobody sees the circle that goes through the engine."""
+        if when not in self._hooks:
+            call = weakref.WeakMethod(self._call_hooks)
+            getattr(self._net, when)(lambda layer: (alive := call()) and alive(when, layer))
+        self._hooks.setdefault(when, []).append(hook)
+
+    def _call_hooks(self, when: str, layer: int) -> None:
+        for hook in self._hooks[when]:
+            hook(layer)
 
     @property
     def planned(self) -> bool:
@@ -429,7 +443,7 @@ class Net:
 
     def before_backward(self, hook: Callable[[int], object]) -> None:
         """Call hook(layer index) before each layer of a backward."""
-        self._net.before_backward(hook)
+        self._add_hook("before_backward", hook)
 
     def after_backward(self, hook: Callable[[int], object] | NCCL) -> None:
         """Call hook(layer index) after each layer of a backward.
@@ -437,7 +451,7 @@ class Net:
         With an NCCL, as for layer_wise_reduce, nothing changes: its gradients go all at once.
         """
         if not isinstance(hook, NCCL):
-            self._net.after_backward(hook)
+            self._add_hook("after_backward", hook)
 
     # --- weights
 
