@@ -38,9 +38,6 @@ class PythonLayer : public p3d::Layer<float> {
   bool Source() const override { return spec_.bottom.empty(); }
   // Those of p3d.caffe.data_layers leave other blobs alone.
   bool Foreign() const override { return type() == "Python"; }
-  // Its forward may give the tops other shapes, as proposals of regions do, and
-  // may do what is not to be done twice: count, write a file.
-  bool Plannable() const override { return Source(); }
 
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
     Call([&] {

@@ -612,19 +612,6 @@ class Broken(caffe.Layer):
         raise KeyError("the layer's own error")
 
 
-class FirstRows(caffe.Layer):
-    def setup(self, bottom, top):
-        self.forwards = 0
-
-    def reshape(self, bottom, top):
-        top[0].reshape(1, *bottom[0].data.shape[1:])
-
-    def forward(self, bottom, top):
-        self.forwards += 1
-        top[0].reshape(self.forwards, *bottom[0].data.shape[1:])
-        top[0].data[...] = bottom[0].data[: self.forwards]
-
-
 class NotALayer:
     pass
 """
@@ -662,27 +649,13 @@ def test_python_layer(python_net) -> None:
     np.testing.assert_allclose(net.blobs["own"].data, 2.5 * net.blobs["conv"].data - 1, rtol=1e-5)
 
 
-def test_python_layer_gives_its_top_another_shape_in_its_forward(python_net) -> None:
-    net = python_net("FirstRows")
-    net.blobs["data"].data[...] = rng_for("rows").normal(0, 1, (2, 3, 6, 5))
-    for rows in (1, 2):
-        assert net.forward()["prob"].shape == (rows, 3)
-        np.testing.assert_array_equal(net.blobs["own"].data, net.blobs["conv"].data[:rows])
-    own = net.layers[list(net._layer_names).index("own")]
-    assert own.forwards == 2  # none for the blobs that were looked at
-    if hasattr(net, "profile"):
-        net.blobs["data"].reshape(3, 3, 6, 5)
-        net.profile()
-        assert net.blobs["prob"].data.shape == (3, 3)
-
-
 @pytest.mark.embedded
 def test_python_layer_errors_pass_through(python_net) -> None:
     net = python_net("Broken")
-    net.blobs["data"].data[...] = 1
     with pytest.raises(KeyError, match="the layer's own error"):
         net.forward()
-    assert net.blobs["conv"].data.any()  # made before, and nothing has to be run for it
+    with pytest.raises(KeyError, match="the layer's own error"):  # the run that makes it again
+        net.blobs["conv"].data.sum()
     with pytest.raises(RuntimeError, match="no class 'Missing'"):
         python_net("Missing")
     with pytest.raises(RuntimeError, match=r"not derived from caffe\.Layer"):
