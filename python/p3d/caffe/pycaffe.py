@@ -313,7 +313,7 @@ class Net:
         self._hooks.setdefault(when, []).append(hook)
 
     def _call_hooks(self, when: str, layer: int) -> None:
-        for hook in self._hooks[when]:
+        for hook in tuple(self._hooks[when]):  # what one adds counts from the next layer on
             hook(layer)
 
     @property
