@@ -52,7 +52,7 @@ def run(*command: object, capability: str, **variables: str) -> subprocess.Compl
         ("read_too_early", "reads 4 bytes of shared memory at 252, which nobody has written"),
         ("read_by_others", "writes 4 bytes of shared memory at 252, read by thread 0 without"),
         ("written_by_others", "written by thread 31 without a barrier"),
-        ("reads_of_others", "reads what was written by thread 63 of block 0 without a barrier"),
+        ("reads_of_others", "thread 32 of block 0 reads what was written by thread 31 of block 0"),
         ("blocks_together", "of block 0, which may run later"),
         ("barrier_of_some", "waits for lanes of its warp that wait elsewhere"),
         ("barriers_of_warps", "wait at different barriers"),
