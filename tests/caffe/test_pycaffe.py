@@ -353,6 +353,7 @@ def test_hooks_run_around_every_layer() -> None:
     assert seen == [(when, i) for i in range(len(net.layers)) for when in ("before", "after")]
 
 
+@pytest.mark.embedded
 def test_hooks_that_add_hooks() -> None:
     net = caffe.Net(IMAGE_NET, caffe.TRAIN)
     seen: list[int] = []

@@ -102,7 +102,7 @@ def test_the_flags_of_caffe_time(capsys):
     [
         (["nothing.prototxt"], 1, "nothing.prototxt"),
         ([NET, "--isa", "sse9"], 1, "sse9"),
-        (["-model", NET, "-gpu", "99"], 1, "GPU"),
+        pytest.param(["-model", NET, "-gpu", "99"], 1, "GPU", marks=pytest.mark.embedded),
         ([NET, "--iterations", "0"], 2, "0 is not a count"),
         ([NET, "--batch", "-2"], 2, "-2 is not a count"),
         ([NET, "--weights", "nowhere.caffemodel"], 1, "nowhere.caffemodel"),
