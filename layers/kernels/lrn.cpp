@@ -41,6 +41,13 @@ void LrnAcrossChannels(int64_t rows, int64_t channels, int64_t size, double k,
 }
 
 template <typename Dtype>
+void LrnSquares(int64_t count, const Dtype* x, Dtype* squares) {
+  ParallelRanges(count, kRange, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) squares[i] = x[i] * x[i];
+  });
+}
+
+template <typename Dtype>
 void LrnApply(int64_t count, double alpha, double beta,
               const Dtype* mean_square, const Dtype* x, Dtype* y) {
   ParallelRanges(count, kRange, [&](int64_t begin, int64_t end) {
@@ -99,16 +106,26 @@ void LrnApplyBackward(int64_t count, double alpha, double beta,
   });
 }
 
+template <typename Dtype>
+void LrnSquaresBackward(int64_t count, const Dtype* x, const Dtype* dsquares,
+                        Dtype* dx) {
+  ParallelRanges(count, kRange, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) dx[i] += 2 * x[i] * dsquares[i];
+  });
+}
+
 #define P3D_INSTANTIATE(Dtype)                                                \
   template void LrnAcrossChannels(int64_t, int64_t, int64_t, double, double,  \
                                   double, const Dtype*, Dtype*);              \
+  template void LrnSquares(int64_t, const Dtype*, Dtype*);                    \
   template void LrnApply(int64_t, double, double, const Dtype*, const Dtype*, \
                          Dtype*);                                             \
   template void LrnAcrossChannelsBackward(int64_t, int64_t, int64_t, double,  \
                                           double, double, const Dtype*,       \
                                           const Dtype*, Dtype*);              \
   template void LrnApplyBackward(int64_t, double, double, const Dtype*,       \
-                                 const Dtype*, const Dtype*, Dtype*, Dtype*)
+                                 const Dtype*, const Dtype*, Dtype*, Dtype*); \
+  template void LrnSquaresBackward(int64_t, const Dtype*, const Dtype*, Dtype*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
 #undef P3D_INSTANTIATE

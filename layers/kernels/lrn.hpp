@@ -15,6 +15,11 @@ template <typename Dtype>
 void LrnAcrossChannels(int64_t rows, int64_t channels, int64_t size, double k,
                        double alpha, double beta, const Dtype* x, Dtype* y);
 
+// Within one channel: squares[i] = x[i]^2, whose means over a pixel's
+// neighbours (see AveragePool) are the mean_square of LrnApply.
+template <typename Dtype>
+void LrnSquares(int64_t count, const Dtype* x, Dtype* squares);
+
 // y[i] = x[i] * (1 + alpha * mean_square[i])^-beta; y may be x.
 template <typename Dtype>
 void LrnApply(int64_t count, double alpha, double beta,
@@ -33,12 +38,17 @@ void LrnAcrossChannelsBackward(int64_t rows, int64_t channels, int64_t size,
 
 // Of LrnApply: dmean_square[i], which may be dy, and
 //   dx[i] = dy[i] (1 + alpha mean_square[i])^-beta
-// whose second part the caller brings from dmean_square through the mean of
-// squares.
+// whose second part comes from dmean_square through the means and
+// LrnSquaresBackward.
 template <typename Dtype>
 void LrnApplyBackward(int64_t count, double alpha, double beta,
                       const Dtype* mean_square, const Dtype* x, const Dtype* dy,
                       Dtype* dmean_square, Dtype* dx);
+
+// dx[i] += 2 x[i] dsquares[i]
+template <typename Dtype>
+void LrnSquaresBackward(int64_t count, const Dtype* x, const Dtype* dsquares,
+                        Dtype* dx);
 
 }  // namespace p3d
 

@@ -39,8 +39,8 @@ RANDOM = (
     'shape { dim: 2 dim: 3 dim: 4 dim: 5 } data_filler { type: "gaussian" } } }\n'
 ) + conv("c", "data", 4)
 AROUND = (
-    data(2, 3, 4, 5) + conv("c", "data", 4) + layer("LRN", "lrn", "c") + conv("top", "lrn", 4)
-)  # LRN runs on the host
+    data(2, 3, 4, 5) + conv("c", "data", 4) + layer("MVN", "mvn", "c") + conv("top", "mvn", 4)
+)  # MVN runs on the host
 MAXIMA = data(2, 3, 6, 5) + layer(
     "Pooling", "pool", "data", "pool places", "pooling_param { kernel_size: 2 }"
 )
@@ -71,6 +71,19 @@ ON_GPU = {
         + layer("Concat", "top", "a b", more="concat_param { axis: 2 }"),
         "slice": conv("a", "data", 4) + layer("Slice", "s", "a", "top b"),
         "slice_rows": layer("Slice", "s", "data", "top b c", "slice_param { axis: 3 }"),
+        "deconvolution": layer("Deconvolution", "top", "data", more="convolution_param { "
+                               'num_output: 5 kernel_size: 3 stride: 2 pad: 1 '
+                               'weight_filler { type: "gaussian" } }'),
+        "deconvolution_groups": layer("Deconvolution", "top", "data", more="convolution_param { "
+                                      "num_output: 8 group: 4 kernel_size: 2 bias_term: false "
+                                      'weight_filler { type: "gaussian" } }'),
+        "lrn": layer("LRN", "top", "data"),
+        "lrn_within": layer("LRN", "top", "data", more="lrn_param { norm_region: WITHIN_CHANNEL "
+                            "local_size: 3 alpha: 0.001 }"),
+        "lrn_in_place": conv("top", "data", 4) + layer("LRN", "lrn", "top", "top"),
+        "crop": conv("a", "data", 6)
+        + layer("Pooling", "like", "data", more="pooling_param { kernel_size: 2 stride: 2 }")
+        + layer("Crop", "top", "a like", more="crop_param { offset: 1 }"),
         "long_sums": conv("a", "data", 600)
         + conv("b", "a", 24)
         + layer("InnerProduct", "top", "b", more="inner_product_param { num_output: 9 "

@@ -422,7 +422,7 @@ void TestChoice(const Choice& choice) {
       shape, nullptr, nullptr, {}, nullptr};
   expect(p3d::cuda::Chosen(forward).name, choice.forward);
   const p3d::cuda::DataGradientCall<Value> data = {shape, nullptr, nullptr,
-                                                   false, nullptr};
+                                                   false, nullptr, nullptr};
   expect(p3d::cuda::Chosen(data).name, choice.data_gradient);
   const p3d::cuda::WeightGradientCall<Value> weight = {
       shape, nullptr, nullptr, nullptr, false, nullptr};

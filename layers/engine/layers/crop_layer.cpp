@@ -12,6 +12,8 @@ class CropLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return BlobCounts::Exactly(2, 1); }
+  bool HasGpu() const override { return axes_.size() <= cuda::kCropAxes; }
+  bool Replayable() const override { return true; }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
@@ -42,15 +44,28 @@ class CropLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Order order = bottom[0]->order();
-    Crop(AxesIn(order), bottom[0]->data(order), top[0]->write_data(order));
+    const Side side = this->side();
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Order order = OrderOf<Value>(bottom[0]->order(side));
+      RunOn<Value>(side, Crop<Dtype>, &cuda::Kernels<Value>::Crop,
+                   AxesIn(order),
+                   bottom[0]->template data_of<Value>(order, side),
+                   top[0]->template write_data_of<Value>(order, side));
+    });
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
-    const Order order = top[0]->diff_order();
-    Uncrop(AxesIn(order), top[0]->diff(order), bottom[0]->write_diff(order));
+    const Side side = this->side();
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Order order = OrderOf<Value>(top[0]->diff_order(side));
+      RunOn<Value>(side, Uncrop<Dtype>, &cuda::Kernels<Value>::Uncrop,
+                   AxesIn(order), top[0]->template diff_of<Value>(order, side),
+                   bottom[0]->template write_diff_of<Value>(order, side));
+    });
   }
 
   bool Differentiable(int index) const override { return index == 0; }

@@ -21,7 +21,10 @@ class DeconvolutionLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return {1, -1, 1, -1, true}; }
+  bool HasGpu() const override { return params_.spatial_axes <= 3; }
+  bool Replayable() const override { return true; }
   std::string kernel() const override {
+    if (this->side() == Side::kGpu) return "deconv_cuda";
     return deconv_ ? deconv_->name() : "deconv_f64_reference";
   }
   int64_t macs() const override {
@@ -61,36 +64,38 @@ class DeconvolutionLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
+    const Side side = this->side();
+    const Order order = Order::kChannelsLast;
     const Geometry in = params_.GeometryOf(bottom[0]->shape());
     const Geometry out = params_.GeometryOf(top[0]->shape());
     for (size_t i = 0; i < bottom.size(); ++i) {
-      const Dtype* x = bottom[i]->storage().data(Order::kChannelsLast, in);
-      Dtype* y = top[i]->storage().write_data(Order::kChannelsLast, out);
-      if (in.num > 0) Run(x, y);
+      if (in.num == 0) {
+        top[i]->storage().write_data(order, out, side);
+      } else if (side == Side::kGpu) {
+        RunOnGpu(bottom[i]->storage(), in, top[i]->storage(), out);
+      } else {
+        const Dtype* x = bottom[i]->storage().data(order, in);
+        Run(x, top[i]->storage().write_data(order, out));
+      }
     }
   }
 
   // What was forward there is the gradient here, and the other way round.
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
-    const Order order = Order::kChannelsLast;
     const Geometry in = params_.GeometryOf(bottom[0]->shape());
     const Geometry out = params_.GeometryOf(top[0]->shape());
     if (in.num == 0) return;
-    if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
-    auto& blobs = this->blobs_;
     for (size_t i = 0; i < bottom.size(); ++i) {
-      const Dtype* dy = top[i]->diff_storage().data(order, out);
-      if (blobs.size() > 1 && this->learns(1)) {
-        ScaleShiftGradients<Dtype>(Broadcast::Channels(out, order), nullptr, dy,
-                                   nullptr, blobs[1]->mutable_diff());
-      }
-      if (this->learns(0)) {
-        gradients_->Weights(bottom[i]->storage().data(order, in), dy,
-                            blobs[0]->mutable_diff());
-      }
-      if (propagate_down[i]) {
-        Convolve(dy, bottom[i]->diff_storage().write_data(order, in));
+      Storage<Dtype>& dy = top[i]->diff_storage();
+      if (this->blobs_.size() > 1 && this->learns(1)) AddBiasGradient(dy, out);
+      const Gradients g = {
+          dy, out, bottom[i]->storage(), in,
+          propagate_down[i] ? &bottom[i]->diff_storage() : nullptr};
+      if (this->side() == Side::kGpu) {
+        MakeOnGpu(g);
+      } else {
+        MakeOnHost(g);
       }
     }
   }
@@ -115,12 +120,28 @@ class DeconvolutionLayer : public Layer<Dtype> {
     conv_.reset();
   }
 
+  // What is made of an input and the gradient of its output: that of the
+  // weights, where they learn, and of the input, where that is wanted.
+  struct Gradients {
+    Storage<Dtype>& dy;
+    Geometry out;
+    Storage<Dtype>& x;
+    Geometry in;
+    Storage<Dtype>* dx;
+  };
+
   void MakeDeconv();
   void Run(const Dtype* x, Dtype* y);
   // The convolution that is transposed, without bias.
   void Convolve(const Dtype* y, Dtype* x);
-  const Dtype* bias_or_null() const {
-    return this->blobs_.size() > 1 ? this->blobs_[1]->data() : nullptr;
+  void RunOnGpu(Storage<Dtype>& x, const Geometry& in, Storage<Dtype>& y,
+                const Geometry& out);
+  void AddBiasGradient(Storage<Dtype>& dy, const Geometry& out);
+  void MakeOnHost(const Gradients& g);
+  void MakeOnGpu(const Gradients& g);
+  const Dtype* bias_or_null(Side side = Side::kHost) const {
+    if (this->blobs_.size() < 2) return nullptr;
+    return this->blobs_[1]->data(Order::kCaffe, side);
   }
 
   ConvParams params_;
@@ -175,6 +196,87 @@ void DeconvolutionLayer<double>::Convolve(const double* y, double* x) {
       shape_, BlobStrides::ChannelsLast(shape_.channels, shape_.in_sizes()), y,
       this->blobs_[0]->data(),
       BlobStrides::ChannelsLast(shape_.num_output, shape_.out_sizes()), x);
+}
+
+template <typename Dtype>
+void DeconvolutionLayer<Dtype>::RunOnGpu(Storage<Dtype>& x, const Geometry& in,
+                                         Storage<Dtype>& y,
+                                         const Geometry& out) {
+  const Side side = Side::kGpu;
+  const Order order = Order::kChannelsLast;
+  const GpuScratch<Dtype> scratch(Gpu().ConvDataGradientScratch(shape_));
+  WithProducts<Dtype>(side, [&](auto kind) {
+    using Value = decltype(kind);
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    const Value* from = x.template data_of<Value>(order, in, side);
+    const Value* weights =
+        this->blobs_[0]->template data_of<Value>(order, side);
+    if (kNarrow<Value> && this->phase() == Phase::kTest)
+      this->blobs_[0]->storage().DropWide();
+    gpu.ConvDataGradient(gpu.stream, shape_, from, weights, scratch.data(),
+                         false,
+                         y.template write_data_of<Value>(order, out, side));
+  });
+  const Dtype* bias = bias_or_null(side);
+  if (!bias) return;
+  WithValues<Dtype>(side, [&](auto kind) {
+    using Value = decltype(kind);
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    Value* to = y.template mutable_data_of<Value>(order, out, side);
+    gpu.ScaleShift(gpu.stream, Broadcast::Channels(out, order), nullptr,
+                   nullptr, bias, to, to);
+  });
+}
+
+template <typename Dtype>
+void DeconvolutionLayer<Dtype>::AddBiasGradient(Storage<Dtype>& dy,
+                                                const Geometry& out) {
+  const Side side = this->side();
+  const Order order = Order::kChannelsLast;
+  Dtype* db = this->blobs_[1]->mutable_diff(Order::kCaffe, side);
+  WithValues<Dtype>(side, [&](auto kind) {
+    using Value = decltype(kind);
+    AddScaleShiftGradients<Value, Dtype>(
+        side, Broadcast::Channels(out, order), nullptr,
+        dy.template data_of<Value>(order, out, side), nullptr, db);
+  });
+}
+
+template <typename Dtype>
+void DeconvolutionLayer<Dtype>::MakeOnHost(const Gradients& g) {
+  const Order order = Order::kChannelsLast;
+  if (!gradients_) gradients_ = ConvGradients<Dtype>::Create(shape_);
+  const Dtype* dy = g.dy.data(order, g.out);
+  if (this->learns(0)) {
+    gradients_->Weights(g.x.data(order, g.in), dy,
+                        this->blobs_[0]->mutable_diff());
+  }
+  if (g.dx) Convolve(dy, g.dx->write_data(order, g.in));
+}
+
+template <typename Dtype>
+void DeconvolutionLayer<Dtype>::MakeOnGpu(const Gradients& g) {
+  const Side side = Side::kGpu;
+  const Order order = Order::kChannelsLast;
+  const int64_t scratch =
+      std::max(this->learns(0) ? Gpu().ConvWeightGradientScratch(shape_) : 0,
+               g.dx ? Gpu().ConvolveScratch(shape_) : 0);
+  const GpuScratch<Dtype> memory(scratch);
+  WithProducts<Dtype>(side, [&](auto kind) {
+    using Value = decltype(kind);
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    const Value* dy = g.dy.template data_of<Value>(order, g.out, side);
+    if (this->learns(0)) {
+      gpu.ConvWeightGradient(
+          gpu.stream, shape_, g.x.template data_of<Value>(order, g.in, side),
+          dy, memory.data(), true, this->blobs_[0]->mutable_diff(order, side));
+    }
+    if (!g.dx) return;
+    gpu.Convolve(gpu.stream, shape_, dy,
+                 this->blobs_[0]->template data_of<Value>(order, side),
+                 Epilogue<Dtype>().template As<Value>(nullptr), memory.data(),
+                 g.dx->template write_data_of<Value>(order, g.in, side));
+  });
 }
 
 P3D_REGISTER_LAYER(Deconvolution, DeconvolutionLayer);

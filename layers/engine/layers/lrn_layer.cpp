@@ -2,10 +2,14 @@
 #include "engine/layers/saved_input.hpp"
 #include "kernels/lrn.hpp"
 #include "kernels/pool.hpp"
-#include "kernels/ranges.hpp"
 #include "kernels/scratch.hpp"
 
 namespace p3d {
+namespace {
+
+constexpr Order kOrder = Order::kChannelsLast;
+
+}  // namespace
 
 // LRN: local response normalisation over `local_size` (odd) neighbours:
 // ACROSS_CHANNELS those of the same pixel, WITHIN_CHANNEL those in a cube
@@ -18,6 +22,8 @@ class LRNLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
+  bool HasGpu() const override { return !within_ || pool_.axes.size() <= 3; }
+  bool Replayable() const override { return true; }
 
   void LayerSetUp(const Blobs&, const Blobs&) override {
     const Fields& param = this->Param("lrn_param");
@@ -46,55 +52,100 @@ class LRNLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Order order = Order::kChannelsLast;
+    const Side side = this->side();
     const Geometry g = bottom[0]->geometry();
-    if (this->needs_backward()) input_.Save(*bottom[0], *top[0]);
-    const Dtype* x = bottom[0]->data(order);
-    Dtype* y = top[0]->write_data(order);
-    if (g.count() == 0) return;
-    if (!within_) {
-      LrnAcrossChannels(g.num * g.pixels, g.channels, size_, k_, alpha_, beta_,
-                        x, y);
-      return;
-    }
-    const Scratch<Dtype> means(g.count());
-    MeanSquares(x, g.count(), means.data());
-    LrnApply(g.count(), alpha_, beta_, means.data(), x, y);
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      if (g.count() > 0) input_.template Save<Value>(*bottom[0], *top[0], side);
+      Value* y = top[0]->template write_data_of<Value>(kOrder, side);
+      if (g.count() == 0) return;
+      const Value* x =
+          input_.of(*bottom[0]).template data_of<Value>(kOrder, side);
+      if (!within_) {
+        RunOn<Value>(side, LrnAcrossChannels<Dtype>,
+                     &cuda::Kernels<Value>::LrnAcrossChannels, g.num * g.pixels,
+                     g.channels, size_, k_, alpha_, beta_, x, y);
+      } else if (side == Side::kHost) {
+        Within<Scratch>(side, g.count(), x, y);
+      } else {
+        Within<GpuScratch>(side, g.count(), x, y);
+      }
+    });
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
-    const Order order = Order::kChannelsLast;
+    const Side side = this->side();
     const Geometry g = bottom[0]->geometry();
-    const Dtype* x = input_.of(*bottom[0]).data(order);
-    const Dtype* dy = top[0]->diff(order);
-    Dtype* dx = bottom[0]->write_diff(order);
-    if (g.count() == 0) return;
-    if (!within_) {
-      LrnAcrossChannelsBackward(g.num * g.pixels, g.channels, size_, k_, alpha_,
-                                beta_, x, dy, dx);
-      return;
-    }
-    const Scratch<Dtype> means(g.count()), gradients(g.count());
-    MeanSquares(x, g.count(), means.data());
-    LrnApplyBackward(g.count(), alpha_, beta_, means.data(), x, dy,
-                     gradients.data(), dx);
-    const Dtype* pulls = means.data();
-    AveragePoolBackward(pool_, order, gradients.data(), means.data());
-    ParallelRanges(g.count(), kRange, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) dx[i] += 2 * x[i] * pulls[i];
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Value* dy = top[0]->template diff_of<Value>(kOrder, side);
+      Value* dx = bottom[0]->template write_diff_of<Value>(kOrder, side);
+      if (g.count() == 0) return;
+      const Value* x =
+          input_.of(*bottom[0]).template data_of<Value>(kOrder, side);
+      if (!within_) {
+        AcrossBackward(side, g, x, dy, dx);
+      } else if (side == Side::kHost) {
+        WithinBackward<Scratch>(side, g.count(), x, dy, dx);
+      } else {
+        WithinBackward<GpuScratch>(side, g.count(), x, dy, dx);
+      }
     });
   }
 
  private:
-  void MeanSquares(const Dtype* x, int64_t count, Dtype* means) const {
-    const Scratch<Dtype> squares(count);
-    Dtype* square = squares.data();
-    ParallelRanges(count, kRange, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) square[i] = x[i] * x[i];
-    });
-    AveragePool<Dtype>(pool_, Order::kChannelsLast, square, means);
+  template <typename Value>
+  void AcrossBackward(Side side, const Geometry& g, const Value* x,
+                      const Value* dy, Value* dx) const {
+    const int64_t rows = g.num * g.pixels;
+    if (side == Side::kHost) {
+      return detail::HostCall<kNarrow<Value>>::Run(
+          LrnAcrossChannelsBackward<Dtype>, rows, g.channels, size_, k_, alpha_,
+          beta_, x, dy, dx);
+    }
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    const GpuScratch<RealOf<Value>> scratch(g.count());
+    gpu.LrnAcrossChannelsBackward(gpu.stream, rows, g.channels, size_, k_,
+                                  alpha_, beta_, x, dy, scratch.data(), dx);
+  }
+
+  template <template <typename> class Memory, typename Value>
+  void Within(Side side, int64_t count, const Value* x, Value* y) const {
+    const Memory<RealOf<Value>> means(count);
+    MeanSquares<Memory>(side, count, x, means.data());
+    RunOn<Value>(side, LrnApply<Dtype>, &cuda::Kernels<Value>::LrnApply, count,
+                 alpha_, beta_, means.data(), x, y);
+  }
+
+  template <template <typename> class Memory, typename Value>
+  void WithinBackward(Side side, int64_t count, const Value* x, const Value* dy,
+                      Value* dx) const {
+    using Real = RealOf<Value>;
+    const Memory<Real> means(count), gradients(count);
+    MeanSquares<Memory>(side, count, x, means.data());
+    RunOn<Value>(side, LrnApplyBackward<Dtype>,
+                 &cuda::Kernels<Value>::LrnApplyBackward, count, alpha_, beta_,
+                 means.data(), x, dy, gradients.data(), dx);
+    Real* dsquares = means.data();
+    RunOn<Real>(side, AveragePoolBackward<Dtype>,
+                &cuda::Kernels<Real>::AveragePoolBackward, pool_, kOrder,
+                gradients.data(), dsquares);
+    RunOn<Value>(side, LrnSquaresBackward<Dtype>,
+                 &cuda::Kernels<Value>::LrnSquaresBackward, count, x, dsquares,
+                 dx);
+  }
+
+  template <template <typename> class Memory, typename Value>
+  void MeanSquares(Side side, int64_t count, const Value* x,
+                   RealOf<Value>* means) const {
+    using Real = RealOf<Value>;
+    const Memory<Real> squares(count);
+    RunOn<Value>(side, LrnSquares<Dtype>, &cuda::Kernels<Value>::LrnSquares,
+                 count, x, squares.data());
+    RunOn<Real>(side, AveragePool<Dtype>, &cuda::Kernels<Real>::AveragePool,
+                pool_, kOrder, squares.data(), means);
   }
 
   int64_t size_ = 0;

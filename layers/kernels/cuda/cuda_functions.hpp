@@ -13,11 +13,13 @@
 #include "kernels/conv/conv_choice.hpp"
 #include "kernels/conv/conv_cuda.hpp"
 #include "kernels/copy_rows_cuda.hpp"
+#include "kernels/crop_cuda.hpp"
 #include "kernels/cuda/cuda_device.hpp"
 #include "kernels/cuda/nccl_cuda.hpp"
 #include "kernels/eltwise_cuda.hpp"
 #include "kernels/epilogue_backward_cuda.hpp"
 #include "kernels/losses_cuda.hpp"
+#include "kernels/lrn_cuda.hpp"
 #include "kernels/narrow_cuda.hpp"
 #include "kernels/order_cuda.hpp"
 #include "kernels/pixels_cuda.hpp"
@@ -78,6 +80,14 @@
   X(Prelu)                        \
   X(PreluBackward)                \
   X(CopyRows)                     \
+  X(Crop)                         \
+  X(Uncrop)                       \
+  X(LrnAcrossChannels)            \
+  X(LrnSquares)                   \
+  X(LrnApply)                     \
+  X(LrnAcrossChannelsBackward)    \
+  X(LrnApplyBackward)             \
+  X(LrnSquaresBackward)           \
   X(MaxPool)                      \
   X(AveragePool)                  \
   X(MaskedPoolBackward)           \
@@ -209,7 +219,7 @@ struct Functions {
 };
 #undef P3D_MEMBER
 
-constexpr int kFunctionsVersion = 9;
+constexpr int kFunctionsVersion = 10;
 
 }  // namespace cuda
 }  // namespace p3d
