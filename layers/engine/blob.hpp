@@ -1,7 +1,6 @@
 #ifndef P3D_ENGINE_BLOB_HPP_
 #define P3D_ENGINE_BLOB_HPP_
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -140,12 +139,7 @@ template <typename Dtype>
 template <typename Value>
 void Blob<Dtype>::CopyFrom(const Blob& other, Order order, Side side) {
   const Value* from = other.data_of<Value>(order, side);
-  Value* to = write_data_of<Value>(order, side);
-  if (side == Side::kHost) {
-    std::copy_n(from, count_, to);
-  } else {
-    Gpu().CopyOnDevice(to, from, static_cast<size_t>(count_) * sizeof(Value));
-  }
+  CopyOn(side, from, count_, write_data_of<Value>(order, side));
 }
 
 }  // namespace p3d

@@ -1,7 +1,9 @@
 #ifndef P3D_ENGINE_VALUES_HPP_
 #define P3D_ENGINE_VALUES_HPP_
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "engine/gpu.hpp"
@@ -98,6 +100,16 @@ void RunOn(Side side, Host host, Device cuda::Kernels<Value>::* device,
   }
   const GpuKernels<Value> gpu = GpuOf<Value>();
   (gpu.*device)(gpu.stream, args...);
+}
+
+// to[i] = from[i] for i < count, both on `side`.
+template <typename Value>
+void CopyOn(Side side, const Value* from, int64_t count, Value* to) {
+  if (side == Side::kHost) {
+    std::copy_n(from, count, to);
+  } else {
+    Gpu().CopyOnDevice(to, from, static_cast<size_t>(count) * sizeof(Value));
+  }
 }
 
 // ScaleShiftGradients, which takes scratch memory on the GPU.

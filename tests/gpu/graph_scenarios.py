@@ -26,6 +26,18 @@ Scenario = Callable[[], Values]
 # How far the largest of the values may be off, as a part of the largest.
 BOUNDS = {"float32": 1e-5, "tf32": 4e-3, "bf16": 0.06, "fp16": 8e-3}
 
+RECURRENT = (
+    "recurrent_param { num_output: 3 expose_hidden: true "
+    'weight_filler { type: "gaussian" std: 0.5 } }'
+)
+
+
+def inner(name: str, bottom: str, outputs: int) -> str:
+    """An InnerProduct over all but the first two axes."""
+    more = f'num_output: {outputs} axis: 2 weight_filler {{ type: "gaussian" std: 0.5 }}'
+    return layer("InnerProduct", name, bottom, more=f"inner_product_param {{ {more} }}")
+
+
 LABELLED = (
     data(2, 3, 4, 5)
     + 'layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 2 } } }\n'
@@ -43,6 +55,15 @@ AROUND = (
 )  # MVN runs on the host
 MAXIMA = data(2, 3, 6, 5) + layer(
     "Pooling", "pool", "data", "pool places", "pooling_param { kernel_size: 2 }"
+)
+# What a recurrent layer takes: a sequence, whether it goes on, first states.
+SEQUENCE = (
+    layer("Power", "small", "data", more="power_param { scale: 0.01 }")
+    + layer("Slice", "s", "small", "early late", "slice_param { axis: 0 }")
+    + inner("h", "early", 3)
+    + inner("c", "late", 3)
+    + inner("going", "small", 1)
+    + layer("Reshape", "going_on", "going", more="reshape_param { shape { dim: 2 dim: 4 } }")
 )
 # Layers that run on the GPU: if one of a net did not, there would be no graph, or two.
 ON_GPU = {
@@ -84,12 +105,21 @@ ON_GPU = {
         "crop": conv("a", "data", 6)
         + layer("Pooling", "like", "data", more="pooling_param { kernel_size: 2 stride: 2 }")
         + layer("Crop", "top", "a like", more="crop_param { offset: 1 }"),
+        "softmax": layer("Softmax", "top", "data"),
+        "lstm": SEQUENCE + layer("LSTM", "l", "small going_on h c", "top h_end c_end", RECURRENT),
+        "rnn": SEQUENCE + layer("RNN", "r", "small going_on h", "top h_end", RECURRENT),
+        "lstm_unit": SEQUENCE
+        + inner("gates", "early", 12)
+        + layer("Slice", "at", "going_on", "now then", "slice_param { axis: 0 }")
+        + layer("LSTMUnit", "unit", "c gates now", "top h_end"),
         "long_sums": conv("a", "data", 600)
         + conv("b", "a", 24)
         + layer("InnerProduct", "top", "b", more="inner_product_param { num_output: 9 "
                 'weight_filler { type: "gaussian" } }'),
     }.items()
 }  # fmt: skip
+# Their results are floats whatever the precision.
+OF_FLOATS = {"softmax", "lstm", "rnn", "lstm_unit"}
 SHARED = data(2, 48, 2, 4, 4) + shared("a", "data", 1) + shared("b", "a", 1)
 # Another has a layer that runs on the host.
 NOT_REPLAYED: set[str] = set()

@@ -161,6 +161,7 @@ def test_the_profile(programs, tmp_path, kernel, loaded_moved, shared_cycles) ->
         ("9.0", "test_cuda_narrow", "2 16 24"),
         ("9.0", "test_cuda_narrow", "1 5 70"),
         ("9.0", "test_cuda_pool", None),
+        ("9.0", "test_cuda_recurrent", None),
         ("9.0", "test_cuda_values", None),
     ],
 )

@@ -1,7 +1,5 @@
-#include <algorithm>
-
 #include "engine/layers/recurrent_layer.hpp"
-#include "kernels/lstm.hpp"
+#include "kernels/recurrent.hpp"
 
 namespace p3d {
 
@@ -20,23 +18,28 @@ class LSTMLayer : public RecurrentLayer<Dtype> {
 
   void Step(const Dtype* gates, const Dtype* continues, const States& before,
             const States& after) override {
-    LstmStep(streams(), this->width(), before[1], gates, continues, after[1],
-             after[0]);
+    RunOn<Dtype>(this->side(), LstmStep<Dtype>, &cuda::Kernels<Dtype>::LstmStep,
+                 streams(), this->width(), before[1], gates, continues,
+                 after[1], after[0]);
   }
 
   void StepBackward(const Dtype* gates, const Dtype* continues,
                     const States& before, const States& after,
                     const States& diffs, Dtype* dgates) override {
-    LstmStepBackward(streams(), this->width(), before[1], gates, continues,
-                     after[1], diffs[1], diffs[0], diffs[1], dgates);
+    RunOn<Dtype>(this->side(), LstmStepBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::LstmStepBackward, streams(),
+                 this->width(), before[1], gates, continues, after[1], diffs[1],
+                 diffs[0], diffs[1], dgates);
   }
 
   void Finish(Blob<Dtype>* h, Blob<Dtype>* top) override {
-    std::copy_n(h->data(), h->count(), top->write_data());
+    top->CopyFrom(*h, Order::kCaffe, this->side());
   }
 
   void FinishBackward(Blob<Dtype>* top, Blob<Dtype>* h) override {
-    std::copy_n(top->diff(), h->count(), h->write_diff());
+    const Side side = this->side();
+    CopyOn(side, top->diff(Order::kCaffe, side), h->count(),
+           h->write_diff(Order::kCaffe, side));
   }
 
  private:

@@ -1,7 +1,5 @@
-#include <algorithm>
-
 #include "engine/layer.hpp"
-#include "kernels/lstm.hpp"
+#include "kernels/recurrent.hpp"
 #include "kernels/scratch.hpp"
 
 namespace p3d {
@@ -16,6 +14,8 @@ class LSTMUnitLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return BlobCounts::Exactly(3, 2); }
+  bool HasGpu() const override { return true; }
+  bool Replayable() const override { return true; }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
@@ -35,28 +35,47 @@ class LSTMUnitLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    LstmStep(bottom[0]->shape(1), bottom[0]->shape(2), bottom[0]->data(),
-             bottom[1]->data(), bottom[2]->data(), top[0]->write_data(),
-             top[1]->write_data());
+    const Side side = this->side();
+    const Order order = Order::kCaffe;
+    RunOn<Dtype>(side, LstmStep<Dtype>, &cuda::Kernels<Dtype>::LstmStep,
+                 bottom[0]->shape(1), bottom[0]->shape(2),
+                 bottom[0]->data(order, side), bottom[1]->data(order, side),
+                 bottom[2]->data(order, side), top[0]->write_data(order, side),
+                 top[1]->write_data(order, side));
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
-    const int64_t streams = bottom[0]->shape(1), width = bottom[0]->shape(2);
-    const Scratch<Dtype> cells(streams * width), gates(4 * streams * width);
-    LstmStepBackward<Dtype>(streams, width, bottom[0]->data(),
-                            bottom[1]->data(), bottom[2]->data(),
-                            top[0]->data(), top[0]->diff(), top[1]->diff(),
-                            cells.data(), gates.data());
-    const Dtype* diffs[] = {cells.data(), gates.data()};
-    for (int i = 0; i < 2; ++i) {
-      if (!propagate_down[i]) continue;
-      std::copy_n(diffs[i], bottom[i]->count(), bottom[i]->write_diff());
+    if (this->side() == Side::kHost) {
+      BackwardBy<Scratch>(top, propagate_down, bottom);
+    } else {
+      BackwardBy<GpuScratch>(top, propagate_down, bottom);
     }
   }
 
   // Not to the continuation indicators.
   bool Differentiable(int index) const override { return index < 2; }
+
+ private:
+  template <template <typename> class Memory>
+  void BackwardBy(const Blobs& top, const std::vector<bool>& propagate_down,
+                  const Blobs& bottom) {
+    const Side side = this->side();
+    const Order order = Order::kCaffe;
+    const Memory<Dtype> cells(bottom[0]->count()), gates(bottom[1]->count());
+    RunOn<Dtype>(side, LstmStepBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::LstmStepBackward, bottom[0]->shape(1),
+                 bottom[0]->shape(2), bottom[0]->data(order, side),
+                 bottom[1]->data(order, side), bottom[2]->data(order, side),
+                 top[0]->data(order, side), top[0]->diff(order, side),
+                 top[1]->diff(order, side), cells.data(), gates.data());
+    const Dtype* diffs[] = {cells.data(), gates.data()};
+    for (int i = 0; i < 2; ++i) {
+      if (!propagate_down[i]) continue;
+      CopyOn(side, diffs[i], bottom[i]->count(),
+             bottom[i]->write_diff(order, side));
+    }
+  }
 };
 
 P3D_REGISTER_LAYER(LSTMUnit, LSTMUnitLayer);

@@ -1,6 +1,7 @@
 #include "engine/layers/recurrent_layer.hpp"
 
-#include <algorithm>
+#include "kernels/eltwise.hpp"
+#include "kernels/recurrent.hpp"
 
 namespace p3d {
 
@@ -81,6 +82,8 @@ void RecurrentLayer<Dtype>::ShapeStates(const Blobs& bottom) {
   gates_.Reshape({steps, streams, gates() * width_});
   paths_.resize(states());
   for (Blob<Dtype>& path : paths_) path.Reshape({steps + 1, streams, width_});
+  diffs_.resize(states());
+  for (Blob<Dtype>& diff : diffs_) diff.Reshape(state);
   if (continued_.shape() == state) return;
   continued_.Reshape(state);
   // Other streams have no past.
@@ -112,58 +115,64 @@ typename RecurrentLayer<Dtype>::States RecurrentLayer<Dtype>::StatesAt(
     int64_t t) {
   States result;
   for (Blob<Dtype>& path : paths_) {
-    result.push_back(path.mutable_data() + t * state_count());
+    result.push_back(path.mutable_data(Order::kCaffe, this->side()) +
+                     t * state_count());
   }
   return result;
 }
 
 template <typename Dtype>
-void RecurrentLayer<Dtype>::Continue(const Dtype* continues, const Dtype* h) {
-  Dtype* continued = continued_.write_data();
-  for (int64_t i = 0; i < state_count(); ++i) {
-    const Dtype goes_on = continues[i / width_];
-    // Not multiplied by 0: what a finished sequence left may be infinite.
-    continued[i] = goes_on == 0 ? 0 : goes_on * h[i];
-  }
+void RecurrentLayer<Dtype>::Continue(const Dtype* continues, const Dtype* h,
+                                     Dtype* continued) {
+  RunOn<Dtype>(this->side(), ContinueStates<Dtype>,
+               &cuda::Kernels<Dtype>::ContinueStates, hidden_.shape(1), width_,
+               continues, h, continued);
 }
 
 template <typename Dtype>
-void RecurrentLayer<Dtype>::SumGates(const Dtype* x, const Dtype* x_static,
-                                     Dtype* gates) {
-  const Dtype* from_h = h_.Run(&continued_);
-  const int64_t count = h_.out.count();
-  for (int64_t i = 0; i < count; ++i) gates[i] = from_h[i] + x[i];
-  if (!x_static) return;
-  for (int64_t i = 0; i < count; ++i) gates[i] += x_static[i];
+void RecurrentLayer<Dtype>::Sum(const std::vector<const Dtype*>& parts,
+                                int64_t count, Dtype* sum) {
+  RunOn<Dtype>(this->side(), EltwiseSum<Dtype>,
+               &cuda::Kernels<Dtype>::EltwiseSum, parts,
+               std::vector<float>(parts.size(), 1.f), count, sum);
 }
 
 template <typename Dtype>
 void RecurrentLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
+  const Side side = this->side();
+  const Order order = Order::kCaffe;
   const int64_t steps = hidden_.shape(0);
   const int64_t streams = hidden_.shape(1);
   const int64_t count = state_count();
   for (int i = 0; i < states(); ++i) {
     const Blob<Dtype>& first =
         exposed() ? *bottom[2 + has_static_ + i] : states_[i];
-    std::copy_n(first.data(), count, paths_[i].write_data());
+    const Dtype* from = first.data(order, side);
+    CopyOn(side, from, count, paths_[i].write_data(order, side));
   }
-  const Dtype* x = x_.Run(bottom[0]);
-  const Dtype* x_static = has_static_ ? static_.Run(bottom[2]) : nullptr;
-  const Dtype* continues = bottom[1]->data();
-  Dtype* gates = gates_.write_data();
+  const Dtype* x = x_.Run(bottom[0], side);
+  const Dtype* x_static = has_static_ ? static_.Run(bottom[2], side) : nullptr;
+  const Dtype* continues = bottom[1]->data(order, side);
+  Dtype* gates = gates_.write_data(order, side);
   const int64_t width = h_.out.count();
   for (int64_t t = 0; t < steps; ++t) {
     const States before = StatesAt(t);
-    Continue(continues + t * streams, before[0]);
-    SumGates(x + t * width, x_static, gates + t * width);
+    Continue(continues + t * streams, before[0],
+             continued_.write_data(order, side));
+    std::vector<const Dtype*> inputs = {h_.Run(&continued_, side),
+                                        x + t * width};
+    if (x_static) inputs.push_back(x_static);
+    Sum(inputs, width, gates + t * width);
     Step(gates + t * width, continues + t * streams, before, StatesAt(t + 1));
   }
-  std::copy_n(StatesAt(1)[0], hidden_.count(), hidden_.write_data());
+  CopyOn<Dtype>(side, StatesAt(1)[0], hidden_.count(),
+                hidden_.write_data(order, side));
   Finish(&hidden_, top[0]);
   const States last = StatesAt(steps);
   for (int i = 0; i < states(); ++i) {
-    std::copy_n(last[i], count, states_[i].write_data());
-    if (exposed()) std::copy_n(last[i], count, top[1 + i]->write_data());
+    CopyOn<Dtype>(side, last[i], count, states_[i].write_data(order, side));
+    if (!exposed()) continue;
+    CopyOn<Dtype>(side, last[i], count, top[1 + i]->write_data(order, side));
   }
 }
 
@@ -181,47 +190,59 @@ void RecurrentLayer<Dtype>::RunBackward(Transform* transform, bool wanted,
 template <typename Dtype>
 void RecurrentLayer<Dtype>::ContinueBackward(const Dtype* continues,
                                              const Dtype* dgates, Dtype* dh) {
-  std::copy_n(dgates, h_.out.count(), h_.out.write_diff());
+  const Side side = this->side();
+  CopyOn(side, dgates, h_.out.count(), h_.out.write_diff(Order::kCaffe, side));
   RunBackward(&h_, true, &continued_);
-  const Dtype* diff = continued_.diff();
-  for (int64_t i = 0; i < state_count(); ++i) {
-    dh[i] = continues[i / width_] * diff[i];
-  }
+  Continue(continues, continued_.diff(Order::kCaffe, side), dh);
 }
 
 template <typename Dtype>
 void RecurrentLayer<Dtype>::SumStaticDiffs(const Dtype* dgates) {
-  const int64_t count = static_.out.count();
-  Dtype* sum = static_.out.write_diff();
-  std::fill_n(sum, count, Dtype(0));
-  for (int64_t i = 0; i < gates_.count(); ++i) sum[i % count] += dgates[i];
+  const Side side = this->side();
+  const Broadcast steps = {hidden_.shape(0), static_.out.count(), 1};
+  static_.out.diff_storage().SetSource(nullptr);  // so it is 0
+  AddScaleShiftGradients<Dtype, Dtype>(
+      side, steps, nullptr, dgates, nullptr,
+      static_.out.mutable_diff(Order::kCaffe, side));
+}
+
+template <typename Dtype>
+typename RecurrentLayer<Dtype>::States RecurrentLayer<Dtype>::LastDiffs(
+    const Blobs& top) {
+  const Side side = this->side();
+  States diffs;
+  for (int i = 0; i < states(); ++i) {
+    Blob<Dtype>& blob = diffs_[i];
+    blob.diff_storage().SetSource(nullptr);
+    diffs.push_back(blob.mutable_diff(Order::kCaffe, side));
+    if (!exposed()) continue;
+    CopyOn(side, top[1 + i]->diff(Order::kCaffe, side), blob.count(), diffs[i]);
+  }
+  return diffs;
 }
 
 template <typename Dtype>
 void RecurrentLayer<Dtype>::Backward(const Blobs& top,
                                      const std::vector<bool>& propagate_down,
                                      const Blobs& bottom) {
+  const Side side = this->side();
+  const Order order = Order::kCaffe;
   const int64_t streams = hidden_.shape(1);
   const int64_t count = state_count();
-  std::vector<Blob<Dtype>> diff_blobs(states());
-  States diffs;
-  for (int i = 0; i < states(); ++i) {
-    diff_blobs[i].ReshapeLike(continued_);
-    diffs.push_back(diff_blobs[i].mutable_data());
-    if (exposed()) std::copy_n(top[1 + i]->diff(), count, diffs[i]);
-  }
+  const States diffs = LastDiffs(top);
   FinishBackward(top[0], &hidden_);
-  const Dtype* dh = hidden_.diff();
-  const Dtype* continues = bottom[1]->data();
-  const Dtype* gates = gates_.data();
-  Dtype* dgates = x_.out.write_diff();
+  const Dtype* dh = hidden_.diff(order, side);
+  const Dtype* continues = bottom[1]->data(order, side);
+  const Dtype* gates = gates_.data(order, side);
+  Dtype* dgates = x_.out.write_diff(order, side);
   const int64_t width = h_.out.count();
   for (int64_t t = hidden_.shape(0); t-- > 0;) {
-    for (int64_t i = 0; i < count; ++i) diffs[0][i] += dh[t * count + i];
+    Sum({diffs[0], dh + t * count}, count, diffs[0]);
     const States before = StatesAt(t);
     StepBackward(gates + t * width, continues + t * streams, before,
                  StatesAt(t + 1), diffs, dgates + t * width);
-    Continue(continues + t * streams, before[0]);
+    Continue(continues + t * streams, before[0],
+             continued_.write_data(order, side));
     ContinueBackward(continues + t * streams, dgates + t * width, diffs[0]);
   }
   RunBackward(&x_, propagate_down[0], bottom[0]);
@@ -230,8 +251,9 @@ void RecurrentLayer<Dtype>::Backward(const Blobs& top,
     RunBackward(&static_, propagate_down[2], bottom[2]);
   }
   for (int i = 0; exposed() && i < states(); ++i) {
+    Blob<Dtype>* first = bottom[2 + has_static_ + i];
     if (!propagate_down[2 + has_static_ + i]) continue;
-    std::copy_n(diffs[i], count, bottom[2 + has_static_ + i]->write_diff());
+    CopyOn<Dtype>(side, diffs[i], count, first->write_diff(order, side));
   }
 }
 

@@ -31,6 +31,8 @@ class RecurrentLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override;
+  bool HasGpu() const override { return true; }
+  bool Replayable() const override { return true; }
   bool Plannable() const override { return exposed(); }
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;
@@ -52,9 +54,9 @@ class RecurrentLayer : public Layer<Dtype> {
 
     void SetUp(Blob<Dtype>* in) { layer->SetUp({in}, {&out}); }
     void Reshape(Blob<Dtype>* in) { layer->Reshape({in}, {&out}); }
-    const Dtype* Run(Blob<Dtype>* in) {
+    const Dtype* Run(Blob<Dtype>* in, Side side) {
       layer->Forward({in}, {&out});
-      return out.data();
+      return out.data(Order::kCaffe, side);
     }
   };
 
@@ -62,7 +64,7 @@ class RecurrentLayer : public Layer<Dtype> {
   virtual int64_t gates() const = 0;
   // States that pass from step to step, the hidden values h first.
   virtual int states() const = 0;
-  // One array (N, D) for each state.
+  // One array (N, D) for each state, on side() as all that follow.
   using States = std::vector<Dtype*>;
   // One step: from the gates (N, gates(), D) and the continuation indicators
   // (N) to the new states.
@@ -100,10 +102,11 @@ class RecurrentLayer : public Layer<Dtype> {
   void ShapeStates(const Blobs& bottom);
   // The states before step t, and behind the last.
   States StatesAt(int64_t t);
-  // continued_ = continue * h
-  void Continue(const Dtype* continues, const Dtype* h);
-  // Writes W_h continued_ + the transformed inputs of one step.
-  void SumGates(const Dtype* x, const Dtype* x_static, Dtype* gates);
+  // continued = continue * h
+  void Continue(const Dtype* continues, const Dtype* h, Dtype* continued);
+  void Sum(const std::vector<const Dtype*>& parts, int64_t count, Dtype* sum);
+  // The gradients of the states behind the last step.
+  States LastDiffs(const Blobs& top);
   // Through W_h: diffs of the gates of a step to that of h before it.
   void ContinueBackward(const Dtype* continues, const Dtype* dgates, Dtype* dh);
   void SumStaticDiffs(const Dtype* dgates);
@@ -116,6 +119,7 @@ class RecurrentLayer : public Layer<Dtype> {
   Blob<Dtype> gates_;                // of all steps
   Blob<Dtype> hidden_;               // h of all steps
   Blob<Dtype> continued_;            // continue * h of one step
+  std::vector<Blob<Dtype>> diffs_;   // of each state, at one step
 };
 
 }  // namespace p3d

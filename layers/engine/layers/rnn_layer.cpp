@@ -30,27 +30,40 @@ class RNNLayer : public RecurrentLayer<Dtype> {
 
   void Step(const Dtype* gates, const Dtype*, const States&,
             const States& after) override {
-    Tanh(gates, this->state_count(), after[0]);
+    RunOn<Dtype>(this->side(), Tanh<Dtype>, &cuda::Kernels<Dtype>::Tanh, gates,
+                 this->state_count(), after[0]);
   }
 
   void StepBackward(const Dtype*, const Dtype*, const States&,
                     const States& after, const States& diffs,
                     Dtype* dgates) override {
-    TanhBackward(after[0], diffs[0], this->state_count(), dgates);
+    BackThroughTanh(after[0], diffs[0], this->state_count(), dgates);
   }
 
   void Finish(Blob<Dtype>* h, Blob<Dtype>* top) override {
+    const Side side = this->side();
     out_.Reshape(h);
-    const Dtype* sum = out_.Run(h);
-    Tanh(sum, h->count(), top->write_data());
+    const Dtype* sum = out_.Run(h, side);
+    RunOn<Dtype>(side, Tanh<Dtype>, &cuda::Kernels<Dtype>::Tanh, sum,
+                 h->count(), top->write_data(Order::kCaffe, side));
   }
 
   void FinishBackward(Blob<Dtype>* top, Blob<Dtype>* h) override {
-    TanhBackward(top->data(), top->diff(), h->count(), out_.out.write_diff());
+    const Side side = this->side();
+    const Order order = Order::kCaffe;
+    const Dtype* y = top->data(order, side);
+    BackThroughTanh(y, top->diff(order, side), h->count(),
+                    out_.out.write_diff(order, side));
     this->RunBackward(&out_, true, h);
   }
 
  private:
+  void BackThroughTanh(const Dtype* y, const Dtype* dy, int64_t count,
+                       Dtype* dx) const {
+    RunOn<Dtype>(this->side(), TanhBackward<Dtype>,
+                 &cuda::Kernels<Dtype>::TanhBackward, y, dy, count, dx);
+  }
+
   typename RecurrentLayer<Dtype>::Transform out_;
 };
 

@@ -26,6 +26,7 @@
 #include "kernels/pointwise_cuda.hpp"
 #include "kernels/pool_cuda.hpp"
 #include "kernels/random_cuda.hpp"
+#include "kernels/recurrent_cuda.hpp"
 #include "kernels/softmax_cuda.hpp"
 #include "kernels/update_cuda.hpp"
 
@@ -112,6 +113,9 @@
   X(ContrastiveLoss)             \
   X(ContrastiveLossBackward)     \
   X(ToCaffeOrder)                \
+  X(ContinueStates)              \
+  X(LstmStep)                    \
+  X(LstmStepBackward)            \
   X(StochasticPool)              \
   X(StochasticPoolMean)          \
   X(Softmax)                     \

@@ -1,9 +1,16 @@
-#ifndef P3D_KERNELS_LSTM_HPP_
-#define P3D_KERNELS_LSTM_HPP_
+#ifndef P3D_KERNELS_RECURRENT_HPP_
+#define P3D_KERNELS_RECURRENT_HPP_
 
 #include <cstdint>
 
 namespace p3d {
+
+// continued[n, i] = continues[n] * h[n, i], of (streams, width) values. Where
+// continues[n] is 0 a new sequence begins, and the result is 0 whatever h is:
+// what a finished sequence left may be infinite. `continued` may be h.
+template <typename Dtype>
+void ContinueStates(int64_t streams, int64_t width, const Dtype* continues,
+                    const Dtype* h, Dtype* continued);
 
 // One time step of `streams` LSTM cells of `width` values each. `gates` is
 // (streams, 4, width): input, forget and output gate and new value before their
@@ -35,4 +42,4 @@ void LstmStepBackward(int64_t streams, int64_t width, const Dtype* c_before,
 
 }  // namespace p3d
 
-#endif  // P3D_KERNELS_LSTM_HPP_
+#endif  // P3D_KERNELS_RECURRENT_HPP_
