@@ -8,8 +8,8 @@
 #include "kernels/aligned.hpp"
 #include "kernels/conv/cublaslt_conv.hpp"
 #include "kernels/conv/cudnn_conv.hpp"
+#include "kernels/conv/device_choices.hpp"
 #include "kernels/cuda/cuda_device.hpp"
-#include "kernels/cuda/device_choices.hpp"
 
 namespace p3d {
 namespace cuda {

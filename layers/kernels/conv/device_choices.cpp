@@ -1,4 +1,4 @@
-#include "kernels/cuda/device_choices.hpp"
+#include "kernels/conv/device_choices.hpp"
 
 #include <algorithm>
 #include <chrono>

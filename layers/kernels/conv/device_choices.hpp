@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "kernels/conv/choice_file.hpp"
 #include "kernels/conv/conv_trial.hpp"
 #include "kernels/conv/conv_way.hpp"
-#include "kernels/cuda/choice_file.hpp"
 
 namespace p3d {
 namespace cuda {

@@ -1,4 +1,4 @@
-#include "kernels/cuda/choice_file.hpp"
+#include "kernels/conv/choice_file.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
