@@ -7,13 +7,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "kernels/cuda/cuda_device.hpp"
+#include "kernels/cuda/once_per_device.hpp"
 #include "kernels/cuda/start_kernel_cuda.hpp"
 
 namespace p3d {
@@ -89,15 +88,7 @@ bool FindOut() {
 
 }  // namespace
 
-bool CanOverlap() {
-  static std::mutex* const mutex = new std::mutex;
-  static std::map<int, bool>* const known = new std::map<int, bool>;
-  const int device = DeviceInUse();
-  const std::lock_guard<std::mutex> lock(*mutex);
-  const auto found = known->find(device);
-  if (found != known->end()) return found->second;
-  return (*known)[device] = FindOut();
-}
+bool CanOverlap() { return OncePerDevice<FindOut>(DeviceInUse()); }
 
 }  // namespace cuda
 }  // namespace p3d

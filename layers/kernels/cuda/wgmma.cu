@@ -2,12 +2,11 @@
 
 // The header that this file implements comes first.
 #include <cstdio>
-#include <map>
-#include <mutex>
 #include <vector>
 
 #include "kernels/conv/mma_group_tile_cuda.hpp"
 #include "kernels/cuda/cuda_launch.hpp"
+#include "kernels/cuda/once_per_device.hpp"
 
 namespace p3d {
 namespace cuda {
@@ -116,14 +115,8 @@ bool Try() {
 }  // namespace
 
 bool HasWgmma() {
-  static std::mutex* const mutex = new std::mutex;
-  static std::map<int, bool>* const known = new std::map<int, bool>;
   int device = 0;
-  if (cudaGetDevice(&device) != cudaSuccess) return false;
-  const std::lock_guard<std::mutex> lock(*mutex);
-  const auto found = known->find(device);
-  if (found != known->end()) return found->second;
-  return (*known)[device] = Try();
+  return cudaGetDevice(&device) == cudaSuccess && OncePerDevice<Try>(device);
 }
 
 #else  // as loops on the host
