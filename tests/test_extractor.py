@@ -182,7 +182,7 @@ def test_flow_weights_on_a_video_say_what_is_missing(tmp_path):
     path = write_video(tmp_path / "a.mp4")
     with pytest.raises(p3d.Error, match="want optical flow") as error:
         Extractor(net=FakeNet(channels=2)).extract(path)
-    assert "flow_x_00001.jpg" in str(error.value)
+    assert "`p3d flow VIDEO --out flow` makes flow images" in str(error.value)
 
 
 @pytest.mark.parametrize("many", [False, True])

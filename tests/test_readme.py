@@ -35,6 +35,10 @@ COMMANDS = [
 GPU_COMMANDS = next(block for _, block in BLOCKS if GPU in block).splitlines()
 PROGRAMS = [block for language, block in BLOCKS if language == "python"]
 WEIGHTS = "p3d_resnet_kinetics_iter_190000.caffemodel"
+WEIGHTS_OF = {
+    "p3d199-kinetics": WEIGHTS,
+    "p3d199-kinetics-flow": "p3d_resnet_kinetics_flow_iter_190000.caffemodel",
+}
 CLASSIFY = f"""
 import sys
 import numpy as np
@@ -52,8 +56,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("prototxt", "tools"):
         (folder / name).symlink_to(ROOT / name)
     plug_into_caffe.main([str(write_tree(folder / "caffe"))])
-    net = caffe.Net(models.prototxt("p3d199-kinetics"), caffe.TEST)
-    random_weights.write(net, folder / WEIGHTS)
+    for name, file in WEIGHTS_OF.items():
+        random_weights.write(caffe.Net(models.prototxt(name), caffe.TEST), folder / file)
     write_video(folder / "talk.mp4", 40, 120, 160)
     (folder / "videos").mkdir()
     write_video(folder / "videos" / "one.mp4", 18, 120, 160)

@@ -12,6 +12,7 @@ void BindCaffemodel(pybind11::module_& m);
 void BindBlobs(pybind11::module_& m);
 void BindNet(pybind11::module_& m);
 void BindUpdater(pybind11::module_& m);
+void BindTvl1(pybind11::module_& m);
 
 // Makes type: "Python" known to nets, and the types that are written in Python.
 void RegisterPythonLayers();

@@ -88,5 +88,6 @@ PYBIND11_MODULE(_core, m) {
   BindBlobs(m);
   BindNet(m);
   BindUpdater(m);
+  BindTvl1(m);
   RegisterPythonLayers();
 }

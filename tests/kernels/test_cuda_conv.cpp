@@ -419,7 +419,7 @@ void TestChoice(const Choice& choice) {
                                chosen + " instead of " + want);
   };
   const p3d::cuda::ForwardCall<Value> forward = {
-      shape, nullptr, nullptr, {}, nullptr};
+      shape, nullptr, nullptr, {}, nullptr, nullptr};
   expect(p3d::cuda::Chosen(forward).name, choice.forward);
   const p3d::cuda::DataGradientCall<Value> data = {shape, nullptr, nullptr,
                                                    false, nullptr, nullptr};

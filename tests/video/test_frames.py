@@ -113,7 +113,7 @@ def two_sets(folder):
     ("prepare", "modality", "message"),
     [
         (lambda f: f.mkdir(), "frame", "there are no numbered frames in it"),
-        (lambda f: f.mkdir(), "flow", r"no flow images \(x and y\) in it; make flow images with"),
+        (lambda f: f.mkdir(), "flow", r"no flow images \(x and y\) in it; `p3d flow VIDEO"),
         (flow, "frame", "holds optical flow, which needs weights for flow"),
         (lambda f: flow(f, y=()), "frame", "there are no numbered frames in it"),
         (lambda f: flow(f, y=()), "flow", r"flow_x_\*\.png but not the other direction"),
@@ -144,7 +144,7 @@ def test_flow_weights_on_a_video_file_say_what_is_missing(tmp_path, name):
     with pytest.raises(Error) as error:
         open_video(tmp_path / name, "flow")
     if name == "a.mp4":
-        for word in ("optical flow", "flow_x_00001.jpg", "flow_y_00001.jpg", "TV-L1"):
+        for word in ("optical flow", "`p3d flow VIDEO --out flow`", "TV-L1"):
             assert word in str(error.value)
 
 

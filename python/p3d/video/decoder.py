@@ -16,7 +16,7 @@ import numpy as np
 
 from p3d.child_process import Child, Gone
 from p3d.error import Error
-from p3d.video.reading import Clip, End, Reading
+from p3d.video.reading import AnyReading, Clip, End
 
 TIMEOUT = 60.0
 """Seconds without a single new frame after which a decoder is taken to hang."""
@@ -34,7 +34,7 @@ class Decoder:
         self._stopped = False
         self.busy = 0.0  # seconds that children spent on clips
 
-    def read(self, reading: Reading) -> Iterator[Clip | End]:
+    def read(self, reading: AnyReading) -> Iterator[Clip | End]:
         """As reading.read; warnings of the child are repeated here."""
         self._stopped = False
         if self._child is None:

@@ -18,14 +18,14 @@ import numpy as np
 from p3d.child_process import requests, send_values
 from p3d.error import Error
 from p3d.input_check import InputWarning
-from p3d.video.reading import Clip, Reading, read
+from p3d.video.reading import AnyReading, Clip, read
 
 _HEARTBEAT = 1.0  # seconds
 
 
 def main(down: int, up: int) -> None:
     """Serves until the parent closes its end of `down`, or is no more."""
-    readings: queue.SimpleQueue[Reading] = requests(down)
+    readings: queue.SimpleQueue[AnyReading] = requests(down)
     results = Connection(up)
     _send(results, "alive")
     with warnings.catch_warnings(record=True) as caught:
@@ -37,7 +37,7 @@ def main(down: int, up: int) -> None:
                 return
 
 
-def _serve(reading: Reading, results: Connection, caught: list[warnings.WarningMessage]) -> None:
+def _serve(reading: AnyReading, results: Connection, caught: list[warnings.WarningMessage]) -> None:
     clock = _Clock(results)
     for event in read(reading, clock.alive):
         busy = clock.stop()

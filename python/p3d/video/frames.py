@@ -26,9 +26,8 @@ from p3d.video.source import Alive, Position
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 FLOW_CURE = (
-    "make flow images with TV-L1 (for example cv2.optflow.DualTVL1OpticalFlow_create of "
-    "opencv-contrib-python): clip x and y to -20..20 pixels, store round(255 * (v + 20) / 40) as "
-    "grey flow_x_00001.jpg and flow_y_00001.jpg, ..., and name their folder"
+    "`p3d flow VIDEO --out flow` makes flow images, TV-L1, in a folder of the video's name: name "
+    "that folder"
 )
 _OTHER = dict(zip("xyuvXYUV", "yxvuYXVU", strict=True))
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")

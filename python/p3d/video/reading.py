@@ -1,4 +1,5 @@
-"""One video from its first clip to its end, as events: the same here and in a child process."""
+"""One video from its first clip, or frame, to its end, as events: the same here and in a child
+process."""
 
 from __future__ import annotations
 
@@ -24,8 +25,25 @@ class Reading(NamedTuple):
     shape: tuple[int, int, int, int]
 
 
+class GreyFrames(NamedTuple):
+    """Every frame of a video as a grey image uint8 (h, w), made `size` (w, h) where it is given."""
+
+    video: str
+    size: tuple[int, int] | None = None
+
+
+class FrameCount(NamedTuple):
+    """How many frames a video seems to have: no events, the record says "frames"."""
+
+    video: str
+
+
+AnyReading = Reading | GreyFrames | FrameCount
+
+
 class Clip(NamedTuple):
-    """One view of a clip: uint8 before the mean is subtracted, float32 after. 0 starts afresh."""
+    """One view of a clip: uint8 before the mean is subtracted, float32 after. 0 starts afresh. Of
+    GreyFrames, a frame."""
 
     number: int
     values: np.ndarray
@@ -37,10 +55,15 @@ class End(NamedTuple):
     result: dict[str, Any] | Exception
 
 
-def read(reading: Reading, alive: Alive = lambda: None) -> Iterator[Clip | End]:
+def read(reading: AnyReading, alive: Alive = lambda: None) -> Iterator[Clip | End]:
     """The clips of a video and its end; whatever is wrong with it is the end, too."""
     try:
-        yield from _clips(reading, alive)
+        if isinstance(reading, Reading):
+            yield from _clips(reading, alive)
+        elif isinstance(reading, GreyFrames):
+            yield from _grey_frames(reading, alive)
+        else:
+            yield End({"frames": open_video(reading.video).estimate(alive)})
     except (Error, OSError, MemoryError) as error:
         yield End(error)
     except Exception as error:  # OpenCV's own, and what nobody thought of: this video's fault
@@ -57,3 +80,15 @@ def _clips(reading: Reading, alive: Alive) -> Iterator[Clip | End]:
     reader = ClipReader(open_video(reading.video, reading.modality), reading.recipe, alive)
     yield from (Clip(*pair) for pair in reader.pixels())
     yield End(reader.record())
+
+
+def _grey_frames(reading: GreyFrames, alive: Alive) -> Iterator[Clip | End]:
+    source = open_video(reading.video)
+    for number, frame in enumerate(source.frames(lambda _: True)):
+        alive()
+        assert frame is not None, "all are wanted"
+        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        if reading.size:
+            grey = cv2.resize(grey, reading.size, interpolation=cv2.INTER_LINEAR)
+        yield Clip(number, grey)
+    yield End(source.record())

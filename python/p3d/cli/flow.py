@@ -1,0 +1,109 @@
+"""`p3d flow`: the flow images that weights for optical flow want."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+from typing import Any
+
+HELP = "the TV-L1 optical flow of videos as images, which weights for flow take"
+EXAMPLES = """\
+examples:
+  p3d flow talk.mp4 --out flow                            flow/talk/flow_x_00001.jpg, ...
+  p3d extract flow/talk --weights p3d_resnet_kinetics_flow_iter_190000.caffemodel
+  p3d flow videos/ --out flow --size 340x256              frames made 340x256 first, as TSN does
+
+Flow is OpenCV's DualTVL1OpticalFlow, stored as dense_flow does: -20..20 pixels as 0..255, grey
+JPEG, x and y apart. It takes 0.1 to 1 s a frame and core, by the frame's size. The same command
+again makes what is missing, also within a video. A video with N frames has N - 1 pairs of images.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "videos",
+        nargs="+",
+        metavar="VIDEO_OR_LIST",
+        help="a video; a folder of numbered frames; a folder of such; a quoted glob; a .txt or "
+        ".csv list, - for one on standard input",
+    )
+    parser.add_argument(
+        "--out", default="flow", metavar="DIR", help="where to write folders (default: flow)"
+    )
+    parser.add_argument("--root", metavar="DIR", help="names are the paths below this folder")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="of frames (default: their own)")
+    parser.add_argument(
+        "--bound", type=float, default=20.0, metavar="PIXELS", help="flow beyond is cut off (20)"
+    )
+    parser.add_argument("--quality", type=int, default=95, metavar="N", help="of JPEG, 1..100 (95)")
+    parser.add_argument("--threads", type=int, metavar="N", help="default: all cores")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match or min(int(match[1]), int(match[2])) < 16:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size; give WxH of 16 or more, as 340x256")
+    return int(match[1]), int(match[2])
+
+
+def run(args: argparse.Namespace) -> int:
+    from p3d import _core
+    from p3d.error import Error
+    from p3d.flow_folders import FlowFolders, FlowOptions
+    from p3d.jobs.report import JsonReport, Report
+    from p3d.video import inputs
+
+    threads = _core.num_threads() if args.threads is None else args.threads
+    if threads < 1 or not args.bound > 0 or not 1 <= args.quality <= 100:
+        raise Error("--threads takes 1 or more, --bound more than 0, --quality 1 to 100")
+    total = inputs.count(args.videos, args.root)
+    options = FlowOptions(args.bound, args.size, args.quality)
+    report = (JsonReport if args.json else Report)("flow", total)
+    counts = {"done": 0, "skipped": 0, "failed": 0, "pairs": 0}
+    folders = FlowFolders(args.out, options, threads)
+    os.makedirs(args.out, exist_ok=True)  # one line if that fails, instead of one per video
+    with contextlib.closing(report), contextlib.closing(folders):
+        try:
+            for item in inputs.items(args.videos, args.root):
+                _make(folders, item, report, counts, bar=not args.json)
+        finally:  # Ctrl-C, too, is told how far it came
+            report.summary(_summary(counts, args.out), counts)
+    return 1 if counts["failed"] else 0
+
+
+def _make(folders: Any, item: Any, report: Any, counts: dict[str, int], bar: bool) -> None:
+    from tqdm import tqdm
+
+    from p3d.error import Error
+
+    try:
+        if folders.is_done(item):
+            counts["skipped"] += 1
+            report.skipped(item)
+            return
+        frames = folders.frames(item)
+        with tqdm(
+            total=frames and frames - 1,
+            desc=os.path.basename(item.name),
+            unit="pair",
+            leave=False,
+            dynamic_ncols=True,
+            disable=None if bar else True,
+        ) as pairs:
+            counts["pairs"] += folders.make(item, pairs.update)
+    except (Error, OSError) as error:
+        counts["failed"] += 1
+        report.failed(item, " ".join(str(error).split()))
+    else:
+        counts["done"] += 1
+        report.done(item, {})
+
+
+def _summary(counts: dict[str, int], out: str) -> str:
+    done = counts["done"]
+    line = f"{done} video{'s' * (done != 1)}, {counts['pairs']} pairs of flow images -> {out}"
+    line += f"; {counts['skipped']} complete before" * bool(counts["skipped"])
+    return line + f"; {counts['failed']} failed" * bool(counts["failed"])

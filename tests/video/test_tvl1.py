@@ -1,0 +1,92 @@
+"""TV-L1 flow against OpenCV's contributed DualTVL1OpticalFlow 5.0, by golden files; the iterations:
+tests/kernels/test_tvl1.cpp."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from p3d import Error, _core
+from p3d.video.tvl1 import Tvl1, to_images
+
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "tvl1" / "opencv.npz")
+ONE = Tvl1(scales=1, warps=1, median=1, outer=1, epsilon=1e-9)
+# Those that OpenCV was given for the file's arrays.
+METHODS = {
+    "one_level": ONE._replace(inner=25),
+    "one_level_till_still": ONE._replace(inner=300, epsilon=0.02),
+    "two_levels": ONE._replace(scales=2, inner=10),
+    "median": ONE._replace(median=5, outer=3, inner=5),
+    "other_weights": Tvl1(0.05, 0.2, 0.2, 1e-9, 3, 0.7, 2, 2, 5, 3),
+}
+
+
+@pytest.fixture(params=_core.isa_names())
+def isa(request):
+    before = _core.isa()
+    _core.set_isa(request.param)
+    yield request.param
+    _core.set_isa(before)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_step_is_opencvs(name: str, isa: str) -> None:
+    flow = METHODS[name](GOLDEN["first"], GOLDEN["second"])
+    assert flow.dtype == np.float32
+    np.testing.assert_allclose(flow, GOLDEN[name], rtol=0, atol=1e-4)
+
+
+def test_the_usual_flow_is_opencvs(isa: str) -> None:
+    """By the last digits of a sum iterations end earlier or later, which shows at the border."""
+    off = np.abs(Tvl1()(GOLDEN["first"], GOLDEN["second"]) - GOLDEN["usual"])
+    assert np.mean(off) < 0.01
+    assert np.percentile(off, 99) < 0.05
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1), (15, 40), (16, 16), (33, 21)])
+def test_nothing_moves_between_equal_images(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    flow = Tvl1()(image, image)
+    assert flow.shape == (*shape, 2)
+    np.testing.assert_allclose(flow, 0, atol=1e-3)
+
+
+def test_what_moved_is_found() -> None:
+    scene = cv2.GaussianBlur(np.random.default_rng(2).uniform(0, 255, (90, 110)), (0, 0), 3)
+    scene = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    flow = Tvl1()(scene[10:74, 10:90], scene[8:72, 13:93])
+    middle = flow[10:-10, 10:-10].reshape(-1, 2)
+    np.testing.assert_allclose(np.median(middle, axis=0), (-3, 2), atol=0.05)
+    np.testing.assert_allclose(middle, np.broadcast_to((-3, 2), middle.shape), atol=0.5)
+
+
+@pytest.mark.parametrize(
+    "second", [np.zeros((4, 5), np.uint8), np.zeros((5, 4), np.float32), np.zeros((5, 4, 3))]
+)
+def test_other_images_are_refused(second: np.ndarray) -> None:
+    with pytest.raises(Error, match=r"two grey images \(uint8\) of one size, not uint8 \(5, 4\)"):
+        Tvl1()(np.zeros((5, 4), np.uint8), second)
+
+
+def test_images_are_dense_flows() -> None:
+    flow = np.array([-99, -20, -19.93, -0.04, 0, 0.04, 10, 19.93, 20, 1e9], np.float32)
+    expected = [0, 0, 0, 127, 128, 128, 191, 255, 255, 255]
+    np.testing.assert_array_equal(to_images(flow), expected)
+    np.testing.assert_array_equal(to_images(flow, bound=10)[[0, 3, 4, 6]], [0, 127, 128, 255])
+
+
+def test_the_iterations_take_whole_arrays_only() -> None:
+    images = [np.zeros((n, 4, 5), np.float32) for n in (3, 2, 4)]
+    weights = (0.25, 0.15, 0.3, 5, 0.0)
+    assert _core.tvl1_iterate(*images, *weights) == 0
+    with pytest.raises(Error, match="flow has to be 2 images of the same size"):
+        _core.tvl1_iterate(images[0], images[1][:, :3].copy(), images[2], *weights)
+    with pytest.raises(Error, match="dual has to be 4 images"):
+        _core.tvl1_iterate(images[0], images[1], images[0], *weights)
+    with pytest.raises(TypeError):
+        _core.tvl1_iterate(images[0].astype(np.float64), images[1], images[2], *weights)
+    with pytest.raises(TypeError):
+        _core.tvl1_iterate(images[0], images[1][:, :, ::-1], images[2], *weights)
