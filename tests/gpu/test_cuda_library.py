@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import cpp
-import gpu_check
 import nvcc
 import pytest
+from gpu_checking import kernels
 
 
 @pytest.fixture(scope="module")
@@ -35,5 +35,5 @@ def test_a_gpu_that_is_not_there_is_an_error(cuda_library, run) -> None:
 
 def test_a_program_of_gpu_check_links(cuda_library, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(nvcc.find_nvcc().parent), prepend=":")
-    source = gpu_check.ROOT / "tools" / "bench_cuda_conv.cpp"
-    assert not gpu_check.build(cuda_library.parent, source, "sm_90")
+    source = kernels.ROOT / "tools" / "bench_cuda_conv.cpp"
+    assert not kernels.build(cuda_library.parent, source, "sm_90")

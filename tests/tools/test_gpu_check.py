@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from benchmarking import gpu_targets
 from benchmarking.gpu_systems import peaks
 from benchmarking.gpu_targets import Target
 from caffe_trees import write_tree
+from gpu_checking import comparisons, in_caffe, machine, nets, running, videos
 
 TINY = Path(__file__).parents[1] / "golden" / "tiny" / "tiny.prototxt"
 
@@ -24,7 +26,7 @@ def test_it_says_what_is_missing(
     def no_library(name: str) -> None:
         raise OSError(name)
 
-    monkeypatch.setattr(gpu_check.ctypes, "CDLL", no_library)
+    monkeypatch.setattr(machine.ctypes, "CDLL", no_library)
     monkeypatch.setenv("PATH", "")
     assert gpu_check.main([]) == 2
     error = capsys.readouterr().err
@@ -61,7 +63,7 @@ def write_tool(folder: Path, name: str, script: str = "") -> Path:
 @pytest.fixture
 def with_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that is the PATH, where cmake is, beside a driver and no nvcc."""
-    monkeypatch.setattr(gpu_check.ctypes, "CDLL", Driver)
+    monkeypatch.setattr(machine.ctypes, "CDLL", Driver)
     write_tool(tmp_path, "cmake")
     monkeypatch.setenv("PATH", str(tmp_path))
     return tmp_path
@@ -74,34 +76,34 @@ def test_nvcc_may_be_no_newer_than_the_driver(with_driver: Path, release: str) -
         "the driver knows CUDA 12, what nvcc makes needs CUDA 13; update the driver or put an "
         "nvcc of CUDA 12 on the PATH"
     ]
-    assert gpu_check._missing() == (too_new if release == "13.0" else [])
+    assert machine.what_is_missing() == (too_new if release == "13.0" else [])
 
 
 def test_nvcc_is_that_of_a_package(with_driver: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = with_driver / "packages" / "nvidia" / "cu12"
-    for name in gpu_check.fetch_nvcc.NEEDED:
+    for name in machine.fetch_nvcc.NEEDED:
         path = root / name.replace("**/", "").replace("*", "")
         write_tool(path.parent, path.name)
     nvcc = write_tool(root / "bin", "nvcc", "echo release 12.9, V12.9.86")
     monkeypatch.syspath_prepend(with_driver / "packages")
-    assert gpu_check._missing() == []
-    assert gpu_check.shutil.which("nvcc") == str(nvcc)
+    assert machine.what_is_missing() == []
+    assert machine.shutil.which("nvcc") == str(nvcc)
 
 
 def test_it_says_why_there_is_no_nvcc(with_driver: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(folder: Path) -> Path:
         raise RuntimeError("pip cannot fetch it")
 
-    monkeypatch.setattr(gpu_check.fetch_nvcc, "installed", lambda: None)
-    monkeypatch.setattr(gpu_check.fetch_nvcc, "nvcc", fail)
+    monkeypatch.setattr(machine.fetch_nvcc, "installed", lambda: None)
+    monkeypatch.setattr(machine.fetch_nvcc, "nvcc", fail)
     reason = "nvcc is not on the PATH; install the CUDA toolkit (pip cannot fetch it)"
-    assert gpu_check._missing() == [reason]
+    assert machine.what_is_missing() == [reason]
 
 
 def test_a_program_that_waits_for_ever_is_ended(tmp_path: Path) -> None:
     program = write_tool(tmp_path, "waits", "exec sleep 60")
-    row = gpu_check._run_program(program, [], 0.2)
-    assert row == gpu_check.Row("waits", False, "it was ended after 0 s")
+    row = running.run_program(program, [], 0.2)
+    assert row == running.Row("waits", False, "it was ended after 0 s")
 
 
 @pytest.mark.parametrize(("code", "passed"), [(0, True), (3, False)])
@@ -121,7 +123,7 @@ def test_layers_are_tested_in_a_copy_of_caffe(
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    row = gpu_check.check_caffe(tree, work, "90")
+    row = in_caffe.check_caffe(tree, work, "90")
     assert row.passed is passed, row.result
     assert passed or "it ran" in row.result
     assert "-DCUDA_ARCH_BIN=90" in (work / "cmake.txt").read_text()
@@ -130,7 +132,7 @@ def test_layers_are_tested_in_a_copy_of_caffe(
 
 
 def test_what_is_no_caffe_fails(tmp_path: Path) -> None:
-    row = gpu_check.check_caffe(tmp_path, tmp_path / "work", "90")
+    row = in_caffe.check_caffe(tmp_path, tmp_path / "work", "90")
     assert not row.passed
     assert "is no source tree of Caffe" in row.result
 
@@ -141,7 +143,7 @@ def test_nets_are_run_with_the_library(tmp_path: Path) -> None:
     test.write_text(
         f"import os\ndef test(): assert os.environ['P3D_CUDA_LIBRARY'] == {str(library)!r}\n"
     )
-    rows = gpu_check.check_nets(library, [(str(TINY), 2), ("p3d7", 1)], [test])
+    rows = nets.check_nets(library, [(str(TINY), 2), ("p3d7", 1)], [test])
     assert [row.passed for row in rows] == [True, True, False], rows
     assert rows[1].what == f"{TINY}, batch 2"
     assert rows[1].result.endswith("ms per clip, float32")
@@ -150,11 +152,11 @@ def test_nets_are_run_with_the_library(tmp_path: Path) -> None:
 
 def test_convolutions_are_chosen_beforehand() -> None:
     library = cpp.build("gpu") / "simulated_gpu.so"
-    row = gpu_check.choose(library, str(TINY), "bf16", batch=1)
+    row = nets.choose(library, str(TINY), "bf16", batch=1)
     assert row.passed, row
     assert "cuDNN" in row.result
     assert "cuBLASLt" in row.result
-    assert not gpu_check.choose(library, "p3d7", "bf16").passed
+    assert not nets.choose(library, "p3d7", "bf16").passed
 
 
 def test_targets_are_measured_with_the_library(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_targets_are_measured_with_the_library(tmp_path: Path) -> None:
     figures: dict[str, Any] = {"comparisons": []}
     deadline = time.monotonic() + 3600
     options = ["--forwards", "1", "--systems", "torch-last"]
-    rows = gpu_check.check_targets(library, str(TINY), targets[:3], figures, deadline, options)
+    rows = comparisons.check_targets(library, str(TINY), targets[:3], figures, deadline, options)
     assert [row.what for row in rows] == [gpu_targets.name_of(target) for target in targets[:3]]
     assert all(row.passed for row in rows), rows
     assert all("ms per clip" in row.result for row in rows[:2]), rows
@@ -177,11 +179,11 @@ def test_targets_are_measured_with_the_library(tmp_path: Path) -> None:
     assert "no torch to compare with (torch-last: " in rows[0].result
     assert "ms per clip" in rows[2].result or "has no precision bf16" in rows[2].result
     assert len(figures["comparisons"][0]["profile"]["steps"]) > 3
-    query = gpu_check._query(library)
+    query = nets.device_query(library)
     assert query is not None
     assert query["gpus"][0]["name"] == "simulated GPU"
-    late = gpu_check.check_targets(library, str(TINY), targets[3:], figures, time.monotonic())
-    assert late == [gpu_check.Row("inference float32, batch 1", True, "not run: no time was left")]
+    late = comparisons.check_targets(library, str(TINY), targets[3:], figures, time.monotonic())
+    assert late == [running.Row("inference float32, batch 1", True, "not run: no time was left")]
     gpu_check.write_figures(tmp_path / "figures.json", figures, rows)
     written = json.loads((tmp_path / "figures.json").read_text())
     assert written["comparisons"][0]["run"]["device"] == "simulated GPU"
@@ -205,15 +207,15 @@ def test_what_torch_cannot_do_in_time_is_left_out(said, rows, runs, monkeypatch)
     def output(command, environment=None, seconds=None) -> tuple[str, str]:
         if "time" in command:
             return "", json.dumps({"steps": []})
-        quick = command[-2:] == gpu_check.QUICK
+        quick = command[-2:] == comparisons.QUICK
         tried.append(int(quick))
         return ("", json.dumps({"runs": [run]})) if quick else (said, "")
 
-    monkeypatch.setattr(gpu_check, "_output", output)
+    monkeypatch.setattr(comparisons, "output_of", output)
     targets = [Target(1, "bf16"), Target(2, "bf16")]
     figures: dict[str, Any] = {"comparisons": []}
     deadline = time.monotonic() + 3600
-    found = gpu_check.check_targets(Path("x"), "net", targets, figures, deadline)
+    found = comparisons.check_targets(Path("x"), "net", targets, figures, deadline)
     assert tried == runs
     for row, start in zip(found, rows, strict=True):
         assert row.result.startswith(start), row
@@ -225,7 +227,7 @@ def test_nothing_goes_on_behind_its_time(tmp_path: Path) -> None:
     """Nor does what it has started, which would hold its output open."""
     child = "import time; time.sleep(600)"
     program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
-    error, _ = gpu_check._output([gpu_check.sys.executable, "-c", program], None, 1)
+    error, _ = running.output_of([sys.executable, "-c", program], None, 1)
     assert error.endswith("it was ended after 1 s")
 
 
@@ -233,19 +235,19 @@ def test_extraction_and_training_end_to_end() -> None:
     library = cpp.build("gpu") / "simulated_gpu.so"
     figures: dict[str, Any] = {}
     deadline = time.monotonic() + 3600
-    row = gpu_check.check_extraction(library, str(TINY), figures, deadline, 1, 4)
+    row = videos.check_extraction(library, str(TINY), figures, deadline, 1, 4)
     assert row.passed, row
     assert row.what == "extraction, end to end, bf16"
     found = figures["extraction_end_to_end"]
     assert found["clips"] == 20
     assert found["net_clips_per_second"] > 0
     assert "clips/s in batches of 4, the net alone " in row.result
-    row = gpu_check.check_training(library, str(TINY), figures, deadline, 2, 3)
+    row = videos.check_training(library, str(TINY), figures, deadline, 2, 3)
     assert row.passed, row
     found = figures["training_end_to_end"]
     assert min(found["iterations_per_second"], found["net_iterations_per_second"]) > 0
     assert "iterations/s of 2 clips, " in row.result
-    for check in (gpu_check.check_extraction, gpu_check.check_training):
+    for check in (videos.check_extraction, videos.check_training):
         late = check(library, str(TINY), figures, time.monotonic())
         assert late.result == "not run: no time was left"
         bad = check(library, "none.prototxt", figures, deadline)
