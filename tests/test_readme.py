@@ -121,7 +121,7 @@ _OF_A_SHORT_TRAINING = {
 }
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=["extractor", "clips", "pycaffe"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=["extractor", "streams", "clips", "pycaffe"])
 def test_program(folder: Path, program: str) -> None:
     run(folder, [sys.executable, "-c", program])
 
