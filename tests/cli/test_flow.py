@@ -171,6 +171,7 @@ def test_what_cannot_be_read_is_told_and_the_others_go_on(folder, capsys) -> Non
         (["--bound", "0"], "--bound more than 0"),
         (["--threads", "0"], "--threads takes 1 or more"),
         (["--quality", "101"], "--quality 1 to 100"),
+        (["--out", "one/img_00001.png"], "--out one/img_00001.png is a file: name a folder"),
     ],
 )
 def test_bad_options(folder, arguments: list[str], message: str, capsys) -> None:

@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     threads = _core.num_threads() if args.threads is None else args.threads
     if threads < 1 or not args.bound > 0 or not 1 <= args.quality <= 100:
         raise Error("--threads takes 1 or more, --bound more than 0, --quality 1 to 100")
+    if os.path.exists(args.out) and not os.path.isdir(args.out):
+        raise Error(f"--out {args.out} is a file: name a folder")
     total = inputs.count(args.videos, args.root)
     options = FlowOptions(args.bound, args.size, args.quality)
     report = (JsonReport if args.json else Report)("flow", total)
