@@ -4,7 +4,8 @@
 //   real_cudnn FOLDER DEVICE.json ["case"...]
 //
 // FOLDER has libcudnn.so.9. Prints for each form how many plans there are, and
-// the memory that the first one needs to work in.
+// the memory that the first one needs to work in; that one is then made again
+// of what it is stored as.
 
 #include <cstdio>
 #include <fstream>
@@ -67,7 +68,15 @@ int main(int argc, char** argv) {
                           : static_cast<long long>(plans[0]->workspace_bytes()),
                       form.Text().c_str());
           std::fflush(stdout);
-          testing::Expect(!plans.empty(), "no plan: " + form.Text());
+          if (!testing::Expect(!plans.empty(), "no plan: " + form.Text()))
+            continue;
+          const std::string stored = plans[0]->Stored();
+          const auto again =
+              p3d::cudnn::RestoreWay(*library, target, form, 0, stored);
+          testing::Expect(
+              again->name() == plans[0]->name() && again->Stored() == stored &&
+                  again->workspace_bytes() == plans[0]->workspace_bytes(),
+              "not restored: " + form.Text());
         } catch (const p3d::Error& error) {
           testing::Expect(false, form.Text() + ": " + error.what());
         }

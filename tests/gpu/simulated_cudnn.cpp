@@ -14,6 +14,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,42 @@ struct Object {
     return list;
   }
 };
+
+// An object as text, but for the handle of its process, and from that again.
+void Put(Object object, std::ostream& to) {
+  object.bytes.erase(kGraphHandle);
+  to << object.kind << ' ' << object.finalized << ' ' << object.number << ' '
+     << object.bytes.size() << ' ' << object.objects.size() << '\n';
+  for (const auto& entry : object.bytes) {
+    to << entry.first << ' ' << entry.second.size() << ' ' << entry.second;
+  }
+  for (const auto& entry : object.objects) {
+    to << entry.first << ' ' << entry.second.size() << '\n';
+    for (const Object& part : entry.second) Put(part, to);
+  }
+}
+Object Take(std::istream& from) {
+  Object object;
+  size_t bytes = 0, objects = 0;
+  from >> object.kind >> object.finalized >> object.number >> bytes >> objects;
+  for (; from && bytes > 0; --bytes) {
+    int name = 0;
+    size_t size = 0;
+    from >> name >> size;
+    from.get();
+    std::string& raw = object.bytes[name];
+    raw.resize(from ? size : 0);
+    if (!raw.empty()) from.read(&raw[0], raw.size());
+  }
+  for (; from && objects > 0; --objects) {
+    int name = 0;
+    size_t count = 0;
+    from >> name >> count;
+    for (; from && count > 0; --count)
+      object.objects[name].push_back(Take(from));
+  }
+  return object;
+}
 
 size_t SizeOf(int type) {
   switch (type) {
@@ -317,6 +354,8 @@ Status FinalizeObject(const Object& object) {
       return FinalizeConvolution(object);
     case kOperationGraph:
       return FinalizeGraph(object);
+    case kPlan:
+      return object.Has(kPlanConfig) ? kSuccess : Refuse(kBad, "no config");
     default:
       return kSuccess;
   }
@@ -365,6 +404,11 @@ P3D_SIMULATED Status cudnnBackendSetAttribute(RawDescriptor raw, int name,
     for (int64_t i = 0; i < count; ++i) {
       object->objects[name].push_back(*Of(parts[i]));
     }
+  } else if (name == kPlanJson) {
+    std::istringstream from(
+        {static_cast<const char*>(values), static_cast<size_t>(count)});
+    object->objects[kPlanConfig] = {Take(from)};
+    if (!from) return Refuse(kBad, "no plan");
   } else {
     object->bytes[name].assign(static_cast<const char*>(values),
                                count * SizeOf(type));
@@ -390,6 +434,13 @@ P3D_SIMULATED Status cudnnBackendGetAttribute(const void* raw, int name, int,
   if (name == kPlanWorkspace) {
     *count = 1;
     *static_cast<int64_t*>(values) = 1000;
+    return kSuccess;
+  }
+  if (name == kPlanJson) {
+    std::ostringstream to;
+    Put(object->At(kPlanConfig), to);
+    *count = static_cast<int64_t>(to.str().size());
+    if (room >= *count) std::memcpy(values, to.str().data(), *count);
     return kSuccess;
   }
   const bool fallback = object->Get<int>(kHeuristicsMode) != kHeuristicsA;

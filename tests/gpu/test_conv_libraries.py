@@ -196,6 +196,55 @@ def test_a_comparison_is_announced_once(convolve) -> None:
     assert line not in printed
 
 
+NO_OTHER = {"P3D_SIMULATED_CUDNN_PLANS": "0"}
+
+
+@pytest.fixture
+def plans(convolve, tmp_path: Path) -> list[Path]:
+    """What a process left that has chosen cuDNN's second way for each of three forms."""
+    times = seconds(4, 3, 1, 2) * 3
+    chosen, _ = convolve("one", CASE, P3D_SIMULATED_SECONDS=times)
+    assert set(chosen.values()) == {"cudnn_1"}
+    return sorted(path for path in (tmp_path / "cache").glob("convolutions-*/*"))
+
+
+def test_plans_are_compiled_once(convolve, plans: list[Path], tmp_path: Path) -> None:
+    assert len(plans) == 3
+    before = [path.stat().st_mtime_ns for path in plans]
+    runs(tmp_path)
+    chosen, _ = convolve("one", CASE, **NO_OTHER)
+    assert set(chosen.values()) == {"cudnn_1"}
+    assert set(runs(tmp_path)) == {"1"}
+    assert [path.stat().st_mtime_ns for path in plans] == before
+    # Those of another version are not asked for.
+    chosen, _ = convolve("one", CASE, P3D_SIMULATED_CUDNN_VERSION="92900", **NO_OTHER)
+    assert not any("cudnn" in way for way in chosen.values())
+
+
+@pytest.mark.parametrize("damage", ["cut off", "another byte", "another plan", "empty", "none"])
+def test_damaged_plans_are_compiled_anew(convolve, plans: list[Path], damage: str) -> None:
+    good = [path.read_bytes() for path in plans]
+    for path, other in zip(plans, [*good[1:], good[0]], strict=True):
+        text = path.read_bytes()
+        if damage == "none":
+            path.unlink()
+        else:
+            path.write_bytes({
+                "cut off": text[:-9], "another byte": text[:-9] + b"\0" + text[-8:],
+                "another plan": other, "empty": b"",
+            }[damage])  # fmt: skip
+    chosen, _ = convolve("one", CASE, P3D_SIMULATED_SECONDS=seconds(4) * 3, **NO_OTHER)
+    assert set(chosen.values()) == {OWN[0]}
+    for path, text in zip(plans, good, strict=True):
+        path.unlink(missing_ok=True)
+        path.write_bytes(text[:-1])
+    cache = plans[0].parent.with_suffix(".txt")
+    cache.write_text(cache.read_text().replace(OWN[0], "cudnn_1"))
+    chosen, _ = convolve("one", CASE)
+    assert set(chosen.values()) == {"cudnn_1"}
+    assert [path.read_bytes() for path in plans] == good
+
+
 def test_a_pinned_choice_is_not_timed_or_kept(convolve, tmp_path: Path) -> None:
     chosen, printed = convolve("one", CASE, P3D_CONVOLUTION="own")
     assert chosen[FORWARD] == "own"
@@ -288,7 +337,7 @@ def test_what_does_not_start_is_not_used(convolve, broken: list[str]) -> None:
 
 
 def cached(folder: Path) -> Path:
-    (path,) = (folder / "cache").iterdir()
+    (path,) = (folder / "cache").glob("*.txt")
     return path
 
 
@@ -304,7 +353,7 @@ def test_choices_are_kept(convolve, tmp_path: Path) -> None:
     # Another version's choices are others, whichever library's it is.
     convolve("one", CASE, P3D_SIMULATED_CUDNN_VERSION="92900")
     convolve("one", CASE, P3D_SIMULATED_CUBLASLT_VERSION="131100")
-    assert len(list((tmp_path / "cache").iterdir())) == 3
+    assert len(list((tmp_path / "cache").glob("*.txt"))) == 3
 
 
 def test_choices_of_cublaslt_are_kept(convolve, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 namespace p3d {
@@ -29,14 +30,28 @@ void MakeFolders(const std::string& path) {
   }
 }
 
+// At every moment the file is the old one or the new one.
+void Replace(const std::string& path, const std::string& text) {
+  const std::string made = path + "." + std::to_string(getpid());
+  bool whole = false;
+  {
+    std::ofstream file(made, std::ios::binary);
+    file << text;
+    file.close();
+    whole = !file.fail();
+  }
+  if (!whole || std::rename(made.c_str(), path.c_str()) != 0) {
+    std::remove(made.c_str());
+  }
+}
+
 }  // namespace
 
 ChoiceFile::ChoiceFile(const std::string& folder, const std::string& system)
     : folder_(folder),
       system_(system),
-      path_(folder.empty()
-                ? ""
-                : folder + "/convolutions-" + Hash(system) + ".txt") {}
+      things_(folder.empty() ? "" : folder + "/convolutions-" + Hash(system)),
+      path_(folder.empty() ? "" : things_ + ".txt") {}
 
 std::map<std::string, std::string> ChoiceFile::Read() const {
   std::map<std::string, std::string> choices;
@@ -55,21 +70,32 @@ void ChoiceFile::Add(const std::string& what, const std::string& choice) const {
   if (path_.empty()) return;
   auto choices = Read();
   choices[what] = choice;
+  std::string text = system_ + "\n";
+  for (const auto& entry : choices) {
+    text += entry.second + "\t" + entry.first + "\n";
+  }
   MakeFolders(folder_);
-  const std::string made = path_ + "." + std::to_string(getpid());
-  bool whole = false;
-  {
-    std::ofstream file(made);
-    file << system_ << '\n';
-    for (const auto& entry : choices) {
-      file << entry.second << '\t' << entry.first << '\n';
-    }
-    file.close();
-    whole = !file.fail();
-  }
-  if (!whole || std::rename(made.c_str(), path_.c_str()) != 0) {
-    std::remove(made.c_str());
-  }
+  Replace(path_, text);
+}
+
+void ChoiceFile::Keep(const std::string& what, const std::string& thing) const {
+  if (path_.empty()) return;
+  MakeFolders(things_);
+  Replace(PathOf(what), what + "\n" + Hash(thing) + "\n" + thing);
+}
+
+std::string ChoiceFile::Kept(const std::string& what) const {
+  if (path_.empty()) return "";
+  std::ifstream file(PathOf(what), std::ios::binary);
+  std::string name, hash;
+  if (!std::getline(file, name) || name != what) return "";
+  std::getline(file, hash);
+  const std::string thing{std::istreambuf_iterator<char>(file), {}};
+  return Hash(thing) == hash ? thing : "";
+}
+
+std::string ChoiceFile::PathOf(const std::string& what) const {
+  return things_ + "/" + Hash(what);
 }
 
 }  // namespace p3d

@@ -11,6 +11,12 @@ namespace p3d {
 //   the system they were made on
 //   choice<TAB>what for
 //
+// and in a folder beside it things that were made for them, a file each:
+//
+//   what it is
+//   a hash of the rest
+//   the thing itself
+//
 // A file of another system, or one that is damaged, counts as an empty one.
 // What cannot be written is not kept: nothing here throws.
 class ChoiceFile {
@@ -24,8 +30,15 @@ class ChoiceFile {
   // every moment the file is the old one or the new one.
   void Add(const std::string& what, const std::string& choice) const;
 
+  // Keeps a thing; `what` has no line breaks.
+  void Keep(const std::string& what, const std::string& thing) const;
+  // That thing; "" where there is none.
+  std::string Kept(const std::string& what) const;
+
  private:
-  std::string folder_, system_, path_;
+  std::string PathOf(const std::string& what) const;
+
+  std::string folder_, system_, things_, path_;
 };
 
 }  // namespace p3d

@@ -14,11 +14,12 @@ namespace cuda {
 // form (see conv_library.hpp) and GPU, on copies of what is made; one whose
 // result is not that of our kernel which seems right for the shape, but for
 // rounding, is left out with a line on stderr. The fastest of the rest is taken
-// from then on, and kept in a file for the next process; ours where the
-// libraries' are hardly faster. While a graph is captured nothing is chosen:
-// the kernel that seems right does what has no choice yet. Libraries are not
-// asked any more once that took a process so many seconds as
-// $P3D_CONVOLUTION_SECONDS says, 60 by default; with 0 nothing is compared.
+// from then on, and kept in a file for the next process, with what a library
+// has compiled for it; ours where the libraries' are hardly faster. While a
+// graph is captured nothing is chosen: the kernel that seems right does what
+// has no choice yet. Libraries are not asked any more once that took a process
+// so many seconds as $P3D_CONVOLUTION_SECONDS says, 60 by default; with 0
+// nothing is compared.
 //
 // $P3D_CONVOLUTION pins the choice: "own", what seems right;
 // "own_wgmma_64x64_unsliced", that one, without slices; "cudnn" or "cublaslt",

@@ -33,6 +33,9 @@ class ConvWay {
   // Puts it into the stream. All places are aligned to 16 bytes.
   virtual void Run(CUstream_st* stream, const ConvPlaces& places,
                    void* workspace) const = 0;
+  // What ConvFinder::Restore makes it of again; "" where making it anew is as
+  // quick.
+  virtual std::string Stored() const { return ""; }
 
  private:
   const std::string name_;
@@ -54,6 +57,14 @@ class ConvFinder {
   // none, where it has no others. Throws Error for a form that it refuses.
   virtual ConvWays Find(const ConvForm& form, int first, int most,
                         int64_t workspace_bytes) const = 0;
+  // Way `number` for this form as it was Stored by the same version of the
+  // library on such a GPU, without compiling it; null where it cannot be had
+  // like that. Throws Error for what the library does not take.
+  virtual std::unique_ptr<ConvWay> Restore(
+      const ConvForm& /*form*/, int /*number*/,
+      const std::string& /*stored*/) const {
+    return nullptr;
+  }
 };
 
 // A library that was found.

@@ -295,6 +295,25 @@ std::vector<Descriptor> Configs(const Library& library, const Descriptor& graph,
   return configs;
 }
 
+// The GPU that a target describes; null for one with a handle.
+std::unique_ptr<Descriptor> DeviceOf(const Library& library,
+                                     const Target& target) {
+  if (target.handle) return nullptr;
+  std::unique_ptr<Descriptor> device(
+      new Descriptor(library, kDeviceProperties));
+  device->Set(kDeviceJson, target.json);
+  device->Finalize();
+  return device;
+}
+
+Descriptor BeginPlan(const Library& library, const Target& target,
+                     const Descriptor* device) {
+  Descriptor plan(library, kPlan);
+  if (target.handle) plan.Set(kPlanHandle, kOfHandle, 1, &target.handle);
+  if (device) plan.Set(kPlanDevice, *device);
+  return plan;
+}
+
 class Plan : public cuda::ConvWay {
  public:
   Plan(const Library& library, Handle handle, Descriptor plan,
@@ -324,6 +343,8 @@ class Plan : public cuda::ConvWay {
         library_.cudnnBackendExecute(handle_, plan_.get(), pack.get()),
         "cudnnBackendExecute");
   }
+  // With what cuDNN has compiled for it.
+  std::string Stored() const override { return plan_.Text(kPlanJson); }
 
  private:
   const Library& library_;
@@ -348,6 +369,11 @@ class Finder : public cuda::ConvFinder {
                 int64_t workspace_bytes) const override {
     return MakeWays(*library_, target_, form, first, most, workspace_bytes);
   }
+  std::unique_ptr<cuda::ConvWay> Restore(
+      const ConvForm& form, int number,
+      const std::string& stored) const override {
+    return RestoreWay(*library_, target_, form, number, stored);
+  }
 
  private:
   const std::shared_ptr<const Library> library_;
@@ -369,13 +395,7 @@ ConvWays MakeWays(const Library& library, const Target& target,
                   int64_t workspace_bytes) {
   Graph operations(library, form);
   const Descriptor graph = operations.Finish(target);
-  std::unique_ptr<Descriptor> device;
-  if (!target.handle) {
-    device.reset(new Descriptor(library, kDeviceProperties));
-    device->Set(kDeviceJson, kOfChar, static_cast<int64_t>(target.json.size()),
-                target.json.data());
-    device->Finalize();
-  }
+  const std::unique_ptr<Descriptor> device = DeviceOf(library, target);
   ConvWays ways;
   int number = -1;
   for (int mode : {kHeuristicsA, kHeuristicsFallback}) {
@@ -384,9 +404,7 @@ ConvWays MakeWays(const Library& library, const Target& target,
       if (ways.size() == static_cast<size_t>(most)) return ways;
       if (++number < first) continue;
       try {
-        Descriptor plan(library, kPlan);
-        if (target.handle) plan.Set(kPlanHandle, kOfHandle, 1, &target.handle);
-        if (device) plan.Set(kPlanDevice, *device);
+        Descriptor plan = BeginPlan(library, target, device.get());
         plan.Set(kPlanConfig, config);
         plan.Finalize();
         std::unique_ptr<Plan> made(new Plan(library, target.handle,
@@ -400,6 +418,19 @@ ConvWays MakeWays(const Library& library, const Target& target,
     }
   }
   return ways;
+}
+
+std::unique_ptr<cuda::ConvWay> RestoreWay(const Library& library,
+                                          const Target& target,
+                                          const ConvForm& form, int number,
+                                          const std::string& stored) {
+  const Graph operations(library, form);
+  const std::unique_ptr<Descriptor> device = DeviceOf(library, target);
+  Descriptor plan = BeginPlan(library, target, device.get());
+  plan.Set(kPlanJson, stored);
+  plan.Finalize();
+  return std::unique_ptr<cuda::ConvWay>(new Plan(
+      library, target.handle, std::move(plan), operations.ids(), form, number));
 }
 
 cuda::ConvLibrary LoadConvolutions(const std::vector<std::string>& folders) {

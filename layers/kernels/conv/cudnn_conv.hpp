@@ -2,6 +2,7 @@
 #define P3D_KERNELS_CUDNN_CONV_HPP_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,13 @@ bool CanAsk(const cuda::ConvForm& form);
 cuda::ConvWays MakeWays(const Library& library, const Target& target,
                         const cuda::ConvForm& form, int first, int most,
                         int64_t workspace_bytes);
+
+// See ConvFinder::Restore.
+std::unique_ptr<cuda::ConvWay> RestoreWay(const Library& library,
+                                          const Target& target,
+                                          const cuda::ConvForm& form,
+                                          int number,
+                                          const std::string& stored);
 
 // See Load.
 cuda::ConvLibrary LoadConvolutions(const std::vector<std::string>& folders);

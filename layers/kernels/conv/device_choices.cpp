@@ -14,8 +14,8 @@ namespace {
 
 constexpr int kMostWays = 3;  // of a library, that are tried
 constexpr int64_t kMostWorkspace = int64_t{256} << 20;
-// What a library's way may take of our own kernel's time: to be made anew takes
-// each process a second.
+// What a library's way may take of our own kernel's time: little more than what
+// timing varies by is not worth a library.
 constexpr double kWorth = .95;
 // Of a process, for libraries' ways; the next one goes on where it ended.
 constexpr double kMostSeconds = 60;
@@ -136,7 +136,10 @@ std::unique_ptr<DeviceChoices::Choice> DeviceChoices::Choose(
   }
   ConvWays ways = FindOne(form, name);
   if (!ways.empty()) Reserve(*ways[0]);
-  if (pinned.empty() && !ways.empty()) choice->Take(std::move(ways[0]));
+  if (pinned.empty() && !ways.empty()) {
+    choice->Take(std::move(ways[0]));
+    Keep(form, *choice->way);
+  }
   if (choice->name != kOwn) return choice;
   try {
     const ConvTrial trial(form, places, WayOf(own, kernels[0].number));
@@ -173,6 +176,7 @@ void DeviceChoices::TakeFastest(const ConvTrial& trial, const OwnKernels& own,
   if (asked && compared_seconds_ >= MostSeconds()) return;
   if (asked) TakeFasterWay(trial, kWorth * best, choice);
   file_.Add(choice->form.Text(), choice->name);
+  if (choice->way) Keep(choice->form, *choice->way);
 }
 
 void DeviceChoices::TakeFasterWay(const ConvTrial& trial, double best,
@@ -218,11 +222,37 @@ ConvWays DeviceChoices::FindOne(const ConvForm& form,
     if (choice == finder->name()) return Find(*finder, form, 0, 1);
     const int number = Number(choice, finder->name());
     if (number < 0) continue;
-    ConvWays ways = Find(*finder, form, number, 1);
+    ConvWays ways;
+    ways.push_back(Restored(*finder, form, number));
+    if (ways[0]) return ways;
+    ways = Find(*finder, form, number, 1);
     if (!ways.empty() && ways[0]->name() != choice) ways.clear();
     return ways;
   }
   return {};
+}
+
+std::unique_ptr<ConvWay> DeviceChoices::Restored(const ConvFinder& finder,
+                                                 const ConvForm& form,
+                                                 int number) const {
+  const std::string name = finder.name() + ("_" + std::to_string(number));
+  const std::string stored = file_.Kept(name + "\t" + form.Text());
+  try {
+    if (!stored.empty()) return finder.Restore(form, number, stored);
+  } catch (const Error&) {
+    // So it is made anew.
+  }
+  return nullptr;
+}
+
+void DeviceChoices::Keep(const ConvForm& form, const ConvWay& way) const {
+  const std::string what = way.name() + "\t" + form.Text();
+  try {
+    const std::string stored = way.Stored();
+    if (stored != file_.Kept(what)) file_.Keep(what, stored);
+  } catch (const Error&) {
+    // The library does not say it: the next process makes it anew.
+  }
 }
 
 // Memory that graphs know is never released: it grows to twice as much.

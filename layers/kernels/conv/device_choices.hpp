@@ -55,6 +55,11 @@ class DeviceChoices {
   // All that are worth a try; the one that a choice names, or none.
   ConvWays FindAll(const ConvForm& form) const;
   ConvWays FindOne(const ConvForm& form, const std::string& choice) const;
+  // As an earlier process left it; null where there is none.
+  std::unique_ptr<ConvWay> Restored(const ConvFinder& finder,
+                                    const ConvForm& form, int number) const;
+  // Leaves it to the next process.
+  void Keep(const ConvForm& form, const ConvWay& way) const;
 
   void Reserve(const ConvWay& way);
 

@@ -65,6 +65,9 @@ void Descriptor::Set(int attribute, float value) {
 void Descriptor::Set(int attribute, const Descriptor& value) {
   Set(attribute, kOfDescriptor, 1, &value.raw_);
 }
+void Descriptor::Set(int attribute, const std::string& text) {
+  Set(attribute, kOfChar, static_cast<int64_t>(text.size()), text.data());
+}
 void Descriptor::SetEnum(int attribute, int type, int value) {
   Set(attribute, type, 1, &value);
 }
@@ -78,6 +81,19 @@ int64_t Descriptor::Int(int attribute) const {
                                                    &count, &value),
                  "cudnnBackendGetAttribute");
   return value;
+}
+
+std::string Descriptor::Text(int attribute) const {
+  int64_t count = 0;
+  library_.Check(library_.cudnnBackendGetAttribute(raw_, attribute, kOfChar, 0,
+                                                   &count, nullptr),
+                 "cudnnBackendGetAttribute");
+  std::string text(count, '\0');
+  library_.Check(library_.cudnnBackendGetAttribute(raw_, attribute, kOfChar,
+                                                   count, &count, &text[0]),
+                 "cudnnBackendGetAttribute");
+  text.resize(count);
+  return text;
 }
 
 }  // namespace cudnn

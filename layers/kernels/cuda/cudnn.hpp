@@ -47,11 +47,13 @@ class Descriptor {
   void Set(int attribute, const std::vector<int64_t>& values);
   void Set(int attribute, float value);
   void Set(int attribute, const Descriptor& value);
+  void Set(int attribute, const std::string& text);
   // One of cuDNN's enumerations.
   void SetEnum(int attribute, int type, int value);
   void Finalize();
 
   int64_t Int(int attribute) const;
+  std::string Text(int attribute) const;
 
  private:
   const Library& library_;

@@ -67,6 +67,7 @@ namespace cudnn {
   X(kPlanHandle, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, 400)                      \
   X(kPlanConfig, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, 401)               \
   X(kPlanWorkspace, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, 402)           \
+  X(kPlanJson, CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, 405)           \
   X(kPlanDevice, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, 407)                  \
   X(kForwardAlpha, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, 700)      \
   X(kForwardBeta, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, 701)        \
