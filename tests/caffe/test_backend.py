@@ -137,7 +137,11 @@ def test_install_and_upstream(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        ('type: "BNN"', "BNN 'x': the Caffe at .* has no such layer type; did you mean 'BN'"),
+        ('type: "BNN"', "BNN 'x': the Caffe at .* has no layer type BNN; did you mean 'BN'"),
+        (
+            'type: "BNN" bnn_param { }',
+            "BNN 'x': the Caffe at .* has no layer type BNN; did you mean",
+        ),
         ('type: "BN" bn_parm { }', "line 2 .*has no field 'bn_parm'; did you mean 'bn_param'"),
         ('type: "BN" bottom: "y"', "layer 'x' reads an unknown bottom blob 'y'"),
     ],

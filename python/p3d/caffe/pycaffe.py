@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from p3d import _core
-from p3d.caffe import data_layers, infogain, net_file, prototxt, weights
+from p3d.caffe import data_layers, infogain, layer_types, net_file, prototxt, weights
 from p3d.caffe.nccl import NCCL
 from p3d.caffe.python_layer import BlobVec
 from p3d.caffe.relax import relax_reshape as relax
@@ -57,6 +57,8 @@ class Net:
             relax(param)
         with _relax_hint(self._origin):
             self.param = prototxt.prepare(param, phase, level, stages or ())
+            for layer in self.param.layer:
+                layer_types.check(layer)
             layers, defaults = prototxt.describe(self.param)
             infogain.add_matrices(layers)
             data_layers.add_classes(self.param, layers)

@@ -43,7 +43,8 @@ class Decoders:
         feed = _Feed(readings)
         with self._lock:
             decoders = self._idle.pop() if self._idle else self._more()
-        sources = [_events(feed, decoder) for decoder in decoders or [None]]
+        readers: list[Decoder | None] = [*decoders] or [None]
+        sources = [_events(feed, reader) for reader in readers]
         try:
             yield from ahead(*sources, depth=depth, idle=_IDLE, on_stop=lambda: _stop(decoders))
         finally:
