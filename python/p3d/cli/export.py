@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+RUNS_NETS = True
 HELP = "write a net and its weights as an ONNX file"
 EXAMPLES = """\
 examples:
