@@ -7,11 +7,13 @@ files of their own.
 from __future__ import annotations
 
 import gc
+import re
 import subprocess
 import sys
 import textwrap
 import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -661,3 +663,17 @@ def test_python_layer_errors_pass_through(python_net) -> None:
         python_net("Missing")
     with pytest.raises(RuntimeError, match=r"not derived from caffe\.Layer"):
         python_net("NotALayer")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda net: net.profile(),
+        lambda net: net.share_with(caffe.Net(IMAGE_NET.replace('"conv"', '"fc_tiny"'), caffe.TEST)),
+    ],
+    ids=["profile", "share_with"],
+)
+def test_errors_name_the_file(net: caffe.Net, call: Any) -> None:
+    net.blobs["data"].reshape(1, 5, 3, 7, 7)
+    with pytest.raises(RuntimeError, match=re.escape(f"{TINY}: ")):
+        call(net)

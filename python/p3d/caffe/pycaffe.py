@@ -338,7 +338,8 @@ class Net:
         present shapes, with these blobs kept. 0 where it has no room for one."""
         for name in blobs:
             self._net.keep(self._blob_index(name))
-        return self._net.gpu_batch()
+        with _relax_hint(self._origin):
+            return self._net.gpu_batch()
 
     def run_by_layer(self) -> None:
         """From here on each layer runs on its own; nothing is fused."""
@@ -347,7 +348,8 @@ class Net:
     def profile(self) -> list[dict[str, Any]]:
         """One forward; per step its layers, type, kernel, multiplications and milliseconds. On a
         GPU "input copies", of no type, come first."""
-        return self._net.profile()
+        with _relax_hint(self._origin):
+            return self._net.profile()
 
     def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
         """Feed these arrays to the net's first layer, a MemoryData, a batch per forward.
@@ -466,7 +468,8 @@ class Net:
 
     def share_with(self, other: Net) -> None:
         """Use the other net's parameters for layers of the same name."""
-        self._net.share_with(other._net)
+        with _relax_hint(self._origin):
+            self._net.share_with(other._net)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a .caffemodel that Caffe loads, whole or not at all."""
