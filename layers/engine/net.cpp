@@ -21,6 +21,10 @@ Net<Dtype>::Net(const std::string& name, const std::vector<LayerSpec>& layers,
   kept_.assign(blobs_.size(), false);
   for (int blob : source_tops_) kept_[blob] = true;
   for (int blob : outputs_) kept_[blob] = true;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (layers_[i]->Repeatable()) continue;
+    for (int blob : top_ids_[i]) kept_[blob] = true;
+  }
   for (size_t i = 0; i < blobs_.size(); ++i) {
     if (loss_weights_[i] != 0) kept_[i] = true;
   }
@@ -249,7 +253,9 @@ Dtype Net<Dtype>::RunPlan(int last, const Poll& poll) {
   RememberInputs(last);
   try {
     const Running running(this);
-    return static_cast<Dtype>(plan->Run(poll, nullptr));
+    const Dtype loss = static_cast<Dtype>(plan->Run(poll, nullptr));
+    RememberOwn();
+    return loss;
   } catch (const ShapesChanged&) {
     LeavePlans();
     if (!overwritten_.empty()) throw;
@@ -323,6 +329,7 @@ std::vector<StepTime> Net<Dtype>::Profile() {
     RememberInputs(last);
     const Running running(this);
     plan->Run(Poll(), &times);
+    RememberOwn();
   } else {
     for (int i = 0; i <= last; ++i) {
       ReshapeLayer(i);
@@ -395,6 +402,7 @@ void Net<Dtype>::RememberInputs(int last) {
   planned_to_ = last;
   if (!HasShapes(planned_shapes_)) planned_shapes_ = Shapes();
   input_copies_.clear();
+  own_remembered_ = false;
   for (int id : source_tops_) {
     Storage<Dtype>& storage = blobs_[id]->storage();
     const bool input =
@@ -406,6 +414,28 @@ void Net<Dtype>::RememberInputs(int last) {
       if (auto copy = storage.CopyOfEngineSide()) input_copies_[id] = copy;
     }
   }
+}
+
+template <typename Dtype>
+void Net<Dtype>::RememberOwn() {
+  for (int id : OwnTops()) {
+    input_copies_.erase(id);
+    if (!blobs_[id]->geometry().trivial()) continue;
+    if (auto copy = blobs_[id]->storage().CopyOfEngineSide()) {
+      input_copies_[id] = copy;
+    }
+  }
+  own_remembered_ = true;
+}
+
+template <typename Dtype>
+std::set<int> Net<Dtype>::OwnTops() const {
+  std::set<int> tops;
+  for (int i = 0; i <= planned_to_; ++i) {
+    if (layers_[i]->Repeatable() || layers_[i]->Source()) continue;
+    tops.insert(top_ids_[i].begin(), top_ids_[i].end());
+  }
+  return tops;
 }
 
 template <typename Dtype>

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -260,10 +261,18 @@ class Net {
   // Runs the sources among layers 0..last, which is not the plan's business,
   // and returns their weighted loss.
   Dtype RunSources(int last, std::vector<StepTime>* times);
-  // Makes a blob's values that the plan did not keep, by running the net again
-  // on the inputs of the last forward. Every other blob stays as it is.
+  // Makes a blob's values that the plan did not keep, by running the layers
+  // again that it comes from, on the inputs of the last forward and on what
+  // layers made then that are not Repeatable. Every other blob stays as it is.
   void Recompute(int blob);
+  // The values that Recompute takes for what it reads and does not make.
+  std::shared_ptr<Storage<Dtype>> Given(int blob, int target) const;
+  // Before and after a planned run: what it may need.
   void RememberInputs(int last);
+  void RememberOwn();
+  // Of layers that are not Repeatable, in the last planned forward: they have
+  // the values that the last of the layers in place there left in them.
+  std::set<int> OwnTops() const;
   // What a plan, if one can be made, takes for all blobs but the inputs.
   size_t PlannedBytes();
   size_t TurnedBytes() const;
@@ -324,10 +333,11 @@ class Net {
   std::unique_ptr<TrainingPlan> training_plan_;
   // The last planned forward: its last layer, the blobs' shapes, and copies of
   // those tops of sources that the engine does not hold in an order of its own,
-  // or overwrites.
+  // or overwrites; after it also of OwnTops.
   int planned_to_ = -1;
   std::vector<Shape> planned_shapes_;
   std::map<int, std::shared_ptr<Storage<Dtype>>> input_copies_;
+  bool own_remembered_ = false;
   mutable std::recursive_mutex mutex_;
 };
 
@@ -344,6 +354,8 @@ template <>
 size_t Net<float>::PlannedBytes();
 template <>
 size_t Net<double>::PlannedBytes();
+template <>
+std::shared_ptr<Storage<float>> Net<float>::Given(int blob, int target) const;
 template <>
 void Net<float>::Recompute(int blob);
 template <>

@@ -111,7 +111,9 @@ def output_net(tmp_path: Path, out: Path) -> caffe.Net:
     layer {{ name: "h" type: "HDF5Data" top: "data" top: "label"
       hdf5_data_param {{ source: "{files(tmp_path, 5)}" batch_size: 3 }} }}
     layer {{ name: "o" type: "HDF5Output" bottom: "data" bottom: "label"
-      hdf5_output_param {{ file_name: "{out}" }} }}"""
+      hdf5_output_param {{ file_name: "{out}" }} }}
+    layer {{ name: "p" type: "Power" bottom: "data" top: "p" }}
+    layer {{ name: "q" type: "Power" bottom: "p" top: "q" }}"""
     return caffe.Net(text, caffe.TEST)
 
 
@@ -120,6 +122,8 @@ def test_output_holds_the_rows_of_every_forward(tmp_path: Path) -> None:
     made = output_net(tmp_path, out)
     for forwards in (1, 2):
         made.forward()
+        if forwards == 2:
+            assert made.blobs["p"].data.any()  # which nothing is written again for
         with h5py.File(out) as file:
             assert file["data"].shape == (3 * forwards, 2, 1, 3, 2)
             assert file["label"][()].tolist() == [0, 1, 2, 3, 4, 0][: 3 * forwards]
