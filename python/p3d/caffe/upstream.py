@@ -136,7 +136,10 @@ class Net(_CaffeNet):
         for name in self.params.keys() & other.params.keys():
             own, theirs = ([tuple(b.shape) for b in net.params[name]] for net in (self, other))
             if own != theirs:
-                raise Error(f"layer '{name}' cannot share: its blobs are {own}, those {theirs}")
+                raise Error(
+                    f"{self._origin}: layer '{name}' cannot share: its blobs are {own}, those "
+                    f"{theirs}"
+                )
         super().share_with(other)
 
     # --- measuring
