@@ -189,6 +189,11 @@ Dtype Net<Dtype>::RunLayer(int index) {
   Layer<Dtype>* layer = layers_[index].get();
   InLayer(layer->spec(),
           [&] { layer->Forward(bottoms_[index], tops_[index]); });
+  return LossOf(index);
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::LossOf(int index) const {
   Dtype loss = 0;
   for (int id : top_ids_[index]) {
     if (loss_weights_[id] == 0) continue;
@@ -256,13 +261,29 @@ Dtype Net<Dtype>::RunPlan(int last, const Poll& poll) {
     const Dtype loss = static_cast<Dtype>(plan->Run(poll, nullptr));
     RememberOwn();
     return loss;
-  } catch (const ShapesChanged&) {
+  } catch (const ShapesChanged& change) {
     LeavePlans();
     if (!overwritten_.empty()) throw;
+    return GoOn(change, last, poll);
   }
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::GoOn(const ShapesChanged& change, int last,
+                       const Poll& poll) {
+  const std::set<int> own = OwnTops(change.layer);
   Dtype loss = 0;
   for (int i = 0; i <= last; ++i) {
-    if (!layers_[i]->Source()) loss += ForwardLayers(i, i, poll);
+    if (layers_[i]->Source()) continue;
+    const bool made = std::any_of(top_ids_[i].begin(), top_ids_[i].end(),
+                                  [&](int id) { return own.count(id) > 0; });
+    if (change.own_tops && i <= change.layer &&
+        (made || !layers_[i]->Repeatable())) {
+      loss += LossOf(i);
+      if (layer_needs_backward_[i]) RememberShapes(i);
+    } else {
+      loss += ForwardLayers(i, i, poll);
+    }
   }
   return loss;
 }
@@ -418,7 +439,7 @@ void Net<Dtype>::RememberInputs(int last) {
 
 template <typename Dtype>
 void Net<Dtype>::RememberOwn() {
-  for (int id : OwnTops()) {
+  for (int id : OwnTops(planned_to_)) {
     input_copies_.erase(id);
     if (!blobs_[id]->geometry().trivial()) continue;
     if (auto copy = blobs_[id]->storage().CopyOfEngineSide()) {
@@ -429,9 +450,9 @@ void Net<Dtype>::RememberOwn() {
 }
 
 template <typename Dtype>
-std::set<int> Net<Dtype>::OwnTops() const {
+std::set<int> Net<Dtype>::OwnTops(int last) const {
   std::set<int> tops;
-  for (int i = 0; i <= planned_to_; ++i) {
+  for (int i = 0; i <= last; ++i) {
     if (layers_[i]->Repeatable() || layers_[i]->Source()) continue;
     tops.insert(top_ids_[i].begin(), top_ids_[i].end());
   }

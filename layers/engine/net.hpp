@@ -17,6 +17,7 @@ namespace p3d {
 class Plan;
 class PlanRun;
 struct PlanStep;
+class ShapesChanged;
 class TrainingPlan;
 
 // Where the time of one forward went.
@@ -235,15 +236,20 @@ class Net {
   void CheckIdle() const;
   static void CallHooks(const std::vector<Hook>& hooks, int layer);
   Dtype RunLayer(int layer);
+  // The weighted loss that a layer's tops are.
+  Dtype LossOf(int layer) const;
   Dtype TimeLayer(int layer, std::vector<StepTime>* times);
   // Brings the inputs to the GPU as convolutions read them.
   void TimeInputCopies(std::vector<StepTime>* times);
   Dtype ForwardLayers(int from, int to, const Poll& poll);
-  // Layers 0..last without sources through the plan; layer by layer, and from
-  // then on, where a Foreign layer gives a top another shape.
+  // Layers 0..last without sources through the plan; layer by layer from where
+  // a Foreign layer gives a top another shape, and in all runs after that.
   Dtype RunPlan(int last, const Poll& poll);
   // A Foreign layer changed shapes that plans were made for.
   void LeavePlans();
+  // Then the run goes on: layers 0..last without sources, but for those that
+  // have run and are not Repeatable.
+  Dtype GoOn(const ShapesChanged& change, int last, const Poll& poll);
   // From now on layer by layer; repeats a forward that was planned.
   void LeavePlan(const Poll& poll);
   void BackwardLayer(int layer);
@@ -270,9 +276,9 @@ class Net {
   // Before and after a planned run: what it may need.
   void RememberInputs(int last);
   void RememberOwn();
-  // Of layers that are not Repeatable, in the last planned forward: they have
-  // the values that the last of the layers in place there left in them.
-  std::set<int> OwnTops() const;
+  // The tops of those of layers 0..last that are not Repeatable. In the end
+  // they have the values that the last of the layers in place left in them.
+  std::set<int> OwnTops(int last) const;
   // What a plan, if one can be made, takes for all blobs but the inputs.
   size_t PlannedBytes();
   size_t TurnedBytes() const;
@@ -282,8 +288,8 @@ class Net {
   bool Lean() const;
   // As ForwardBackward, after the sources; adds to the loss.
   void RunTrainingPlan(const Poll& poll, Dtype* loss);
-  // Its Forward; false, and no plan is left, where a Foreign layer gives a top
-  // another shape.
+  // Its Forward; false where a Foreign layer gave a top another shape: no plan
+  // is left then, and the rest has run layer by layer.
   bool ForwardPlanned(const Poll& poll, Dtype* loss);
   // The gradients of all blobs, by a Backward that teaches no parameter.
   void RecomputeDiffs();

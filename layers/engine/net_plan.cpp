@@ -73,7 +73,7 @@ Plan* Net<float>::PlanTo(int last) {
 
 template <>
 std::shared_ptr<Storage<float>> Net<float>::Given(int blob, int target) const {
-  Check(own_remembered_ || !OwnTops().count(blob), "blob '",
+  Check(own_remembered_ || !OwnTops(planned_to_).count(blob), "blob '",
         blob_names_[target], "' is not at hand: the last forward did not come ",
         "through; run forward() first");
   const auto copy = input_copies_.find(blob);
@@ -106,7 +106,8 @@ void Net<float>::Recompute(int target) {
   std::vector<Pointer> own;
   std::map<Storage<float>*, Pointer> shadow;
   for (const auto& blob : blobs_) own.push_back(blob->shared_storage());
-  const Origin origin = OriginOf(*this, target, planned_to_, OwnTops());
+  const Origin origin =
+      OriginOf(*this, target, planned_to_, OwnTops(planned_to_));
   std::vector<bool> keep(blobs_.size(), false);
   keep[target] = true;
   for (int id : origin.given) {

@@ -286,10 +286,18 @@ void PlanStep::CheckShapes(const Net<float>& net,
                            const std::vector<Shape>& shapes) const {
   const Layer<float>& layer = *net.layers()[layers[0]];
   if (!layer.Foreign() || net.HasShapes(shapes)) return;
-  throw ShapesChanged(layer.type() + " '" + layer.name() +
-                      "': changed the shape of a blob while the net ran; only "
-                      "forward() of the layer may do that, for its own tops. "
-                      "The next run goes layer by layer");
+  const std::vector<int>& tops = net.top_ids(layers[0]);
+  bool own = true;
+  for (size_t id = 0; id < shapes.size(); ++id) {
+    own &= net.blobs()[id]->shape() == shapes[id] ||
+           std::count(tops.begin(), tops.end(), static_cast<int>(id)) > 0;
+  }
+  throw ShapesChanged(
+      layer.type() + " '" + layer.name() +
+          "': changed the shape of a blob while the net ran; only "
+          "forward() of the layer may do that, for its own tops. "
+          "The next run goes layer by layer",
+      layers[0], own);
 }
 
 float PlanStep::Run(Net<float>* net, const PlanWorkspace& memory,

@@ -17,7 +17,10 @@ struct PlanStep;
 // A plan cannot go on: a layer gave a blob another shape while it ran.
 class ShapesChanged : public Error {
  public:
-  using Error::Error;
+  ShapesChanged(const std::string& text, int by, bool only_own)
+      : Error(text), layer(by), own_tops(only_own) {}
+  int layer;
+  bool own_tops;  // no other blobs than its tops
 };
 
 // Scratch memory for any of the steps, where their layers run now.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from types import ModuleType
 
@@ -74,6 +75,9 @@ class Counted(caffe.Layer):
     def forward(self, bottom, top):  # type: ignore[no-untyped-def]
         self.forwards += 1
         top[0].data[...] = self.forwards * bottom[0].data - self.forwards
+
+    def backward(self, top, propagate_down, bottom):  # type: ignore[no-untyped-def]
+        bottom[0].diff[...] = 1
 
 
 @pytest.fixture(autouse=True)
@@ -161,3 +165,45 @@ def test_behind_a_layer_that_failed_nothing_is_at_hand(monkeypatch: pytest.Monke
     check(net, truth, "b")
     with pytest.raises(p3d.Error, match=r"'c' is not at hand: the last forward did not come thr"):
         net.blobs["c"].data.sum()
+
+
+class Grown(Counted):
+    """One more row every time, as proposals of regions are another number."""
+
+    def reshape(self, bottom, top):  # type: ignore[no-untyped-def]
+        top[0].reshape(1, *bottom[0].shape[1:])
+
+    def forward(self, bottom, top):  # type: ignore[no-untyped-def]
+        self.forwards += 1
+        top[0].reshape(1 + self.forwards, *bottom[0].shape[1:])
+        top[0].data[...] = self.forwards * bottom[0].data[:1]
+
+
+@pytest.mark.parametrize("phase", [caffe.TEST, caffe.TRAIN])
+@pytest.mark.parametrize("name", ["in the middle", "in place", "one behind the other"])
+def test_no_python_layer_runs_twice_where_one_gives_its_top_another_shape(
+    name: str, phase: int
+) -> None:
+    sys.modules["own_layers"].Grown = Grown  # type: ignore[attr-defined]
+    last = re.findall(r'top: "(\w+)"', NETS[name])[-1]
+    text = (
+        NETS[name]
+        + OWN("grown", last, "grown", COUNTED.replace("Counted", "Grown"))
+        + CONV.format("e", "grown")
+        + 'layer { name: "loss" type: "Reduction" bottom: "e" top: "loss" loss_weight: 1 }\n'
+    )
+    net, truth = (caffe.Net(text, phase) for _ in range(2))
+    truth.share_with(net)
+    truth.run_by_layer()
+    for count in (1, 2):
+        values = np.random.default_rng(count).normal(0, 1, (2, 3, 8, 8))
+        losses = []
+        for each in (net, truth):
+            each.blobs["x"].data[...] = values
+            losses.append(
+                each._forward_backward() if phase == caffe.TRAIN else float(each.forward()["loss"])
+            )
+        assert forwards(net) == {count}
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+        for blob in net.blobs:
+            check(net, truth, blob)
