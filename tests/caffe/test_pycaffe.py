@@ -661,8 +661,35 @@ def test_python_layer_errors_pass_through(python_net) -> None:
     assert net.blobs["conv"].data.any()  # made again without the layer
     with pytest.raises(RuntimeError, match="no class 'Missing'"):
         python_net("Missing")
-    with pytest.raises(RuntimeError, match=r"not derived from caffe\.Layer"):
+    with pytest.raises(RuntimeError, match=r"not derived from the Layer of p3d\.caffe"):
         python_net("NotALayer")
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("module", ["layers_of_a_user", "package_of_a_user.layers_of_a_user"])
+def test_python_layer_of_a_module_that_is_nowhere(python_net, module: str) -> None:
+    text = f'layer {{ name: "own" type: "Python" top: "own" python_param {{ module: "{module}2" '
+    missing = module.split(".")[0] if "." in module else f"{module}2"
+    words = f"Python 'own': there is no module '{missing}' on Python's path: .*PYTHONPATH"
+    with pytest.raises(RuntimeError, match=words):
+        caffe.Net(text + 'layer: "Own" } }', caffe.TEST)
+
+
+@pytest.mark.embedded
+def test_python_layer_whose_module_imports_caffe(tmp_path: Path) -> None:
+    """As those for a real Caffe do, where there is none."""
+    module = PYTHON_LAYER.replace("import p3d.caffe as caffe", "import caffe\nimport caffe.io")
+    (tmp_path / "layers_of_a_user.py").write_text(module)
+    text = (
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: [1, 2] } } }'
+        'layer { name: "own" type: "Python" bottom: "x" top: "own" python_param '
+        '{ module: "layers_of_a_user" layer: "Affine" param_str: "2" } }'
+    )
+    code = f"import p3d.caffe as c; print(c.Net({text!r}, c.TEST).forward()['own'].sum())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "20.0\n", done.stderr
 
 
 @pytest.mark.parametrize(
