@@ -7,6 +7,7 @@ files of their own.
 from __future__ import annotations
 
 import gc
+import os
 import re
 import subprocess
 import sys
@@ -686,8 +687,10 @@ def test_python_layer_whose_module_imports_caffe(tmp_path: Path) -> None:
         '{ module: "layers_of_a_user" layer: "Affine" param_str: "2" } }'
     )
     code = f"import p3d.caffe as c; print(c.Net({text!r}, c.TEST).forward()['own'].sum())"
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": ""}  # on which tests/caffe could be taken for one
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.stdout == "20.0\n", done.stderr
 

