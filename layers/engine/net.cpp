@@ -264,21 +264,20 @@ Dtype Net<Dtype>::RunPlan(int last, const Poll& poll) {
   } catch (const ShapesChanged& change) {
     LeavePlans();
     if (!overwritten_.empty()) throw;
-    return GoOn(change, last, poll);
+    return GoOn(change.ran, last, poll);
   }
 }
 
 template <typename Dtype>
-Dtype Net<Dtype>::GoOn(const ShapesChanged& change, int last,
-                       const Poll& poll) {
-  const std::set<int> own = OwnTops(change.layer);
+Dtype Net<Dtype>::GoOn(int ran, int last, const Poll& poll) {
+  if (HidesFromBackward(ran)) ran = -1;
+  const std::set<int> own = OwnTops(ran);
   Dtype loss = 0;
   for (int i = 0; i <= last; ++i) {
     if (layers_[i]->Source()) continue;
     const bool made = std::any_of(top_ids_[i].begin(), top_ids_[i].end(),
                                   [&](int id) { return own.count(id) > 0; });
-    if (change.own_tops && i <= change.layer &&
-        (made || !layers_[i]->Repeatable())) {
+    if (i <= ran && (made || !layers_[i]->Repeatable())) {
       loss += LossOf(i);
       if (layer_needs_backward_[i]) RememberShapes(i);
     } else {
@@ -286,6 +285,18 @@ Dtype Net<Dtype>::GoOn(const ShapesChanged& change, int last,
     }
   }
   return loss;
+}
+
+template <typename Dtype>
+bool Net<Dtype>::HidesFromBackward(int ran) const {
+  if (phase_ != Phase::kTest) return false;
+  for (int i = 0; i <= ran; ++i) {
+    if (layers_[i]->Repeatable() || !layer_needs_backward_[i]) continue;
+    for (int id : bottom_ids_[i]) {
+      if (std::count(top_ids_[i].begin(), top_ids_[i].end(), id)) return true;
+    }
+  }
+  return false;
 }
 
 template <typename Dtype>

@@ -17,7 +17,6 @@ namespace p3d {
 class Plan;
 class PlanRun;
 struct PlanStep;
-class ShapesChanged;
 class TrainingPlan;
 
 // Where the time of one forward went.
@@ -247,10 +246,14 @@ class Net {
   Dtype RunPlan(int last, const Poll& poll);
   // A Foreign layer changed shapes that plans were made for.
   void LeavePlans();
-  // Then the run goes on: layers 0..last without sources, but for those that
-  // have run and are not Repeatable.
-  Dtype GoOn(const ShapesChanged& change, int last, const Poll& poll);
-  // From now on layer by layer; repeats a forward that was planned.
+  // Where a plan has run layers 0..ran: layers 0..last without sources layer by
+  // layer, but for those that have run and are not Repeatable. These, too,
+  // where HidesFromBackward.
+  Dtype GoOn(int ran, int last, const Poll& poll);
+  // Whether such a layer worked in place, so that those before it, of which a
+  // plan for inference keeps nothing for a Backward, cannot run without it.
+  bool HidesFromBackward(int ran) const;
+  // From now on layer by layer; repeats a forward that was planned, see GoOn.
   void LeavePlan(const Poll& poll);
   void BackwardLayer(int layer);
   void RememberShapes(int layer);

@@ -61,7 +61,7 @@ bool Net<float>::ForwardPlanned(const Poll& poll, float* loss) {
     LeavePlans();
     if (!overwritten_.empty()) throw;
     const int last = static_cast<int>(layers_.size()) - 1;
-    *loss += GoOn(change, last, poll);
+    *loss += GoOn(change.ran, last, poll);
     return false;
   }
 }

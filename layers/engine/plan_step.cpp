@@ -297,7 +297,7 @@ void PlanStep::CheckShapes(const Net<float>& net,
           "': changed the shape of a blob while the net ran; only "
           "forward() of the layer may do that, for its own tops. "
           "The next run goes layer by layer",
-      layers[0], own);
+      own ? layers[0] : -1);
 }
 
 float PlanStep::Run(Net<float>* net, const PlanWorkspace& memory,

@@ -17,10 +17,10 @@ struct PlanStep;
 // A plan cannot go on: a layer gave a blob another shape while it ran.
 class ShapesChanged : public Error {
  public:
-  ShapesChanged(const std::string& text, int by, bool only_own)
-      : Error(text), layer(by), own_tops(only_own) {}
-  int layer;
-  bool own_tops;  // no other blobs than its tops
+  ShapesChanged(const std::string& text, int last) : Error(text), ran(last) {}
+  // Layers 0..ran need not run again for what they made: the last is that
+  // layer, if it changed its own tops alone, else -1.
+  int ran;
 };
 
 // Scratch memory for any of the steps, where their layers run now.

@@ -64,7 +64,7 @@ NETS = {
 
 
 class Counted(caffe.Layer):
-    """Gives another multiple of its bottom every time."""
+    """Gives another multiple of its bottom every time, if it is not to give the same."""
 
     def setup(self, bottom, top):  # type: ignore[no-untyped-def]
         self.forwards = 0
@@ -74,7 +74,8 @@ class Counted(caffe.Layer):
 
     def forward(self, bottom, top):  # type: ignore[no-untyped-def]
         self.forwards += 1
-        top[0].data[...] = self.forwards * bottom[0].data - self.forwards
+        factor = 1 if self.param_str == "same" else self.forwards
+        top[0].data[...] = factor * bottom[0].data - factor
 
     def backward(self, top, propagate_down, bottom):  # type: ignore[no-untyped-def]
         bottom[0].diff[...] = 1
@@ -179,8 +180,14 @@ class Grown(Counted):
         top[0].data[...] = self.forwards * bottom[0].data[:1]
 
 
-@pytest.mark.parametrize("phase", [caffe.TEST, caffe.TRAIN])
-@pytest.mark.parametrize("name", ["in the middle", "in place", "one behind the other"])
+@pytest.mark.parametrize(
+    ("name", "phase"),
+    [
+        *(("in the middle", phase) for phase in (caffe.TEST, caffe.TRAIN)),
+        *(("one behind the other", phase) for phase in (caffe.TEST, caffe.TRAIN)),
+        ("in place", caffe.TRAIN),
+    ],
+)
 def test_no_python_layer_runs_twice_where_one_gives_its_top_another_shape(
     name: str, phase: int
 ) -> None:
@@ -207,3 +214,29 @@ def test_no_python_layer_runs_twice_where_one_gives_its_top_another_shape(
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
         for blob in net.blobs:
             check(net, truth, blob)
+
+
+SCALE = 'layer { name: "s" type: "Scale" bottom: "a" top: "a" scale_param { bias_term: true } }\n'
+
+
+@pytest.mark.parametrize("name", [*NETS, "in place behind a layer that learns"])
+def test_the_first_backward_of_phase_test_is_that_of_a_run_by_layer(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learning = INPUT + CONV.format("a", "x") + SCALE + OWN("own", "a", "a", COUNTED)
+    text = NETS.get(name, learning + CONV.format("b", "a"))
+    text = text.replace('layer: "Counted"', 'layer: "Counted" param_str: "same"')
+    monkeypatch.setitem(NETS, name, "force_backward: true\n" + text)
+    net, truth = pair(name)
+    truth.run_by_layer()
+    for each in (net, truth):
+        each.forward()
+        each.backward(**{out: np.ones(each.blobs[out].shape) for out in each.outputs})
+    assert forwards(net) == ({2} if name.startswith("in place") else {1})
+    checked = 0  # in place a layer runs again, for those before it have nothing to go back by
+    for layer, blobs in truth.params.items():
+        for index, blob in enumerate(blobs):
+            found = net.params[layer][index].diff
+            np.testing.assert_allclose(found, blob.diff, 1e-3, 1e-4, err_msg=layer)
+            checked += bool(blob.diff.any())
+    assert checked > 1
