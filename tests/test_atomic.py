@@ -8,7 +8,8 @@ import os
 import pytest
 
 from p3d import Error
-from p3d.atomic import replacing
+from p3d.atomic import append, replacing
+from p3d.error import DiskFull
 
 
 def test_the_file_appears_with_its_whole_content(tmp_path):
@@ -40,6 +41,32 @@ def test_a_full_disk_is_named_and_what_cannot_be_read_inside_keeps_its_name(tmp_
         (tmp_path / "gone").read_bytes()
     assert target.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["x.bin"]
+
+
+def test_what_a_full_disk_takes_at_the_very_end_is_named(tmp_path, monkeypatch):
+    """Bytes that wait in a buffer, and would be written again when the file is closed."""
+    monkeypatch.setattr("p3d.atomic.open", full_disk, raising=False)
+    words = r"cannot write .*x\.txt: No space left.*make room"
+    with pytest.raises(DiskFull, match=words), replacing(tmp_path / "x.txt", "w") as file:
+        file.write("new")
+    assert not list(tmp_path.iterdir())
+
+
+def full_disk(handle, mode, encoding):
+    os.close(handle)
+    return open("/dev/full", mode, encoding=encoding)
+
+
+def test_a_line_is_appended_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "x.jsonl"
+    append(path, "one")
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda handle, data: write(handle, data[:2]))
+        with pytest.raises(DiskFull, match=r"cannot write .*x\.jsonl"):
+            append(path, "two")
+    append(path, "three")
+    assert path.read_text() == "one\nthree\n"
 
 
 def test_a_pipe_stays_one(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -99,13 +100,56 @@ def test_frames_of_a_size_that_the_net_refuses_fail_their_video_alone(tmp_path, 
             assert "layer 'pool': too high" in str(result)
 
 
-def test_threads_that_share_an_extractor_take_turns(tmp_path):
-    videos = [write_video(tmp_path / f"{i}.mp4", level=40 * i) for i in range(4)]
-    extractor = Extractor(net=FakeNet(), batch=3, decoders=2, **SMALL)
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(extractor.extract, videos))
+class Alone(FakeNet):
+    """Sees whether two run it at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.running = threading.Lock()
+
+    def forward(self, blobs=()):
+        assert self.running.acquire(blocking=False), "two threads in one net"
+        try:
+            time.sleep(0.001)  # gives the others a chance
+            return super().forward(blobs)
+        finally:
+            self.running.release()
+
+
+def videos_to_share(folder):
+    return [write_video(folder / f"{i}.mp4", level=40 * i) for i in range(4)]
+
+
+def check(results, videos):
     for video, result in zip(videos, results, strict=True):
         np.testing.assert_array_equal(result["pool5"], expected(video), err_msg=str(video))
+
+
+@pytest.mark.parametrize("decoders", [0, 2])
+def test_threads_share_an_extractor(tmp_path, decoders):
+    videos = videos_to_share(tmp_path)
+    extractor = Extractor(net=Alone(), batch=3, decoders=decoders, **SMALL)
+    with ThreadPoolExecutor(4) as pool:
+        check(list(pool.map(extractor.extract, videos)), videos)
+        many = [videos[i:] + videos[:i] for i in range(4)]
+        for order, results in zip(
+            many, pool.map(lambda some: list(extractor.extract_many(some)), many), strict=True
+        ):
+            check(results, order)
+
+
+@pytest.mark.parametrize("decoders", [0, 1])
+def test_one_thread_is_in_the_middle_of_several_extractions(tmp_path, decoders):
+    videos = videos_to_share(tmp_path)
+    extractor = Extractor(net=Alone(), batch=3, decoders=decoders, **SMALL)
+    left = extractor.extract_many(videos)
+    next(left)
+    two = zip(extractor.extract_many(videos), extractor.extract_many(videos[::-1]), strict=True)
+    for index, (one, other) in enumerate(two):
+        check([one, other], [videos[index], videos[-1 - index]])
+        check([extractor.extract(videos[0])], videos[:1])
+    left.close()
+    check([extractor.extract(videos[0])], videos[:1])
 
 
 def test_results_come_as_soon_as_the_last_clip_ran(tmp_path):

@@ -21,36 +21,6 @@ std::map<std::string, typename LayerRegistry<Dtype>::Creator>& Registry() {
   return map;
 }
 
-// The number of single-character edits between two words.
-size_t EditDistance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t change = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
-    }
-  }
-  return row[b.size()];
-}
-
-std::string Nearest(const std::string& word,
-                    const std::vector<std::string>& words) {
-  std::string best;
-  size_t least = 4;  // further away is no misspelling
-  for (const std::string& candidate : words) {
-    const size_t distance = EditDistance(word, candidate);
-    if (distance < least) {
-      least = distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
-
 }  // namespace
 
 template <typename Dtype>
@@ -110,11 +80,7 @@ template <typename Dtype>
 std::unique_ptr<Layer<Dtype>> LayerRegistry<Dtype>::Create(
     const LayerSpec& spec) {
   const auto found = Registry<Dtype>().find(spec.type);
-  if (found == Registry<Dtype>().end()) {
-    const std::string nearest = Nearest(spec.type, Types());
-    Fail("this layer type is unknown",
-         nearest.empty() ? "" : "; did you mean '" + nearest + "'?");
-  }
+  if (found == Registry<Dtype>().end()) Fail("this layer type is unknown");
   return found->second(spec);
 }
 

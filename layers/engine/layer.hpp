@@ -129,6 +129,10 @@ class Layer {
   // where the tops' shapes depend on the bottoms' values: a net with such a
   // layer runs layer by layer.
   virtual bool Plannable() const { return true; }
+  // False where a Forward may do more than to make its tops of its bottoms: to
+  // write a file, to count. A plan keeps the tops of such a layer, and nothing
+  // runs it again for another blob that the plan dropped.
+  virtual bool Repeatable() const { return true; }
   // Whether a Forward or Backward, which is not the engine's code, may give any
   // blob another shape, or call its net.
   virtual bool Foreign() const { return false; }

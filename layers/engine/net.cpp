@@ -21,6 +21,10 @@ Net<Dtype>::Net(const std::string& name, const std::vector<LayerSpec>& layers,
   kept_.assign(blobs_.size(), false);
   for (int blob : source_tops_) kept_[blob] = true;
   for (int blob : outputs_) kept_[blob] = true;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (layers_[i]->Repeatable()) continue;
+    for (int blob : top_ids_[i]) kept_[blob] = true;
+  }
   for (size_t i = 0; i < blobs_.size(); ++i) {
     if (loss_weights_[i] != 0) kept_[i] = true;
   }
@@ -185,6 +189,11 @@ Dtype Net<Dtype>::RunLayer(int index) {
   Layer<Dtype>* layer = layers_[index].get();
   InLayer(layer->spec(),
           [&] { layer->Forward(bottoms_[index], tops_[index]); });
+  return LossOf(index);
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::LossOf(int index) const {
   Dtype loss = 0;
   for (int id : top_ids_[index]) {
     if (loss_weights_[id] == 0) continue;
@@ -249,16 +258,45 @@ Dtype Net<Dtype>::RunPlan(int last, const Poll& poll) {
   RememberInputs(last);
   try {
     const Running running(this);
-    return static_cast<Dtype>(plan->Run(poll, nullptr));
-  } catch (const ShapesChanged&) {
+    const Dtype loss = static_cast<Dtype>(plan->Run(poll, nullptr));
+    RememberOwn();
+    return loss;
+  } catch (const ShapesChanged& change) {
     LeavePlans();
     if (!overwritten_.empty()) throw;
+    return GoOn(change.ran, last, poll);
   }
+}
+
+template <typename Dtype>
+Dtype Net<Dtype>::GoOn(int ran, int last, const Poll& poll) {
+  if (HidesFromBackward(ran)) ran = -1;
+  const std::set<int> own = OwnTops(ran);
   Dtype loss = 0;
   for (int i = 0; i <= last; ++i) {
-    if (!layers_[i]->Source()) loss += ForwardLayers(i, i, poll);
+    if (layers_[i]->Source()) continue;
+    const bool made = std::any_of(top_ids_[i].begin(), top_ids_[i].end(),
+                                  [&](int id) { return own.count(id) > 0; });
+    if (i <= ran && (made || !layers_[i]->Repeatable())) {
+      loss += LossOf(i);
+      if (layer_needs_backward_[i]) RememberShapes(i);
+    } else {
+      loss += ForwardLayers(i, i, poll);
+    }
   }
   return loss;
+}
+
+template <typename Dtype>
+bool Net<Dtype>::HidesFromBackward(int ran) const {
+  if (phase_ != Phase::kTest) return false;
+  for (int i = 0; i <= ran; ++i) {
+    if (layers_[i]->Repeatable() || !layer_needs_backward_[i]) continue;
+    for (int id : bottom_ids_[i]) {
+      if (std::count(top_ids_[i].begin(), top_ids_[i].end(), id)) return true;
+    }
+  }
+  return false;
 }
 
 template <typename Dtype>
@@ -323,6 +361,7 @@ std::vector<StepTime> Net<Dtype>::Profile() {
     RememberInputs(last);
     const Running running(this);
     plan->Run(Poll(), &times);
+    RememberOwn();
   } else {
     for (int i = 0; i <= last; ++i) {
       ReshapeLayer(i);
@@ -395,6 +434,7 @@ void Net<Dtype>::RememberInputs(int last) {
   planned_to_ = last;
   if (!HasShapes(planned_shapes_)) planned_shapes_ = Shapes();
   input_copies_.clear();
+  own_remembered_ = false;
   for (int id : source_tops_) {
     Storage<Dtype>& storage = blobs_[id]->storage();
     const bool input =
@@ -406,6 +446,28 @@ void Net<Dtype>::RememberInputs(int last) {
       if (auto copy = storage.CopyOfEngineSide()) input_copies_[id] = copy;
     }
   }
+}
+
+template <typename Dtype>
+void Net<Dtype>::RememberOwn() {
+  for (int id : OwnTops(planned_to_)) {
+    input_copies_.erase(id);
+    if (!blobs_[id]->geometry().trivial()) continue;
+    if (auto copy = blobs_[id]->storage().CopyOfEngineSide()) {
+      input_copies_[id] = copy;
+    }
+  }
+  own_remembered_ = true;
+}
+
+template <typename Dtype>
+std::set<int> Net<Dtype>::OwnTops(int last) const {
+  std::set<int> tops;
+  for (int i = 0; i <= last; ++i) {
+    if (layers_[i]->Repeatable() || layers_[i]->Source()) continue;
+    tops.insert(top_ids_[i].begin(), top_ids_[i].end());
+  }
+  return tops;
 }
 
 template <typename Dtype>

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -234,16 +235,25 @@ class Net {
   void CheckIdle() const;
   static void CallHooks(const std::vector<Hook>& hooks, int layer);
   Dtype RunLayer(int layer);
+  // The weighted loss that a layer's tops are.
+  Dtype LossOf(int layer) const;
   Dtype TimeLayer(int layer, std::vector<StepTime>* times);
   // Brings the inputs to the GPU as convolutions read them.
   void TimeInputCopies(std::vector<StepTime>* times);
   Dtype ForwardLayers(int from, int to, const Poll& poll);
-  // Layers 0..last without sources through the plan; layer by layer, and from
-  // then on, where a Foreign layer gives a top another shape.
+  // Layers 0..last without sources through the plan; layer by layer from where
+  // a Foreign layer gives a top another shape, and in all runs after that.
   Dtype RunPlan(int last, const Poll& poll);
   // A Foreign layer changed shapes that plans were made for.
   void LeavePlans();
-  // From now on layer by layer; repeats a forward that was planned.
+  // Where a plan has run layers 0..ran: layers 0..last without sources layer by
+  // layer, but for those that have run and are not Repeatable. These, too,
+  // where HidesFromBackward.
+  Dtype GoOn(int ran, int last, const Poll& poll);
+  // Whether such a layer worked in place, so that those before it, of which a
+  // plan for inference keeps nothing for a Backward, cannot run without it.
+  bool HidesFromBackward(int ran) const;
+  // From now on layer by layer; repeats a forward that was planned, see GoOn.
   void LeavePlan(const Poll& poll);
   void BackwardLayer(int layer);
   void RememberShapes(int layer);
@@ -260,10 +270,18 @@ class Net {
   // Runs the sources among layers 0..last, which is not the plan's business,
   // and returns their weighted loss.
   Dtype RunSources(int last, std::vector<StepTime>* times);
-  // Makes a blob's values that the plan did not keep, by running the net again
-  // on the inputs of the last forward. Every other blob stays as it is.
+  // Makes a blob's values that the plan did not keep, by running the layers
+  // again that it comes from, on the inputs of the last forward and on what
+  // layers made then that are not Repeatable. Every other blob stays as it is.
   void Recompute(int blob);
+  // The values that Recompute takes for what it reads and does not make.
+  std::shared_ptr<Storage<Dtype>> Given(int blob, int target) const;
+  // Before and after a planned run: what it may need.
   void RememberInputs(int last);
+  void RememberOwn();
+  // The tops of those of layers 0..last that are not Repeatable. In the end
+  // they have the values that the last of the layers in place left in them.
+  std::set<int> OwnTops(int last) const;
   // What a plan, if one can be made, takes for all blobs but the inputs.
   size_t PlannedBytes();
   size_t TurnedBytes() const;
@@ -273,8 +291,8 @@ class Net {
   bool Lean() const;
   // As ForwardBackward, after the sources; adds to the loss.
   void RunTrainingPlan(const Poll& poll, Dtype* loss);
-  // Its Forward; false, and no plan is left, where a Foreign layer gives a top
-  // another shape.
+  // Its Forward; false where a Foreign layer gave a top another shape: no plan
+  // is left then, and the rest has run layer by layer.
   bool ForwardPlanned(const Poll& poll, Dtype* loss);
   // The gradients of all blobs, by a Backward that teaches no parameter.
   void RecomputeDiffs();
@@ -324,10 +342,11 @@ class Net {
   std::unique_ptr<TrainingPlan> training_plan_;
   // The last planned forward: its last layer, the blobs' shapes, and copies of
   // those tops of sources that the engine does not hold in an order of its own,
-  // or overwrites.
+  // or overwrites; after it also of OwnTops.
   int planned_to_ = -1;
   std::vector<Shape> planned_shapes_;
   std::map<int, std::shared_ptr<Storage<Dtype>>> input_copies_;
+  bool own_remembered_ = false;
   mutable std::recursive_mutex mutex_;
 };
 
@@ -344,6 +363,8 @@ template <>
 size_t Net<float>::PlannedBytes();
 template <>
 size_t Net<double>::PlannedBytes();
+template <>
+std::shared_ptr<Storage<float>> Net<float>::Given(int blob, int target) const;
 template <>
 void Net<float>::Recompute(int blob);
 template <>

@@ -203,9 +203,7 @@ void Net<Dtype>::LeavePlan(const Poll& poll) {
   layerwise_ = true;
   plan_.reset();
   if (planned_to_ < 0) return;
-  for (int i = 0; i <= planned_to_; ++i) {
-    if (!layers_[i]->Source()) ForwardLayers(i, i, poll);
-  }
+  GoOn(own_remembered_ ? planned_to_ : -1, planned_to_, poll);
   SyncAll();
 }
 

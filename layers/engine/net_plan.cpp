@@ -1,9 +1,43 @@
 // What Net does with a Plan, which only float has.
+#include <algorithm>
+#include <set>
+
 #include "engine/net.hpp"
 #include "engine/plan.hpp"
 #include "kernels/error.hpp"
 
 namespace p3d {
+namespace {
+
+// What makes a blob: the layers that have to run, and the blobs that they read
+// and none of them makes, tops of sources or `fixed`.
+struct Origin {
+  std::vector<bool> runs;
+  std::vector<int> given;
+};
+
+Origin OriginOf(const Net<float>& net, int target, int last,
+                const std::set<int>& fixed) {
+  Origin origin;
+  origin.runs.assign(net.layers().size(), false);
+  std::set<int> read = {target}, made = fixed;
+  for (int i = last; i >= 0; --i) {
+    const std::vector<int>& tops = net.top_ids(i);
+    const bool needed = std::any_of(tops.begin(), tops.end(), [&](int id) {
+      return read.count(id) && !fixed.count(id);
+    });
+    if (!needed) continue;
+    origin.runs[i] = true;
+    read.insert(net.bottom_ids(i).begin(), net.bottom_ids(i).end());
+  }
+  for (int id : net.source_tops()) made.insert(id);
+  for (int id : made) {
+    if (read.count(id)) origin.given.push_back(id);
+  }
+  return origin;
+}
+
+}  // namespace
 
 template <>
 bool Net<double>::Planning() const {
@@ -38,6 +72,24 @@ Plan* Net<float>::PlanTo(int last) {
 }
 
 template <>
+std::shared_ptr<Storage<float>> Net<float>::Given(int blob, int target) const {
+  Check(own_remembered_ || !OwnTops(planned_to_).count(blob), "blob '",
+        blob_names_[target], "' is not at hand: the last forward did not come ",
+        "through; run forward() first");
+  const auto copy = input_copies_.find(blob);
+  std::shared_ptr<Storage<float>> own = blobs_[blob]->shared_storage();
+  std::shared_ptr<Storage<float>> values =
+      copy != input_copies_.end() ? copy->second : own->CopyOfEngineSide();
+  // What nobody has read yet a filler makes now.
+  if (!values && own->has_source()) values = own;
+  Check(values && values->count() == blobs_[blob]->count(), "blob '",
+        blob_names_[target],
+        "' is not at hand: the inputs were reshaped since the last forward; "
+        "run forward() first");
+  return values;
+}
+
+template <>
 void Net<double>::Recompute(int) {}
 
 template <>
@@ -54,17 +106,13 @@ void Net<float>::Recompute(int target) {
   std::vector<Pointer> own;
   std::map<Storage<float>*, Pointer> shadow;
   for (const auto& blob : blobs_) own.push_back(blob->shared_storage());
-  for (int input : source_tops_) {
-    const auto copy = input_copies_.find(input);
-    Pointer& values = shadow[own[input].get()];
-    values = copy != input_copies_.end() ? copy->second
-                                         : own[input]->CopyOfEngineSide();
-    // What nobody has read yet a filler makes now.
-    if (!values && own[input]->has_source()) values = own[input];
-    Check(values && values->count() == blobs_[input]->count(), "blob '",
-          blob_names_[target],
-          "' is not at hand: the inputs were reshaped since the last forward; "
-          "run forward() first");
+  const Origin origin =
+      OriginOf(*this, target, planned_to_, OwnTops(planned_to_));
+  std::vector<bool> keep(blobs_.size(), false);
+  keep[target] = true;
+  for (int id : origin.given) {
+    shadow[own[id].get()] = Given(id, target);
+    keep[id] = true;
   }
   for (size_t i = 0; i < own.size(); ++i) {
     Pointer& other = shadow[own[i].get()];
@@ -74,13 +122,11 @@ void Net<float>::Recompute(int target) {
     }
     blobs_[i]->set_storage(other);
   }
-  std::vector<bool> keep(blobs_.size(), false);
-  keep[target] = true;
   const auto restore = [&] {
     for (size_t i = 0; i < own.size(); ++i) blobs_[i]->set_storage(own[i]);
   };
   try {
-    Plan::Make(this, planned_to_, keep)->Run(Poll(), nullptr);
+    Plan::Make(this, planned_to_, keep, origin.runs)->Run(Poll(), nullptr);
   } catch (...) {
     restore();
     throw;

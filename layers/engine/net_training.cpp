@@ -57,9 +57,11 @@ bool Net<float>::ForwardPlanned(const Poll& poll, float* loss) {
       if (!RanWithTheseShapes(layer)) RememberShapes(layer);
     }
     return true;
-  } catch (const ShapesChanged&) {
+  } catch (const ShapesChanged& change) {
     LeavePlans();
     if (!overwritten_.empty()) throw;
+    const int last = static_cast<int>(layers_.size()) - 1;
+    *loss += GoOn(change.ran, last, poll);
     return false;
   }
 }
@@ -80,14 +82,15 @@ void Net<float>::RunTrainingPlan(const Poll& poll, float* loss) {
     training_plan_ = TrainingPlan::Make(this, kept_);
     lean_ = training_plan_ != nullptr;
   }
-  if (training_plan_ && ForwardPlanned(poll, loss)) {
+  const int last = static_cast<int>(layers_.size()) - 1;
+  if (!training_plan_) {
+    for (int i = 0; i <= last; ++i) {
+      if (!layers_[i]->Source()) *loss += ForwardLayers(i, i, poll);
+    }
+  } else if (ForwardPlanned(poll, loss)) {
     const Running running(this);
     if (std::isfinite(*loss)) training_plan_->Backward(poll);
     return;
-  }
-  const int last = static_cast<int>(layers_.size()) - 1;
-  for (int i = 0; i <= last; ++i) {
-    if (!layers_[i]->Source()) *loss += ForwardLayers(i, i, poll);
   }
   if (std::isfinite(*loss)) Backward(last, 0, poll);
 }

@@ -11,10 +11,11 @@
 namespace p3d {
 
 std::unique_ptr<Plan> Plan::Make(Net<float>* net, int last,
-                                 const std::vector<bool>& keep) {
+                                 const std::vector<bool>& keep,
+                                 const std::vector<bool>& runs) {
   std::unique_ptr<Plan> plan(new Plan(net, last));
   plan->shapes_ = net->Shapes();
-  plan->steps_ = MakePlanSteps(net, last, keep, false);
+  plan->steps_ = MakePlanSteps(net, last, keep, runs, false);
   plan->workspace_.reset(new PlanWorkspace(plan->steps_));
   plan->PlaceInArena(keep);
   plan->PrepareRun();
@@ -24,7 +25,7 @@ std::unique_ptr<Plan> Plan::Make(Net<float>* net, int last,
 size_t Plan::ArenaBytes(Net<float>* net, int last,
                         const std::vector<bool>& keep) {
   Plan plan(net, last);
-  plan.steps_ = MakePlanSteps(net, last, keep, false);
+  plan.steps_ = MakePlanSteps(net, last, keep, {}, false);
   return plan.Layout(keep).Solve() * BytesOf(KindOfValues(true));
 }
 

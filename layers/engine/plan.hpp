@@ -22,11 +22,13 @@ class Plan {
  public:
   using Poll = std::function<void()>;
 
-  // A plan for layers 0..last without sources, which have run by then; all have
-  // their shapes. `keep` says of every
-  // blob whether it has to have its values after a run.
+  // A plan for layers 0..last without sources, which have run by then, and
+  // without those that `runs` leaves out, see MakePlanSteps; all have their
+  // shapes. `keep` says of every blob whether it has to have its values after a
+  // run.
   static std::unique_ptr<Plan> Make(Net<float>* net, int last,
-                                    const std::vector<bool>& keep);
+                                    const std::vector<bool>& keep,
+                                    const std::vector<bool>& runs = {});
 
   // Runs all steps and returns the weighted loss; `times`, if given, gets one
   // entry per step. On the GPU, where nobody takes the time, this may be one

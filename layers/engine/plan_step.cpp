@@ -13,8 +13,8 @@ namespace {
 class PlanBuilder {
  public:
   PlanBuilder(Net<float>* net, int last, const std::vector<bool>& keep,
-              bool backward)
-      : net_(net), last_(last), keep_(keep), backward_(backward) {}
+              const std::vector<bool>& runs, bool backward)
+      : net_(net), last_(last), keep_(keep), runs_(runs), backward_(backward) {}
 
   std::vector<PlanStep> Build() {
     CountReaders();
@@ -34,7 +34,7 @@ class PlanBuilder {
   struct Value {
     int readers = 0;      // layers that read it, sharing layers not counted
     bool kept = false;    // it is what a blob to keep holds in the end
-    int step = -1;        // that makes it; -1: a source's
+    int step = -1;        // that makes it; -1: it was there before
     bool floats = false;  // a layer reads it that is no part of a convolution
   };
 
@@ -65,14 +65,14 @@ class PlanBuilder {
   }
 
   void AddLayer(int i) {
-    if (net_->layers()[i]->Source()) {
-      for (int top : net_->top_ids(i)) current_[top] = next_value_++;
-      return;
-    }
     if (IsShare(i)) {
       for (int top : net_->top_ids(i)) {
         current_[top] = current_[net_->bottom_ids(i)[0]];
       }
+      return;
+    }
+    if (net_->layers()[i]->Source() || (!runs_.empty() && !runs_[i])) {
+      for (int top : net_->top_ids(i)) current_[top] = next_value_++;
       return;
     }
     const int step = Fold(i);
@@ -199,6 +199,7 @@ class PlanBuilder {
   Net<float>* const net_;
   const int last_;
   const std::vector<bool>& keep_;
+  const std::vector<bool>& runs_;
   const bool backward_;
   std::vector<PlanStep> steps_;
   std::vector<Value> values_;
@@ -210,8 +211,9 @@ class PlanBuilder {
 
 std::vector<PlanStep> MakePlanSteps(Net<float>* net, int last,
                                     const std::vector<bool>& keep,
+                                    const std::vector<bool>& runs,
                                     bool backward) {
-  return PlanBuilder(net, last, keep, backward).Build();
+  return PlanBuilder(net, last, keep, runs, backward).Build();
 }
 
 PlanWorkspace::PlanWorkspace(const std::vector<PlanStep>& steps) {
@@ -284,10 +286,18 @@ void PlanStep::CheckShapes(const Net<float>& net,
                            const std::vector<Shape>& shapes) const {
   const Layer<float>& layer = *net.layers()[layers[0]];
   if (!layer.Foreign() || net.HasShapes(shapes)) return;
-  throw ShapesChanged(layer.type() + " '" + layer.name() +
-                      "': changed the shape of a blob while the net ran; only "
-                      "forward() of the layer may do that, for its own tops. "
-                      "The next run goes layer by layer");
+  const std::vector<int>& tops = net.top_ids(layers[0]);
+  bool own = true;
+  for (size_t id = 0; id < shapes.size(); ++id) {
+    own &= net.blobs()[id]->shape() == shapes[id] ||
+           std::count(tops.begin(), tops.end(), static_cast<int>(id)) > 0;
+  }
+  throw ShapesChanged(
+      layer.type() + " '" + layer.name() +
+          "': changed the shape of a blob while the net ran; only "
+          "forward() of the layer may do that, for its own tops. "
+          "The next run goes layer by layer",
+      own ? layers[0] : -1);
 }
 
 float PlanStep::Run(Net<float>* net, const PlanWorkspace& memory,

@@ -17,7 +17,10 @@ struct PlanStep;
 // A plan cannot go on: a layer gave a blob another shape while it ran.
 class ShapesChanged : public Error {
  public:
-  using Error::Error;
+  ShapesChanged(const std::string& text, int last) : Error(text), ran(last) {}
+  // Layers 0..ran need not run again for what they made: the last is that
+  // layer, if it changed its own tops alone, else -1.
+  int ran;
 };
 
 // Scratch memory for any of the steps, where their layers run now.
@@ -80,11 +83,13 @@ struct PlanStep {
   void PlaceAffine();
 };
 
-// The steps of layers 0..last without sources, which have run before; all have
+// The steps of layers 0..last without sources, which have run before, and
+// without layers that `runs`, where it is not empty, says do not run; all have
 // their shapes. Blobs to `keep` are never folded away. With `backward` nothing
 // is folded that a gradient could not find its way back through.
 std::vector<PlanStep> MakePlanSteps(Net<float>* net, int last,
                                     const std::vector<bool>& keep,
+                                    const std::vector<bool>& runs,
                                     bool backward);
 
 }  // namespace p3d

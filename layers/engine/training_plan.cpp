@@ -14,7 +14,7 @@ std::unique_ptr<TrainingPlan> TrainingPlan::Make(
   if (!plan->FindRoots()) return nullptr;
   plan->shapes_ = net->Shapes();
   const int last = static_cast<int>(net->layers().size()) - 1;
-  plan->steps_ = MakePlanSteps(net, last, keep, true);
+  plan->steps_ = MakePlanSteps(net, last, keep, {}, true);
   plan->workspace_.reset(new PlanWorkspace(plan->steps_));
   plan->FindLost(keep);
   plan->PlaceInArena();
@@ -95,7 +95,7 @@ size_t TrainingPlan::Bytes(Net<float>* net, const std::vector<bool>& keep) {
   TrainingPlan plan(net);
   if (!plan.FindRoots()) return 0;
   const int last = static_cast<int>(net->layers().size()) - 1;
-  plan.steps_ = MakePlanSteps(net, last, keep, true);
+  plan.steps_ = MakePlanSteps(net, last, keep, {}, true);
   std::map<const Storage<float>*, int64_t> kept;
   for (const PlanStep& step : plan.steps_) {
     if (step.convolution) {

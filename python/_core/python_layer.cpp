@@ -36,6 +36,7 @@ class PythonLayer : public p3d::Layer<float> {
   }
 
   bool Source() const override { return spec_.bottom.empty(); }
+  bool Repeatable() const override { return false; }
   // Those of p3d.caffe.data_layers leave other blobs alone.
   bool Foreign() const override { return type() == "Python"; }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -12,9 +13,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from p3d.error import Error
+from p3d.error import DiskFull, Error
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Inside, an OSError becomes an Error about writing `path`, DiskFull where no room is left.
+
+    One that names a file is about that file, and stays what it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise _failure(path, error) from error
+
+
+def _failure(path: str | os.PathLike[str], error: OSError) -> Error:
+    text = f"cannot write {path}: {error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"{text}: make room there, or write to another disk")
+    return Error(text)
 
 
 class NewFile:
@@ -22,7 +44,7 @@ class NewFile:
 
     It is locked while its process lives, so that `sweep` can tell it from what a killed process
     left. `mode` is "wb", "w+b", or "w" for text in UTF-8. A place that cannot be written is a
-    p3d.Error.
+    p3d.Error; `writing` makes one of what happens to `file`.
     """
 
     def __init__(self, path: str | os.PathLike[str], mode: str = "wb") -> None:
@@ -35,7 +57,7 @@ class NewFile:
         try:
             handle = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         except OSError as error:
-            raise Error(f"cannot write {self.path}: {error.strerror}") from error
+            raise _failure(self.path, error) from error
         with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         encoding = None if "b" in mode else "utf-8"
@@ -47,15 +69,14 @@ class NewFile:
         os.fsync(self.file.fileno())
 
     def commit(self) -> None:
-        """Makes it `path`, whole and durable."""
+        """Makes it `path`, whole and durable; after an Error it is to be abandoned."""
         try:
             self.sync()
             os.replace(self._temporary, self.path)
             _sync_folder(self.path.parent)
         except OSError as error:
-            raise Error(f"cannot write {self.path}: {error.strerror}") from error
-        finally:
-            self.file.close()
+            raise _failure(self.path, error) from error
+        self.file.close()  # not before: what is not locked may be swept
 
     def abandon(self) -> None:
         """Leaves nothing of it."""
@@ -73,13 +94,36 @@ def replacing(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any
     """
     new = NewFile(path, mode)
     try:
-        yield new.file
+        with writing(path):
+            yield new.file
         new.commit()
-    except BaseException as error:
+    except BaseException:
         new.abandon()
-        if isinstance(error, OSError) and error.filename is None:  # of a write: a full disk
-            raise Error(f"cannot write {path}: {error.strerror or error}") from error
         raise
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """A folder and those around it, where they are missing. Errors as of `writing`."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise _failure(path, error) from error
+
+
+def append(path: str | os.PathLike[str], line: str) -> None:
+    """Adds a line to a file, in a single write: whole, or not at all. Errors as of `writing`."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    except OSError as error:
+        raise _failure(path, error) from error
+    try:
+        data, before = f"{line}\n".encode(), os.fstat(handle).st_size
+        with writing(path):
+            if os.write(handle, data) < len(data):  # all that there was room for
+                os.ftruncate(handle, before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        os.close(handle)
 
 
 def sweep(folder: str | os.PathLike[str]) -> None:

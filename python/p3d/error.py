@@ -11,3 +11,7 @@ class Error(RuntimeError):
 
 class OutOfMemory(Error):
     """A GPU has no room for what it was to hold; a smaller batch may fit."""
+
+
+class DiskFull(Error):
+    """A disk, or a quota, has no room for a file; nothing of that file is left."""

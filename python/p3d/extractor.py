@@ -78,6 +78,8 @@ class Extractor:
         features = extractor.extract("some.mp4")
         features["pool5"]  # (20, 2048), one row per clip
 
+    Threads may share it: each call decodes for itself, and the net runs one batch after the other.
+
     weights  a .caffemodel (or .caffemodel.h5)
     net      a prototxt, or a name out of `p3d models`; by default the one that the weights fit;
              or a net that is loaded already: anything with the interface of pycaffe's Net
@@ -141,16 +143,12 @@ class Extractor:
         self.recipe = chosen
         self._shape = (net_of_clips.channels, chosen.length, chosen.crop, chosen.crop)
         self._decoders = Decoders(decoders, timeout)
-        self._turn = threading.Lock()
+        self._turn = threading.Lock()  # of the net
         self.seconds = {"net": 0.0, "waiting for frames": 0.0}
 
     def extract(self, video: Video) -> Features:
-        """The features of one video: a file, a folder of frames or flow images, or an array.
-
-        Threads that share an Extractor take turns here.
-        """
-        with self._turn:
-            (result,) = self.extract_many([video])
+        """The features of one video: a file, a folder of frames or flow images, or an array."""
+        (result,) = self.extract_many([video])
         if isinstance(result, Exception):
             raise result
         return result
@@ -212,17 +210,15 @@ class Extractor:
                     del names[done.video]
 
         def results(batch: _Batch) -> Iterator[Row | Done]:
-            start = time.perf_counter()
             try:
-                rows = batch.rows()
+                with self._net_in_turn():
+                    rows = batch.rows()
             except _Refused as reason:
                 for video in dict.fromkeys(number for number, _ in batch.clips):
                     if video not in refused:
                         refused.add(video)
                         yield Done(video, Error(f"{names[video]}: {reason}"))
                 return
-            finally:
-                self.seconds["net"] += time.perf_counter() - start
             on_clips(len(batch.clips))
             for (video, clip), values in zip(batch.clips, rows, strict=True):
                 if video not in refused:
@@ -285,16 +281,17 @@ class Extractor:
         """`batch`, or the one that is chosen where nobody named one."""
         if self.batch is not None:
             return self.batch
-        fits = self._clip_net.gpu_batch(self._shape)
+        with self._turn:
+            fits = self._clip_net.gpu_batch(self._shape)
         return USUAL_BATCH if fits is None else max(1, min(fits, LARGEST_BATCH))
 
     def _start(self, clips: list[np.ndarray]) -> Callable[[], list[dict[str, np.ndarray]]]:
         """Begins a run of the net, whose rows the function returned gives. Where the size of clips
         is the video's, so is what the net has against it, which is told then; else it would have it
         against all videos."""
-        start = time.perf_counter()
         try:
-            rows = self._batches.start(clips)
+            with self._net_in_turn():
+                rows = self._batches.start(clips)
         except RuntimeError as error:
             failure = self._failure(clips, error)
 
@@ -302,8 +299,6 @@ class Extractor:
                 raise failure
 
             return fail
-        finally:
-            self.seconds["net"] += time.perf_counter() - start
 
         def wait() -> list[dict[str, np.ndarray]]:
             try:
@@ -312,6 +307,16 @@ class Extractor:
                 raise self._failure(clips, error) from error
 
         return wait
+
+    @contextlib.contextmanager
+    def _net_in_turn(self) -> Iterator[None]:
+        """Inside, no other thread has the net; how long it takes is noted."""
+        with self._turn:
+            start = time.perf_counter()
+            try:
+                yield
+            finally:
+                self.seconds["net"] += time.perf_counter() - start
 
     def _failure(self, clips: list[np.ndarray], error: RuntimeError) -> Exception:
         if self.recipe.crops != "full":

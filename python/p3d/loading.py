@@ -114,7 +114,7 @@ def find_net(weights: Path | None, net: Path | None = None, **options: Any) -> F
     near, differences = models.nearest(layers)
     raise Error(
         f"{weights}: these weights fit no net that is known here; {near} comes nearest, but "
-        f"{'; '.join(differences[:2])}{' ...' if len(differences) > 2 else ''}. Name their net: "
+        f"{', '.join(differences[:2])}{', ...' * (len(differences) > 2)}; name their net: "
         "--net deploy.prototxt"
     )
 

@@ -7,11 +7,14 @@ files of their own.
 from __future__ import annotations
 
 import gc
+import os
+import re
 import subprocess
 import sys
 import textwrap
 import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -653,11 +656,54 @@ def test_python_layer(python_net) -> None:
 @pytest.mark.embedded
 def test_python_layer_errors_pass_through(python_net) -> None:
     net = python_net("Broken")
+    net.blobs["data"].data[...] = 1
     with pytest.raises(KeyError, match="the layer's own error"):
         net.forward()
-    with pytest.raises(KeyError, match="the layer's own error"):  # the run that makes it again
-        net.blobs["conv"].data.sum()
+    assert net.blobs["conv"].data.any()  # made again without the layer
     with pytest.raises(RuntimeError, match="no class 'Missing'"):
         python_net("Missing")
-    with pytest.raises(RuntimeError, match=r"not derived from caffe\.Layer"):
+    with pytest.raises(RuntimeError, match=r"not derived from the Layer of p3d\.caffe"):
         python_net("NotALayer")
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("module", ["layers_of_a_user", "package_of_a_user.layers_of_a_user"])
+def test_python_layer_of_a_module_that_is_nowhere(python_net, module: str) -> None:
+    text = f'layer {{ name: "own" type: "Python" top: "own" python_param {{ module: "{module}2" '
+    missing = module.split(".")[0] if "." in module else f"{module}2"
+    words = f"Python 'own': there is no module '{missing}' on Python's path: .*PYTHONPATH"
+    with pytest.raises(RuntimeError, match=words):
+        caffe.Net(text + 'layer: "Own" } }', caffe.TEST)
+
+
+@pytest.mark.embedded
+def test_python_layer_whose_module_imports_caffe(tmp_path: Path) -> None:
+    """As those for a real Caffe do, where there is none."""
+    module = PYTHON_LAYER.replace("import p3d.caffe as caffe", "import caffe\nimport caffe.io")
+    (tmp_path / "layers_of_a_user.py").write_text(module)
+    text = (
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: [1, 2] } } }'
+        'layer { name: "own" type: "Python" bottom: "x" top: "own" python_param '
+        '{ module: "layers_of_a_user" layer: "Affine" param_str: "2" } }'
+    )
+    code = f"import p3d.caffe as c; print(c.Net({text!r}, c.TEST).forward()['own'].sum())"
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": ""}  # on which tests/caffe could be taken for one
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "20.0\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda net: net.profile(),
+        lambda net: net.share_with(caffe.Net(IMAGE_NET.replace('"conv"', '"fc_tiny"'), caffe.TEST)),
+    ],
+    ids=["profile", "share_with"],
+)
+def test_errors_name_the_file(net: caffe.Net, call: Any) -> None:
+    net.blobs["data"].reshape(1, 5, 3, 7, 7)
+    with pytest.raises(RuntimeError, match=re.escape(f"{TINY}: ")):
+        call(net)

@@ -145,6 +145,14 @@ def test_shared_parameters_count_once(info, tmp_path):
     assert info(path, "--json")["params"] == 4 * 4 + 4
 
 
+def test_a_known_net_by_its_name(info, tmp_path):
+    path = tmp_path / "n.prototxt"
+    path.write_text(models.prototxt("p3d63-kinetics"))
+    of_file, of_name = info(path, "--json"), info("p3d63-kinetics", "--json")
+    assert {**of_name, "file": str(path)} == of_file
+    assert info("p3d63-kinetics").startswith(f"{of_name['file']}: prototxt, net ")
+
+
 def test_a_net_that_cannot_be_built_is_listed(info, tmp_path):
     path = tmp_path / "n.prototxt"
     path.write_text('name: "n" layer { name: "a" type: "Mystery" top: "b" }')

@@ -58,6 +58,21 @@ def test_every_verb_has_help_with_examples(name, capsys):
     assert "examples:" in text
 
 
+def test_what_runs_nets_is_an_option_of_the_verbs_that_run_them(verb, capsys, monkeypatch):
+    monkeypatch.delenv("P3D_DEVICE", raising=False)
+    with_options = {name for name in cli.verbs() if _mentions(name, "--device", capsys)}
+    assert with_options == {"demo", "export", "extract", "init", "test", "time", "train"}
+    assert with_options == {name for name in cli.verbs() if _mentions(name, "--precision", capsys)}
+    assert with_options == {name for name in cli.verbs() if _mentions(name, "--backend", capsys)}
+    assert cli.main(["draw", "p3d63-kinetics", "-o", "x.svg", "--device", "cuda"]) == 2
+    assert "unrecognized arguments: --device cuda" in capsys.readouterr().err
+
+
+def _mentions(name, option, capsys):
+    cli.main([name, "--help"])
+    return f"\n  {option} " in capsys.readouterr().out
+
+
 def test_help_imports_nothing_heavy():
     code = "import sys; from p3d.cli import main; main(['--help']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

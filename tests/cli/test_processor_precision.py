@@ -18,6 +18,8 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "tiny"
 TINY = str(GOLDEN / "tiny.prototxt")
 NET = ["--net", TINY, "--weights", str(GOLDEN / "tiny_seeded.caffemodel")]
 
+TIME = ("time", TINY, "--iterations", "1")
+
 
 def p3d(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "p3d", *arguments]
@@ -59,11 +61,11 @@ def test_steps_name_their_kernels() -> None:
 @pytest.mark.parametrize(
     ("arguments", "variables", "isa"),
     [
-        (["info", TINY, "--precision", "bf16"], {}, ""),
-        (["info", TINY, "--precision", "bf16"], {"P3D_ISA": "generic"}, "generic"),
-        (["info", TINY], {"P3D_ISA": "generic", "P3D_PRECISION": "bf16"}, "generic"),
-        (["time", TINY, "--isa", "generic", "--precision", "bf16"], {}, "generic"),
-        (["info", TINY, "--precision", "float32"], {"P3D_ISA": "generic"}, ""),
+        ([*TIME, "--precision", "bf16"], {}, ""),
+        ([*TIME, "--precision", "bf16"], {"P3D_ISA": "generic"}, "generic"),
+        ([*TIME], {"P3D_ISA": "generic", "P3D_PRECISION": "bf16"}, "generic"),
+        ([*TIME, "--isa", "generic", "--precision", "bf16"], {}, "generic"),
+        ([*TIME, "--precision", "float32"], {"P3D_ISA": "generic"}, ""),
     ],
 )
 def test_what_takes_longer_says_so(arguments, variables, isa: str) -> None:
@@ -97,14 +99,14 @@ def test_options_of_every_verb_may_come_first(leading: list[str]) -> None:
 
 @pytest.mark.parametrize("said", ["tf32", "fp16"])
 def test_precisions_of_gpus_by_a_variable_say_that_they_are_not_taken(said: str) -> None:
-    done = p3d("info", TINY, P3D_PRECISION=said)
+    done = p3d(*TIME, P3D_PRECISION=said)
     assert done.returncode == 0, done.stderr
     assert f"P3D_PRECISION={said} is for a GPU, the processor computes in float32" in done.stderr
 
 
 @pytest.mark.parametrize("said", ["tf32", "fp16"])
 def test_precisions_of_gpus_are_refused(said: str) -> None:
-    done = p3d("info", TINY, "--precision", said)
+    done = p3d(*TIME, "--precision", said)
     assert done.returncode == 1
     assert f"--precision {said} is for a GPU" in done.stderr
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,19 +106,48 @@ def test_a_state_of_something_else(tmp_path: Path) -> None:
             layer.load_state(state)
 
 
-def test_output_holds_the_rows_of_every_forward(tmp_path: Path) -> None:
-    out = tmp_path / "out.h5"
+def output_net(tmp_path: Path, out: Path) -> caffe.Net:
     text = f"""
     layer {{ name: "h" type: "HDF5Data" top: "data" top: "label"
       hdf5_data_param {{ source: "{files(tmp_path, 5)}" batch_size: 3 }} }}
     layer {{ name: "o" type: "HDF5Output" bottom: "data" bottom: "label"
-      hdf5_output_param {{ file_name: "{out}" }} }}"""
-    made = caffe.Net(text, caffe.TEST)
+      hdf5_output_param {{ file_name: "{out}" }} }}
+    layer {{ name: "p" type: "Power" bottom: "data" top: "p" }}
+    layer {{ name: "q" type: "Power" bottom: "p" top: "q" }}"""
+    return caffe.Net(text, caffe.TEST)
+
+
+def test_output_holds_the_rows_of_every_forward(tmp_path: Path) -> None:
+    out = tmp_path / "out.h5"
+    made = output_net(tmp_path, out)
     for forwards in (1, 2):
         made.forward()
+        if forwards == 2:
+            assert made.blobs["p"].data.any()  # which nothing is written again for
         with h5py.File(out) as file:
             assert file["data"].shape == (3 * forwards, 2, 1, 3, 2)
             assert file["label"][()].tolist() == [0, 1, 2, 3, 4, 0][: 3 * forwards]
+
+
+def test_output_on_a_full_disk_keeps_the_rows_before(tmp_path: Path, monkeypatch: Any) -> None:
+    """HDF5 itself may crash there."""
+
+    def full(handle: int, start: int, size: int) -> None:
+        os.ftruncate(handle, start + size // 2)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    out = tmp_path / "out.h5"
+    made = output_net(tmp_path, out)
+    made.forward()
+    before = out.read_bytes()
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "posix_fallocate", full, raising=False)
+        with pytest.raises(RuntimeError, match=r"HDF5Output 'o'.*cannot write .*out.h5: No space"):
+            made.forward()
+    assert out.read_bytes() == before
+    made.forward()
+    with h5py.File(out) as file:
+        assert file["label"][()].tolist() == [0, 1, 2, 1, 2, 3]  # the reader went on
 
 
 ROWS = np.zeros((2, 3), np.float32)

@@ -29,6 +29,11 @@ def test_unknown_type_suggests_the_nearest() -> None:
         caffe.Net('layer { name: "x" type: "Convolutoin" top: "x" }', caffe.TEST)
 
 
+def test_unknown_type_says_how_to_add_it() -> None:
+    with pytest.raises(RuntimeError, match=r"Interp 'x': there is no layer type Interp.*Python"):
+        caffe.Net('layer { name: "x" type: "Interp" top: "x" }', caffe.TEST)
+
+
 @pytest.mark.parametrize(("name", "what"), [("Data", "LMDB"), ("WindowData", "windows")])
 def test_what_only_upstream_reads(name: str, what: str) -> None:
     with pytest.raises(RuntimeError, match=f"{name} 'x': reads .*{what}.*ImageData"):

@@ -14,6 +14,7 @@ FILES = {
     "tests/engine/test_golden_train.py": 3,
     "tests/engine/test_numeric_gradients.py": 50,
     "tests/engine/test_plan.py": 50,
+    "tests/engine/test_repeating.py": 20,
     "tests/engine/test_training_plan.py": 50,
     "tests/training/test_golden_solvers.py": 10,
     "tests/caffe/test_pycaffe.py": 40,

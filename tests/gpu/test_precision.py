@@ -48,15 +48,16 @@ def test_the_command_line_says_how(run) -> None:
 @pytest.mark.skipif("P3D_CUDA_LIBRARY" in os.environ, reason="a real GPU is what it is")
 def test_an_old_gpu_has_no_bf16(run) -> None:
     message = "bf16 needs a GPU of compute capability 8.0 or newer, GPU 0 (simulated GPU) has 7.0"
-    command = ["-m", "p3d", "info", TINY, "--device", "cuda:0", "--precision"]
-    done = run(*command, "bf16", P3D_SIMULATED_CAPABILITY="7")
+    command = ["-m", "p3d", "time", TINY, "--device", "cuda:0", "--precision", "bf16"]
+    done = run(*command, P3D_SIMULATED_CAPABILITY="7")
     assert done.returncode == 1
     assert message in done.stderr
-    assert run(*command, "fp16", P3D_SIMULATED_CAPABILITY="7").returncode == 0
     done = run("-m", "p3d", "info", TINY, P3D_PRECISION="bf16", P3D_SIMULATED_CAPABILITY="7")
     assert done.returncode == 0, "nothing runs on the GPU"
-    code = "import p3d.caffe as c; c.set_precision('bf16'); c.set_device(0)"
-    assert message in run("-c", code, P3D_SIMULATED_CAPABILITY="7").stderr
+    code = "import p3d.caffe as c; c.set_precision({!r}); c.set_device(0)"
+    assert message in run("-c", code.format("bf16"), P3D_SIMULATED_CAPABILITY="7").stderr
+    done = run("-c", code.format("fp16"), P3D_SIMULATED_CAPABILITY="7")
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_unknown_precision_is_refused(run) -> None:

@@ -1,4 +1,4 @@
-"""A task of p3d.jobs.over_dask whose first worker kills itself in the middle of its videos."""
+"""Tasks of p3d.jobs.over_dask that go wrong."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 import signal
 from typing import Any
 
+from p3d.error import DiskFull
 from p3d.jobs.over_dask import extract_group as real
 
 
 def extract_group(settings: Any, items: list[Any]) -> Any:
+    """The first worker kills itself in the middle of its videos."""
     try:
         os.close(os.open(os.environ["P3D_LOST"], os.O_CREAT | os.O_EXCL))
     except FileExistsError:
@@ -17,3 +19,8 @@ def extract_group(settings: Any, items: list[Any]) -> Any:
     real(settings, items[:1])
     os.kill(os.getpid(), signal.SIGKILL)
     return None
+
+
+def full_disk(settings: Any, items: list[Any]) -> Any:
+    """On a disk that has room for nothing."""
+    raise DiskFull("cannot write x.npy: No space left on device")

@@ -56,6 +56,16 @@ def test_a_worker_that_is_lost_costs_nothing(single, tmp_path, monkeypatch):
     same(truth, tmp_path / "out")
 
 
+def test_a_full_disk_ends_it(single, tmp_path):
+    """Nor are its videos failures: the same command does them when there is room."""
+    before = _LOSE_ONE.replace("losing.extract_group", "losing.full_disk")
+    done = extract(single[0], tmp_path / "out", "--dask", "local:1", before=before, code=1)
+    assert done.stderr.splitlines()[-1] == (
+        "p3d extract: cannot write x.npy: No space left on device"
+    )
+    assert not (tmp_path / "out" / "failed.jsonl").exists()
+
+
 def test_no_scheduler(tmp_path):
     line = command("extract", "a.mp4", *NET, "--out", tmp_path, "--dask", "tcp://127.0.0.1:1")
     env = {**os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}

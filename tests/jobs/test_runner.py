@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -14,6 +16,7 @@ from fake_net import FakeNet
 from video.drawn import write_video
 
 import p3d
+from p3d.error import DiskFull
 from p3d.extractor import Extractor
 from p3d.jobs import done, failures
 from p3d.jobs.output import Output
@@ -174,24 +177,26 @@ def test_failures_are_noted_tried_again_and_forgotten():
     assert not Path("out/failed.jsonl").exists()
 
 
-def test_a_full_disk_is_a_failure_and_the_rest_goes_on(monkeypatch):
-    real = os.fsync
-    calls = []
+@pytest.mark.parametrize("kind", ["npy", "npz"])
+@pytest.mark.parametrize("room", range(5))
+def test_a_full_disk_ends_the_run_and_what_is_written_is_whole(kind, room, monkeypatch):
+    left = iter(range(room))
 
     def fsync(handle):
-        if stat.S_ISREG(os.fstat(handle).st_mode):  # not a folder, where it does not matter
-            calls.append(handle)
-            if len(calls) == 3:
-                raise OSError(28, "No space left on device")
-        real(handle)
+        if stat.S_ISREG(os.fstat(handle).st_mode) and next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", fsync)
-    lines = run(["v"])
-    assert sorted(line[0] for line in lines) == ["done", "done", "failed"]
-    (failed,) = [text for kind, text in lines if kind == "failed"]
-    assert "No space left on device" in failed
-    assert not [p for p in Path("out").rglob("*") if p.suffix == ".tmp"]
-    assert sorted(line[0] for line in run(["v"])) == ["done", "skipped", "skipped"]
+    options = {"output": Output(kind=kind), "blobs": ("pool5",)}
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fsync)
+        with pytest.raises(DiskFull) as error:
+            run(["v"], **options)
+    assert re.match(r"cannot write out/.*\.(json|np[yz]): No space left", str(error.value))
+    assert str(error.value).endswith("what is written is whole, and the same again does the rest")
+    assert not [p for p in Path("out").rglob("*") if p.suffix in (".tmp", ".jsonl")]
+    rest = sorted(run(["v"], **options))
+    done = room // 3  # the array, its description, and the array again where it is put in its place
+    assert [line[0] for line in rest] == ["done"] * (3 - done) + ["skipped"] * done
 
 
 def test_temporary_files_of_killed_runs_are_removed_and_those_of_living_ones_are_not():

@@ -14,7 +14,7 @@ from video.drawn import picture, write_frames, write_video
 
 from p3d import cli
 from p3d.jobs.output import Output
-from p3d.showing import overlay
+from p3d.video import write
 
 
 @pytest.fixture(autouse=True)
@@ -68,14 +68,16 @@ def test_a_video_shows_the_classes_of_the_nearest_clip():
 
 
 def test_a_video_that_the_disk_did_not_take_is_told(monkeypatch, capsys):
-    def cut_off(path, picture, fps):
+    def cut_off(path, codec, first, rate):
         Path(path).write_bytes(b"cut off")
-        return types.SimpleNamespace(write=lambda frame: None, release=lambda: None)
+        return types.SimpleNamespace(
+            isOpened=lambda: True, write=lambda frame: None, release=lambda: None
+        )
 
-    monkeypatch.setattr(overlay, "_writer", cut_off)
+    monkeypatch.setattr(write, "_writer", cut_off)
     assert show("out/a.npz", "-o", "cut.mp4") == 1
     assert "cannot write cut.mp4" in capsys.readouterr().err
-    assert not Path("cut.mp4").exists()
+    assert not [p for p in Path().iterdir() if p.name == "cut.mp4" or "p3d-" in p.name]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +88,7 @@ def test_a_video_that_the_disk_did_not_take_is_told(monkeypatch, capsys):
         (["out/a.npz", "-o", "x.doc"], "x.doc"),
         (["out/a.npz", "-o", "x.png", "--top", "0"], "are counts"),
         (["out/a.npz", "-o", "nowhere/x.png"], "cannot write"),
+        (["out/a.npz", "-o", "nowhere/x.mp4"], "cannot write nowhere/x.mp4"),
     ],
 )
 def test_wrong_arguments(arguments, message, capsys):

@@ -17,6 +17,7 @@ import p3d.caffe as caffe
 from p3d import Error
 from p3d.caffe import snapshot
 from p3d.caffe.proto import caffe_pb2
+from p3d.error import DiskFull
 
 POLICIES = {
     "plateau": 'lr_policy: "plateau" gamma: 0.5 plateau_winsize: 1 plateau_winsize: 2',
@@ -188,7 +189,10 @@ def test_a_full_disk_leaves_the_last_snapshot(form: str, tmp_path: Path, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(Error, match=r"cannot write .*No space left"):
+    words = (
+        r"cannot write .*No space left.*make room.*; the last snapshot is .*s_iter_2.solverstate"
+    )
+    with pytest.raises(DiskFull, match=words):
         solver.snapshot()
     assert {p: p.read_bytes() for p in tmp_path.iterdir() if p in files} == files
     assert not list(tmp_path.glob(".*"))

@@ -179,6 +179,8 @@ def test_what_cannot_be_trained(
         (["train", "--solver", good, "--weights", "gone.caffemodel"], "gone.caffemodel"),
         (["train", "--solver", good, "--snapshot", good], "solver.prototxt"),
         (["train", "--solver", str(other), "--snapshot", state], "s_iter_10.solverstate"),
+        (["train", "--solver", str(whole / "net.prototxt")], "looks like a net: give the solver"),
+        (["test", "--model", good, *weights], "looks like a solver: give the net"),
         (["test", "--solver", str(untested), *weights], "has no test net"),
         (["test", "--solver", good, *weights, "--iterations", "0"], "at least one batch"),
         (["test", "--model", "gone.prototxt", *weights], "gone.prototxt"),

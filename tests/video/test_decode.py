@@ -21,12 +21,13 @@ def frames(path) -> list[np.ndarray]:
     return list(open_video(path).frames(lambda _: True))
 
 
-def rotate(mp4: bytes) -> bytes:
-    """The same file with metadata that say: turn by 90 degrees, clockwise."""
+def rotate(mp4: bytes, degrees: int) -> bytes:
+    """The same file with metadata that say: turn by so many degrees, clockwise."""
     at = mp4.index(b"tkhd") + 4
     matrix = at + 4 + (20 if mp4[at] == 0 else 32) + 16
     assert struct.unpack_from(">9i", mp4, matrix) == (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
-    turned = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+    cos, sin = {90: (0, 65536), 180: (-65536, 0), 270: (0, -65536)}[degrees]
+    turned = struct.pack(">9i", cos, sin, 0, -sin, cos, 0, 0, 0, 1 << 30)
     return mp4[:matrix] + turned + mp4[matrix + 36 :]
 
 
@@ -81,14 +82,16 @@ def test_unwanted_frames_are_counted_but_not_converted(tmp_path):
     assert np.array_equal(some[7], everything[7])
 
 
-def test_rotation_metadata_are_applied(tmp_path):
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_rotation_metadata_are_applied_as_phones_write_them(tmp_path, degrees):
     plain = drawn.write_video(tmp_path / "a.mp4", 5)
     turned = tmp_path / "turned.mp4"
-    turned.write_bytes(rotate(plain.read_bytes()))
+    turned.write_bytes(rotate(plain.read_bytes(), degrees))
     video = VideoFile(str(turned))
     for a, b in zip(frames(plain), video.frames(lambda _: True), strict=True):
-        assert np.array_equal(np.rot90(a, -1), b)
-    assert video.record() == {"fps": 25.0, "rotation": 90, "height": 64, "width": 48}
+        assert np.array_equal(np.rot90(a, -degrees // 90), b)
+    h, w = (48, 64) if degrees == 180 else (64, 48)
+    assert video.record() == {"fps": 25.0, "rotation": degrees, "height": h, "width": w}
 
 
 def test_a_variable_frame_rate_is_told_by_timestamps(tmp_path):

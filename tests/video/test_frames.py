@@ -112,7 +112,11 @@ def two_sets(folder):
 @pytest.mark.parametrize(
     ("prepare", "modality", "message"),
     [
-        (lambda f: f.mkdir(), "frame", "there are no numbered frames in it"),
+        (
+            lambda f: f.mkdir(),
+            "frame",
+            r"no numbered frames in it \(img_00001.jpg, .*; it is empty",
+        ),
         (lambda f: f.mkdir(), "flow", r"no flow images \(x and y\) in it; `p3d flow VIDEO"),
         (flow, "frame", "holds optical flow, which needs weights for flow"),
         (lambda f: flow(f, y=()), "frame", "there are no numbered frames in it"),
@@ -121,7 +125,12 @@ def two_sets(folder):
         (lambda f: flow(f, shape=(5, 8)), "flow", r"differ in size: \(5, 7\) and \(5, 8\)"),
         (two_sets, "frame", r"more than one set of numbered frames in it \(a_\*\.png, b_\*\.png\)"),
         (lambda f: drawn.write_frames(f, "%s.png", ("1", "01")), "frame", "have the same number"),
-        (lambda f: drawn.write_frames(f, "%s.png", "ab"), "frame", "no numbered frames in it"),
+        (lambda f: drawn.write_frames(f, "%s.png", "ab"), "frame", r"; it holds a\.png, b\.png$"),
+        (
+            lambda f: drawn.write_frames(f, "%s.png", "abcd"),
+            "frame",
+            r"a\.png, b\.png, c\.png, \.\.\.",
+        ),
     ],
 )
 def test_folders_that_are_not_clear(tmp_path, prepare, modality, message):

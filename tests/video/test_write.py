@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from p3d import Error
+from p3d.video.decode import VideoFile
 from p3d.video.write import write_video
 
 
@@ -24,7 +25,18 @@ def test_what_is_written_can_be_read(count, height, width, tmp_path):
 
 def test_what_cannot_be_written_is_said(tmp_path):
     frame = np.zeros((48, 64, 3), np.uint8)
-    with pytest.raises(Error, match="missing/a: this OpenCV can write neither"):
+    with pytest.raises(Error, match=r"cannot write .*missing/a\.mp4: there is no folder .*missing"):
         write_video(str(tmp_path / "missing" / "a"), [frame])
+    with pytest.raises(Error, match=r"this OpenCV can write no \.xyz files here"):
+        write_video(str(tmp_path / "a"), [frame], formats=[(".xyz", "none")])
     with pytest.raises(Error, match="at least one frame"):
         write_video(str(tmp_path / "a"), [])
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_what_is_not_whole_is_not_there(kept, tmp_path, monkeypatch):
+    """OpenCV goes on silently where a disk is full."""
+    monkeypatch.setattr(VideoFile, "estimate", lambda file: kept)
+    with pytest.raises(Error, match=r"cannot write .*a\.mp4: not all of it; is the disk full"):
+        write_video(str(tmp_path / "a"), [np.zeros((48, 64, 3), np.uint8)] * 4)
+    assert not list(tmp_path.iterdir())

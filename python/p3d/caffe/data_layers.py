@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from p3d.error import Error
-
 MODULES = {
     "HDF5Data": "p3d.data.hdf5_data",
     "HDF5Output": "p3d.data.hdf5_output",
@@ -16,21 +14,10 @@ MODULES = {
 """The module of each type; the class in it is called like the type."""
 
 
-_ONLY_UPSTREAM = {"Data": "an LMDB or LevelDB database", "WindowData": "a list of windows"}
-
-
 def add_classes(net: Any, layers: list[dict[str, Any]]) -> None:
     """Gives the descriptions of such layers of a NetParameter (see `describe`) the python_param
-    that names the class, with the layer's part of the prototxt as param_str.
-
-    Raises Error for Caffe's layers that read what nothing here reads.
-    """
+    that names the class, with the layer's part of the prototxt as param_str."""
     for layer, described in zip(net.layer, layers, strict=True):
-        if layer.type in _ONLY_UPSTREAM:
-            raise Error(
-                f"{layer.type} '{layer.name}': reads {_ONLY_UPSTREAM[layer.type]}, which only a "
-                "real Caffe does; take VideoData, ImageData or HDF5Data"
-            )
         if layer.type in MODULES:
             text = video_text(layer) if layer.type == "VideoData" else str(layer)
             param = {"module": MODULES[layer.type], "layer": layer.type, "param_str": text}

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from p3d.caffe import prototxt
+from p3d.caffe import layer_types, prototxt
 from p3d.caffe.proto import caffe_pb2
 
 
-def load(network: Any, message_class: Any = caffe_pb2.NetParameter) -> tuple[Any, str]:
+def load(
+    network: Any,
+    message_class: Any = caffe_pb2.NetParameter,
+    check_type: Callable[[Any], object] = layer_types.check,
+) -> tuple[Any, str]:
     """(NetParameter, what to call it in errors) from a path, a prototxt's text or a message.
 
     message_class: the NetParameter that is wanted.
+    check_type: see prototxt.parse_net
     """
     if hasattr(network, "DESCRIPTOR"):
         if isinstance(network, message_class):
             param = message_class()
             param.CopyFrom(network)
         else:
-            param = prototxt.parse_net(str(network), "net", message_class)
+            param = prototxt.parse_net(str(network), "net", message_class, check_type)
         return param, param.name or "net"
     if isinstance(network, str) and ("{" in network or "\n" in network):
-        param = prototxt.parse_net(network, "prototxt", message_class)
+        param = prototxt.parse_net(network, "prototxt", message_class, check_type)
         return param, param.name or "prototxt"
     origin = os.fspath(network)
-    return prototxt.parse_net(prototxt.read_text(network), origin, message_class), origin
+    return prototxt.parse_net(
+        prototxt.read_text(network), origin, message_class, check_type
+    ), origin
 
 
 def arguments(

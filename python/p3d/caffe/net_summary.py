@@ -6,14 +6,14 @@ import math
 import os
 from typing import Any
 
+from . import net_file
 from .proto.caffe_pb2 import TEST
-from .prototxt import read_net
 from .pycaffe import Net
 from .weight_writer import shared_params
 
 
-def summarize_net(path: str | os.PathLike[str], phase: int = TEST) -> dict[str, Any]:
-    """The net in a prototxt file as plain data.
+def summarize_net(network: str | os.PathLike[str], phase: int = TEST) -> dict[str, Any]:
+    """The net in a prototxt, a file or its text, as plain data.
 
     file, name, inputs, outputs
     layers       name, type, bottoms, tops, shapes (of the tops), params, macs
@@ -21,15 +21,15 @@ def summarize_net(path: str | os.PathLike[str], phase: int = TEST) -> dict[str, 
     macs         multiplications of one forward at the shapes of the prototxt
     problem      why there are no shapes, or None: the rest is then what the text says
     """
-    message = read_net(path)
+    message, origin = net_file.load(network)
     try:
         net = Net(message, phase)
     except RuntimeError as error:
-        return _of_text(path, message, str(error))
+        return _of_text(origin, message, str(error))
     shared = shared_params(net.param)
     layers = [_layer(net, i, shared) for i in range(len(net.layers))]
     return {
-        "file": os.fspath(path),
+        "file": origin,
         "name": net.name,
         "inputs": {name: list(net.blobs[name].shape) for name in net.inputs},
         "outputs": {name: list(net.blobs[name].shape) for name in net.outputs},
@@ -55,7 +55,7 @@ def _layer(net: Net, index: int, shared: set[tuple[str, int]]) -> dict[str, Any]
     }
 
 
-def _of_text(path: str | os.PathLike[str], message: Any, problem: str) -> dict[str, Any]:
+def _of_text(origin: str, message: Any, problem: str) -> dict[str, Any]:
     layers = [
         {
             "name": layer.name,
@@ -69,7 +69,7 @@ def _of_text(path: str | os.PathLike[str], message: Any, problem: str) -> dict[s
         for layer in message.layer
     ]
     return {
-        "file": os.fspath(path),
+        "file": origin,
         "name": message.name,
         "inputs": {},
         "outputs": {},

@@ -19,11 +19,12 @@ from google.protobuf import text_format
 
 from p3d.error import Error
 
+from . import layer_types
 from .description import describe
 from .net_graph import prepare
 from .proto import caffe_pb2
 from .upgrade_proto import upgrade_net
-from .wording import did_you_mean, shorten
+from .wording import did_you_mean, errors_of, shorten
 
 __all__ = [
     "describe",
@@ -53,13 +54,23 @@ def read_net(path: str | os.PathLike[str]) -> Any:
 
 
 def parse_net(
-    text: str, origin: str = "prototxt", message_class: Any = caffe_pb2.NetParameter
+    text: str,
+    origin: str = "prototxt",
+    message_class: Any = caffe_pb2.NetParameter,
+    check_type: Callable[[Any], object] = layer_types.check,
 ) -> Any:
     """The NetParameter in `text`, brought to today's format; `origin` names it in errors.
 
     message_class: NetParameter of another caffe_pb2, such as that of a Caffe with more layers.
+    check_type: raises Error for a layer of a type that does not exist. It is asked about a layer
+    with an unknown field, for those of unknown types have unknown fields; others are let pass.
     """
-    net = parse_message(text, message_class, origin)
+
+    def check_last(net: Any) -> None:
+        if net.layer and net.layer[-1].type:
+            check_type(net.layer[-1])
+
+    net = parse_message(text, message_class, origin, check_last)
     if not (net.layer or net.layers or net.input):
         raise Error(f"{origin} holds no layer; a net is a list of `layer {{ ... }}` blocks")
     upgrade_net(net, origin)
@@ -71,8 +82,16 @@ def read_message(path: str | os.PathLike[str], message_class: Any) -> Any:
     return parse_message(read_text(path), message_class, os.fspath(path))
 
 
-def parse_message(text: str, message_class: Any, origin: str = "prototxt") -> Any:
-    """`text` as a message of `message_class`."""
+def parse_message(
+    text: str,
+    message_class: Any,
+    origin: str = "prototxt",
+    check_read: Callable[[Any], object] = lambda message: None,
+) -> Any:
+    """`text` as a message of `message_class`.
+
+    check_read: is given what was read before an unknown field, and may raise a better Error.
+    """
     if not text.strip():
         raise Error(f"{origin} is empty; expected the text of a {message_class.__name__}")
     if text.count("{") + text.count("<") > MAX_BLOCKS:
@@ -85,6 +104,9 @@ def parse_message(text: str, message_class: Any, origin: str = "prototxt") -> An
     try:
         text_format.Parse(text, message)
     except text_format.ParseError as error:
+        if "has no field named" in str(error):
+            with errors_of(origin):
+                check_read(message)
         raise Error(_explain(error, text, origin, message_class.DESCRIPTOR.file)) from None
     return message
 
@@ -150,11 +172,9 @@ def _explain(error: text_format.ParseError, text: str, origin: str, schema: Any)
 def _unknown_field(schema: Any, kind: str, name: str) -> str:
     fields = schema.message_types_by_name[kind].fields
     fault = f"{kind} has no field '{shorten(name)}'"
-    if (
-        kind == "NetParameter"
-        and name in schema.message_types_by_name["SolverParameter"].fields_by_name
-    ):
-        return fault + "; it is one of a solver: give the solver's net instead"
+    for this, other, cure in _CONFUSED:
+        if kind == this and name in schema.message_types_by_name[other].fields_by_name:
+            return fault + cure
     owners = [
         field.name
         for field in fields
@@ -163,6 +183,15 @@ def _unknown_field(schema: Any, kind: str, name: str) -> str:
     if owners:
         return fault + f"; it belongs inside {' or '.join(owners[:4])}"
     return fault + did_you_mean(name, [field.name for field in fields])
+
+
+_CONFUSED = [
+    ("NetParameter", "SolverParameter", "; this looks like a solver: give the net that it names"),
+    (
+        *("SolverParameter", "NetParameter"),
+        '; this looks like a net: give the solver that names it (net: "FILE")',
+    ),
+]
 
 
 def _unknown_value(schema: Any, kind: str, name: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from p3d import _core
-from p3d.caffe import data_layers, infogain, net_file, prototxt, weights
+from p3d.caffe import data_layers, infogain, layer_types, net_file, prototxt, weights
 from p3d.caffe.nccl import NCCL
 from p3d.caffe.python_layer import BlobVec
 from p3d.caffe.relax import relax_reshape as relax
@@ -57,6 +57,8 @@ class Net:
             relax(param)
         with _relax_hint(self._origin):
             self.param = prototxt.prepare(param, phase, level, stages or ())
+            for layer in self.param.layer:
+                layer_types.check(layer)
             layers, defaults = prototxt.describe(self.param)
             infogain.add_matrices(layers)
             data_layers.add_classes(self.param, layers)
@@ -336,7 +338,8 @@ class Net:
         present shapes, with these blobs kept. 0 where it has no room for one."""
         for name in blobs:
             self._net.keep(self._blob_index(name))
-        return self._net.gpu_batch()
+        with _relax_hint(self._origin):
+            return self._net.gpu_batch()
 
     def run_by_layer(self) -> None:
         """From here on each layer runs on its own; nothing is fused."""
@@ -345,7 +348,8 @@ class Net:
     def profile(self) -> list[dict[str, Any]]:
         """One forward; per step its layers, type, kernel, multiplications and milliseconds. On a
         GPU "input copies", of no type, come first."""
-        return self._net.profile()
+        with _relax_hint(self._origin):
+            return self._net.profile()
 
     def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
         """Feed these arrays to the net's first layer, a MemoryData, a batch per forward.
@@ -464,7 +468,8 @@ class Net:
 
     def share_with(self, other: Net) -> None:
         """Use the other net's parameters for layers of the same name."""
-        self._net.share_with(other._net)
+        with _relax_hint(self._origin):
+            self._net.share_with(other._net)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a .caffemodel that Caffe loads, whole or not at all."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any, NoReturn
 
 from p3d import _core
+from p3d.caffe.install import install
 from p3d.error import Error
 
 
@@ -57,10 +59,30 @@ def create(module: str, layer: str, param_str: str, phase: int) -> Any:
         raise Error(
             f"python_param needs a module and a layer (a class in it), not '{module}', '{layer}'"
         )
-    found = importlib.import_module(module)
+    found = _import(module)
     if not hasattr(found, layer):
         raise Error(f"module '{module}' has no class '{layer}'")
     made = getattr(found, layer)
     if not (isinstance(made, type) and issubclass(made, Layer)):
-        raise Error(f"'{module}.{layer}' is not derived from caffe.Layer")
+        raise Error(
+            f"'{module}.{layer}' is not derived from the Layer of p3d.caffe; if it is from that of "
+            "another `import caffe`, call p3d.caffe.install() before, or run the script by "
+            "python -m p3d.caffe"
+        )
     return made(param_str, phase)
+
+
+def _import(module: str) -> ModuleType:
+    """The module of a layer. Where there is no other caffe, its `import caffe` finds p3d.caffe."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name == "caffe":
+            install()
+            return importlib.import_module(module)
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise Error(
+            f"there is no module '{error.name}' on Python's path: name its folder in PYTHONPATH, "
+            "as in PYTHONPATH=. for the one that you are in"
+        ) from None

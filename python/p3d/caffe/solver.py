@@ -30,7 +30,7 @@ from p3d.caffe.nccl import NCCL
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.pycaffe import Net
 from p3d.caffe.wording import did_you_mean
-from p3d.error import Error
+from p3d.error import DiskFull, Error
 from p3d.hdf5 import import_h5py
 
 log = logging.getLogger("p3d")
@@ -81,6 +81,7 @@ class Solver:
         self._loss_scale = LossScale()
         self._stopped = False
         self._saved: int | None = None  # the iteration of the last snapshot
+        self._state: str | None = None  # its file, or the one that the training went on from
         # Where the iteration began that runs now; None while weights are being changed.
         self._place: place.Place | None = None
         self._shown = (0, time.perf_counter())  # iteration and time of the last displayed loss
@@ -169,6 +170,7 @@ class Solver:
         for values, blob in zip(state.history, self._updater.history, strict=True):
             blob.assign(values)
         self.iter = self._saved = state.iter
+        self._state = name
         self._rate.drops = state.current_step
         if state.place.HasField("minimum_loss"):
             self._rate.minimum_loss = state.place.minimum_loss
@@ -389,10 +391,15 @@ class Solver:
         kind, ending = ("HDF5", ".h5") if self._hdf5 else ("binary proto", "")
         base = f"{self.param.snapshot_prefix}_iter_{self.iter}"
         weights, state = f"{base}.caffemodel{ending}", f"{base}.solverstate{ending}"
-        log.info("Snapshotting to %s file %s", kind, weights)
-        save = weight_writer.save_hdf5 if self._hdf5 else weight_writer.save
-        save(self.net.param, self.net.params, weights, self.param.snapshot_diff)
-        log.info("Snapshotting solver state to %s file %s", kind, state)
+        with self._full_disk():
+            log.info("Snapshotting to %s file %s", kind, weights)
+            save = weight_writer.save_hdf5 if self._hdf5 else weight_writer.save
+            save(self.net.param, self.net.params, weights, self.param.snapshot_diff)
+            log.info("Snapshotting solver state to %s file %s", kind, state)
+            self._write_state(where, weights, state)
+        self._saved, self._state = self.iter, state
+
+    def _write_state(self, where: place.Place, weights: str, path: str) -> None:
         message = place.to_message(where)
         if math.isfinite(self._rate.minimum_loss):
             message.minimum_loss = self._rate.minimum_loss
@@ -401,9 +408,17 @@ class Solver:
         self._loss_scale.save(message)
         history = [blob.data for blob in self._updater.history]
         (snapshot.write_hdf5 if self._hdf5 else snapshot.write)(
-            snapshot.State(self.iter, weights, self._rate.drops, history, message), state
+            snapshot.State(self.iter, weights, self._rate.drops, history, message), path
         )
-        self._saved = self.iter
+
+    @contextmanager
+    def _full_disk(self) -> Iterator[None]:
+        """One inside is told with the snapshot that is left."""
+        try:
+            yield
+        except DiskFull as error:
+            left = f"the last snapshot is {self._state}" if self._state else "there is no snapshot"
+            raise DiskFull(f"{error}; {left}") from error
 
     @contextmanager
     def _saving(self) -> Iterator[None]:

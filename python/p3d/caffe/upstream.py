@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from p3d.caffe import net_file, prototxt, weights
+from p3d.caffe import layer_types, net_file, prototxt, weights
 from p3d.caffe.relax import relax_reshape as relax
 from p3d.caffe.shape_check import ShapeCheck
 from p3d.caffe.upstream_import import import_caffe
-from p3d.caffe.wording import did_you_mean
+from p3d.caffe.wording import errors_of
 from p3d.error import Error
 from p3d.input_check import log_odd_input
 
@@ -55,11 +55,14 @@ class Net(_CaffeNet):
         relax_reshape: bool = False,
     ) -> None:
         weights, phase, level, stages = net_file.arguments(args, weights, phase, level, stages)
-        param, self._origin = net_file.load(network_file, caffe.proto.caffe_pb2.NetParameter)
+        message_class = caffe.proto.caffe_pb2.NetParameter
+        param, self._origin = net_file.load(network_file, message_class, _check_type)
         if relax_reshape:
             relax(param)
         self.param = prototxt.prepare(param, phase, level, stages or ())
-        _check_types(self.param, self._origin)
+        with errors_of(self._origin):
+            for layer in self.param.layer:
+                _check_type(layer)
         self._shapes = ShapeCheck(self.param, phase, self._origin)
         with _file_of(param) as path:
             super().__init__(path, phase, level, list(stages or ()))
@@ -133,7 +136,10 @@ class Net(_CaffeNet):
         for name in self.params.keys() & other.params.keys():
             own, theirs = ([tuple(b.shape) for b in net.params[name]] for net in (self, other))
             if own != theirs:
-                raise Error(f"layer '{name}' cannot share: its blobs are {own}, those {theirs}")
+                raise Error(
+                    f"{self._origin}: layer '{name}' cannot share: its blobs are {own}, those "
+                    f"{theirs}"
+                )
         super().share_with(other)
 
     # --- measuring
@@ -175,14 +181,9 @@ def _has_gpu() -> bool:
     return has
 
 
-def _check_types(param: Any, origin: str) -> None:
-    known = list(caffe.layer_type_list())
-    for layer in param.layer:
-        if layer.type not in known:
-            raise Error(
-                f"{origin}: {layer.type} '{layer.name}': the Caffe at {caffe.__file__} has no such "
-                f"layer type{did_you_mean(layer.type, known)}"
-            )
+def _check_type(layer: Any) -> None:
+    fault = f"the Caffe at {caffe.__file__} has no layer type"
+    layer_types.check_known(layer, caffe.layer_type_list(), fault)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ To add a verb, write ``p3d/cli/<verb>.py`` with
 * ``EXAMPLES`` (optional): the lines at the end of ``p3d <verb> --help``,
 * ``add_arguments(parser)``: fills an ``argparse.ArgumentParser``,
 * ``run(args) -> int | None``: does it; an int is the exit code,
+* ``RUNS_NETS = True`` (optional) to have the options that say what runs nets, and how,
 * ``SEVERAL_GPUS = True`` (optional) if ``run`` heeds a ``--device`` of several GPUs itself.
 
 and import nothing above ``run`` but the standard library: ``p3d --help`` imports every verb.
@@ -36,9 +37,9 @@ examples:
   p3d extract some.mp4 --weights p3d_resnet_kinetics_iter_190000.caffemodel --out features
   p3d extract --help                         all about one verb
 
-Long options work with one dash too, as in Caffe: -weights W is --weights W. Every verb takes
---backend upstream (or P3D_BACKEND=upstream): nets then run on the `import caffe` of a real Caffe
-with our layers; --device cuda:0: nets then run on a GPU (`p3d device_query` lists them); and
+Long options work with one dash too, as in Caffe: -weights W is --weights W. Verbs that run nets
+take --backend upstream (or P3D_BACKEND=upstream): nets then run on the `import caffe` of a real
+Caffe with our layers; --device cuda:0: nets then run on a GPU (`p3d device_query` lists them); and
 --precision bf16: nets then compute in 16 bits, in half the time where there are units for it.
 """
 
@@ -72,12 +73,19 @@ def _run(verb: str, arguments: list[str]) -> int:
     module = importlib.import_module(f"{__name__}.{verb}")
     parser = _parser(verb, module)
     args = parser.parse_args(_two_dashes(parser, arguments))
+    if getattr(module, "RUNS_NETS", False):
+        _choose(args, getattr(module, "SEVERAL_GPUS", False))
+    return module.run(args) or 0
+
+
+def _choose(args: argparse.Namespace, several_gpus: bool) -> None:
+    """What runs nets, and how, as the options say."""
     if args.backend is not None:
         from p3d.caffe import backend
 
         backend.choose(args.backend)
     if args.device is not None:
-        _use(args.device, getattr(module, "SEVERAL_GPUS", False))
+        _use(args.device, several_gpus)
     if (args.device or os.environ.get("P3D_DEVICE") or "cpu") == "cpu":
         _check_on_processor(args)
     if args.precision is not None:
@@ -85,7 +93,6 @@ def _run(verb: str, arguments: list[str]) -> int:
 
         backend.set_precision(args.precision)
         os.environ["P3D_PRECISION"] = args.precision  # for processes that this one starts
-    return module.run(args) or 0
 
 
 def _use(device: str, may_be_several: bool) -> None:
@@ -127,7 +134,7 @@ def _check_on_processor(args: argparse.Namespace) -> None:
 
 
 def _options_last(arguments: list[str]) -> list[str]:
-    """``p3d --backend B verb ...`` is ``p3d verb --backend B ...``; so are other options of all."""
+    """``p3d --backend B verb ...`` is ``p3d verb --backend B ...``, and so on."""
     leading: list[str] = []
     every = r"--?(backend|device|precision)(=.*)?"
     while arguments and (match := re.fullmatch(every, arguments[0])):
@@ -146,6 +153,12 @@ def _parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
+    if getattr(module, "RUNS_NETS", False):
+        _add_choices(parser)
+    return parser
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend", choices=("embedded", "upstream"), help="what runs nets (default: embedded)"
     )
@@ -157,7 +170,6 @@ def _parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
         choices=("float32", "tf32", "bf16", "fp16"),
         help="how nets compute (default: float32; the processor has bf16 too)",
     )
-    return parser
 
 
 def _two_dashes(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:

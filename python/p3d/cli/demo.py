@@ -7,6 +7,7 @@ import os
 import time
 from typing import Any
 
+RUNS_NETS = True
 HELP = "make videos and random weights, extract features; or make videos and train on them"
 EXAMPLES = """\
 examples:

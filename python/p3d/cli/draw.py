@@ -28,12 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from p3d import models
     from p3d.caffe import TEST, TRAIN, Net, draw
-    from p3d.caffe.prototxt import parse_net, read_text
+    from p3d.caffe.prototxt import parse_net
+    from p3d.export.sources import net_text
 
-    known = args.net in models.names()
-    text = models.prototxt(args.net) if known else read_text(args.net)
+    _, text = net_text(None, args.net)
     net = parse_net(text, args.net)
     phase = {"TRAIN": TRAIN, "TEST": TEST, None: None}[args.phase]
     shapes = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
+RUNS_NETS = True
 HELP = "write a net and its weights as an ONNX file"
 EXAMPLES = """\
 examples:
@@ -60,8 +62,9 @@ def _sort_out(args: argparse.Namespace) -> tuple[str | None, str | None]:
     from p3d import models
     from p3d.error import Error
 
-    is_net = args.source in models.names() or args.source.endswith((".prototxt", ".pt", ".txt"))
-    if not is_net:
+    ending = os.path.splitext(args.source)[1]
+    is_net = args.source in models.names() or ending in (".prototxt", ".pt", ".txt")
+    if not is_net and (ending or os.path.exists(args.source)):
         return args.source, args.net
     if args.net is not None:
         raise Error(f"{args.source} and --net {args.net} are both nets: name the weights first")

@@ -13,8 +13,9 @@ from typing import Any
 
 from p3d.cli._extract_arguments import add_arguments
 
-__all__ = ["EXAMPLES", "HELP", "add_arguments", "run"]
+__all__ = ["EXAMPLES", "HELP", "RUNS_NETS", "add_arguments", "run"]
 
+RUNS_NETS = True
 HELP = "videos, frames or flow images to P3D features"
 EXAMPLES = """\
 examples:

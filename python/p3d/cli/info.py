@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,20 +14,29 @@ EXAMPLES = """\
 examples:
   p3d info p3d_resnet_kinetics_iter_190000.caffemodel
   p3d info deploy.prototxt
+  p3d info p3d199-kinetics                                the net, as `p3d models` prints it
   p3d info p3d.caffemodel --json | jq .fits
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help=".caffemodel, .caffemodel.h5 or .prototxt")
+    parser.add_argument(
+        "file",
+        metavar="FILE|NET",
+        help=".caffemodel, .caffemodel.h5 or .prototxt, or a net of `p3d models`",
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    if _is_prototxt(args.file):
+    from p3d import models
+
+    known = args.file in models.names() and not os.path.exists(args.file)
+    if known or _is_prototxt(args.file):
         from p3d.caffe.net_summary import summarize_net
 
-        summary, lines = summarize_net(args.file), _net_lines
+        net = models.prototxt(args.file) if known else args.file
+        summary, lines = summarize_net(net), _net_lines
     else:
         from p3d.caffe.weight_summary import summarize_weights
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+RUNS_NETS = True
 HELP = "make start weights for a P3D net from the caffemodel of a 2-D ResNet-50, 101 or 152"
 EXAMPLES = """\
 examples:

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+RUNS_NETS = True
 HELP = "score a net on its test data"
 EXAMPLES = """\
 examples:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
+RUNS_NETS = True
 HELP = "measure a net: every step, its kernels, the whole; or its video data"
 EXAMPLES = """\
 examples:

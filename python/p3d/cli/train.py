@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
+RUNS_NETS = True
+SEVERAL_GPUS = True
 HELP = "train a net as a solver.prototxt says"
 EXAMPLES = """\
 examples:
@@ -29,9 +31,6 @@ A BN with `sync: true` takes its statistics from all of them. Needs nvidia-nccl-
 The log on standard error has Caffe's words. train.jsonl, beside the snapshots, has the same for
 programs and for `p3d plot`; TensorBoard's files are written where its writer is installed.
 """
-
-
-SEVERAL_GPUS = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Sequence
 from typing import Any
 
+from p3d.atomic import replacing, writing
 from p3d.data.data_layer import DataLayer
 from p3d.error import Error
 from p3d.hdf5 import import_h5py
@@ -20,20 +23,22 @@ class HDF5Output(DataLayer):
         self._path = self.param.hdf5_output_param.file_name
         if len(bottom) != 2 or top or not self._path:
             raise Error("takes two bottoms, data and label, no top, and a file_name")
-        self._open("w").close()
+        self._h5py = import_h5py(f"writing {self._path}")
+        empty = io.BytesIO()
+        self._h5py.File(empty, "w").close()
+        with replacing(self._path) as file:
+            file.write(empty.getvalue())
 
     def forward(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        rows = [len(blob.data) for blob in bottom]
+        values = [blob.data for blob in bottom]
+        rows = [len(array) for array in values]
         if rows[0] != rows[1]:
             raise Error(f"data has {rows[0]} rows and label {rows[1]}; they belong together")
-        with self._open("a") as file:
-            for name, blob in zip(("data", "label"), bottom, strict=True):
-                self._append(file, name, blob.data)
-
-    def _open(self, mode: str) -> Any:
-        h5py = import_h5py(f"writing {self._path}")
+        _reserve(self._path, sum(array.nbytes for array in values))
         try:
-            return h5py.File(self._path, mode)
+            with self._h5py.File(self._path, "a") as file:
+                for name, array in zip(("data", "label"), values, strict=True):
+                    self._append(file, name, array)
         except OSError as error:
             raise Error(f"{self._path}: cannot be written ({error})") from None
 
@@ -45,3 +50,17 @@ class HDF5Output(DataLayer):
         count = len(file[name])
         file[name].resize(count + len(values), axis=0)
         file[name][count:] = values
+
+
+def _reserve(path: str, more: int) -> None:
+    """Has room for `more` bytes of values, as they become chunks, at the end of the file: HDF5 cuts
+    off what is left when it closes it, and may crash where a disk is full. Raises DiskFull."""
+    if not hasattr(os, "posix_fallocate") or not os.path.isfile(path):
+        return
+    with open(path, "r+b") as file, writing(path):
+        size = os.fstat(file.fileno()).st_size
+        try:
+            os.posix_fallocate(file.fileno(), size, 4 * more + (1 << 20))
+        except OSError:
+            file.truncate(size)
+            raise

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from p3d.atomic import replacing
+from p3d.atomic import append, make_folder, replacing
 from p3d.video.inputs import Item, name_hash
 
 
@@ -51,12 +51,8 @@ class Failures:
         self.count += 1
         self.settle(item)
         failure = {"video": os.path.abspath(item.path), "name": item.name, "error": error}
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            os.write(handle, (json.dumps(failure) + "\n").encode())
-        finally:
-            os.close(handle)
+        make_folder(os.path.dirname(self.path))
+        append(self.path, json.dumps(failure))
 
     def settle(self, item: Item) -> None:
         """An earlier failure of this video is history."""

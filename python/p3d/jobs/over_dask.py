@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from p3d.error import Error
+from p3d.error import DiskFull, Error
 from p3d.jobs.failures import Failures
 from p3d.jobs.output import Output
 from p3d.jobs.report import Report
@@ -192,6 +192,8 @@ def _teller(
     def tell(group: list[Item], future: Any) -> None:
         if future.status != "finished":
             error = future.exception()
+            if isinstance(error, DiskFull):
+                raise error
             text = f"its workers failed or were lost ({type(error).__name__}: {error})"
             said: list[tuple[str, Item, Any]]
             said = [("failed", item, f"{item.path}: {text}") for item in group]

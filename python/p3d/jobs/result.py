@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from p3d import labels
-from p3d.atomic import NewFile, replacing
+from p3d.atomic import NewFile, make_folder, replacing, writing
 from p3d.error import Error
 from p3d.jobs.output import KINDS, Output
 from p3d.jobs.rows import RowFile, checksum
@@ -27,26 +27,29 @@ class Result:
     def __init__(self, base: str, output: Output, views: int, names: list[str] | None) -> None:
         """`views` is the number of crops of a clip, `names` are those of the classes."""
         self._base, self._output, self._views, self._names = base, output, views, names
+        self._place = f"{base}.{output.kind}"
         self._columns: dict[str, _Column] = {}
 
     def add(self, number: int, row: dict[str, np.ndarray]) -> None:
         """Rows come in order; number 0 starts again."""
         if not self._columns:
-            os.makedirs(os.path.dirname(self._base) or ".", exist_ok=True)
+            make_folder(os.path.dirname(self._base) or ".")
             for place, blob in enumerate(row):
                 part = "" if self._output.kind == "npy" else f".{place}"
                 self._columns[blob] = _Column(f"{self._base}{part}.npy", self._output)
-        for blob, values in row.items():
-            if number == 0:
-                self._columns[blob].restart()
-            self._columns[blob].add(values)
+        with writing(self._place):
+            for blob, values in row.items():
+                if number == 0:
+                    self._columns[blob].restart()
+                self._columns[blob].add(values)
 
     def finish(self, meta: dict[str, Any]) -> dict[str, Any]:
         """Puts the files where they belong; returns what was written of them."""
         if not self._columns:
             raise Error(f"{meta.get('video')}: has no clips")
         views = self._views if "recipe" in meta else 1
-        shapes = {blob: list(column.finish(views)) for blob, column in self._columns.items()}
+        with writing(self._place):
+            shapes = {blob: list(column.finish(views)) for blob, column in self._columns.items()}
         meta = {**meta, "blobs": shapes, "output": self._output.record()}
         if "prob" in self._columns and self._output.top > 0:
             meta["top"] = labels.best(self._columns["prob"].mean(), self._names, self._output.top)
@@ -56,7 +59,8 @@ class Result:
         else:
             new = self._npz()
         try:
-            new.sync()
+            with writing(self._place):
+                new.sync()
             meta["file"] = checksum(new.file)
             with replacing(f"{self._base}.json", "w") as file:
                 file.write(_lines(meta))
@@ -75,9 +79,9 @@ class Result:
 
     def _npz(self) -> NewFile:
         """As np.savez, which cannot store blobs called "file" or "allow_pickle"."""
-        new = NewFile(f"{self._base}.npz", "w+b")
+        new = NewFile(self._place, "w+b")
         try:
-            with zipfile.ZipFile(new.file, "w") as archive:
+            with writing(self._place), zipfile.ZipFile(new.file, "w") as archive:
                 for blob, column in self._columns.items():
                     member = zipfile.ZipInfo(f"{blob}.npy")  # without the time: same bytes always
                     with archive.open(member, "w", force_zip64=True) as file:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from p3d.atomic import sweep
-from p3d.error import Error
+from p3d.error import DiskFull, Error
 from p3d.extractor import Done, Extractor, Row
 from p3d.jobs import done
 from p3d.jobs.failures import Failures
@@ -59,7 +59,8 @@ class Runner:
     def run(self, items: Iterable[Item], report: Report | None = None) -> Summary:
         """All of them, in the order in which they come through; Ctrl-C ends between two clips.
 
-        A runner may run again, and tell another `report`.
+        A runner may run again, and tell another `report`. Raises DiskFull at the first file that
+        the disk has no room for: what was written before is whole.
         """
         self._report = report or self._report
         self._given = 0
@@ -79,9 +80,9 @@ class Runner:
                     job.result.abandon()
                 self._jobs.clear()
                 self._begun.clear()
-                self._failures.close()
                 stages = {**self._extractor.seconds, "waiting for the disk": writing.waited}
                 self.summary.end(stages, self._extractor.decoding_seconds)
+                self._failures.close()
         return self.summary
 
     def state(self, item: Item) -> str:
@@ -133,6 +134,10 @@ class Runner:
                 raise event.result
             meta = {**event.result, "stamp": job.stamp, "made_by": self._made}
             meta = job.result.finish(meta)
+        except DiskFull as error:  # nor has it room for the others
+            raise DiskFull(
+                f"{error}; what is written is whole, and the same again does the rest"
+            ) from error
         except Exception as error:  # whatever it is, it is this video's, and the others go on
             self._end(event.video)
             self._fail(job.item, error)
@@ -164,8 +169,8 @@ class Runner:
             self.summary.failed += 1
             try:
                 self._failures.add(item, text)
-            except OSError as full:
-                text += f" (and this could not be noted in {self._failures.path}: {full.strerror})"
+            except (Error, OSError) as reason:
+                text += f" (and this could not be noted: {reason})"
         self._report.failed(item, text)
 
     def _count(self, clips: int) -> None:

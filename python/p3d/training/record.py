@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from p3d.atomic import replacing
+from p3d.atomic import append, replacing
 from p3d.error import Error
 
 
@@ -55,13 +55,7 @@ class Record:
             file.writelines(json.dumps(event) + "\n" for event in before)
 
     def __call__(self, event: dict[str, Any]) -> None:
-        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            os.write(handle, (json.dumps(event) + "\n").encode())
-        except OSError as error:
-            raise Error(f"cannot write {self._path}: {error.strerror}") from None
-        finally:
-            os.close(handle)
+        append(self._path, json.dumps(event))
 
 
 def _read_if_there(path: str) -> Iterator[dict[str, Any]]:

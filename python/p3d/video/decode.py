@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from p3d.error import Error
+from p3d.video.file_check import check_file
 from p3d.video.opencv_name import opencv_name
 from p3d.video.source import Alive, Position
 
@@ -37,14 +38,7 @@ class VideoFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        if not os.path.exists(path):
-            raise Error(f"{path}: there is no such file")
-        if not os.path.isfile(path):
-            raise Error(f"{path}: is not a file")
-        if not os.access(path, os.R_OK):
-            raise Error(f"{path}: may not be read (file permissions)")
-        if os.path.getsize(path) == 0:
-            raise Error(f"{path}: the file is empty")
+        check_file(path)
         self.position = Position(0, 0.0)
         self._record: dict[str, Any] = {}
         self._compared = False

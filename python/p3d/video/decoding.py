@@ -18,12 +18,19 @@ _IDLE = 1.0  # seconds
 
 
 class Decoders:
-    """`count` child processes, each with a video of its own; 0 decodes here, without a watchdog."""
+    """`count` child processes, each with a video of its own; 0 decodes here, without a watchdog.
+
+    Calls of `events` that overlap, in one thread or in several, have `count` processes each.
+    """
 
     def __init__(self, count: int, timeout: float = TIMEOUT) -> None:
         if count < 0 or timeout <= 0:
             raise Error(f"{count} decoders, {timeout} s for a frame: take 0 or more, and some time")
-        self._decoders = [Decoder(timeout) for _ in range(count if sys.executable else 0)]
+        self._count = count if sys.executable else 0
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._decoders: list[Decoder] = []  # all there are
+        self._idle: list[list[Decoder]] = []  # those that no call of `events` uses
 
     def events(
         self, readings: Iterable[Reading], depth: int
@@ -34,14 +41,20 @@ class Decoders:
         videos mix. At most `depth` events wait, and a clip in the hands of each decoder.
         """
         feed = _Feed(readings)
-        decoders: list[Decoder | None] = [*self._decoders] or [None]
-        sources = [_events(feed, decoder) for decoder in decoders]
-        return ahead(*sources, depth=depth, idle=_IDLE, on_stop=self.stop)
+        with self._lock:
+            decoders = self._idle.pop() if self._idle else self._more()
+        readers: list[Decoder | None] = [*decoders] or [None]
+        sources = [_events(feed, reader) for reader in readers]
+        try:
+            yield from ahead(*sources, depth=depth, idle=_IDLE, on_stop=lambda: _stop(decoders))
+        finally:
+            with self._lock:
+                self._idle.append(decoders)
 
     @property
     def count(self) -> int:
-        """Videos that are decoded at the same time."""
-        return max(1, len(self._decoders))
+        """Videos that one call of `events` decodes at the same time."""
+        return max(1, self._count)
 
     @property
     def busy(self) -> float:
@@ -50,8 +63,17 @@ class Decoders:
 
     def stop(self) -> None:
         """Ends the children; new ones are started when they are needed."""
-        for decoder in self._decoders:
-            decoder.stop()
+        _stop(self._decoders)
+
+    def _more(self) -> list[Decoder]:
+        decoders = [Decoder(self._timeout) for _ in range(self._count)]
+        self._decoders += decoders
+        return decoders
+
+
+def _stop(decoders: Iterable[Decoder]) -> None:
+    for decoder in decoders:
+        decoder.stop()
 
 
 class _Numbered(NamedTuple):

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from p3d.error import Error
+from p3d.video.file_check import check_file
 from p3d.video.opencv_name import opencv_name
 from p3d.video.source import Alive, Position
 
@@ -29,6 +30,7 @@ FLOW_CURE = (
     "`p3d flow VIDEO --out flow` makes flow images, TV-L1, in a folder of the video's name: name "
     "that folder"
 )
+_NAMES = f" (img_00001.jpg, img_00002.jpg, ...; also {', '.join(EXTENSIONS)})"
 _OTHER = dict(zip("xyuvXYUV", "yxvuYXVU", strict=True))
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 _COMPONENT = re.compile(r"(?:^|[^A-Za-z0-9]|flow)([xyuv])(?=[^A-Za-z0-9]|$)", re.IGNORECASE)
@@ -188,7 +190,7 @@ def is_pattern(path: str) -> bool:
 def _only(folder: str, found: list[Any], modality: str, hint: str) -> Any:
     kind = "flow images (x and y)" if modality == "flow" else "numbered frames"
     if not found:
-        raise Error(f"{folder}: there are no {kind} in it{hint}")
+        raise Error(f"{folder}: there are no {kind} in it{hint or _NAMES}; {_contents(folder)}")
     if len(found) > 1:
         names = ", ".join(s.label if isinstance(s, Sequence) else s[0].label for s in found)
         raise Error(
@@ -196,6 +198,14 @@ def _only(folder: str, found: list[Any], modality: str, hint: str) -> Any:
             f"name one as {os.path.join(folder, 'img_%05d.jpg')}, or move the others away"
         )
     return found[0]
+
+
+def _contents(folder: str) -> str:
+    """A few of the names in a folder without frames."""
+    names = sorted(os.listdir(folder))
+    if not names:
+        return "it is empty"
+    return f"it holds {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
 
 
 def _sequences(folder: str) -> list[Sequence]:
@@ -229,14 +239,15 @@ def _counterpart(label: str, labels: Collection[str]) -> tuple[str, str]:
 
 
 def read_image(path: str, mode: int) -> np.ndarray:
-    """The image in a file, as cv2.imread gives it."""
+    """The image in a file, as cv2.imread gives it. Raises Error if there is none."""
     try:
         with opencv_name(path) as name:
             image = cv2.imread(name, mode)
     except cv2.error as error:
         raise Error(f"{path}: {error.err}") from error
     if image is None:
-        raise Error(f"{path}: the image is damaged or cut off, or cannot be read")
+        check_file(path)
+        raise Error(f"{path}: the image is damaged or cut off, or is none that OpenCV knows")
     return image
 
 

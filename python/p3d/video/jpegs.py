@@ -14,6 +14,7 @@ import numpy as np
 
 from p3d.error import Error
 from p3d.hdf5 import import_h5py
+from p3d.video.file_check import check_file
 from p3d.video.source import Alive, Position
 
 EXTENSIONS = (".hdf5", ".h5")
@@ -26,6 +27,7 @@ class JpegFile:
 
     def __init__(self, path: str, modality: str) -> None:
         h5py = import_h5py(f"{path}:")
+        check_file(path)
         self.path, self.modality = path, modality
         self.position = Position(0, None)
         self._names = _NAMES[modality]
