@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from p3d.atomic import replacing
+from p3d.atomic import replacing, sweep
 from p3d.error import Error
 from p3d.jobs.done import stamp
 from p3d.video.decode import opencv_threads_off
@@ -32,7 +31,6 @@ from p3d.video.reading import Clip, End, FrameCount, GreyFrames
 from p3d.video.tvl1 import Tvl1, to_images
 
 _META = "flow.json"
-_TEMPORARY = ".tmp"
 
 
 class FlowOptions(NamedTuple):
@@ -122,9 +120,7 @@ class FlowFolders:
                 shutil.rmtree(partial)
             os.makedirs(partial)
             _write(partial, record)
-        for name in os.listdir(partial):
-            if name.endswith(_TEMPORARY):  # of a process that was killed
-                os.unlink(os.path.join(partial, name))
+        sweep(partial)
         return partial
 
     def _folder(self, item: Item) -> str:
@@ -187,18 +183,10 @@ class _Pairs:
 
 
 def _write_image(path: str, image: np.ndarray, quality: int) -> None:
-    """Whole or not at all, as far as this process goes: the disk may take its time."""
     parameters = [cv2.IMWRITE_JPEG_QUALITY, quality]
     _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(image), parameters)
-    temporary = f"{path}.{threading.get_ident()}{_TEMPORARY}"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(encoded.tobytes())
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise Error(f"cannot write {path}: {error.strerror}") from error
+    with replacing(path) as file:
+        file.write(encoded.tobytes())
 
 
 def _read(folder: str) -> dict[str, Any]:

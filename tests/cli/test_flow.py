@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from p3d import cli
+from p3d import cli, flow_folders
 from p3d.video.clips import open_video
 from p3d.video.tvl1 import Tvl1, to_images
 
@@ -132,7 +136,7 @@ def test_a_kill_loses_nothing_that_was_finished(folder, when: int) -> None:
     running.send_signal(signal.SIGKILL)
     assert running.wait() == -signal.SIGKILL, "it was done before it could be killed"
     assert names("flow") == [".long.partial"]
-    (partial / "flow_x_00039.jpg.7.tmp").write_bytes(b"what a kill may leave")
+    (partial / ".flow_x_00039.jpg.0123abcd.tmp").write_bytes(b"what a kill may leave")
     first = (partial / "flow_x_00001.jpg").stat().st_mtime_ns
     assert cli.main(["flow", "long"]) == 0
     assert names("flow") == ["long"]
@@ -161,6 +165,32 @@ def test_what_cannot_be_read_is_told_and_the_others_go_on(folder, capsys) -> Non
     assert "single: flow is between two frames, and it has one" in err
     assert "good" in names("flow")
     assert not [name for name in names("flow") if not name.startswith(".") and name != "good"]
+
+
+def test_a_full_disk_ends_it(folder, monkeypatch, capsys) -> None:
+    class Full:
+        def write(self, data: bytes) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    @contextlib.contextmanager
+    def replacing(path: str, mode: str = "wb") -> Iterator[Any]:
+        with real(path, mode) as file:
+            yield Full() if path.endswith("flow_y_00003.jpg") else file
+
+    real = flow_folders.replacing
+    write_frames(folder / "in" / "one")
+    write_frames(folder / "in" / "two")
+    with monkeypatch.context() as patch:
+        patch.setattr(flow_folders, "replacing", replacing)
+        assert cli.main(["flow", "in", "--threads", "1"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "0 videos, 0 pairs of flow images -> flow; 1 failed\n"
+    assert "flow_y_00003.jpg: No space left on device: make room there" in err
+    assert "the same command then makes what is missing" in err
+    assert names("flow") == [".one.partial"]
+    assert "flow_y_00002.jpg" in names("flow/.one.partial")
+    assert cli.main(["flow", "in"]) == 0
+    assert names("flow") == ["one", "two"]
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 def _make(folders: Any, item: Any, report: Any, counts: dict[str, int], bar: bool) -> None:
     from tqdm import tqdm
 
-    from p3d.error import Error
+    from p3d.error import DiskFull, Error
 
     try:
         if folders.is_done(item):
@@ -96,6 +96,9 @@ def _make(folders: Any, item: Any, report: Any, counts: dict[str, int], bar: boo
             disable=None if bar else True,
         ) as pairs:
             counts["pairs"] += folders.make(item, pairs.update)
+    except DiskFull as error:  # nor is there room for the others
+        counts["failed"] += 1
+        raise DiskFull(f"{error}; the same command then makes what is missing") from error
     except (Error, OSError) as error:
         counts["failed"] += 1
         report.failed(item, " ".join(str(error).split()))
