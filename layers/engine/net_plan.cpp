@@ -57,7 +57,8 @@ void Net<float>::Recompute(int target) {
   for (int input : source_tops_) {
     const auto copy = input_copies_.find(input);
     Pointer& values = shadow[own[input].get()];
-    values = copy != input_copies_.end() ? copy->second
+    // The run may work in place on them, and is not the last one.
+    values = copy != input_copies_.end() ? copy->second->CopyOfEngineSide()
                                          : own[input]->CopyOfEngineSide();
     // What nobody has read yet a filler makes now.
     if (!values && own[input]->has_source()) values = own[input];
