@@ -205,6 +205,8 @@ class Net {
   void FindGradients(bool force);
   void FindGradientSources(bool force);
   void FindGradientSinks();
+  // Whether a layer's top is one of its bottoms.
+  bool InPlace(size_t layer, int top) const;
   // Whether a layer from `first` on works in place on the values of a blob.
   bool Overwritten(int blob, size_t first) const;
   void ReshapeLayer(int layer);
