@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -288,13 +289,19 @@ class Net {
   // Errors of a layer start with its type and name.
   template <typename Body>
   static void InLayer(const LayerSpec& spec, const Body& body) {
+    const auto named = [&spec](const char* what) {
+      return spec.type + " '" + spec.name + "': " + what;
+    };
     try {
       body();
     } catch (const cuda::OutOfMemory& error) {
-      throw cuda::OutOfMemory(spec.type + " '" + spec.name +
-                              "': " + error.what());
+      throw cuda::OutOfMemory(named(error.what()));
+    } catch (const NoMemory& error) {
+      throw NoMemory(named(error.what()));
     } catch (const Error& error) {
-      Fail(spec.type, " '", spec.name, "': ", error.what());
+      throw Error(named(error.what()));
+    } catch (const std::bad_alloc&) {
+      throw NoMemory(named("out of memory; a smaller batch needs less"));
     }
   }
 

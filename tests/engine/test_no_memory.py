@@ -1,0 +1,50 @@
+"""Where memory runs out: an error that names the layer, and a net that can go on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+#: Runs a layer on a bottom of 8 MiB, with ROOM more bytes than the process has by then.
+SCRIPT = """
+import re, resource, sys
+import one_layer
+from p3d import _core
+import p3d.caffe as caffe
+
+kind, room = sys.argv[1], int(sys.argv[2])
+_core.set_num_threads(1)
+one_layer.run(one_layer.net_of('type: "ReLU"', (1, 2, 3)), 1)
+net = one_layer.net_of(kind, (1, 1 << 20, 2))
+net.blobs["b0"].data[...] = 1
+with open("/proc/self/status") as status:
+    size = int(re.search(r"VmSize:\\s+(\\d+) kB", status.read())[1]) << 10
+resource.setrlimit(resource.RLIMIT_AS, (size + room, -1))
+try:
+    net.forward()
+except MemoryError as error:
+    text, kind = str(error), type(error).__name__
+resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+net.forward()
+print(kind, text)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of the address space")
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        ("Sigmoid", "out of memory: 8 MiB wanted"),  # for its top
+        ("MVN", "out of memory; a smaller batch"),  # for what it alone has
+    ],
+)
+def test_the_layer_is_named(layer: str, words: str) -> None:
+    command = [sys.executable, "-c", SCRIPT, f'type: "{layer}"', str(4 << 20)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=TESTS, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("NoMemory ")
+    assert f"{layer} 'layer': {words}" in done.stdout
