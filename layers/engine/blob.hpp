@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -120,6 +121,14 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
     data_ = std::move(data);
   }
 
+  // That of the net which makes its values, null where none does.
+  const std::shared_ptr<std::recursive_mutex>& net_mutex() const {
+    return net_mutex_;
+  }
+  void set_net_mutex(std::shared_ptr<std::recursive_mutex> mutex) {
+    net_mutex_ = std::move(mutex);
+  }
+
   // A storage of this blob's, which holds as many values as its shape says.
   Storage<Dtype>& Whole(Storage<Dtype>& storage) const {
     if (storage.count() < count_) FailShared(storage.count());
@@ -134,6 +143,7 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   std::string fixed_;  // "": it is not
   std::shared_ptr<Storage<Dtype>> data_;
   std::shared_ptr<Storage<Dtype>> diff_;
+  std::shared_ptr<std::recursive_mutex> net_mutex_;
 };
 
 template <typename Dtype>

@@ -175,7 +175,7 @@ class Net {
   int held_params() const;
 
   // Held during forwards, reshapes and everything that reads or writes blobs.
-  std::recursive_mutex& mutex() const { return mutex_; }
+  std::recursive_mutex& mutex() const { return *mutex_; }
 
  private:
   friend class Plan;
@@ -337,7 +337,9 @@ class Net {
   int planned_to_ = -1;
   std::vector<Shape> planned_shapes_;
   std::map<int, std::shared_ptr<Storage<Dtype>>> input_copies_;
-  mutable std::recursive_mutex mutex_;
+  // Blobs have it too, and may be there for longer than the net.
+  const std::shared_ptr<std::recursive_mutex> mutex_ =
+      std::make_shared<std::recursive_mutex>();
 };
 
 // Only nets of float have plans.

@@ -156,7 +156,7 @@ void Net<Dtype>::FillLossDiffs(int index) {
 
 template <typename Dtype>
 void Net<Dtype>::ScaleLoss(float scale) {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   if (scale == loss_scale_) return;
   loss_scale_ = scale;
   for (size_t id = 0; id < blobs_.size(); ++id) {
@@ -232,7 +232,7 @@ void Net<Dtype>::BackwardLayer(int index) {
 
 template <typename Dtype>
 void Net<Dtype>::Backward(int from, int to, const Poll& poll) {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   const SteadyMode steady;
   const int last = static_cast<int>(layers_.size()) - 1;
   Check(to >= 0 && from <= last, "layers ", from, " to ", to,

@@ -42,7 +42,7 @@ void Net<double>::Recompute(int) {}
 
 template <>
 void Net<float>::Recompute(int target) {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   const SteadyMode steady;
   const Running running(this);
   using Pointer = std::shared_ptr<Storage<float>>;
