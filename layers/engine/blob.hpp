@@ -34,6 +34,8 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
 
   // What reads it relies on its shape from now on; `what` names it in errors.
   void FixShape(std::string what) { fixed_ = std::move(what); }
+  // That name, "" where there is none.
+  const std::string& fixed() const { return fixed_; }
 
   const Shape& shape() const { return shape_; }
   // Axis -1 is the last one.

@@ -14,6 +14,24 @@ namespace {
 
 using p3d::Blob;
 
+// Runs body(), which holds the blob's values: where there is no memory for them
+// the error names the blob.
+template <typename Dtype, typename Body>
+auto Naming(const BlobHandle<Dtype>& handle, const Body& body)
+    -> decltype(body()) {
+  try {
+    return body();
+  } catch (const p3d::NoMemory& error) {
+    std::string name = handle.blob->fixed();
+    if (handle.net && handle.index >= 0) {
+      name = "blob '" + handle.net->blob_names()[handle.index] + "'";
+    }
+    throw p3d::NoMemory((name.empty() ? "a blob" : name) + " of shape " +
+                        p3d::ShapeString(handle.blob->shape()) + ": " +
+                        error.what());
+  }
+}
+
 // The memory of a view, and the blob's shape.
 template <typename Dtype>
 std::shared_ptr<p3d::Buffer> Lend(const BlobHandle<Dtype>& handle, bool diff,
@@ -42,7 +60,7 @@ py::array View(const BlobHandle<Dtype>& handle, bool diff) {
   p3d::Shape shape;
   {
     py::gil_scoped_release release;
-    memory = Lend(handle, diff, &shape);
+    memory = Naming(handle, [&] { return Lend(handle, diff, &shape); });
   }
   Dtype* data = static_cast<Dtype*>(memory->data());
   auto* owner = new std::shared_ptr<p3d::Buffer>(std::move(memory));
@@ -96,8 +114,9 @@ void Assign(const BlobHandle<Dtype>& handle,
   const auto lock = LockOf(handle);
   p3d::Check(count == handle.blob->count(), count, " values for a blob of ",
              handle.blob->count());
-  std::copy(from, from + handle.blob->count(),
-            handle.blob->write_data(p3d::Order::kCaffe));
+  Naming(handle, [&] {
+    std::copy(from, from + count, handle.blob->write_data(p3d::Order::kCaffe));
+  });
 }
 
 // The same from a file.
@@ -110,7 +129,9 @@ void ReadFrom(const BlobHandle<Dtype>& handle,
   const auto lock = LockOf(handle);
   p3d::Check(count == handle.blob->count(), "the file's blob has ", count,
              " values, the net's ", handle.blob->count());
-  reader.Read(layer, blob, handle.blob->write_data(p3d::Order::kCaffe));
+  Naming(handle, [&] {
+    reader.Read(layer, blob, handle.blob->write_data(p3d::Order::kCaffe));
+  });
 }
 
 template <typename Dtype>
