@@ -58,6 +58,9 @@ CASES = {
     + layer("Reduction", "mean", "a", more="reduction_param { operation: MEAN axis: 1 } "
             "loss_weight: 3")
     + layer("Power", "twice", "mean", more="power_param { scale: 2 }"),
+    "loss_in_place": data(2, 3, 2, 4, 5)
+    + conv("a", "data", 5)
+    + layer("Scale", "scale", "a", "a", "loss_weight: 3"),
     "in_place_behind_a_flatten": data(2, 3, 2, 4, 5)
     + conv("a", "data", 5)
     + layer("Flatten", "flat", "a")

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,8 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
 
   // What reads it relies on its shape from now on; `what` names it in errors.
   void FixShape(std::string what) { fixed_ = std::move(what); }
+  // That name, "" where there is none.
+  const std::string& fixed() const { return fixed_; }
 
   const Shape& shape() const { return shape_; }
   // Axis -1 is the last one.
@@ -119,6 +122,14 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
     data_ = std::move(data);
   }
 
+  // That of the net which makes its values, null where none does.
+  const std::shared_ptr<std::recursive_mutex>& net_mutex() const {
+    return net_mutex_;
+  }
+  void set_net_mutex(std::shared_ptr<std::recursive_mutex> mutex) {
+    net_mutex_ = std::move(mutex);
+  }
+
   // A storage of this blob's, which holds as many values as its shape says.
   Storage<Dtype>& Whole(Storage<Dtype>& storage) const {
     if (storage.count() < count_) FailShared(storage.count());
@@ -133,6 +144,7 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   std::string fixed_;  // "": it is not
   std::shared_ptr<Storage<Dtype>> data_;
   std::shared_ptr<Storage<Dtype>> diff_;
+  std::shared_ptr<std::recursive_mutex> net_mutex_;
 };
 
 template <typename Dtype>

@@ -113,6 +113,7 @@ int Net<Dtype>::AppendTop(const LayerSpec& spec, size_t index,
         "top '", blob, "' is already the top of an earlier layer");
   const int id = static_cast<int>(blobs_.size());
   blobs_.push_back(std::make_shared<Blob<Dtype>>());
+  blobs_.back()->set_net_mutex(mutex_);
   blob_names_.push_back(blob);
   loss_weights_.push_back(0.f);
   if (!automatic) (*available)[blob] = id;
@@ -232,7 +233,7 @@ void Net<Dtype>::CallHooks(const std::vector<Hook>& hooks, int layer) {
 
 template <typename Dtype>
 Dtype Net<Dtype>::Forward(int from, int to, const Poll& poll) {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   const SteadyMode steady;
   const int last = static_cast<int>(layers_.size()) - 1;
   Check(from >= 0 && to <= last, "layers ", from, " to ", to,
@@ -348,7 +349,7 @@ void Net<Dtype>::TimeInputCopies(std::vector<StepTime>* times) {
 
 template <typename Dtype>
 std::vector<StepTime> Net<Dtype>::Profile() {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   const SteadyMode steady;
   std::vector<StepTime> times;
   CheckIdle();
@@ -374,7 +375,7 @@ std::vector<StepTime> Net<Dtype>::Profile() {
 
 template <typename Dtype>
 void Net<Dtype>::Reshape() {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   ForgetPlan();
   for (size_t i = 0; i < layers_.size(); ++i) {
     ReshapeLayer(static_cast<int>(i));
@@ -405,7 +406,7 @@ void Net<Dtype>::CheckIdle() const {
 
 template <typename Dtype>
 void Net<Dtype>::Keep(int blob) {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   Check(blob >= 0 && blob < static_cast<int>(blobs_.size()), "blob ", blob,
         " does not exist");
   if (kept_[blob]) return;
@@ -415,7 +416,7 @@ void Net<Dtype>::Keep(int blob) {
 
 template <typename Dtype>
 void Net<Dtype>::set_planning(bool on) {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   planning_ = on;
 }
 

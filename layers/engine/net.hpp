@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <set>
 #include <string>
 #include <vector>
@@ -175,7 +176,7 @@ class Net {
   int held_params() const;
 
   // Held during forwards, reshapes and everything that reads or writes blobs.
-  std::recursive_mutex& mutex() const { return mutex_; }
+  std::recursive_mutex& mutex() const { return *mutex_; }
 
  private:
   friend class Plan;
@@ -206,6 +207,8 @@ class Net {
   void FindGradients(bool force);
   void FindGradientSources(bool force);
   void FindGradientSinks();
+  // Whether a layer's top is one of its bottoms.
+  bool InPlace(size_t layer, int top) const;
   // Whether a layer from `first` on works in place on the values of a blob.
   bool Overwritten(int blob, size_t first) const;
   void ReshapeLayer(int layer);
@@ -304,13 +307,19 @@ class Net {
   // Errors of a layer start with its type and name.
   template <typename Body>
   static void InLayer(const LayerSpec& spec, const Body& body) {
+    const auto named = [&spec](const char* what) {
+      return spec.type + " '" + spec.name + "': " + what;
+    };
     try {
       body();
     } catch (const cuda::OutOfMemory& error) {
-      throw cuda::OutOfMemory(spec.type + " '" + spec.name +
-                              "': " + error.what());
+      throw cuda::OutOfMemory(named(error.what()));
+    } catch (const NoMemory& error) {
+      throw NoMemory(named(error.what()));
     } catch (const Error& error) {
-      Fail(spec.type, " '", spec.name, "': ", error.what());
+      throw Error(named(error.what()));
+    } catch (const std::bad_alloc&) {
+      throw NoMemory(named("out of memory; a smaller batch needs less"));
     }
   }
 
@@ -347,7 +356,9 @@ class Net {
   std::vector<Shape> planned_shapes_;
   std::map<int, std::shared_ptr<Storage<Dtype>>> input_copies_;
   bool own_remembered_ = false;
-  mutable std::recursive_mutex mutex_;
+  // Blobs have it too, and may be there for longer than the net.
+  const std::shared_ptr<std::recursive_mutex> mutex_ =
+      std::make_shared<std::recursive_mutex>();
 };
 
 // Only nets of float have plans.

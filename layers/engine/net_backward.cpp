@@ -77,14 +77,19 @@ void Net<Dtype>::FindGradients(bool force) {
 }
 
 template <typename Dtype>
+bool Net<Dtype>::InPlace(size_t layer, int top) const {
+  const std::vector<int>& bottoms = bottom_ids_[layer];
+  return std::find(bottoms.begin(), bottoms.end(), top) != bottoms.end();
+}
+
+template <typename Dtype>
 bool Net<Dtype>::Overwritten(int blob, size_t first) const {
   const auto storage = blobs_[blob]->shared_storage();
   for (size_t i = first; i < layers_.size(); ++i) {
-    const std::vector<int>& bottoms = bottom_ids_[i];
     for (int top : top_ids_[i]) {
-      const bool in_place =
-          std::find(bottoms.begin(), bottoms.end(), top) != bottoms.end();
-      if (in_place && blobs_[top]->shared_storage() == storage) return true;
+      if (InPlace(i, top) && blobs_[top]->shared_storage() == storage) {
+        return true;
+      }
     }
   }
   return false;
@@ -151,7 +156,7 @@ void Net<Dtype>::FillLossDiffs(int index) {
 
 template <typename Dtype>
 void Net<Dtype>::ScaleLoss(float scale) {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   if (scale == loss_scale_) return;
   loss_scale_ = scale;
   for (size_t id = 0; id < blobs_.size(); ++id) {
@@ -175,6 +180,12 @@ std::vector<Shape> Net<Dtype>::ShapesOf(int index) const {
 template <typename Dtype>
 void Net<Dtype>::RememberShapes(int index) {
   forward_shapes_[index] = ShapesOf(index);
+  // The last Backward in place has overwritten the weight there.
+  for (int id : top_ids_[index]) {
+    if (loss_weights_[id] != 0 && InPlace(index, id)) {
+      blobs_[id]->diff_storage().SetSource(nullptr);
+    }
+  }
   FillLossDiffs(index);
 }
 
@@ -219,7 +230,7 @@ void Net<Dtype>::BackwardLayer(int index) {
 
 template <typename Dtype>
 void Net<Dtype>::Backward(int from, int to, const Poll& poll) {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   const SteadyMode steady;
   const int last = static_cast<int>(layers_.size()) - 1;
   Check(to >= 0 && from <= last, "layers ", from, " to ", to,

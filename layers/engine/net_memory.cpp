@@ -80,7 +80,7 @@ size_t Net<Dtype>::TurnedBytes() const {
 
 template <typename Dtype>
 GpuNeeds Net<Dtype>::gpu_needs() {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   // A forward that failed may not have come to the last ones.
   ReshapeAllButSources();
   GpuNeeds needs;
@@ -134,7 +134,7 @@ size_t Net<Dtype>::HeldOnGpu() const {
 
 template <typename Dtype>
 size_t Net<Dtype>::GpuRoom() const {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   return Gpu().DeviceFree() + HeldOnGpu();
 }
 

@@ -62,9 +62,9 @@ void Net<Dtype>::ShareParam(const ParamSpec& spec, NamedParam* owned,
 
 template <typename Dtype>
 void Net<Dtype>::ShareTrainedLayersWith(Net* other) {
-  std::lock(mutex_, other->mutex_);
-  std::lock_guard<std::recursive_mutex> mine(mutex_, std::adopt_lock);
-  std::lock_guard<std::recursive_mutex> theirs(other->mutex_, std::adopt_lock);
+  std::lock(*mutex_, *other->mutex_);
+  std::lock_guard<std::recursive_mutex> mine(*mutex_, std::adopt_lock);
+  std::lock_guard<std::recursive_mutex> theirs(*other->mutex_, std::adopt_lock);
   ForgetPlan();
   for (const auto& layer : layers_) {
     for (const auto& source : other->layers_) {
@@ -88,7 +88,7 @@ void Net<Dtype>::ShareTrainedLayersWith(Net* other) {
 
 template <typename Dtype>
 void Net<Dtype>::ClearParamDiffs() {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   for (const auto& layer : layers_) {
     for (const auto& blob : layer->blobs()) {
       // Nothing counts as 0, and need not be read to be added to.

@@ -78,8 +78,10 @@ std::shared_ptr<Storage<float>> Net<float>::Given(int blob, int target) const {
         "through; run forward() first");
   const auto copy = input_copies_.find(blob);
   std::shared_ptr<Storage<float>> own = blobs_[blob]->shared_storage();
+  // The run may work in place on them, and is not the last one.
   std::shared_ptr<Storage<float>> values =
-      copy != input_copies_.end() ? copy->second : own->CopyOfEngineSide();
+      copy != input_copies_.end() ? copy->second->CopyOfEngineSide()
+                                  : own->CopyOfEngineSide();
   // What nobody has read yet a filler makes now.
   if (!values && own->has_source()) values = own;
   Check(values && values->count() == blobs_[blob]->count(), "blob '",
@@ -94,7 +96,7 @@ void Net<double>::Recompute(int) {}
 
 template <>
 void Net<float>::Recompute(int target) {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   const SteadyMode steady;
   const Running running(this);
   using Pointer = std::shared_ptr<Storage<float>>;

@@ -29,7 +29,7 @@ bool Net<Dtype>::Lean() const {
 
 template <typename Dtype>
 Dtype Net<Dtype>::ForwardBackward(const Poll& poll) {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   const SteadyMode steady;
   const int last = static_cast<int>(layers_.size()) - 1;
   CheckIdle();
@@ -97,7 +97,7 @@ void Net<float>::RunTrainingPlan(const Poll& poll, float* loss) {
 
 template <typename Dtype>
 void Net<Dtype>::RecomputeDiffs() {
-  std::lock_guard<std::recursive_mutex> lock(mutex_);
+  std::lock_guard<std::recursive_mutex> lock(*mutex_);
   const SteadyMode steady;
   const Alone alone;
   CheckIdle();

@@ -232,6 +232,13 @@ std::shared_ptr<Buffer> Storage<Dtype>::Lend() {
 }
 
 template <typename Dtype>
+std::shared_ptr<Buffer> Storage<Dtype>::LendIfThere() {
+  std::unique_lock<std::recursive_mutex> lock(mutex_, std::try_to_lock);
+  const bool there = lock && (has_values() || !source_);
+  return there ? Lend() : nullptr;
+}
+
+template <typename Dtype>
 void Storage<Dtype>::Touch() {
   if (!lent_) return;
   std::lock_guard<std::recursive_mutex> lock(mutex_);

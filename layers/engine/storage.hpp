@@ -86,6 +86,9 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   // The memory that a view shows. Whoever holds the pointer may write to it at
   // any time, which counts from the next Touch on.
   std::shared_ptr<Buffer> Lend();
+  // The same where nobody has to be waited for: null where a source has to make
+  // the values, or another thread is at them.
+  std::shared_ptr<Buffer> LendIfThere();
   bool lent() const { return lent_; }
   // Before a forward: what was written through views becomes the truth.
   void Touch();

@@ -42,7 +42,8 @@ bool TrainingPlan::FindRoots() {
       top_roots_[i].push_back(roots[top]);
     }
     for (int id : net_->top_ids(i)) {
-      if (shares && net_->loss_weights()[id] != 0) return false;
+      const bool same = shares || net_->InPlace(i, id);
+      if (same && net_->loss_weights()[id] != 0) return false;
     }
   }
   return true;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
 
 #include "kernels/error.hpp"
 
@@ -19,14 +20,25 @@ constexpr size_t kLargest = size_t{1} << 46;
 
 size_t RoundUp(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
+[[noreturn]] void FailToHold(size_t bytes) {
+  std::ostringstream out;
+  out << "out of memory: ";
+  if (bytes < kMapFrom) {
+    out << bytes << " bytes wanted";
+  } else {
+    const double mib = static_cast<double>(bytes) / (1 << 20);
+    out << mib << " MiB wanted; a smaller batch needs less";
+  }
+  throw NoMemory(out.str());
+}
+
 }  // namespace
 
 Buffer::Buffer(size_t bytes) : bytes_(bytes) {
-  const double mib = static_cast<double>(bytes) / (1 << 20);
-  Check(bytes < kLargest, "out of memory: ", mib, " MiB wanted");
+  if (bytes >= kLargest) FailToHold(bytes);
   if (bytes < kMapFrom) {
     if (posix_memalign(&data_, 64, RoundUp(bytes + 1, 64)) != 0) {
-      Fail("out of memory: ", bytes, " bytes wanted");
+      FailToHold(bytes);
     }
     std::memset(data_, 0, bytes);
     return;
@@ -36,7 +48,7 @@ Buffer::Buffer(size_t bytes) : bytes_(bytes) {
                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data_ == MAP_FAILED) {
     data_ = nullptr;
-    Fail("out of memory: ", mib, " MiB wanted; a smaller batch needs less");
+    FailToHold(bytes);
   }
 #ifdef MADV_HUGEPAGE
   if (mapped_ >= kHugePage) madvise(data_, mapped_, MADV_HUGEPAGE);

@@ -10,7 +10,7 @@ namespace p3d {
 // on huge pages where it grants them, and go straight back to it.
 class Buffer {
  public:
-  // Throws Error that says how much was wanted when there is not enough.
+  // Throws NoMemory that says how much was wanted when there is not enough.
   explicit Buffer(size_t bytes);
   ~Buffer();
   Buffer(const Buffer&) = delete;

@@ -14,6 +14,13 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The host has no memory for what was asked: less of it may fit. Python sees a
+// MemoryError, too.
+class NoMemory : public Error {
+ public:
+  using Error::Error;
+};
+
 namespace detail {
 inline void Concatenate(std::ostringstream*) {}
 template <typename First, typename... Rest>

@@ -22,6 +22,7 @@ thread_local std::vector<std::unique_ptr<Buffer>> stock;
 }  // namespace
 
 std::unique_ptr<Buffer> TakeScratch(size_t bytes) {
+  stock.reserve(kStock);  // for ReturnScratch, which may not throw
   for (size_t i = 0; i < stock.size(); ++i) {
     if (stock[i]->bytes() < bytes) continue;
     std::unique_ptr<Buffer> found = std::move(stock[i]);
@@ -34,6 +35,7 @@ std::unique_ptr<Buffer> TakeScratch(size_t bytes) {
 }
 
 void ReturnScratch(std::unique_ptr<Buffer> buffer) {
+  if (stock.capacity() == 0) return;  // another thread took it
   if (stock.size() == kStock) stock.erase(stock.begin());
   stock.insert(std::upper_bound(stock.begin(), stock.end(), buffer, Smaller),
                std::move(buffer));

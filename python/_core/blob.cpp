@@ -14,25 +14,59 @@ namespace {
 
 using p3d::Blob;
 
+// Runs body(), which holds the blob's values: where there is no memory for them
+// the error names the blob.
+template <typename Dtype, typename Body>
+auto Naming(const BlobHandle<Dtype>& handle, const Body& body)
+    -> decltype(body()) {
+  try {
+    return body();
+  } catch (const p3d::NoMemory& error) {
+    std::string name = handle.blob->fixed();
+    if (handle.net && handle.index >= 0) {
+      name = "blob '" + handle.net->blob_names()[handle.index] + "'";
+    }
+    throw p3d::NoMemory((name.empty() ? "a blob" : name) + " of shape " +
+                        p3d::ShapeString(handle.blob->shape()) + ": " +
+                        error.what());
+  }
+}
+
+// The memory of a view, and the blob's shape.
+template <typename Dtype>
+std::shared_ptr<p3d::Buffer> Lend(const BlobHandle<Dtype>& handle, bool diff,
+                                  p3d::Shape* shape) {
+  const auto storage = [&]() -> p3d::Storage<Dtype>& {
+    *shape = handle.blob->shape();
+    return handle.blob->Whole(diff ? handle.blob->diff_storage()
+                                   : handle.blob->storage());
+  };
+  if (handle.calls) {
+    const auto call = handle.calls->Hold();
+    auto memory = call ? storage().LendIfThere() : nullptr;
+    if (memory) return memory;
+  }
+  // Before the storage's: what makes the values takes it, too.
+  const auto lock = LockNet(handle);
+  if (!diff && handle.net && handle.index >= 0) handle.net->Keep(handle.index);
+  return storage().Lend();
+}
+
 // A writable array in Caffe's order. The base of the array owns the memory, and
 // its being alive is how the engine knows that somebody may write.
 template <typename Dtype>
 py::array View(const BlobHandle<Dtype>& handle, bool diff) {
-  const auto lock = Lock(handle.net.get());
-  if (!diff && handle.net && handle.index >= 0) handle.net->Keep(handle.index);
-  p3d::Storage<Dtype>& storage = handle.blob->Whole(
-      diff ? handle.blob->diff_storage() : handle.blob->storage());
   std::shared_ptr<p3d::Buffer> memory;
+  p3d::Shape shape;
   {
     py::gil_scoped_release release;
-    memory = storage.Lend();
+    memory = Naming(handle, [&] { return Lend(handle, diff, &shape); });
   }
   Dtype* data = static_cast<Dtype*>(memory->data());
   auto* owner = new std::shared_ptr<p3d::Buffer>(std::move(memory));
   py::capsule base(owner, [](void* pointer) {
     delete static_cast<std::shared_ptr<p3d::Buffer>*>(pointer);
   });
-  const auto& shape = handle.blob->shape();
   return py::array(py::dtype::of<Dtype>(),
                    std::vector<py::ssize_t>(shape.begin(), shape.end()), data,
                    base);
@@ -63,7 +97,8 @@ void ReshapeBlob(const BlobHandle<Dtype>& handle, const py::args& dims) {
     shape.push_back(PyLong_AsLongLong(size.ptr()));
     if (PyErr_Occurred()) throw py::error_already_set();
   }
-  const auto lock = Lock(handle.net.get());
+  py::gil_scoped_release release;
+  const auto lock = LockOf(handle);
   if (handle.net) handle.net->ForgetPlan();
   handle.blob->Reshape(shape);
 }
@@ -73,13 +108,15 @@ template <typename Dtype>
 void Assign(const BlobHandle<Dtype>& handle,
             const py::array_t<Dtype, py::array::c_style | py::array::forcecast>&
                 values) {
-  const auto lock = Lock(handle.net.get());
-  p3d::Check(values.size() == handle.blob->count(), values.size(),
-             " values for a blob of ", handle.blob->count());
+  const py::ssize_t count = values.size();
   const Dtype* from = values.data();
   py::gil_scoped_release release;
-  std::copy(from, from + handle.blob->count(),
-            handle.blob->write_data(p3d::Order::kCaffe));
+  const auto lock = LockOf(handle);
+  p3d::Check(count == handle.blob->count(), count, " values for a blob of ",
+             handle.blob->count());
+  Naming(handle, [&] {
+    std::copy(from, from + count, handle.blob->write_data(p3d::Order::kCaffe));
+  });
 }
 
 // The same from a file.
@@ -88,11 +125,13 @@ void ReadFrom(const BlobHandle<Dtype>& handle,
               const p3d::CaffemodelReader& reader, size_t layer, size_t blob) {
   reader.CheckBlob(layer, blob);
   const int64_t count = reader.layers()[layer].blobs[blob].count;
-  const auto lock = Lock(handle.net.get());
+  py::gil_scoped_release release;
+  const auto lock = LockOf(handle);
   p3d::Check(count == handle.blob->count(), "the file's blob has ", count,
              " values, the net's ", handle.blob->count());
-  py::gil_scoped_release release;
-  reader.Read(layer, blob, handle.blob->write_data(p3d::Order::kCaffe));
+  Naming(handle, [&] {
+    reader.Read(layer, blob, handle.blob->write_data(p3d::Order::kCaffe));
+  });
 }
 
 template <typename Dtype>

@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include <cstring>
+#include <new>
 
 #include "_core/bind.hpp"
 #include "kernels/conv/conv_bf16.hpp"
@@ -27,15 +28,19 @@ void Raise(const char* name, const std::exception& error) {
   PyErr_SetObject(type.ptr(), text.ptr());
 }
 
-// p3d::Error becomes p3d.Error, a RuntimeError.
+// p3d::Error becomes p3d.Error, a RuntimeError, and std::bad_alloc one of them.
 void RegisterErrors() {
   py::register_local_exception_translator([](std::exception_ptr thrown) {
     try {
       std::rethrow_exception(thrown);
     } catch (const p3d::cuda::OutOfMemory& error) {
       Raise("OutOfMemory", error);
+    } catch (const p3d::NoMemory& error) {
+      Raise("NoMemory", error);
     } catch (const p3d::Error& error) {
       Raise("Error", error);
+    } catch (const std::bad_alloc&) {
+      Raise("NoMemory", p3d::NoMemory("out of memory"));
     }
   });
 }

@@ -13,7 +13,8 @@ using p3d::Blob;
 // What the layer's object raises passes through unchanged, but for p3d.Error:
 // like the engine's own errors it then names the layer.
 template <typename Body>
-void Call(const Body& body) {
+void CallObject(LayerCalls* calls, const Body& body) {
+  const LayerCalls::Call call(calls);  // which ends without the lock
   py::gil_scoped_acquire acquire;
   try {
     body();
@@ -84,14 +85,21 @@ class PythonLayer : public p3d::Layer<float> {
   const py::object& object() const { return object_; }
 
  private:
-  static py::list ToList(const Blobs& blobs) {
+  template <typename Body>
+  void Call(const Body& body) {
+    CallObject(calls_.get(), body);
+  }
+
+  py::list ToList(const Blobs& blobs) const {
     py::list list;
     for (Blob<float>* blob : blobs) {
-      list.append(BlobHandle<float>{nullptr, blob->shared_from_this(), -1});
+      list.append(
+          BlobHandle<float>{nullptr, blob->shared_from_this(), -1, calls_});
     }
     return list;
   }
 
+  const std::shared_ptr<LayerCalls> calls_ = std::make_shared<LayerCalls>();
   py::object object_;
 };
 

@@ -9,6 +9,10 @@ class Error(RuntimeError):
     """
 
 
+class NoMemory(Error, MemoryError):
+    """This machine has no memory for what it was to hold; a smaller batch may fit."""
+
+
 class OutOfMemory(Error):
     """A GPU has no room for what it was to hold; a smaller batch may fit."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 import numpy as np
@@ -141,6 +143,46 @@ def test_kept_blobs_outlive_their_net(own: ModuleType) -> None:
     assert [blob.data.shape for blob in kept] == [(2, 3, 8, 8)] * 2
     kept[0].reshape(300, 300)
     assert not kept[0].data.any()
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_kept_blobs_are_read_while_their_net_runs(own: ModuleType, phase: int) -> None:
+    kept: list = []
+    own.Own.setup = lambda layer, bottom, top: kept.extend([*bottom, *top])
+    net = caffe.Net(NET, phase)
+    net.blobs["x"].data[...] = 1
+    expected = run(net)
+    ended = threading.Event()
+
+    def read() -> int:
+        reads = 0
+        while not ended.is_set():
+            reads += sum(np.isfinite(blob.data).all() for blob in kept)
+            reads += sum(np.isfinite(blob.diff).all() for blob in kept)
+        return reads
+
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        try:
+            losses = {run(net) for _ in range(300)}
+        finally:
+            ended.set()
+        assert all(reader.result() > 0 for reader in readers)
+    assert losses == {expected}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_threads_of_a_layer_have_its_blobs(own: ModuleType, phase: int) -> None:
+    with ThreadPoolExecutor(2) as pool:
+
+        def act(layer: Same, bottom: list, top: list) -> None:
+            sums = pool.map(lambda blob: float(blob.data.sum()), [*bottom, *top, *bottom])
+            assert len(set(sums)) == 1
+
+        own.Own.act = act
+        net = caffe.Net(NET, phase)
+        net.blobs["x"].data[...] = 1
+        assert run(net) == run(net)
 
 
 @pytest.mark.parametrize("blobs", [[1], [None], [np.zeros(3)], "ab"])

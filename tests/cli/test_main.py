@@ -134,6 +134,7 @@ def fail(error):
         ),
         (RuntimeError("engine"), 1, "engine"),
         (RuntimeError(), 1, "RuntimeError"),
+        (MemoryError(), 1, "out of memory"),
         (FileNotFoundError(2, "No such file", "w.caffemodel"), 1, "No such file: 'w.caffemodel'"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],

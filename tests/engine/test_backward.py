@@ -6,6 +6,7 @@ import logging
 import re
 
 import numpy as np
+import one_layer
 import pytest
 from recipe import rng_for
 
@@ -148,6 +149,19 @@ def test_a_loss_that_grows_keeps_its_weight() -> None:
     net.forward()
     net.backward()
     np.testing.assert_array_equal(net.blobs["a"].diff, np.full((50, 3), 2))
+
+
+def test_a_layer_in_place_on_a_loss_starts_from_its_weight_each_time() -> None:
+    twice = 'scale_param { filler { value: 2 } } top: "t0" loss_weight: 3 param { lr_mult: 0 }'
+    net = caffe.Net(
+        one_layer.text_of('type: "Bias"', (1, 2))
+        + f'layer {{ name: "twice" type: "Scale" bottom: "t0" {twice} }}\n',
+        caffe.TRAIN,
+    )
+    for _ in range(2):
+        net.clear_param_diffs()
+        net._forward_backward()
+        np.testing.assert_array_equal(net.params["layer"][0].diff, [6, 6])
 
 
 def test_readers_of_a_blob_add_up() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from one_layer import net_of, normal, run
+from one_layer import net_of, normal, run, text_of
 
 import p3d.caffe as caffe
 
@@ -174,3 +174,16 @@ def test_mvn_of_constants_is_zero(across: bool) -> None:
     layer = f'type: "MVN" mvn_param {{ across_channels: {str(across).lower()} }}'
     x = np.full((2, 3, 4, 5, 6), 1e6, np.float32)
     assert (run(net_of(layer, x.shape), x) == 0).all()
+
+
+def test_mvn_in_place_leaves_the_shape_to_the_layer_before() -> None:
+    text = text_of('type: "TanH"', (2, 3, 4)) + (
+        'layer { name: "mvn" type: "MVN" bottom: "t0" top: "t0" }\n'
+    )
+    net = caffe.Net("force_backward: true\n" + text, caffe.TRAIN)
+    net.blobs["b0"].data[...] = normal(2, 3, 4)
+    net.forward()
+    assert net.blobs["t0"].shape == (2, 3, 4)
+    net.blobs["t0"].diff[...] = normal(2, 3, 4, seed=2)
+    net.backward()
+    assert net.blobs["b0"].diff.any()

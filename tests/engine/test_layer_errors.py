@@ -218,3 +218,11 @@ def test_contrastive_label_nan() -> None:
     bad.blobs["b2"].data[1] = NAN
     with pytest.raises(RuntimeError, match="'bad': label 1 is NaN"):
         bad.forward()
+
+
+def test_a_refused_reshape_leaves_its_bottom() -> None:
+    refusing = net('"Reshape" reshape_param { shape { dim: 6 } }', [(2, 3)])
+    refusing.blobs["b0"].reshape(4, 3)
+    with pytest.raises(RuntimeError, match="cannot give the bottom"):
+        refusing.reshape()
+    assert refusing.blobs["b0"].data.shape == (4, 3)

@@ -129,10 +129,12 @@ def test_missing_blob_behind_an_input_that_is_overwritten(changed: str) -> None:
         text += layer("Flatten", "flat", "data")
     text += layer("Sigmoid", "map", changed, changed)
     text += layer("Power", "a", changed, more="power_param { scale: 2 }") + layer("Power", "b", "a")
+    text += layer("Power", "c", "b")
     planned, plain = make(text)
     for net in (planned, plain):
         net.forward()
-    assert_close(planned.blobs["a"].data, plain.blobs["a"].data, "a")
+    for blob in ("a", "b"):  # each is made of the input as it was
+        assert_close(planned.blobs[blob].data, plain.blobs[blob].data, blob)
 
 
 def test_missing_blob_after_the_input_was_reshaped() -> None:

@@ -10,7 +10,7 @@ namespace p3d {
 // MVN: every image's channels, or with across_channels whole images, minus
 // their mean and, unless normalize_variance is false, divided by their standard
 // deviation + eps. Any number of spatial axes; top has at least four axes, as
-// in upstream.
+// in upstream, or in place those of the bottom.
 template <typename Dtype>
 class MVNLayer : public Layer<Dtype> {
  public:
@@ -30,7 +30,8 @@ class MVNLayer : public Layer<Dtype> {
     Check(bottom[0]->count() > 0, "the bottom has no values; its shape is ",
           ShapeString(bottom[0]->shape()));
     Shape shape = bottom[0]->shape();
-    if (shape.size() < 4) shape.resize(4, 1);
+    // In place the layer before needs the shape that it gave.
+    if (shape.size() < 4 && top[0] != bottom[0]) shape.resize(4, 1);
     top[0]->Reshape(shape);
   }
 

@@ -28,10 +28,12 @@ class ReshapeLayer : public Layer<Dtype> {
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
     const Shape shape = TopShape(*bottom[0]);
-    top[0]->Reshape(shape);
-    Check(top[0]->count() == bottom[0]->count(), "cannot give the bottom, ",
-          ShapeString(bottom[0]->shape()), ", the shape ", ShapeString(shape),
+    // Not of a top that has the bottom's values, which would lose them.
+    Check(Blob<Dtype>(shape).count() == bottom[0]->count(),
+          "cannot give the bottom, ", ShapeString(bottom[0]->shape()),
+          ", the shape ", ShapeString(shape),
           "; sizes 0 and -1 in the prototxt follow the input's size");
+    top[0]->Reshape(shape);
     top[0]->ShareData(*bottom[0]);
     top[0]->ShareDiff(*bottom[0]);
   }

@@ -10,8 +10,8 @@ To add a verb, write ``p3d/cli/<verb>.py`` with
 * ``SEVERAL_GPUS = True`` (optional) if ``run`` heeds a ``--device`` of several GPUs itself.
 
 and import nothing above ``run`` but the standard library: ``p3d --help`` imports every verb.
-Verbs report failures by raising: ``p3d.Error``, ``RuntimeError`` and ``OSError`` become one
-line on stderr and exit code 1 (with ``P3D_DEBUG=1`` a traceback).
+Verbs report failures by raising: ``p3d.Error``, ``RuntimeError``, ``OSError`` and ``MemoryError``
+become one line on stderr and exit code 1 (with ``P3D_DEBUG=1`` a traceback).
 """
 
 from __future__ import annotations
@@ -224,10 +224,11 @@ def _guarded(verb: str, action: Callable[[], int]) -> int:
     except BrokenPipeError:  # `p3d info X | head`: nobody reads on, nothing to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, MemoryError) as error:
         if debug:
             raise
-        text = " ".join(str(error).splitlines()) or type(error).__name__
+        nameless = "out of memory" if isinstance(error, MemoryError) else type(error).__name__
+        text = " ".join(str(error).splitlines()) or nameless
         print(f"p3d {verb}: {text}", file=sys.stderr)
         return 1
 
