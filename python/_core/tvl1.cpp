@@ -32,10 +32,9 @@ double Iterate(const Images& warped, Images& flow, Images& dual, float tau,
   float* u = flow.mutable_data();
   float* p = dual.mutable_data();
   const py::gil_scoped_release others;
-  return p3d::Tvl1Iterate(
-      {height, width, from, from + size, from + 2 * size, u, u + size, p,
-       p + size, p + 2 * size, p + 3 * size},
-      {tau, lambda, theta}, iterations, enough);
+  return p3d::Tvl1Iterate({height, width, from, from + size, from + 2 * size, u,
+                           u + size, p, p + size, p + 2 * size, p + 3 * size},
+                          {tau, lambda, theta}, iterations, enough);
 }
 
 }  // namespace
