@@ -151,9 +151,12 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   std::shared_ptr<const Dtype> Packed(uint64_t key, int64_t size,
                                       const PackFunction& pack,
                                       const PackFunction& unpack, bool only);
-  // Packed copies never replace the values from now on: a layer has their
-  // address by another name, its bias say, while it packs them.
-  void StayUnpacked() { stays_ = true; }
+  // Packed copies never replace the values from now on: somebody may have their
+  // address while they are packed, by another name or in another thread.
+  void StayUnpacked() {
+    std::lock_guard<std::recursive_mutex> lock(mutex_);
+    stays_ = true;
+  }
 
  private:
   // What is true now, by place.
