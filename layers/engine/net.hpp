@@ -258,6 +258,9 @@ class Net {
   bool HidesFromBackward(int ran) const;
   // From now on layer by layer; repeats a forward that was planned, see GoOn.
   void LeavePlan(const Poll& poll);
+  // Before a Backward, which reads weights where they lie: another net that
+  // shares them may pack them meanwhile.
+  void KeepUnpacked();
   void BackwardLayer(int layer);
   void RememberShapes(int layer);
   bool RanWithTheseShapes(int layer) const;

@@ -219,6 +219,13 @@ void Net<Dtype>::LeavePlan(const Poll& poll) {
 }
 
 template <typename Dtype>
+void Net<Dtype>::KeepUnpacked() {
+  for (const auto& layer : layers_) {
+    for (const auto& blob : layer->blobs()) blob->storage().StayUnpacked();
+  }
+}
+
+template <typename Dtype>
 void Net<Dtype>::BackwardLayer(int index) {
   InLayer(layers_[index]->spec(), [&] {
     CheckShapes(index);
@@ -238,6 +245,7 @@ void Net<Dtype>::Backward(int from, int to, const Poll& poll) {
   CheckIdle();
   TouchAll();
   TouchDiffs();
+  KeepUnpacked();
   LeavePlan(poll);
   for (int i = from; i >= to; --i) {
     if (poll) poll();
@@ -327,6 +335,8 @@ void Net<Dtype>::SyncDiffs() {
   template void Net<Dtype>::RememberShapes(int);             \
   template bool Net<Dtype>::RanWithTheseShapes(int) const;   \
   template void Net<Dtype>::CheckShapes(int) const;          \
+  template bool Net<Dtype>::InPlace(size_t, int) const;      \
+  template void Net<Dtype>::KeepUnpacked();                  \
   template void Net<Dtype>::BackwardLayer(int);              \
   template void Net<Dtype>::TouchDiffs();                    \
   template void Net<Dtype>::SyncDiffs();                     \

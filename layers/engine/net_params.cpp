@@ -56,6 +56,8 @@ void Net<Dtype>::ShareParam(const ParamSpec& spec, NamedParam* owned,
         ", this layer's ", ShapeString(blob->shape()));
   Agree(spec.lr_mult, refusal + "lr_mult", &owned->spec.lr_mult);
   Agree(spec.decay_mult, refusal + "decay_mult", &owned->spec.decay_mult);
+  // Weights and a bias, say, of one layer.
+  if (spec.permissive) shared.storage().StayUnpacked();
   blob->ShareData(shared);
   blob->ShareDiff(shared);
 }

@@ -40,6 +40,7 @@ Dtype Net<Dtype>::ForwardBackward(const Poll& poll) {
   }
   TouchAll();
   TouchDiffs();
+  KeepUnpacked();
   Dtype loss = RunSources(last, nullptr);
   RunTrainingPlan(poll, &loss);
   SyncAll();

@@ -340,7 +340,7 @@ std::shared_ptr<const Dtype> Storage<Dtype>::Packed(uint64_t key, int64_t size,
                   packed_.end());
   }
   // What is on the GPU may be what another net reads there right now.
-  if (only && host_.caffe && !lent_ && !on(Side::kGpu)) {
+  if (only && !stays_ && host_.caffe && !lent_ && !on(Side::kGpu)) {
     caffe_.reset();
     last_.reset();
     host_ = Valid();

@@ -151,6 +151,12 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   std::shared_ptr<const Dtype> Packed(uint64_t key, int64_t size,
                                       const PackFunction& pack,
                                       const PackFunction& unpack, bool only);
+  // Packed copies never replace the values from now on: somebody may have their
+  // address while they are packed, by another name or in another thread.
+  void StayUnpacked() {
+    std::lock_guard<std::recursive_mutex> lock(mutex_);
+    stays_ = true;
+  }
 
  private:
   // What is true now, by place.
@@ -196,6 +202,7 @@ class Storage : public std::enable_shared_from_this<Storage<Dtype>> {
   int64_t count_ = 0;
   uint64_t version_ = 1;
   bool lent_ = false;
+  bool stays_ = false;
 
   Valid host_, gpu_;
   Geometry last_geometry_;  // of what lies channels last, on both sides

@@ -204,3 +204,24 @@ def test_deconvolution_weights_survive() -> None:
     weights = normal(6, 2, 3, 3)
     run(net, normal(1, 6, 3, 4), params=[weights, normal(4)])
     assert np.array_equal(net.params["layer"][0].data, weights)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        ("Convolution", "convolution_param { kernel_size: 1"),
+        ("Deconvolution", "convolution_param { kernel_size: 1"),
+        ("InnerProduct", "inner_product_param {"),
+    ],
+)
+def test_a_bias_that_is_the_weights_by_name(kind: str, field: str) -> None:
+    outputs = 1 << 17  # memory of this size is gone at once when it is freed
+    net = net_of(
+        f'type: "{kind}" param {{ name: "both" }} param {{ name: "both" share_mode: PERMISSIVE }} '
+        f"{field} num_output: {outputs} }}",
+        (1, 1, 1),
+    )
+    w = normal(outputs)
+    net.params["layer"][1].data[...] = w
+    for _ in range(2):
+        assert np.allclose(run(net, np.full((1, 1, 1), 2)).ravel(), 3 * w)

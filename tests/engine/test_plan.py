@@ -271,6 +271,38 @@ def test_several_threads_on_one_net_and_on_nets_that_share_weights() -> None:
     assert not failures, failures
 
 
+@pytest.mark.parametrize("kind", ["Convolution", "Deconvolution", "InnerProduct"])
+def test_a_net_runs_backward_while_another_packs_their_weights(kind: str) -> None:
+    # Of a size that is gone at once when it is freed.
+    field = (
+        "inner_product_param {" if kind == "InnerProduct" else "convolution_param { kernel_size: 3"
+    )
+    text = "force_backward: true\n" + data(1, 256, 6, 6)
+    text += layer(
+        kind, "a", "data", more=f'{field} num_output: 256 weight_filler {{ type: "xavier" }} }}'
+    )
+    text += layer("Reduction", "sum", "a", more="loss_weight: 1")
+    learning, testing = caffe.Net(text, caffe.TRAIN), caffe.Net(text, caffe.TEST)
+    testing.share_with(learning)
+    ended = threading.Event()
+
+    def test() -> None:
+        while not ended.is_set():
+            testing.forward()
+
+    thread = threading.Thread(target=test)
+    thread.start()
+    try:
+        sums = set()
+        for _ in range(100):
+            learning._forward_backward()
+            sums.add(float(learning.blobs["data"].diff.sum()))
+    finally:
+        ended.set()
+        thread.join()
+    assert len(sums) == 1
+
+
 def test_after_fork() -> None:
     script = f"""
 import os, sys, warnings
