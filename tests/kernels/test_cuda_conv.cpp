@@ -418,8 +418,8 @@ void TestChoice(const Choice& choice) {
                                "\", " + Kind<Value>() + ", is done by " +
                                chosen + " instead of " + want);
   };
-  const p3d::cuda::ForwardCall<Value> forward = {
-      shape, nullptr, nullptr, {}, nullptr, nullptr};
+  const p3d::cuda::ForwardCall<Value> forward = {shape, nullptr, nullptr,
+                                                 {},    nullptr, nullptr};
   expect(p3d::cuda::Chosen(forward).name, choice.forward);
   const p3d::cuda::DataGradientCall<Value> data = {shape, nullptr, nullptr,
                                                    false, nullptr, nullptr};
