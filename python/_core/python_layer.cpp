@@ -3,6 +3,7 @@
 #include "_core/bind.hpp"
 #include "_core/blob.hpp"
 #include "engine/layer.hpp"
+#include "kernels/cuda/cuda_device.hpp"
 
 namespace py = pybind11;
 
@@ -19,9 +20,14 @@ void CallObject(LayerCalls* calls, const Body& body) {
   try {
     body();
   } catch (const py::error_already_set& error) {
-    const py::object type = py::module_::import("p3d.error").attr("Error");
-    if (!error.matches(type)) throw;
-    p3d::Fail(py::str(error.value()).cast<std::string>());
+    const py::module_ types = py::module_::import("p3d.error");
+    if (!error.matches(types.attr("Error"))) throw;
+    const std::string text = py::str(error.value()).cast<std::string>();
+    if (error.matches(types.attr("OutOfMemory"))) {
+      throw p3d::cuda::OutOfMemory(text);
+    }
+    if (error.matches(types.attr("NoMemory"))) throw p3d::NoMemory(text);
+    p3d::Fail(text);
   }
 }
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from one_layer import net_of
+
+import p3d.caffe as caffe
+from p3d.error import Error, NoMemory
 
 TESTS = Path(__file__).parents[1]
 #: Runs a layer on a bottom of 8 MiB where the process may have 3 MiB more.
@@ -50,3 +55,20 @@ def test_what_there_is_no_memory_for_is_named(layer: str, action: str, words: st
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("NoMemory ")
     assert words in done.stdout
+
+
+@pytest.mark.parametrize("kind", [NoMemory, Error])
+def test_it_stays_what_it_is_in_a_python_layer(kind: type[Error], monkeypatch) -> None:
+    """Whoever takes smaller batches then has to know it."""
+
+    class Full(caffe.Layer):
+        def forward(self, bottom, top) -> None:
+            raise kind("no room")
+
+    module = ModuleType("full_layers")
+    module.Full = Full
+    monkeypatch.setitem(sys.modules, "full_layers", module)
+    net = net_of('type: "Python" python_param { module: "full_layers" layer: "Full" }', (1, 2))
+    with pytest.raises(Error, match="Python 'layer': no room") as error:
+        net.forward()
+    assert type(error.value) is kind
