@@ -56,14 +56,15 @@ class Net(_CaffeNet):
     ) -> None:
         weights, phase, level, stages = net_file.arguments(args, weights, phase, level, stages)
         message_class = caffe.proto.caffe_pb2.NetParameter
-        param, self._origin = net_file.load(network_file, message_class, _check_type)
+        # Not a name that a Caffe's own class may use.
+        param, self._net_file = net_file.load(network_file, message_class, _check_type)
         if relax_reshape:
             relax(param)
         self.param = prototxt.prepare(param, phase, level, stages or ())
-        with errors_of(self._origin):
+        with errors_of(self._net_file):
             for layer in self.param.layer:
                 _check_type(layer)
-        self._shapes = ShapeCheck(self.param, phase, self._origin)
+        self._shapes = ShapeCheck(self.param, phase, self._net_file)
         with _file_of(param) as path:
             super().__init__(path, phase, level, list(stages or ()))
         self.name = self.param.name
@@ -107,7 +108,7 @@ class Net(_CaffeNet):
     def _check_names(self, names: Iterable[str], kind: str, known: Iterable[str]) -> None:
         for name in names:
             if name not in known:
-                raise Error(f"{self._origin}: there is no {kind} '{name}'")
+                raise Error(f"{self._net_file}: there is no {kind} '{name}'")
 
     def _check_range(self, first: int, last: int) -> None:
         count = len(self.layers)
@@ -137,7 +138,7 @@ class Net(_CaffeNet):
             own, theirs = ([tuple(b.shape) for b in net.params[name]] for net in (self, other))
             if own != theirs:
                 raise Error(
-                    f"{self._origin}: layer '{name}' cannot share: its blobs are {own}, those "
+                    f"{self._net_file}: layer '{name}' cannot share: its blobs are {own}, those "
                     f"{theirs}"
                 )
         super().share_with(other)
