@@ -7,9 +7,9 @@ and in bfloat16.
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
-import os
 import threading
 from collections.abc import Iterator
 
