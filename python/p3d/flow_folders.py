@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from p3d.atomic import replacing, sweep
+from p3d.atomic import make_folder, replacing, sweep
 from p3d.error import Error
 from p3d.jobs.done import stamp
 from p3d.video.decode import opencv_threads_off
@@ -118,7 +118,7 @@ class FlowFolders:
         if _read(partial) != record:
             with suppress(FileNotFoundError):
                 shutil.rmtree(partial)
-            os.makedirs(partial)
+            make_folder(partial)
             _write(partial, record)
         sweep(partial)
         return partial

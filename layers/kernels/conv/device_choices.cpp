@@ -134,6 +134,13 @@ std::unique_ptr<DeviceChoices::Choice> DeviceChoices::Choose(
   for (const OwnKernels::Kernel& kernel : kernels) {
     if (kernel.name == name) choice->Take(kernel);
   }
+  if (pinned.empty()) {
+    if (std::unique_ptr<ConvWay> way = Restored(form, name)) {
+      Reserve(*way);
+      choice->Take(std::move(way));
+      return choice;
+    }
+  }
   ConvWays ways = FindOne(form, name);
   if (!ways.empty()) Reserve(*ways[0]);
   if (pinned.empty() && !ways.empty()) {
@@ -222,25 +229,24 @@ ConvWays DeviceChoices::FindOne(const ConvForm& form,
     if (choice == finder->name()) return Find(*finder, form, 0, 1);
     const int number = Number(choice, finder->name());
     if (number < 0) continue;
-    ConvWays ways;
-    ways.push_back(Restored(*finder, form, number));
-    if (ways[0]) return ways;
-    ways = Find(*finder, form, number, 1);
+    ConvWays ways = Find(*finder, form, number, 1);
     if (!ways.empty() && ways[0]->name() != choice) ways.clear();
     return ways;
   }
   return {};
 }
 
-std::unique_ptr<ConvWay> DeviceChoices::Restored(const ConvFinder& finder,
-                                                 const ConvForm& form,
-                                                 int number) const {
-  const std::string name = finder.name() + ("_" + std::to_string(number));
-  const std::string stored = file_.Kept(name + "\t" + form.Text());
-  try {
-    if (!stored.empty()) return finder.Restore(form, number, stored);
-  } catch (const Error&) {
-    // So it is made anew.
+std::unique_ptr<ConvWay> DeviceChoices::Restored(
+    const ConvForm& form, const std::string& choice) const {
+  for (const auto& finder : finders_) {
+    const int number = Number(choice, finder->name());
+    if (number < 0) continue;
+    const std::string stored = file_.Kept(choice + "\t" + form.Text());
+    try {
+      if (!stored.empty()) return finder->Restore(form, number, stored);
+    } catch (const Error&) {
+      // So it is made anew.
+    }
   }
   return nullptr;
 }
@@ -249,7 +255,7 @@ void DeviceChoices::Keep(const ConvForm& form, const ConvWay& way) const {
   const std::string what = way.name() + "\t" + form.Text();
   try {
     const std::string stored = way.Stored();
-    if (stored != file_.Kept(what)) file_.Keep(what, stored);
+    if (!stored.empty()) file_.Keep(what, stored);
   } catch (const Error&) {
     // The library does not say it: the next process makes it anew.
   }

@@ -55,9 +55,9 @@ class DeviceChoices {
   // All that are worth a try; the one that a choice names, or none.
   ConvWays FindAll(const ConvForm& form) const;
   ConvWays FindOne(const ConvForm& form, const std::string& choice) const;
-  // As an earlier process left it; null where there is none.
-  std::unique_ptr<ConvWay> Restored(const ConvFinder& finder,
-                                    const ConvForm& form, int number) const;
+  // That one as an earlier process left it; null where there is none.
+  std::unique_ptr<ConvWay> Restored(const ConvForm& form,
+                                    const std::string& choice) const;
   // Leaves it to the next process.
   void Keep(const ConvForm& form, const ConvWay& way) const;
 

@@ -86,15 +86,15 @@ def _make(folders: Any, item: Any, report: Any, counts: dict[str, int], bar: boo
             counts["skipped"] += 1
             report.skipped(item)
             return
-        frames = folders.frames(item)
         with tqdm(
-            total=frames and frames - 1,
             desc=os.path.basename(item.name),
             unit="pair",
             leave=False,
             dynamic_ncols=True,
             disable=None if bar else True,
         ) as pairs:
+            if not pairs.disable and (frames := folders.frames(item)):
+                pairs.reset(total=frames - 1)
             counts["pairs"] += folders.make(item, pairs.update)
     except DiskFull as error:  # nor is there room for the others
         counts["failed"] += 1
