@@ -21,10 +21,8 @@ Net<Dtype>::Net(const std::string& name, const std::vector<LayerSpec>& layers,
   kept_.assign(blobs_.size(), false);
   for (int blob : source_tops_) kept_[blob] = true;
   for (int blob : outputs_) kept_[blob] = true;
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    if (layers_[i]->Repeatable()) continue;
-    for (int blob : top_ids_[i]) kept_[blob] = true;
-  }
+  const int last = static_cast<int>(layers_.size()) - 1;
+  for (int blob : OwnTops(last)) kept_[blob] = true;
   for (size_t i = 0; i < blobs_.size(); ++i) {
     if (loss_weights_[i] != 0) kept_[i] = true;
   }
@@ -293,8 +291,8 @@ bool Net<Dtype>::HidesFromBackward(int ran) const {
   if (phase_ != Phase::kTest) return false;
   for (int i = 0; i <= ran; ++i) {
     if (layers_[i]->Repeatable() || !layer_needs_backward_[i]) continue;
-    for (int id : bottom_ids_[i]) {
-      if (std::count(top_ids_[i].begin(), top_ids_[i].end(), id)) return true;
+    for (int id : top_ids_[i]) {
+      if (InPlace(i, id)) return true;
     }
   }
   return false;
