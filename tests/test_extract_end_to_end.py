@@ -13,6 +13,7 @@ from plain_clip import plain_clip
 
 import p3d
 from p3d import caffe, cli, demo, models
+from p3d.video.clips import open_video
 
 GOLDEN = Path(__file__).parent / "golden" / "tiny"
 TINY = ["--net", str(GOLDEN / "tiny.prototxt"), "--weights", str(GOLDEN / "tiny_seeded.caffemodel")]
@@ -147,10 +148,26 @@ def test_other_lengths_need_no_prototxt(tmp_path, p3d63, real_video, length):
         close(np.load(tmp_path / "bikes.npy")[clip.number], expected)
 
 
-def test_flow_weights_and_videos_do_not_mix(tmp_path, p3d63, real_video, capsys):
-    weights = ["--weights", str(p3d63 / "p3d63-kinetics-flow.caffemodel")]
-    assert cli.main(["extract", str(real_video), *weights]) == 1
-    assert "these weights want optical flow" in capsys.readouterr().err
+def test_weights_for_flow_make_it_of_frames(tmp_path, p3d63, real_video):
+    """As of the images that `p3d flow` writes, but for what JPEG loses; it can be shown."""
+    frames = open_video(real_video).frames(lambda index: index < 20)
+    for index, frame in zip(range(20), frames, strict=False):
+        (tmp_path / "bikes").mkdir(exist_ok=True)
+        cv2.imwrite(f"bikes/{index:05d}.png", cv2.resize(frame, (160, 68)))
+    weights = ["--weights", str(p3d63 / "p3d63-kinetics-flow.caffemodel"), "--clips", "2"]
+    assert cli.main(["flow", "bikes", "--quality", "100"]) == 0
+    features = []
+    for video, out in (("bikes", "made"), ("flow/bikes", "read")):
+        small = ["--crop", "32", "--size", "34", "--blobs", "pool5,prob", "--out", out]
+        assert cli.main(["extract", video, *weights, *small]) == 0
+        features.append(np.load(f"{out}/bikes.npz")["pool5"])
+    assert np.abs(features[0] - features[1]).max() < 0.05 * np.abs(features[0]).max()
+    assert json.loads(Path("made/bikes.json").read_text())["flow"]["size"] == 256
+    for out in ("made", "read"):
+        assert cli.main(["show", f"{out}/bikes.npz", "-o", f"{out}.png"]) == 0
+
+
+def test_frame_weights_take_no_flow(tmp_path, p3d63, capsys):
     flow = str(write_flow(tmp_path / "flow"))
     assert cli.main(["extract", flow, "--weights", str(p3d63 / "p3d63-kinetics.caffemodel")]) == 1
     assert "which needs weights for flow" in capsys.readouterr().err

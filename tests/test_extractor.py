@@ -222,11 +222,16 @@ def test_a_blob_without_a_row_per_clip_is_refused(tmp_path):
         Extractor(net=FakeNet(), blobs=["all"], **SMALL).extract(path)
 
 
-def test_flow_weights_on_a_video_say_what_is_missing(tmp_path):
-    path = write_video(tmp_path / "a.mp4")
-    with pytest.raises(p3d.Error, match="want optical flow") as error:
-        Extractor(net=FakeNet(channels=2)).extract(path)
-    assert "`p3d flow VIDEO --out flow` makes flow images" in str(error.value)
+def test_a_net_for_flow_gets_it_of_the_frames(tmp_path):
+    video = write_video(tmp_path / "a.mp4", 20)
+    net = FakeNet(channels=2)
+    features = Extractor(net=net, clips=3, **SMALL).extract(video)
+    clips = p3d.clips(video, modality="flow", clips=3, **SMALL)
+    np.testing.assert_array_equal(
+        features["pool5"], FakeNet.pool5(np.stack([clip.values for clip in clips]))
+    )
+    assert features.meta["frames"] == 19
+    assert features.meta["flow"]["bound"] == 20
 
 
 @pytest.mark.parametrize("many", [False, True])

@@ -340,7 +340,7 @@ class Extractor:
 
     def _reading(self, video: Video) -> Reading:
         source = video if isinstance(video, np.ndarray) else os.fspath(video)
-        return Reading(source, self.modality, self.recipe, self._shape)
+        return Reading(source, self.modality, self.recipe, self._shape, _core.num_threads())
 
     def _timed(
         self, events: Iterator[tuple[int, Clip | End] | None]

@@ -12,11 +12,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,42 +23,23 @@ import numpy as np
 from p3d.atomic import make_folder, replacing, sweep
 from p3d.error import Error
 from p3d.jobs.done import stamp
+from p3d.video.ahead import in_order
 from p3d.video.decode import opencv_threads_off
 from p3d.video.decoder import Decoder
+from p3d.video.flow import FlowOptions
 from p3d.video.inputs import Item
 from p3d.video.reading import Clip, End, FrameCount, GreyFrames
-from p3d.video.tvl1 import Tvl1, to_images
 
 _META = "flow.json"
 
 
-class FlowOptions(NamedTuple):
-    """How flow images are made; `size` is (w, h) of the frames, None: as they are."""
-
-    bound: float = 20.0
-    size: tuple[int, int] | None = None
-    quality: int = 95
-    method: Tvl1 = Tvl1()
-
-    def record(self) -> dict[str, Any]:
-        """All that the images depend on, but for the video."""
-        return {
-            "method": "tvl1",
-            **self.method._asdict(),
-            "bound": self.bound,
-            "size": list(self.size) if self.size else None,
-            "quality": self.quality,
-        }
-
-
 class FlowFolders:
-    """Makes them below `out`, a video after the other, by so many threads."""
+    """Makes them below `out`, a video after the other, by so many threads; `quality` is JPEG's."""
 
-    def __init__(
-        self, out: str, options: FlowOptions, threads: int, decoder: Decoder | None = None
-    ) -> None:
+    def __init__(self, out: str, options: FlowOptions, threads: int, quality: int = 95) -> None:
         self._out, self._options, self._threads = out, options, threads
-        self._decoder = decoder or Decoder()
+        self._quality = quality
+        self._decoder = Decoder()
 
     def is_done(self, item: Item) -> bool:
         """Whether the folder of a video is there; Error if it is another one's, or made otherwise.
@@ -92,19 +72,17 @@ class FlowFolders:
         `progress` is called for each. Error says what is wrong with the video, or with the place.
         """
         partial = self._begin(item)
-        pairs = _Pairs(partial, self._options, self._threads, progress)
-        with opencv_threads_off(), pairs:
-            for event in self._decoder.read(GreyFrames(item.path, self._options.size)):
-                if isinstance(event, Clip):
-                    pairs.add(event.values)
-                elif isinstance(event.result, Exception):
-                    raise event.result
-            pairs.finish()
-        if pairs.count == 0:
+        count = 0
+        with opencv_threads_off():
+            pairs = enumerate(pairwise(self._greys(item)), 1)
+            for _ in in_order(lambda pair: self._make(partial, *pair), pairs, self._threads):
+                count += 1
+                progress()
+        if count == 0:
             raise Error(f"{item.path}: flow is between two frames, and it has one")
-        _write(partial, {**self._record(item), "pairs": pairs.count})
+        _write(partial, {**self._record(item), "pairs": count})
         os.rename(partial, self._folder(item))
-        return pairs.count
+        return count
 
     def close(self) -> None:
         """Ends the process that decodes."""
@@ -123,63 +101,27 @@ class FlowFolders:
         sweep(partial)
         return partial
 
+    def _greys(self, item: Item) -> Iterator[np.ndarray]:
+        for event in self._decoder.read(GreyFrames(item.path, self._options.size)):
+            if isinstance(event, Clip):
+                yield event.values
+            elif isinstance(event.result, Exception):
+                raise event.result
+
+    def _make(self, folder: str, number: int, frames: tuple[np.ndarray, np.ndarray]) -> None:
+        paths = [os.path.join(folder, f"flow_{c}_{number:05d}.jpg") for c in "xy"]
+        if all(map(os.path.exists, paths)):
+            return
+        images = self._options.between(*frames)
+        for path, image in zip(paths, np.moveaxis(images, 2, 0), strict=True):
+            _write_image(path, image, self._quality)
+
     def _folder(self, item: Item) -> str:
         return os.path.join(self._out, item.name)
 
     def _record(self, item: Item) -> dict[str, Any]:
         video = {"video": os.path.abspath(item.path), "stamp": stamp(item.path)}
-        return {**video, **self._options.record()}
-
-
-class _Pairs:
-    """Flow between neighbouring frames, by several threads, each for a pair of its own."""
-
-    def __init__(
-        self, folder: str, options: FlowOptions, threads: int, progress: Callable[[], object]
-    ) -> None:
-        self._folder, self._options, self._progress = folder, options, progress
-        self._pool = ThreadPoolExecutor(threads, "p3d-flow")
-        self._most = 2 * threads
-        self._pending: deque[Future[None]] = deque()
-        self._before: np.ndarray | None = None
-        self.count = 0
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
-    def add(self, frame: np.ndarray) -> None:
-        """The next frame; waits while there is enough to do."""
-        before, self._before = self._before, frame
-        if before is None:
-            return
-        self.count += 1
-        self._pending.append(self._pool.submit(self._make, self.count, before, frame))
-        if len(self._pending) > self._most:
-            self._take()
-
-    def finish(self) -> None:
-        """Waits for all."""
-        while self._pending:
-            self._take()
-
-    def _take(self) -> None:
-        self._pending.popleft().result()
-        self._progress()
-
-    def _make(self, number: int, before: np.ndarray, after: np.ndarray) -> None:
-        paths = [os.path.join(self._folder, f"flow_{c}_{number:05d}.jpg") for c in "xy"]
-        if all(map(os.path.exists, paths)):
-            return
-        try:
-            flow = self._options.method(before, after)
-        except cv2.error as error:
-            raise Error(f"no flow between frames of {before.shape}: {error.err}") from error
-        images = to_images(flow, self._options.bound)
-        for path, image in zip(paths, np.moveaxis(images, 2, 0), strict=True):
-            _write_image(path, image, self._options.quality)
+        return {**video, **self._options.record(), "quality": self._quality}
 
 
 def _write_image(path: str, image: np.ndarray, quality: int) -> None:

@@ -77,7 +77,7 @@ def test_a_video_becomes_a_folder(folder, capsys) -> None:
     assert names("flow/some") == ["flow.json", *images]
     made = json.loads(Path("flow/some/flow.json").read_text())
     assert made["video"] == os.path.abspath("some.mp4")
-    assert {"method": "tvl1", "bound": 20.0, "size": None, "pairs": 5}.items() <= made.items()
+    assert {"method": "tvl1", "bound": 20.0, "size": 256, "pairs": 5}.items() <= made.items()
     for image in flow_of("flow/some"):
         assert image.shape == (H, W, 2)
         # What is seen through the window moves the other way: 5 and 3 pixels.
@@ -89,13 +89,23 @@ def test_images_are_those_of_the_frames(folder) -> None:
     """In order, of frames made another size first, as JPEG."""
     write_frames(folder / "frames")
     assert cli.main(["flow", "frames", "--size", "40x32", "--bound", "8", "--quality", "100"]) == 0
-    greys = [cv2.resize(frame(i), (40, 32), interpolation=cv2.INTER_LINEAR) for i in range(FRAMES)]
-    greys = [cv2.cvtColor(each, cv2.COLOR_BGR2GRAY) for each in greys]
+    greys = [cv2.cvtColor(frame(i), cv2.COLOR_BGR2GRAY) for i in range(FRAMES)]
+    greys = [cv2.resize(each, (40, 32), interpolation=cv2.INTER_AREA) for each in greys]
     found = flow_of("flow/frames")
     assert len(found) == FRAMES - 1
     for image, before, after in zip(found, greys[:-1], greys[1:], strict=True):
         expected = to_images(Tvl1()(before, after), 8).astype(int)
         assert np.abs(image - expected).max() <= 6
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"), [("own", (48, 64)), ("24", (24, 32)), ("99", (48, 64)), ("20x40", (40, 20))]
+)
+def test_sizes(folder, size: str, shape: tuple[int, int]) -> None:
+    write_frames(folder / "frames", 2)
+    assert cli.main(["flow", "frames", "--size", size]) == 0
+    (image,) = flow_of("flow/frames")
+    assert image.shape == (*shape, 2)
 
 
 def test_the_same_command_does_what_is_missing(folder, capsys) -> None:
@@ -196,8 +206,9 @@ def test_a_full_disk_ends_it(folder, monkeypatch, capsys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--size", "340"], "'340' is no size; give WxH of 16 or more, as 340x256"),
+        (["--size", "9"], "'9' is no size; give the short edge, or WxH, of 16 or more, or own"),
         (["--size", "9x300"], "'9x300' is no size"),
+        (["--size", "300x"], "'300x' is no size"),
         (["--bound", "0"], "--bound more than 0"),
         (["--threads", "0"], "--threads takes 1 or more"),
         (["--quality", "101"], "--quality 1 to 100"),

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from p3d.video.ahead import ahead
+from p3d.video.ahead import ahead, in_order
 
 
 def alive() -> int:
@@ -65,3 +65,34 @@ def test_a_consumer_that_leaves_stops_the_thread_and_closes_its_source():
     stream.close()
     assert alive() == 0
     assert closed.wait(1)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_work_by_several_threads_comes_in_order(threads):
+    def work(number):
+        time.sleep(0.001 * (number % 3))
+        return -number
+
+    taken = []
+    for result in in_order(work, (taken.append(i) or i for i in range(30)), threads):
+        assert len(taken) <= -result + 1 + 2 * threads
+    assert len(taken) == 30
+    assert list(in_order(work, [], threads)) == []
+
+
+def test_what_goes_wrong_in_a_thread_comes_in_its_turn_and_ends_the_threads():
+    def work(number):
+        return 1 // (number - 3)
+
+    results = in_order(work, range(10), 2)
+    assert [next(results) for _ in range(3)] == [1 // (number - 3) for number in range(3)]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert not [t for t in threading.enumerate() if t.name.startswith("p3d-work")]
+
+
+def test_an_early_end_ends_the_threads():
+    results = in_order(lambda number: number, range(1000), 3)
+    assert next(results) == 0
+    results.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("p3d-work")]

@@ -148,7 +148,7 @@ def test_a_pattern_names_one_of_two_sets(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "missing.mp4"])
-def test_flow_weights_on_a_video_file_say_what_is_missing(tmp_path, name):
+def test_flow_of_a_video_file_is_not_there(tmp_path, name):
     drawn.write_video(tmp_path / "a.mp4", 20)
     with pytest.raises(Error) as error:
         open_video(tmp_path / name, "flow")

@@ -23,12 +23,15 @@ examples:
   p3d extract videos/ list.txt 'more/**/*.avi' --weights W --blobs pool5,prob --top 5
   p3d extract videos/ --weights W --stride 8                  a clip every 8 frames, dense features
   p3d extract videos/ --weights W --shard 3/10                the third of ten jobs of an array
-  p3d extract flow/v_Dive_g01_c01 --weights p3d_resnet_kinetics_flow_iter_190000.caffemodel
+  p3d extract flow/v_Dive_g01_c01 some.mp4 --weights p3d_resnet_kinetics_flow_iter_190000.caffemodel
   p3d extract some.mp4 --weights mine.caffemodel --net deploy.prototxt --crop 224 --relax-reshape
 
 Every video becomes one file, OUT/<name>.npy with one row per clip (pool5: 20 x 2048), or .npz where
 several blobs are asked for, and OUT/<name>.json, which says which frames the clips are and how they
 were made. Videos below a folder, in a list or matched by a glob keep their folders below OUT.
+
+Weights for flow take flow images, or make flow of videos as `p3d flow` does, which is most of the
+time then: 0.1 to 0.5 s a frame and core.
 
 The same command again does what is missing: what is complete, and made of the same video by the
 same recipe with the same weights, is left alone, what is damaged or different is made again.

@@ -16,8 +16,11 @@ examples:
   p3d flow videos/ --out flow --size 340x256              frames made 340x256 first, as TSN does
 
 Flow is OpenCV's DualTVL1OpticalFlow, stored as dense_flow does: -20..20 pixels as 0..255, grey
-JPEG, x and y apart. It takes 0.1 to 1 s a frame and core, by the frame's size. The same command
-again makes what is missing, also within a video. A video with N frames has N - 1 pairs of images.
+JPEG, x and y apart. It takes 0.1 to 0.5 s a frame and core. The same command again makes what is
+missing, also within a video. A video with N frames has N - 1 pairs of images.
+
+`p3d extract` makes flow of videos by itself, but each time anew and keeps none; training needs
+these images.
 """
 
 
@@ -33,7 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", default="flow", metavar="DIR", help="where to write folders (default: flow)"
     )
     parser.add_argument("--root", metavar="DIR", help="names are the paths below this folder")
-    parser.add_argument("--size", type=_size, metavar="WxH", help="of frames (default: their own)")
+    parser.add_argument(
+        "--size",
+        type=_size,
+        default=256,
+        metavar="N|WxH|own",
+        help="to which frames are made first; N: the short edge of larger ones (default: 256)",
+    )
     parser.add_argument(
         "--bound", type=float, default=20.0, metavar="PIXELS", help="flow beyond is cut off (20)"
     )
@@ -42,19 +51,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
 
 
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if not match or min(int(match[1]), int(match[2])) < 16:
-        raise argparse.ArgumentTypeError(f"'{text}' is no size; give WxH of 16 or more, as 340x256")
-    return int(match[1]), int(match[2])
+def _size(text: str) -> int | tuple[int, int] | None:
+    if text == "own":
+        return None
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
+    numbers = [int(number) for number in match.groups() if number] if match else []
+    if not numbers or min(numbers) < 16:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no size; give the short edge, or WxH, of 16 or more, or own"
+        )
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
 def run(args: argparse.Namespace) -> int:
     from p3d import _core
     from p3d.error import Error
-    from p3d.flow_folders import FlowFolders, FlowOptions
+    from p3d.flow_folders import FlowFolders
     from p3d.jobs.report import JsonReport, Report
     from p3d.video import inputs
+    from p3d.video.flow import FlowOptions
 
     threads = _core.num_threads() if args.threads is None else args.threads
     if threads < 1 or not args.bound > 0 or not 1 <= args.quality <= 100:
@@ -62,10 +77,10 @@ def run(args: argparse.Namespace) -> int:
     if os.path.exists(args.out) and not os.path.isdir(args.out):
         raise Error(f"--out {args.out} is a file: name a folder")
     total = inputs.count(args.videos, args.root)
-    options = FlowOptions(args.bound, args.size, args.quality)
+    options = FlowOptions(args.bound, args.size)
     report = (JsonReport if args.json else Report)("flow", total)
     counts = {"done": 0, "skipped": 0, "failed": 0, "pairs": 0}
-    folders = FlowFolders(args.out, options, threads)
+    folders = FlowFolders(args.out, options, threads, args.quality)
     os.makedirs(args.out, exist_ok=True)  # one line if that fails, instead of one per video
     with contextlib.closing(report), contextlib.closing(folders):
         try:

@@ -11,7 +11,7 @@ from p3d.error import Error
 from p3d.packing.stored import Stored
 from p3d.showing.clip_classes import ClipClasses
 from p3d.showing.drawing import COLOURS, text, thumbnail
-from p3d.video.clips import open_video
+from p3d.showing.seen_video import seen_video
 from p3d.video.source import Source
 from p3d.video.write import MP4, write_video
 
@@ -22,7 +22,7 @@ def write(result: Stored, shown: ClipClasses, path: str) -> None:
     """An .mp4; frame i shows the classes of the clip whose middle is nearest to it."""
     if not shown.names:
         raise Error(f"{result.base}: has no classes per clip; extract with --blobs pool5,prob")
-    source = open_video(result.meta["video"], result.meta["modality"])
+    source = seen_video(result)
     base, ending = os.path.splitext(path)
     rate = float(result.meta.get("fps") or 25)
     write_video(base, _pictures(source, shown), rate, [(ending, MP4[1])])

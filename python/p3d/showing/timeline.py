@@ -8,7 +8,7 @@ from p3d.error import Error
 from p3d.packing.stored import Stored
 from p3d.showing.clip_classes import ClipClasses
 from p3d.showing.drawing import COLOURS, bar, curve, save, text, thumbnail
-from p3d.video.clips import open_video
+from p3d.showing.seen_video import seen_video
 
 _W, _H, _GAP = 132, 100, 8  # of a thumbnail, pixels
 
@@ -27,7 +27,7 @@ def write(result: Stored, shown: ClipClasses, path: str, columns: int = 8) -> No
 
 def _frames(result: Stored, wanted: np.ndarray) -> list[np.ndarray]:
     """The frames of these numbers; after the last one, the last."""
-    source = open_video(result.meta["video"], result.meta["modality"])
+    source = seen_video(result)
     last = int(result.meta["frames"]) - 1 if result.meta["recipe"].get("fps") is None else None
     numbers = wanted if last is None else np.minimum(wanted, last)
     found: dict[int, np.ndarray] = {}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def ahead(
@@ -71,3 +74,22 @@ def ahead(
             on_stop()
         for thread in threads:
             thread.join(timeout=5)
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+    """`work` of each item, by so many threads, in the order of the items.
+
+    At most two a thread are begun before their turn. An exception of `work` is raised in its turn,
+    one of `items` at once; those in work are waited for then, and when the consumer stops early.
+    """
+    begun: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(threads, "p3d-work")
+    try:
+        for item in items:
+            begun.append(pool.submit(work, item))
+            if len(begun) > 2 * threads:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

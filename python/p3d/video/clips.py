@@ -11,31 +11,45 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from p3d import _core
 from p3d.error import Error
 from p3d.video import frames, jpegs, preprocess
 from p3d.video.decode import VideoFile
+from p3d.video.flow import FlowOptions, FlowVideo
 from p3d.video.recipe import Recipe, recipe_named
 from p3d.video.resampled import Resampled
 from p3d.video.source import Alive, Position, Source
 
 
-def open_video(path: str | os.PathLike[str], modality: str = "frame") -> Source:
+def open_video(
+    path: str | os.PathLike[str], modality: str = "frame", flow_threads: int = 0
+) -> Source:
     """A video file, a folder of frames or of flow images, a pattern ``folder/img_%05d.jpg``, or an
     HDF5 file of JPEG images.
 
-    `modality` is what the net wants: "frame" or "flow".
+    `modality` is what the net wants: "frame" or "flow". With `flow_threads` flow is made of a video
+    that has frames alone, by so many threads; with 0 that is an Error.
     """
     path = os.fspath(path)
+    if modality == "flow" and flow_threads > 0:
+        try:
+            return _open(path, modality)
+        except frames.NoFlow:
+            return FlowVideo(_open(path, "frame"), FlowOptions(), flow_threads)
+    return _open(path, modality)
+
+
+def _open(path: str, modality: str) -> Source:
     if os.path.isdir(path):
         return frames.open_folder(path, modality)
     if path.lower().endswith(jpegs.EXTENSIONS):
         return jpegs.JpegFile(path, modality)
     if modality == "flow":
-        if not os.path.exists(path):
-            raise Error(f"{path}: there is no such folder")
-        raise Error(
-            f"{path}: these weights want optical flow (2 channels, x and y), and this is not a "
-            f"folder of flow images; {frames.FLOW_CURE}"
+        if not os.path.exists(path) and not frames.is_pattern(path):
+            raise Error(f"{path}: there is no such video or folder")
+        raise frames.NoFlow(
+            f"{path}: optical flow (2 channels, x and y) is wanted, and this is not a folder of "
+            f"flow images; {frames.FLOW_CURE}"
         )
     if frames.is_pattern(path) and not os.path.exists(path):
         return frames.open_pattern(path)
@@ -76,7 +90,8 @@ def clips(
     chosen = recipe_named(recipe, **changes)
     if crop is not None or size is not None:
         chosen = chosen.at(crop=crop, size=size)
-    reader = ClipReader(open_video(video, modality), chosen, count=True)
+    source = open_video(video, modality, _core.num_threads())
+    reader = ClipReader(source, chosen, count=True)
     for index, values in reader:
         number, view = divmod(index, chosen.views)
         where = reader.position(number)
@@ -104,7 +119,7 @@ class ClipReader:
         With `count` frames are counted by decoding where clips depend on their number, so that no
         clip comes twice.
         """
-        self.source = source if recipe.fps is None else Resampled(source, recipe.fps)
+        self.source = source if recipe.fps is None else _at_rate(source, recipe.fps)
         self.recipe = recipe
         self.frames = 0  # the true number, known at the end
         self._alive, self._count = alive, count
@@ -192,6 +207,10 @@ class ClipReader:
         self._times.append(float("nan") if time is None else time)
         pictures = [one.picture for one in chosen]
         yield from enumerate(self.recipe.seen(pictures, self.source.modality), first)
+
+
+def _at_rate(source: Source, fps: float) -> Source:
+    return source.at_rate(fps) if isinstance(source, FlowVideo) else Resampled(source, fps)
 
 
 class _Kept(NamedTuple):

@@ -36,6 +36,10 @@ _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 _COMPONENT = re.compile(r"(?:^|[^A-Za-z0-9]|flow)([xyuv])(?=[^A-Za-z0-9]|$)", re.IGNORECASE)
 
 
+class NoFlow(Error):
+    """Flow is wanted of what has none; it may have frames, which flow can be made of."""
+
+
 class Sequence(NamedTuple):
     """Numbered images of one kind."""
 
@@ -190,7 +194,8 @@ def is_pattern(path: str) -> bool:
 def _only(folder: str, found: list[Any], modality: str, hint: str) -> Any:
     kind = "flow images (x and y)" if modality == "flow" else "numbered frames"
     if not found:
-        raise Error(f"{folder}: there are no {kind} in it{hint or _NAMES}; {_contents(folder)}")
+        text = f"{folder}: there are no {kind} in it{hint or _NAMES}; {_contents(folder)}"
+        raise (NoFlow if modality == "flow" else Error)(text)
     if len(found) > 1:
         names = ", ".join(s.label if isinstance(s, Sequence) else s[0].label for s in found)
         raise Error(

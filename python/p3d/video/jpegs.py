@@ -15,6 +15,7 @@ import numpy as np
 from p3d.error import Error
 from p3d.hdf5 import import_h5py
 from p3d.video.file_check import check_file
+from p3d.video.frames import NoFlow
 from p3d.video.source import Alive, Position
 
 EXTENSIONS = (".hdf5", ".h5")
@@ -36,7 +37,7 @@ class JpegFile:
         except OSError as error:
             raise Error(f"{path}: not an HDF5 file that can be read ({error})") from error
         if missing := [name for name in self._names if name not in self._file]:
-            raise Error(
+            raise (NoFlow if modality == "flow" else Error)(
                 f"{path}: has no dataset '{missing[0]}' of JPEG images; it has "
                 f"{', '.join(self._file) or 'none'}"
             )

@@ -12,24 +12,30 @@ import numpy as np
 from p3d.error import Error
 from p3d.video.arrays import ClipArray
 from p3d.video.clips import ClipReader, open_video
+from p3d.video.flow import Size, grey
 from p3d.video.recipe import Recipe
 from p3d.video.source import Alive
 
 
 class Reading(NamedTuple):
-    """What is read how; `shape` is the (c, l, h, w) of clips that come ready, as .npy."""
+    """What is read how.
+
+    shape    the (c, l, h, w) of clips that come ready, as .npy
+    threads  that make flow of videos where `modality` is "flow"
+    """
 
     video: str | np.ndarray
     modality: str
     recipe: Recipe
     shape: tuple[int, int, int, int]
+    threads: int = 1
 
 
 class GreyFrames(NamedTuple):
-    """Every frame of a video as a grey image uint8 (h, w), made `size` (w, h) where it is given."""
+    """Every frame of a video as a grey image uint8 (h, w), of the size that FlowOptions name."""
 
     video: str
-    size: tuple[int, int] | None = None
+    size: Size
 
 
 class FrameCount(NamedTuple):
@@ -77,7 +83,8 @@ def _clips(reading: Reading, alive: Alive) -> Iterator[Clip | End]:
         yield from (Clip(*pair) for pair in ready)
         yield End(ready.record())
         return
-    reader = ClipReader(open_video(reading.video, reading.modality), reading.recipe, alive)
+    source = open_video(reading.video, reading.modality, reading.threads)
+    reader = ClipReader(source, reading.recipe, alive)
     yield from (Clip(*pair) for pair in reader.pixels())
     yield End(reader.record())
 
@@ -87,8 +94,5 @@ def _grey_frames(reading: GreyFrames, alive: Alive) -> Iterator[Clip | End]:
     for number, frame in enumerate(source.frames(lambda _: True)):
         alive()
         assert frame is not None, "all are wanted"
-        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-        if reading.size:
-            grey = cv2.resize(grey, reading.size, interpolation=cv2.INTER_LINEAR)
-        yield Clip(number, grey)
+        yield Clip(number, grey(frame, reading.size))
     yield End(source.record())
