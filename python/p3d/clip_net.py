@@ -27,7 +27,7 @@ class ClipNet:
     def __init__(self, net: Any, blobs: Sequence[str]) -> None:
         self.blobs = _known_blobs(blobs, list(net.blobs))
         self._net = net
-        self._input, self.channels, self.length, self.side = _clip_input(net)
+        self._input, self.channels, self.length, self.side = clip_input(net)
         self.modality = {2: "flow", 3: "frame"}[self.channels]
         self._runs = GpuRuns(net, self._input, self.blobs)
         self._ran: tuple[int, ...] = ()  # the shape of the input in the last run that went well
@@ -116,7 +116,7 @@ def without_trailing_ones(row: np.ndarray) -> np.ndarray:
     return row.reshape(shape)
 
 
-def _clip_input(net: Any) -> tuple[str, int, int, int]:
+def clip_input(net: Any) -> tuple[str, int, int, int]:
     """Name, channels, length and (shorter) side of the net's input for clips."""
     shapes = {name: tuple(net.blobs[name].shape) for name in net.inputs}
     for name, shape in shapes.items():

@@ -43,11 +43,13 @@ def load_net(
     labels: Path | None = None,
     relax_reshape: bool = False,
     length: int | None = None,
+    backward: bool = False,
 ) -> Loaded:
     """Loads `weights` into `net`: a prototxt, a name of `p3d.models`, a net, or None for the fit.
 
     `labels` is a file or the name of a list; None takes the list that belongs to the weights. Nets
-    of `p3d.models` are made for clips of `length` frames (None: as published).
+    of `p3d.models` are made for clips of `length` frames (None: as published). With `backward` its
+    inputs get gradients, those of what the net computes, whatever the prototxt says.
     """
     if net is not None and not isinstance(net, str | os.PathLike):
         names = None if labels is None else label_lists.load(labels)
@@ -64,7 +66,8 @@ def load_net(
 
     with ThreadPoolExecutor(1) as beside:
         digest = beside.submit(sha256, weights)
-        loaded = caffe.Net(found.prototxt, caffe.TEST, weights=weights, relax_reshape=relax_reshape)
+        prototxt = _with_backward(found.prototxt) if backward else found.prototxt
+        loaded = caffe.Net(prototxt, caffe.TEST, weights=weights, relax_reshape=relax_reshape)
     about = {
         "net": found.name,
         "net_sha256": _sha256_of_net(found.prototxt),
@@ -131,6 +134,23 @@ def sha256(path: Path) -> str:
 def _sha256_of_net(prototxt: str) -> str:
     text = prototxt.encode()
     return sha256(prototxt) if os.path.isfile(prototxt) else hashlib.sha256(text).hexdigest()
+
+
+def _with_backward(prototxt: str) -> str:
+    """The text of a prototxt, given by its path or text, with force_backward.
+
+    A BN that is not frozen takes gradients for those of a batch's own statistics, in phase TEST,
+    which uses the running ones, too; frozen it computes the same.
+    """
+    from p3d.caffe import prototxt as files
+
+    is_file = os.path.isfile(prototxt)
+    net = files.read_net(prototxt) if is_file else files.parse_net(prototxt)
+    net.force_backward = True
+    for layer in net.layer:
+        if layer.type == "BN":
+            layer.bn_param.frozen = True
+    return str(net)
 
 
 def _is_file(net: Path | None) -> bool:

@@ -1,0 +1,148 @@
+"""The clip that a class, or a channel of a blob, likes best: DeepDraw, for clips.
+
+Gradient ascent from noise on the net's input: a clip is changed so that the channel's mean grows,
+and kept natural by a blur that fades and by moving it a little, at random, before each step. So
+class visualisation is done since Simonyan et al., "Deep Inside Convolutional Networks" (2014); the
+P3D authors showed such clips and published no code.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from p3d.clip_net import clip_input
+from p3d.error import Error
+from p3d.video.preprocess import MEAN
+
+
+class Recipe(NamedTuple):
+    """How a clip is drawn; pairs are first and last values, between which they fall evenly.
+
+    steps   of the ascent
+    step    how far it goes, in grey levels (0..255), of the average value
+    blur    sigma of the Gaussian after each step, in pixels
+    time    sigma of the blur along time, in frames, for a pixel of `blur`
+    shift   by how much of its sides a clip is moved at most
+    """
+
+    steps: int = 200
+    step: tuple[float, float] = (8.0, 2.0)
+    blur: tuple[float, float] = (1.5, 0.5)
+    time: float = 0.6
+    shift: float = 0.06
+
+
+USUAL = Recipe()
+
+
+class Drawn(NamedTuple):
+    """pixels: uint8 (l, h, w, c), as frames are; scores: of the channel, before each step and at
+    the end, (steps + 1,)."""
+
+    pixels: np.ndarray
+    scores: np.ndarray
+
+
+def draw(
+    net: Any,
+    blob: str,
+    channel: int,
+    recipe: Recipe = USUAL,
+    seed: int = 1,
+    on_step: Callable[[float], object] = lambda score: None,
+) -> Drawn:
+    """The clip for one channel of a blob of `net`, which was made with force_backward.
+
+    `on_step` gets the score, the channel's mean, before each step. Raises Error if the blob has no
+    such channel or nothing of the clip reaches it.
+    """
+    name, channels, _, _ = clip_input(net)
+    data = net.blobs[name]
+    data.reshape(1, *data.shape[1:])
+    net.reshape()
+    ascent = _Ascent(net, name, blob, channel)
+    mean = np.reshape(MEAN["flow" if channels == 2 else "frame"], (channels, 1, 1, 1))
+    random = np.random.default_rng(seed)
+    clip = random.normal(0, 8, data.shape[1:]).astype(np.float32)
+    scores = []
+    for done in np.linspace(0, 1, recipe.steps):
+        shift = np.rint(random.uniform(-recipe.shift, recipe.shift, 2) * clip.shape[2:]).astype(int)
+        score, uphill = ascent.at(np.roll(clip, shift, (2, 3)))
+        scores.append(score)
+        on_step(score)
+        step, blur = (first + (last - first) * done for first, last in (recipe.step, recipe.blur))
+        clip += np.roll(uphill, -shift, (2, 3)) * np.float32(step)
+        clip = np.clip(_blurred(clip, blur, blur * recipe.time), -mean, 255 - mean)
+    scores.append(ascent.score_of(clip))
+    pixels = np.rint(clip + mean).astype(np.uint8)
+    return Drawn(np.ascontiguousarray(pixels.transpose(1, 2, 3, 0)), np.array(scores))
+
+
+def class_scores(net: Any) -> str:
+    """The blob with the scores of classes: what goes into the last Softmax."""
+    for layer in reversed(list(net.layer_dict)):
+        if net.layer_dict[layer].type in ("Softmax", "SoftmaxWithLoss"):
+            return str(net.bottom_names[layer][0])
+    raise Error("the net has no Softmax, so no classes: name a blob and a channel")
+
+
+def channel_named(what: str, names: Sequence[str] | None) -> int:
+    """The number of a class by its name, in the order of `names`; numbers are taken as they are."""
+    if names is not None and what in names:
+        return names.index(what)
+    if what.isdecimal():
+        return int(what)
+    if names is None:
+        raise Error(f"'{what}' is no number, and the names of the classes are not known: --labels")
+    close = ", ".join(difflib.get_close_matches(what, names, n=3, cutoff=0.4))
+    raise Error(f"there is no class '{what}'" + f"; did you mean {close}?" * bool(close))
+
+
+class _Ascent:
+    """The score of clips, and where it grows."""
+
+    def __init__(self, net: Any, data: str, blob: str, channel: int) -> None:
+        if blob not in net.blobs:
+            close = difflib.get_close_matches(blob, list(net.blobs), n=3)
+            raise Error(f"the net has no blob '{blob}'; it has {', '.join(close)}, ...")
+        shape = tuple(net.blobs[blob].shape)
+        if len(shape) < 2 or channel >= shape[1]:
+            raise Error(f"blob '{blob}' is {shape}: it has no channel {channel}")
+        self._net, self._data, self._blob, self._channel = net, data, blob, channel
+        self._layer = [name for name in net.layer_dict if blob in net.top_names[name]][-1]
+
+    def score_of(self, clip: np.ndarray) -> float:
+        self._net.blobs[self._data].data[0] = clip
+        self._net.forward(end=self._layer)
+        return float(self._net.blobs[self._blob].data[0, self._channel].mean())
+
+    def at(self, clip: np.ndarray) -> tuple[float, np.ndarray]:
+        """The score and its gradient, scaled to 1 on average."""
+        score = self.score_of(clip)
+        diff = self._net.blobs[self._blob].diff
+        diff[...] = 0
+        diff[0, self._channel] = 1
+        self._net.backward(start=self._layer)
+        gradient = self._net.blobs[self._data].diff[0]
+        size = float(np.abs(gradient).mean())
+        if not np.isfinite(size) or size == 0:
+            raise Error(
+                f"the gradient of channel {self._channel} of '{self._blob}' is {size} for the clip"
+                ": nothing can be drawn (a dead channel, or weights that are not trained?)"
+            )
+        return score, gradient / np.float32(size)
+
+
+def _blurred(clip: np.ndarray, space: float, time: float) -> np.ndarray:
+    """Gaussians over (h, w) and over l of a clip (c, l, h, w)."""
+    shape = clip.shape
+    frames = [cv2.GaussianBlur(frame, (0, 0), space) for frame in clip.reshape(-1, *shape[2:])]
+    ever = np.reshape(frames, (shape[0], shape[1], -1))
+    side = 2 * int(3 * time + 0.5) + 1
+    ever = np.stack([cv2.GaussianBlur(one, (1, side), 1, sigmaY=time) for one in ever])
+    return ever.reshape(shape)
