@@ -61,7 +61,8 @@ def test_every_verb_has_help_with_examples(name, capsys):
 def test_what_runs_nets_is_an_option_of_the_verbs_that_run_them(verb, capsys, monkeypatch):
     monkeypatch.delenv("P3D_DEVICE", raising=False)
     with_options = {name for name in cli.verbs() if _mentions(name, "--device", capsys)}
-    assert with_options == {"demo", "export", "extract", "init", "test", "time", "train"}
+    runs_nets = {"deepdraw", "demo", "export", "extract", "init", "test", "time", "train"}
+    assert with_options == runs_nets
     assert with_options == {name for name in cli.verbs() if _mentions(name, "--precision", capsys)}
     assert with_options == {name for name in cli.verbs() if _mentions(name, "--backend", capsys)}
     assert cli.main(["draw", "p3d63-kinetics", "-o", "x.svg", "--device", "cuda"]) == 2
