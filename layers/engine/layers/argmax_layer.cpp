@@ -19,6 +19,8 @@ class ArgMaxLayer : public Layer<Dtype> {
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
   bool Differentiable(int) const override { return false; }
+  bool HasGpu() const override { return top_k_ <= cuda::kTopK; }
+  bool Replayable() const override { return true; }
 
   void LayerSetUp(const Blobs&, const Blobs&) override {
     const Fields& param = this->Param("argmax_param");
@@ -52,20 +54,25 @@ class ArgMaxLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Dtype* x = bottom[0]->data();
-    Dtype* y = top[0]->write_data();
-    if (has_axis_) {
-      TopK<Dtype>(view_, top_k_, x, values_ ? nullptr : y,
-                  values_ ? y : nullptr);
-    } else if (!values_) {
-      TopK<Dtype>(view_, top_k_, x, y, nullptr);
-    } else {
-      const AxisView item{1, view_.channels, 1};
-      for (int64_t n = 0; n < view_.outer; ++n) {
-        TopK(item, top_k_, x + n * view_.channels, y + 2 * n * top_k_,
-             y + (2 * n + 1) * top_k_);
+    const Side side = this->side();
+    Dtype* const y = top[0]->write_data(Order::kCaffe, side);
+    // Without an axis the values lie behind an item's places.
+    const bool both = values_ && !has_axis_;
+    Dtype* const places = values_ && !both ? nullptr : y;
+    Dtype* const values = !values_ ? nullptr : both ? y + top_k_ : y;
+    const int64_t stride = (both ? 2 : 1) * top_k_ * view_.inner;
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Value* x = bottom[0]->template data_of<Value>(Order::kCaffe, side);
+      if (side == Side::kHost) {
+        return detail::HostCall<kNarrow<Value>>::Run(TopK<Dtype>, view_, top_k_,
+                                                     stride, x, places, values);
       }
-    }
+      const GpuKernels<Value> gpu = GpuOf<Value>();
+      const GpuScratch<int64_t> scratch(view_.outer * view_.inner);
+      gpu.TopK(gpu.stream, view_, top_k_, stride, x, scratch.data(), places,
+               values);
+    });
   }
 
  private:
