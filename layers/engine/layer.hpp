@@ -156,6 +156,10 @@ class Layer {
   // Before a Forward or Backward is replayed: does on the host what the Forward
   // would do there because parameters, or the side it ran on, changed.
   virtual void Refresh() {}
+  // Behind a Forward on the GPU, be it replayed, and whatever ran behind it:
+  // throws the Error that the Forward on the host would have thrown for values
+  // of the bottoms. Kernels cannot; this waits for them.
+  virtual void Verify() {}
 
   // The kernel that does the work, where there is a choice, else "".
   virtual std::string kernel() const { return ""; }

@@ -192,6 +192,13 @@ Dtype Net<Dtype>::RunLayer(int index) {
 }
 
 template <typename Dtype>
+void Net<Dtype>::VerifyLayer(int index) {
+  Layer<Dtype>* layer = layers_[index].get();
+  if (layer->side() == Side::kHost) return;
+  InLayer(layer->spec(), [&] { layer->Verify(); });
+}
+
+template <typename Dtype>
 Dtype Net<Dtype>::LossOf(int index) const {
   Dtype loss = 0;
   for (int id : top_ids_[index]) {
@@ -212,6 +219,7 @@ Dtype Net<Dtype>::ForwardLayers(int from, int to, const Poll& poll) {
     CallHooks(before_forward, i);
     ReshapeLayer(i);
     loss += RunLayer(i);
+    VerifyLayer(i);
     if (layer_needs_backward_[i]) RememberShapes(i);
     if (debug_log) LogForward(i);
     CallHooks(after_forward, i);

@@ -238,6 +238,7 @@ class Net {
   void CheckIdle() const;
   static void CallHooks(const std::vector<Hook>& hooks, int layer);
   Dtype RunLayer(int layer);
+  void VerifyLayer(int layer);
   // The weighted loss that a layer's tops are.
   Dtype LossOf(int layer) const;
   Dtype TimeLayer(int layer, std::vector<StepTime>* times);

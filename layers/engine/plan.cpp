@@ -126,6 +126,7 @@ float Plan::Run(const Poll& poll, std::vector<StepTime>* times) {
   } else {
     run_->Run(poll);
   }
+  for (PlanStep& step : steps_) step.Verify(net_);
   WidenKept();
   return loss_;
 }

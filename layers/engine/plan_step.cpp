@@ -329,6 +329,10 @@ void PlanStep::Refresh(Net<float>* net) {
   });
 }
 
+void PlanStep::Verify(Net<float>* net) {
+  if (!convolution) net->VerifyLayer(layers[0]);
+}
+
 void PlanStep::Convolve(const Net<float>& net, const PlanWorkspace& memory,
                         const NextWeights& next) {
   FoldAffine(net);

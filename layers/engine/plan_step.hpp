@@ -71,6 +71,7 @@ struct PlanStep {
   // See Layer: of the step, and what there is to be done for it.
   bool Replayable(const Net<float>& net) const;
   void Refresh(Net<float>* net);
+  void Verify(Net<float>* net);
   StepTime Describe(const Net<float>& net) const;
 
  private:

@@ -181,6 +181,7 @@ float TrainingPlan::Forward(const Poll& poll) {
   loss_ = 0;
   forward_->Run(poll);
   Net<float>* net = net_;
+  for (PlanStep& step : steps_) step.Verify(net);
   for (const auto& lost : lost_) {
     const int id = lost.first;
     const std::vector<int> layers = steps_[lost.second].layers;

@@ -15,8 +15,9 @@ namespace cuda {
 // blocks; how depends on the shape alone, lest results depend on the GPU.
 // Within a block it depends on whether the lanes may take runs of values.
 struct ChannelShares {
-  explicit ChannelShares(const Broadcast& b)
-      : channels(b.dim),
+  explicit ChannelShares(const Broadcast& b, int64_t images = 1)
+      : images(images),
+        channels(b.dim),
         inner(std::max<int64_t>(1, b.inner)),
         values(b.outer * b.inner) {
     constexpr int kWidth = 32;
@@ -26,11 +27,13 @@ struct ChannelShares {
     groups = std::max<int64_t>(1, (channels + width - 1) / width);
     parts = std::min(std::max<int64_t>(1, kShares / groups),
                      std::max<int64_t>(1, values * width / kBlockValues));
+    parts = std::max<int64_t>(1, parts / images) * images;
   }
 
   // Of what a block sums up: one of the `groups` of `width` neighbouring
-  // channels, and one of the `parts` of each channel's `values`.
-  int64_t channels, inner, values, groups, parts;
+  // channels, and one of the `parts` of each channel's `values`, as many of
+  // each image.
+  int64_t images, channels, inner, values, groups, parts;
   int width = 1;
 };
 
@@ -127,22 +130,22 @@ struct PartSums {
   }
 };
 
-// Row c: the sums of a channel's parts, for finish(c, sums).
+// Row r: the sums of a channel's parts of an image, for finish(r, sums).
 template <typename Finish>
 struct JoinedSums {
   int64_t parts;
   const Pair* sums;
   Finish finish;
 
-  P3D_HOST_DEVICE Pair Sum(int64_t c, int64_t lane) const {
+  P3D_HOST_DEVICE Pair Sum(int64_t r, int64_t lane) const {
     Pair sum = {0, 0};
     for (int64_t part = lane; part < parts; part += kThreads) {
-      sum += sums[c * parts + part];
+      sum += sums[r * parts + part];
     }
     return sum;
   }
-  P3D_HOST_DEVICE void Store(int64_t c, const Pair& sum) const {
-    finish(c, sum);
+  P3D_HOST_DEVICE void Store(int64_t r, const Pair& sum) const {
+    finish(r, sum);
   }
 };
 
@@ -157,20 +160,21 @@ void SumParts(CUstream_st* stream, const char* kernel,
 }  // namespace detail
 
 // How many doubles SumChannels needs as scratch.
-inline int64_t ChannelSumsSize(const Broadcast& b) {
-  return 2 * ChannelShares(b).parts * b.dim;
+inline int64_t ChannelSumsSize(const Broadcast& b, int64_t images = 1) {
+  return 2 * ChannelShares(b, images).parts * b.dim;
 }
 
 // finish(c, the sums over all o and i) for every c, in two launches. `term`
 // makes the sums of a lane's runs: of values of the kind Value, read from
-// arrays [o, c, i] that are Aligned or not.
+// arrays [o, c, i] that are Aligned or not. With several `images`, which share
+// out what o counts, finish(c * images + image, the sums over that image's).
 template <typename Value, typename Term, typename Finish>
 void SumChannels(CUstream_st* stream, const char* kernel, const Broadcast& b,
                  bool aligned, const Term& term, double* scratch,
-                 const Finish& finish) {
+                 const Finish& finish, int64_t images = 1) {
   // Four channels' sums are as many as fit into a lane's registers.
   constexpr int n = sizeof(Value) > 4 ? kRunBytes / sizeof(Value) : 4;
-  const ChannelShares shares(b);
+  const ChannelShares shares(b, images);
   const bool channels = b.inner == 1;
   const bool runs =
       aligned && b.count() > 0 && (channels ? b.dim : b.inner) % n == 0;
@@ -180,8 +184,8 @@ void SumChannels(CUstream_st* stream, const char* kernel, const Broadcast& b,
    : channels
        ? detail::SumParts<1, true, Term>
        : detail::SumParts<1, false, Term>)(stream, kernel, shares, term, sums);
-  SumRows(stream, kernel, shares.channels,
-          detail::JoinedSums<Finish>{shares.parts, sums, finish});
+  SumRows(stream, kernel, shares.channels * images,
+          detail::JoinedSums<Finish>{shares.parts / images, sums, finish});
 }
 
 }  // namespace cuda

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "kernels/row_index.hpp"
+
 namespace p3d {
 
 // y[m, o] = weights[x[m], o] + bias[o] for m < count, o < outputs; a null bias
@@ -16,6 +18,14 @@ void Embed(int64_t count, int64_t inputs, int64_t outputs, const Dtype* x,
 template <typename Dtype>
 void EmbedBackward(int64_t count, int64_t inputs, int64_t outputs,
                    const Dtype* x, const Dtype* dy, Dtype* dweights);
+
+// What x is of the table.
+template <typename Dtype>
+RowIndex<Dtype> EmbedIndex(const Dtype* x, int64_t inputs) {
+  return {x, inputs, true};
+}
+// The Error for an index that has no row.
+[[noreturn]] void RefuseEmbedIndex(double index, int64_t inputs);
 
 }  // namespace p3d
 

@@ -5,42 +5,11 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cuda/cuda_launch.hpp"
+#include "kernels/positions_cuda.hpp"
 
 namespace p3d {
 namespace cuda {
 namespace {
-
-// A block's lanes share out `width` neighbouring positions, as many as read
-// whole lines of memory or have work for all lanes; each lane takes some of one
-// position's channels.
-struct Positions {
-  explicit Positions(const AxisView& view) : view(view) {
-    while (width < kThreads && (width * view.channels < kThreads ||
-                                width < std::min<int64_t>(view.inner, 32))) {
-      width *= 2;
-    }
-  }
-  int64_t rows() const { return (view.outer * view.inner + width - 1) / width; }
-
-  // body(i) for every value that is the lane's.
-  template <typename Body>
-  P3D_HOST_DEVICE void ForEach(int64_t row, int64_t lane,
-                               const Body& body) const {
-    const int64_t first = Quotient(lane, width);
-    const int64_t position = row * width + lane - first * width;
-    if (position >= view.outer * view.inner) return;
-    const int64_t o = Quotient(position, view.inner);  // as view.start does
-    const int64_t start = position + o * (view.channels - 1) * view.inner;
-    P3D_UNROLL_1
-    for (int64_t c = first; c < view.channels; c += Quotient(kThreads, width)) {
-      body(start + c * view.inner);
-    }
-  }
-
-  AxisView view;
-  int width = 1;
-};
 
 template <typename Dtype>
 struct Most {

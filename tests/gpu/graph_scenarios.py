@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from plan_nets import NETS, conv, data, layer, shared
@@ -51,8 +52,11 @@ RANDOM = (
     'shape { dim: 2 dim: 3 dim: 4 dim: 5 } data_filler { type: "gaussian" } } }\n'
 ) + conv("c", "data", 4)
 AROUND = (
-    data(2, 3, 4, 5) + conv("c", "data", 4) + layer("MVN", "mvn", "c") + conv("top", "mvn", 4)
-)  # MVN runs on the host
+    data(2, 3, 4, 5)
+    + conv("c", "data", 4)
+    + layer("Python", "host", "c", more='python_param { module: "graph_scenarios" layer: "Half" }')
+    + conv("top", "host", 4)
+)  # layers in Python run on the host
 MAXIMA = data(2, 3, 6, 5) + layer(
     "Pooling", "pool", "data", "pool places", "pooling_param { kernel_size: 2 }"
 )
@@ -65,6 +69,11 @@ SEQUENCE = (
     + inner("going", "small", 1)
     + layer("Reshape", "going_on", "going", more="reshape_param { shape { dim: 2 dim: 4 } }")
 )
+# Numbers of items: 0, 0, 1.
+ITEMS = (
+    'layer { name: "numbers" type: "DummyData" top: "zeros" top: "ones" dummy_data_param { '
+    "shape { dim: 2 } shape { dim: 1 } data_filler { } data_filler { value: 1 } } }\n"
+) + layer("Concat", "items", "zeros ones", more="concat_param { axis: 0 }")
 # Layers that run on the GPU: if one of a net did not, there would be no graph, or two.
 ON_GPU = {
     name: data(2, 4, 2, 3, 5) + text
@@ -105,6 +114,34 @@ ON_GPU = {
         "crop": conv("a", "data", 6)
         + layer("Pooling", "like", "data", more="pooling_param { kernel_size: 2 stride: 2 }")
         + layer("Crop", "top", "a like", more="crop_param { offset: 1 }"),
+        "tile": layer("Tile", "top", "data", more="tile_param { tiles: 3 }"),
+        "tile_rows": conv("a", "data", 3)
+        + layer("Tile", "top", "a", more="tile_param { tiles: 2 axis: 3 }"),
+        "mvn": conv("a", "data", 4) + layer("MVN", "mvn", "a") + conv("top", "mvn", 4),
+        "mvn_across": layer("MVN", "mvn", "data", more="mvn_param { across_channels: true }")
+        + conv("top", "mvn", 4),
+        "mvn_mean": conv("top", "data", 4)
+        + layer("MVN", "mvn", "top", "top", "mvn_param { normalize_variance: false }"),
+        "transposed": conv("a", "data", 4)
+        + layer("InnerProduct", "top", "a", more="inner_product_param { num_output: 9 "
+                'transpose: true weight_filler { type: "gaussian" } bias_filler { value: 3 } }'),
+        "silence": conv("a", "data", 4)
+        + 'layer { name: "none" type: "Silence" bottom: "a" }\n'
+        + conv("top", "data", 4),
+        "spp": layer("SPP", "top", "data", more="spp_param { pyramid_height: 2 }"),
+        "spp_mean": conv("a", "data", 4)
+        + layer("SPP", "top", "a", more="spp_param { pyramid_height: 2 pool: AVE }"),
+        "im2col": layer("Im2col", "top", "data", more="convolution_param { kernel_size: 2 pad: 1 "
+                        "stride: 2 }"),
+        "batch_reindex": ITEMS + layer("BatchReindex", "top", "data items"),
+        "embed": ITEMS + layer("Embed", "top", "items", more="embed_param { num_output: 6 "
+                               'input_dim: 4 weight_filler { type: "gaussian" } }'),
+        "reduction": layer("Reduction", "top", "data", more="reduction_param { axis: 1 }"),
+        "reduction_rows": layer("Reduction", "top", "data", more="reduction_param { axis: -2 "
+                                "operation: SUMSQ coeff: 0.5 }"),
+        "argmax": layer("ArgMax", "top", "data", more="argmax_param { top_k: 3 axis: 1 }"),
+        "argmax_of_items": layer("ArgMax", "top", "data", more="argmax_param { out_max_val: true "
+                                 "top_k: 2 }"),
         "softmax": layer("Softmax", "top", "data"),
         "lstm": SEQUENCE + layer("LSTM", "l", "small going_on h c", "top h_end c_end", RECURRENT),
         "rnn": SEQUENCE + layer("RNN", "r", "small going_on h", "top h_end", RECURRENT),
@@ -119,10 +156,27 @@ ON_GPU = {
     }.items()
 }  # fmt: skip
 # Their results are floats whatever the precision.
-OF_FLOATS = {"softmax", "lstm", "rnn", "lstm_unit"}
+OF_FLOATS = {"softmax", "lstm", "rnn", "lstm_unit", "reduction", "reduction_rows"}
+OF_FLOATS |= {"argmax", "argmax_of_items"}
 SHARED = data(2, 48, 2, 4, 4) + shared("a", "data", 1) + shared("b", "a", 1)
 # Another has a layer that runs on the host.
 NOT_REPLAYED: set[str] = set()
+
+
+class Half(caffe.Layer):
+    """A layer in Python."""
+
+    def setup(self, bottom: Any, top: Any) -> None:
+        pass
+
+    def reshape(self, bottom: Any, top: Any) -> None:
+        top[0].reshape(*bottom[0].data.shape)
+
+    def forward(self, bottom: Any, top: Any) -> None:
+        top[0].data[...] = 0.5 * bottom[0].data
+
+
+sys.modules["graph_scenarios"] = sys.modules[__name__]
 
 
 def tiny() -> caffe.Net:

@@ -29,7 +29,8 @@ HEAD = data(2, 4, 2, 3, 5)
 BEHIND = {
     name: HEAD + conv("first", "data", 4) + text.removeprefix(HEAD).replace('"data"', '"first"')
     for name, text in ON_GPU.items()
-    if name not in ("threshold", "batch_norm")  # no gradient, and one that is 0
+    # No gradient, and one that is 0.
+    if not name.startswith(("threshold", "argmax", "batch_norm"))
 }
 # How far all gradients of a net together may be off, as a part of their length: the nets have BN
 # over few values, which makes more of an error.

@@ -53,6 +53,32 @@ def test_a_mode_is_heeded_from_the_next_forward_on(run) -> None:
     )
 
 
+@pytest.mark.parametrize("layer", ["BN", "BatchNorm", "MVN"])
+def test_a_backward_finds_the_moments_where_its_forward_left_them(run, layer) -> None:
+    script(
+        run,
+        f"""
+        from plan_nets import conv, data, layer
+        net = caffe.Net("force_backward: true " + data(2, 3, 4, 5) + conv("c", "data", 4)
+                        + layer("{layer}", "n", "c") + conv("top", "n", 2), caffe.TRAIN)
+        fill(net)
+        net.blobs["top"].diff[...] = np.random.default_rng(2).normal(size=(2, 2, 4, 5))
+        found = []
+        for forward, backward in ((0, 0), (0, 1), (1, 0), (1, 1), (0, 0)):
+            (caffe.set_mode_gpu if forward else caffe.set_mode_cpu)()
+            net.forward()
+            (caffe.set_mode_gpu if backward else caffe.set_mode_cpu)()
+            net.clear_param_diffs()
+            net.backward()
+            found.append(net.params["c"][0].diff.copy())
+        assert np.abs(found[0]).max() > 0
+        for diff in found:
+            bound = 1e-4 * np.abs(found[0]).max()
+            np.testing.assert_allclose(diff, found[0], rtol=0, atol=bound)
+        """,
+    )
+
+
 def test_the_device_query(run) -> None:
     done = run("-m", "p3d", "device_query")
     assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ FILES = {
     "tests/engine/test_golden_layers.py": 100,
     "tests/engine/test_golden_train.py": 3,
     "tests/engine/test_numeric_gradients.py": 50,
+    "tests/engine/test_order_of_values.py": 20,
     "tests/engine/test_plan.py": 50,
     "tests/engine/test_repeating.py": 20,
     "tests/engine/test_training_plan.py": 50,

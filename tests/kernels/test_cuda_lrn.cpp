@@ -3,64 +3,30 @@
 //
 //   test_cuda_lrn ["rows channels"]
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <sstream>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #include "device.hpp"
 #include "kernels/lrn.hpp"
 #include "kernels/lrn_cuda.hpp"
-#include "kernels/random.hpp"
+#include "near.hpp"
 #include "testing.hpp"
 
 namespace {
 
 using p3d::RealOf;
 using testing::Device;
-using testing::Expect;
+using testing::ExpectNear;
+using testing::Gaussian;
+using testing::Real;
 
 const char* const kCases[] = {"1 1",   "1 2",   "3 5",    "7 17",
                               "2 300", "64 48", "257 16", "900 1"};
 
 // What the formulas are given: k is not 1 and powers are not whole.
 constexpr double kK = 1.5, kAlpha = 0.75, kBeta = 0.625;
-
-template <typename Value>
-std::vector<Value> Gaussian(uint64_t seed, int64_t count) {
-  std::vector<float> values(count);
-  p3d::FillGaussian(seed, 0, 1, count, values.data());
-  return std::vector<Value>(values.begin(), values.end());
-}
-
-// The same values with the digits of what sums are kept as.
-template <typename Value>
-std::vector<RealOf<Value>> Real(const std::vector<Value>& values) {
-  return std::vector<RealOf<Value>>(values.begin(), values.end());
-}
-
-// Of values that are 10 at most; those of 16 bits are rounded once, or twice
-// where two parts are added up.
-template <typename Value, typename Want>
-void ExpectNear(const std::vector<Value>& got, const std::vector<Want>& want,
-                const std::string& message) {
-  double most = 1e-30, error = 0;
-  for (Want value : want) most = std::max<double>(most, std::fabs(value));
-  for (size_t i = 0; i < want.size(); ++i) {
-    const double distance = std::fabs(static_cast<double>(got[i]) - want[i]);
-    error = distance <= error ? error : distance;
-  }
-  const double digits = std::is_same<Value, p3d::Bf16>::value   ? 1. / 128
-                        : std::is_same<Value, p3d::Fp16>::value ? 1. / 1024
-                        : sizeof(Value) == 4                    ? 4e-6
-                                                                : 1e-12;
-  Expect(error <= digits * most, message + " differs by " +
-                                     std::to_string(error) + " of " +
-                                     std::to_string(most));
-}
 
 template <typename Value>
 void TestAcross(const std::string& where, int64_t rows, int64_t channels,

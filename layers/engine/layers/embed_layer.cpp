@@ -1,5 +1,6 @@
 #include "engine/filler.hpp"
 #include "engine/layer.hpp"
+#include "engine/layers/wrong_rows.hpp"
 #include "kernels/affine.hpp"
 #include "kernels/embed.hpp"
 
@@ -15,6 +16,8 @@ class EmbedLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
+  bool HasGpu() const override { return true; }
+  bool Replayable() const override { return true; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
@@ -37,31 +40,70 @@ class EmbedLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
+    const Side side = this->side();
+    const Order order = Order::kCaffe;
     const Dtype* bias =
-        this->blobs_.size() > 1 ? this->blobs_[1]->data() : nullptr;
-    const Dtype* x = bottom[0]->data();
-    Embed(bottom[0]->count(), inputs_, outputs_, x, this->blobs_[0]->data(),
-          bias, top[0]->write_data());
+        this->blobs_.size() > 1 ? this->blobs_[1]->data(order, side) : nullptr;
+    const Dtype* weights = this->blobs_[0]->data(order, side);
+    const Dtype* x = bottom[0]->data(order, side);
+    const int64_t count = bottom[0]->count();
+    if (side == Side::kHost) {
+      return Embed(count, inputs_, outputs_, x, weights, bias,
+                   top[0]->write_data());
+    }
+    const RowIndex<Dtype> index = EmbedIndex(x, inputs_);
+    wrong_.Check(index, count);
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const GpuKernels<Value> gpu = GpuOf<Value>();
+      gpu.Embed(gpu.stream, index, count, outputs_, weights, bias,
+                top[0]->template write_data_of<Value>(order, side));
+    });
+  }
+  void Verify() override {
+    const cuda::WrongRow wrong = wrong_.Found();
+    if (wrong.place >= 0) RefuseEmbedIndex(wrong.value, inputs_);
   }
 
   void Backward(const Blobs& top, const std::vector<bool>&,
                 const Blobs& bottom) override {
-    const Dtype* dy = top[0]->diff();
-    if (this->learns(0)) {
-      EmbedBackward(bottom[0]->count(), inputs_, outputs_, bottom[0]->data(),
-                    dy, this->blobs_[0]->mutable_diff());
-    }
-    if (this->blobs_.size() > 1 && this->learns(1)) {
-      ScaleShiftGradients<Dtype>({bottom[0]->count(), outputs_, 1}, nullptr, dy,
-                                 nullptr, this->blobs_[1]->mutable_diff());
-    }
+    const Side side = this->side();
+    const Order order = Order::kCaffe;
+    const int64_t count = bottom[0]->count();
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Value* dy = top[0]->template diff_of<Value>(order, side);
+      if (this->learns(0)) {
+        AddTableGradient(side, count, bottom[0]->data(order, side), dy);
+      }
+      if (this->blobs_.size() > 1 && this->learns(1)) {
+        AddScaleShiftGradients<Value, Dtype>(
+            side, {count, outputs_, 1}, nullptr, dy, nullptr,
+            this->blobs_[1]->mutable_diff(order, side));
+      }
+    });
   }
 
   bool Differentiable(int) const override { return false; }
 
  private:
+  template <typename Value>
+  void AddTableGradient(Side side, int64_t count, const Dtype* x,
+                        const Value* dy) {
+    Dtype* gradient = this->blobs_[0]->mutable_diff(Order::kCaffe, side);
+    if (side == Side::kHost) {
+      return detail::HostCall<kNarrow<Value>>::Run(
+          EmbedBackward<Dtype>, count, inputs_, outputs_, x, dy, gradient);
+    }
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    const GpuScratch<int64_t> scratch(inputs_ + count);
+    gpu.EmbedBackward(gpu.stream, EmbedIndex(x, inputs_), count, outputs_, dy,
+                      scratch.data(), gradient);
+  }
+
   int64_t inputs_ = 0;
   int64_t outputs_ = 0;
+  WrongRows<Dtype> wrong_;
 };
 
 P3D_REGISTER_LAYER(Embed, EmbedLayer);

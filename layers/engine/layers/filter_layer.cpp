@@ -6,7 +6,8 @@ namespace p3d {
 // Filter: the items of each bottom but the last whose value in the last one,
 // the selector (one number per item), is not 0. The tops have as many items as
 // are selected, which is known from Forward on; until then, as many as the
-// bottoms.
+// bottoms. What has its shape from values is the host's: a GPU would have to be
+// waited for.
 template <typename Dtype>
 class FilterLayer : public Layer<Dtype> {
  public:

@@ -13,6 +13,8 @@ class Im2colLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
+  bool HasGpu() const override { return params_.spatial_axes <= 3; }
+  bool Replayable() const override { return true; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
@@ -36,15 +38,28 @@ class Im2colLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Dtype* x = bottom[0]->data();
-    Im2col(shape_, x, top[0]->write_data());
+    const Side side = this->side();
+    const Order order = Order::kCaffe;
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Value* x = bottom[0]->template data_of<Value>(order, side);
+      RunOn<Value>(side, Im2col<Dtype>, &cuda::Kernels<Value>::Im2col, shape_,
+                   x, top[0]->template write_data_of<Value>(order, side));
+    });
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
-    const Dtype* dy = top[0]->diff();
-    Im2colBackward(shape_, dy, bottom[0]->write_diff());
+    const Side side = this->side();
+    const Order order = Order::kCaffe;
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Value* dy = top[0]->template diff_of<Value>(order, side);
+      RunOn<Value>(side, Im2colBackward<Dtype>,
+                   &cuda::Kernels<Value>::Im2colBackward, shape_, dy,
+                   bottom[0]->template write_diff_of<Value>(order, side));
+    });
   }
 
  private:

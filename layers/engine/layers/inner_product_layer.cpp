@@ -1,4 +1,5 @@
 #include <memory>
+#include <utility>
 
 #include "engine/filler.hpp"
 #include "engine/layer.hpp"
@@ -25,11 +26,13 @@ class InnerProductLayer : public Layer<Dtype> {
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
   std::string kernel() const override {
-    if (this->side() == Side::kGpu) return NameOnGpu<Dtype>(shape_);
+    if (this->side() == Side::kGpu) {
+      return transpose_ ? "inner_product_cuda" : NameOnGpu<Dtype>(shape_);
+    }
     return conv_ ? conv_->name() : "conv_f64_reference";
   }
   int64_t macs() const override { return shape_.macs(); }
-  bool HasGpu() const override { return !transpose_; }
+  bool HasGpu() const override { return true; }
   bool Replayable() const override { return true; }
 
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
@@ -72,7 +75,10 @@ class InnerProductLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Side side = this->side();
-    if (side == Side::kGpu && rows_ > 0) return RunOnGpu(*bottom[0], top[0]);
+    if (side == Side::kGpu && rows_ > 0) {
+      return transpose_ ? RunTransposed(*bottom[0], top[0])
+                        : RunOnGpu(*bottom[0], top[0]);
+    }
     const Dtype* x = bottom[0]->data(Order::kCaffe, side);
     Dtype* y = top[0]->write_data(Order::kCaffe, side);
     if (rows_ > 0) Run(x, y);
@@ -84,7 +90,8 @@ class InnerProductLayer : public Layer<Dtype> {
     if (this->blobs_.size() > 1 && this->learns(1)) AddBiasGradient(*top[0]);
     Blob<Dtype>* below = propagate_down[0] ? bottom[0] : nullptr;
     if (this->side() == Side::kGpu) {
-      return BackwardOnGpu(*top[0], *bottom[0], below);
+      return transpose_ ? BackwardTransposed(*top[0], *bottom[0], below)
+                        : BackwardOnGpu(*top[0], *bottom[0], below);
     }
     const Dtype* dy = top[0]->diff();
     if (this->learns(0)) AddWeightGradient(dy, bottom[0]->data());
@@ -134,6 +141,67 @@ class InnerProductLayer : public Layer<Dtype> {
                            weights.template data_of<Value>(order, side),
                            scratch.data(), false,
                            below->template write_diff_of<Value>(order, side));
+    });
+  }
+
+  // The convolution whose transposition this is with transposed weights: its
+  // gradient is forward here, and the other way round.
+  ConvShape Transposed() const {
+    ConvShape shape = shape_;
+    std::swap(shape.channels, shape.num_output);
+    return shape;
+  }
+
+  void RunTransposed(const Blob<Dtype>& bottom, Blob<Dtype>* top) {
+    const Side side = Side::kGpu;
+    const Order order = Order::kCaffe;
+    const ConvShape shape = Transposed();
+    const GpuScratch<Dtype> scratch(Gpu().ConvDataGradientScratch(shape));
+    WithProducts<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const GpuKernels<Value> gpu = GpuOf<Value>();
+      const Value* x = bottom.template data_of<Value>(order, side);
+      const Value* weights =
+          this->blobs_[0]->template data_of<Value>(order, side);
+      if (kNarrow<Value> && this->phase() == Phase::kTest)
+        this->blobs_[0]->storage().DropWide();
+      gpu.ConvDataGradient(gpu.stream, shape, x, weights, scratch.data(), false,
+                           top->template write_data_of<Value>(order, side));
+    });
+    const Dtype* bias = bias_or_null(side);
+    if (!bias) return;
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const GpuKernels<Value> gpu = GpuOf<Value>();
+      Value* y = top->storage().template mutable_data_of<Value>(
+          order, top->geometry(), side);
+      gpu.ScaleShift(gpu.stream, {rows_, shape_.num_output, 1}, nullptr,
+                     nullptr, bias, y, y);
+    });
+  }
+
+  void BackwardTransposed(const Blob<Dtype>& top, const Blob<Dtype>& bottom,
+                          Blob<Dtype>* below) {
+    const Side side = Side::kGpu;
+    const Order order = Order::kCaffe;
+    const ConvShape shape = Transposed();
+    Blob<Dtype>& weights = *this->blobs_[0];
+    WithProducts<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const GpuKernels<Value> gpu = GpuOf<Value>();
+      const Value* dy = top.template diff_of<Value>(order, side);
+      if (this->learns(0)) {
+        const GpuScratch<Dtype> scratch(Gpu().ConvWeightGradientScratch(shape));
+        gpu.ConvWeightGradient(
+            gpu.stream, shape, bottom.template data_of<Value>(order, side), dy,
+            scratch.data(), true, weights.mutable_diff(order, side));
+      }
+      if (!below) return;
+      const GpuScratch<Dtype> scratch(Gpu().ConvolveScratch(shape));
+      gpu.Convolve(
+          gpu.stream, shape, dy, weights.template data_of<Value>(order, side),
+          Epilogue<Dtype>().template As<Value>(nullptr), scratch.data(),
+          below->template write_diff_of<Value>(order, side));
     });
   }
 

@@ -18,6 +18,9 @@ class MVNLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
+  bool HasGpu() const override { return true; }
+  bool Replayable() const override { return true; }
+  void Refresh() override { side_ = this->side(); }
 
   void LayerSetUp(const Blobs&, const Blobs&) override {
     const Fields& param = this->Param("mvn_param");
@@ -36,6 +39,12 @@ class MVNLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
+    side_ = this->side();
+    if (side_ == Side::kGpu) {
+      return WithValues<Dtype>(side_, [&](auto kind) {
+        ForwardGpu<decltype(kind)>(bottom[0], top[0]);
+      });
+    }
     if (this->needs_backward()) input_.Save(*bottom[0], *top[0]);
     const Geometry rows = Rows(*bottom[0]);
     const Dtype* x = bottom[0]->data();
@@ -52,6 +61,11 @@ class MVNLayer : public Layer<Dtype> {
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
+    if (side_ == Side::kGpu) {
+      return WithValues<Dtype>(side_, [&](auto kind) {
+        BackwardGpu<decltype(kind)>(*top[0], bottom[0]);
+      });
+    }
     const Geometry rows = Rows(*bottom[0]);
     const Dtype* x = input_.of(*bottom[0]).data();
     const Dtype* dy = top[0]->diff();
@@ -69,6 +83,45 @@ class MVNLayer : public Layer<Dtype> {
   }
 
  private:
+  template <typename Value>
+  void ForwardGpu(Blob<Dtype>* bottom, Blob<Dtype>* top) {
+    if (this->needs_backward()) {
+      input_.template Save<Value>(*bottom, *top, side_);
+    }
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    const Geometry images = Images(*bottom);
+    const Order order = OrderOf<Value>(bottom->order(side_));
+    const GpuScratch<double> scratch(Gpu().MvnScratchSize(images, order));
+    const int64_t rows = images.num * images.channels;
+    double* const mean = moments_.Hold(2 * rows);
+    const Value* x = bottom->template data_of<Value>(order, side_);
+    gpu.MvnNormalize(gpu.stream, images, order, variance_, eps_, x,
+                     scratch.data(), mean, mean + rows,
+                     top->template write_data_of<Value>(order, side_));
+  }
+
+  template <typename Value>
+  void BackwardGpu(const Blob<Dtype>& top, Blob<Dtype>* bottom) {
+    const Blob<Dtype>& input = input_.of(*bottom);
+    const GpuKernels<Value> gpu = GpuOf<Value>();
+    const Geometry images = Images(*bottom);
+    const Order order = OrderOf<Value>(input.order(side_));
+    const GpuScratch<double> scratch(Gpu().MvnScratchSize(images, order));
+    const double* mean = moments_.data();
+    const Value* x = input.template data_of<Value>(order, side_);
+    const Value* dy = top.template diff_of<Value>(order, side_);
+    gpu.MvnBackward(gpu.stream, images, order, variance_, mean,
+                    mean + images.num * images.channels, x, dy, scratch.data(),
+                    bottom->template write_diff_of<Value>(order, side_));
+  }
+
+  // Each channel of an image is normalised by itself.
+  Geometry Images(const Blob<Dtype>& blob) const {
+    const Geometry g = blob.geometry();
+    if (across_) return {g.num, 1, g.channels * g.pixels};
+    return g;
+  }
+
   // What is normalised together as the pixels of one channel.
   Geometry Rows(const Blob<Dtype>& blob) const {
     Geometry rows = blob.geometry();
@@ -81,7 +134,10 @@ class MVNLayer : public Layer<Dtype> {
   bool variance_ = true;
   bool across_ = false;
   double eps_ = 0;
-  std::vector<double> mean_, deviation_;  // of the last Forward
+  // Of the last Forward: where it ran, and the moments there.
+  Side side_ = Side::kHost;
+  std::vector<double> mean_, deviation_;
+  GpuMemory<double> moments_;
   SavedInput<Dtype> input_;
 };
 

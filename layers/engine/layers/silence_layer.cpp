@@ -11,6 +11,9 @@ class SilenceLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return {1, -1, 0, 0, false}; }
+  // Nothing is as well done there.
+  bool HasGpu() const override { return true; }
+  bool Replayable() const override { return true; }
   void Reshape(const Blobs&, const Blobs&) override {}
   void Forward(const Blobs&, const Blobs&) override {}
   bool Differentiable(int) const override { return false; }

@@ -8,6 +8,11 @@
 #include "kernels/scratch.hpp"
 
 namespace p3d {
+namespace {
+
+constexpr Order kOrder = Order::kCaffe;
+
+}  // namespace
 
 // SPP, spatial pyramid pooling: level i divides every spatial axis into 2^i
 // windows of ceil(size / 2^i), padded where that does not fit. top is (N, all
@@ -20,6 +25,13 @@ class SPPLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
+  bool HasGpu() const override {
+    return shapes_.empty() || shapes_[0].axes.size() <= 3;
+  }
+  // STOCHASTIC in training draws.
+  bool Replayable() const override {
+    return method_ != "STOCHASTIC" || this->phase() == Phase::kTest;
+  }
 
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
@@ -50,38 +62,29 @@ class SPPLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Dtype* x = bottom[0]->data();
-    Dtype* y = top[0]->write_data();
-    const int64_t features = top[0]->count() / shapes_[0].num;
-    masks_.resize(shapes_.size());
-    for (size_t i = 0; i < shapes_.size(); ++i) {
-      const int64_t width = Width(shapes_[i]);
-      const Scratch<Dtype> values(shapes_[i].num * width);
-      masks_[i].Reshape({shapes_[i].num, width});
-      Pool(shapes_[i], x, values.data(), &masks_[i]);
-      CopyRows<Dtype>(shapes_[i].num, width, {values.data(), width},
-                      {y, features});
-      y += width;
-    }
+    const Side side = this->side();
+    WithPooled(side, [&](auto kind) {
+      using Value = decltype(kind);
+      if (side == Side::kHost) {
+        PoolLevels<Scratch, Value>(side, *bottom[0], top[0]);
+      } else {
+        PoolLevels<GpuScratch, Value>(side, *bottom[0], top[0]);
+      }
+    });
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
-    const Dtype* dy = top[0]->diff();
-    Dtype* dx = bottom[0]->write_diff();
-    const int64_t count = bottom[0]->count();
-    const int64_t features = top[0]->count() / shapes_[0].num;
-    const Scratch<Dtype> part(count);
-    for (size_t i = 0; i < shapes_.size(); ++i) {
-      const int64_t width = Width(shapes_[i]);
-      const Scratch<Dtype> values(shapes_[i].num * width);
-      CopyRows<Dtype>(shapes_[i].num, width, {dy, features},
-                      {values.data(), width});
-      Unpool(shapes_[i], masks_[i], values.data(), i == 0 ? dx : part.data());
-      if (i > 0) EltwiseSum<Dtype>({dx, part.data()}, {1.f, 1.f}, count, dx);
-      dy += width;
-    }
+    const Side side = this->side();
+    WithPooled(side, [&](auto kind) {
+      using Value = decltype(kind);
+      if (side == Side::kHost) {
+        UnpoolLevels<Scratch, Value>(side, *top[0], bottom[0]);
+      } else {
+        UnpoolLevels<GpuScratch, Value>(side, *top[0], bottom[0]);
+      }
+    });
   }
 
   // Not through STOCHASTIC's expectation.
@@ -116,29 +119,104 @@ class SPPLayer : public Layer<Dtype> {
     return shape;
   }
 
-  void Pool(const PoolShape& shape, const Dtype* x, Dtype* y,
-            Blob<Dtype>* places) const {
-    const Order order = Order::kCaffe;
-    Dtype* mask = this->needs_backward() && method_ != "AVE"
-                      ? places->write_data()
-                      : nullptr;
-    if (method_ == "MAX") {
-      MaxPool(shape, order, x, y, mask);
-    } else if (method_ == "AVE") {
-      AveragePool(shape, order, x, y);
-    } else if (this->phase() == Phase::kTest) {
-      StochasticPoolMean(shape, order, x, y);
-    } else {
-      StochasticPool(shape, order, NextSeed(), x, y, mask);
+  // Only Dtypes are drawn of.
+  template <typename Body>
+  void WithPooled(Side side, const Body& body) const {
+    if (method_ == "STOCHASTIC") return body(Dtype());
+    WithValues<Dtype>(side, body);
+  }
+
+  template <template <typename> class Memory, typename Value>
+  void PoolLevels(Side side, const Blob<Dtype>& bottom, Blob<Dtype>* top) {
+    const Value* x = bottom.template data_of<Value>(kOrder, side);
+    Value* y = top->template write_data_of<Value>(kOrder, side);
+    const int64_t features = top->count() / shapes_[0].num;
+    masks_.resize(shapes_.size());
+    for (size_t i = 0; i < shapes_.size(); ++i) {
+      const int64_t width = Width(shapes_[i]);
+      const Memory<Value> values(shapes_[i].num * width);
+      masks_[i].Reshape({shapes_[i].num, width});
+      Dtype* mask = nullptr;
+      if (this->needs_backward() && method_ != "AVE")
+        mask = masks_[i].write_data(kOrder, side);
+      Pool(side, shapes_[i], x, values.data(), mask);
+      Copy<Value>(side, shapes_[i].num, width, {values.data(), width},
+                  {y, features});
+      y += width;
     }
   }
 
-  void Unpool(const PoolShape& shape, const Blob<Dtype>& places,
-              const Dtype* dy, Dtype* dx) const {
-    if (method_ == "AVE") {
-      AveragePoolBackward(shape, Order::kCaffe, dy, dx);
+  template <template <typename> class Memory, typename Value>
+  void UnpoolLevels(Side side, const Blob<Dtype>& top, Blob<Dtype>* bottom) {
+    const Value* dy = top.template diff_of<Value>(kOrder, side);
+    Value* dx = bottom->template write_diff_of<Value>(kOrder, side);
+    const int64_t count = bottom->count();
+    const int64_t features = top.count() / shapes_[0].num;
+    const Memory<Value> part(count);
+    for (size_t i = 0; i < shapes_.size(); ++i) {
+      const int64_t width = Width(shapes_[i]);
+      const Memory<Value> values(shapes_[i].num * width);
+      Copy<Value>(side, shapes_[i].num, width, {dy, features},
+                  {values.data(), width});
+      const Value* level = values.data();
+      Unpool(side, shapes_[i], masks_[i], level, i == 0 ? dx : part.data());
+      if (i > 0) {
+        const std::vector<const Value*> parts = {dx, part.data()};
+        RunOn<Value>(side, EltwiseSum<Dtype>, &cuda::Kernels<Value>::EltwiseSum,
+                     parts, std::vector<float>{1.f, 1.f}, count, dx);
+      }
+      dy += width;
+    }
+  }
+
+  template <typename Value>
+  static void Copy(Side side, int64_t rows, int64_t width,
+                   Rows<const Value> from, Rows<Value> to) {
+    RunOn<Value>(side, CopyRows<Dtype>, &cuda::Kernels<Value>::CopyRows, rows,
+                 width, from, to);
+  }
+
+  template <typename Value>
+  void Pool(Side side, const PoolShape& shape, const Value* x, Value* y,
+            Dtype* mask) const {
+    using Kernels = cuda::Kernels<Value>;
+    if (method_ == "MAX") {
+      RunOn<Value>(side, MaxPool<Dtype>, &Kernels::MaxPool, shape, kOrder, x, y,
+                   mask);
+    } else if (method_ == "AVE") {
+      RunOn<Value>(side, AveragePool<Dtype>, &Kernels::AveragePool, shape,
+                   kOrder, x, y);
     } else {
-      MaskedPoolBackward(shape, Order::kCaffe, places.data(), dy, dx);
+      PoolStochastic(side, shape, x, y, mask);
+    }
+  }
+
+  void PoolStochastic(Side side, const PoolShape& shape, const Dtype* x,
+                      Dtype* y, Dtype* mask) const {
+    using Kernels = cuda::Kernels<Dtype>;
+    if (this->phase() == Phase::kTest) {
+      RunOn<Dtype>(side, StochasticPoolMean<Dtype>,
+                   &Kernels::StochasticPoolMean, shape, kOrder, x, y);
+    } else {
+      RunOn<Dtype>(side, StochasticPool<Dtype>, &Kernels::StochasticPool, shape,
+                   kOrder, NextSeed(), x, y, mask);
+    }
+  }
+  template <typename Narrow>
+  void PoolStochastic(Side, const PoolShape&, const Narrow*, Narrow*,
+                      Dtype*) const {}  // see WithPooled
+
+  template <typename Value>
+  void Unpool(Side side, const PoolShape& shape, const Blob<Dtype>& places,
+              const Value* dy, Value* dx) const {
+    using Kernels = cuda::Kernels<Value>;
+    if (method_ == "AVE") {
+      RunOn<Value>(side, AveragePoolBackward<Dtype>,
+                   &Kernels::AveragePoolBackward, shape, kOrder, dy, dx);
+    } else {
+      RunOn<Value>(side, MaskedPoolBackward<Dtype>,
+                   &Kernels::MaskedPoolBackward, shape, kOrder,
+                   places.data(kOrder, side), dy, dx);
     }
   }
 

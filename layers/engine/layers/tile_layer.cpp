@@ -11,6 +11,8 @@ class TileLayer : public Layer<Dtype> {
   using typename Layer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return BlobCounts::Exactly(1, 1); }
+  bool HasGpu() const override { return true; }
+  bool Replayable() const override { return true; }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     this->CheckNotInPlace(bottom, top);
@@ -26,20 +28,49 @@ class TileLayer : public Layer<Dtype> {
   }
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
-    const Dtype* x = bottom[0]->data();
-    TileRows(bottom[0]->count(0, axis_), tiles_, bottom[0]->count(axis_), x,
-             top[0]->write_data());
+    const Side side = this->side();
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Order order = OrderOf<Value>(bottom[0]->order(side));
+      const Value* x = bottom[0]->template data_of<Value>(order, side);
+      const Tiled tiled = In(*bottom[0], order);
+      RunOn<Value>(side, TileRows<Dtype>, &cuda::Kernels<Value>::TileRows,
+                   tiled.rows, tiles_, tiled.width, x,
+                   top[0]->template write_data_of<Value>(order, side));
+    });
   }
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
     if (!propagate_down[0]) return;
-    const Dtype* dy = top[0]->diff();
-    TileRowsBackward(bottom[0]->count(0, axis_), tiles_,
-                     bottom[0]->count(axis_), dy, bottom[0]->write_diff());
+    const Side side = this->side();
+    WithValues<Dtype>(side, [&](auto kind) {
+      using Value = decltype(kind);
+      const Order order = OrderOf<Value>(top[0]->diff_order(side));
+      const Value* dy = top[0]->template diff_of<Value>(order, side);
+      const Tiled tiled = In(*bottom[0], order);
+      RunOn<Value>(side, TileRowsBackward<Dtype>,
+                   &cuda::Kernels<Value>::TileRowsBackward, tiled.rows, tiles_,
+                   tiled.width, dy,
+                   bottom[0]->template write_diff_of<Value>(order, side));
+    });
   }
 
  private:
+  // `rows` times `width` neighbouring values, of which each row is repeated.
+  struct Tiled {
+    int64_t rows;
+    int64_t width;
+  };
+  Tiled In(const Blob<Dtype>& blob, Order order) const {
+    if (order == Order::kCaffe || axis_ == 0 || blob.num_axes() < 3) {
+      return {blob.count(0, axis_), blob.count(axis_)};
+    }
+    const int64_t channels = blob.shape(1);
+    if (axis_ == 1) return {blob.shape(0) * blob.count(2), channels};
+    return {blob.shape(0) * blob.count(2, axis_), blob.count(axis_) * channels};
+  }
+
   int axis_ = 1;
   int64_t tiles_ = 1;
 };

@@ -17,9 +17,13 @@
 #include "kernels/cuda/cuda_device.hpp"
 #include "kernels/cuda/nccl_cuda.hpp"
 #include "kernels/eltwise_cuda.hpp"
+#include "kernels/embed_cuda.hpp"
 #include "kernels/epilogue_backward_cuda.hpp"
+#include "kernels/gather_rows_cuda.hpp"
+#include "kernels/im2col_cuda.hpp"
 #include "kernels/losses_cuda.hpp"
 #include "kernels/lrn_cuda.hpp"
+#include "kernels/mvn_cuda.hpp"
 #include "kernels/narrow_cuda.hpp"
 #include "kernels/order_cuda.hpp"
 #include "kernels/pixels_cuda.hpp"
@@ -27,7 +31,9 @@
 #include "kernels/pool_cuda.hpp"
 #include "kernels/random_cuda.hpp"
 #include "kernels/recurrent_cuda.hpp"
+#include "kernels/reduction_cuda.hpp"
 #include "kernels/softmax_cuda.hpp"
+#include "kernels/top_k_cuda.hpp"
 #include "kernels/update_cuda.hpp"
 
 // Those of every kind of values...
@@ -89,6 +95,19 @@
   X(LrnAcrossChannelsBackward)    \
   X(LrnApplyBackward)             \
   X(LrnSquaresBackward)           \
+  X(GatherRows)                   \
+  X(GatherRowsBackward)           \
+  X(TileRows)                     \
+  X(TileRowsBackward)             \
+  X(Embed)                        \
+  X(EmbedBackward)                \
+  X(Im2col)                       \
+  X(Im2colBackward)               \
+  X(MvnNormalize)                 \
+  X(MvnBackward)                  \
+  X(ReduceRows)                   \
+  X(ReduceRowsBackward)           \
+  X(TopK)                         \
   X(MaxPool)                      \
   X(AveragePool)                  \
   X(MaskedPoolBackward)           \
@@ -113,6 +132,7 @@
   X(ContrastiveLoss)             \
   X(ContrastiveLossBackward)     \
   X(ToCaffeOrder)                \
+  X(CheckRows)                   \
   X(ContinueStates)              \
   X(LstmStep)                    \
   X(LstmStepBackward)            \
@@ -161,6 +181,7 @@
   X(ReleaseGraph)              \
   X(BnScratchSize)             \
   X(NormalizeScratchSize)      \
+  X(MvnScratchSize)            \
   X(SumsScratchSize)           \
   X(ConvolveScratch)           \
   X(ConvDataGradientScratch)   \
@@ -223,7 +244,7 @@ struct Functions {
 };
 #undef P3D_MEMBER
 
-constexpr int kFunctionsVersion = 10;
+constexpr int kFunctionsVersion = 11;
 
 }  // namespace cuda
 }  // namespace p3d
