@@ -89,6 +89,14 @@ void WithProducts(Side side, const Body& body) {
   detail::WithProducts(Dtype(), side, body);
 }
 
+// ... and, where values are merely moved, for that in which they lie: numbers
+// of classes and rows are floats with more digits than 16 bits have.
+template <typename Dtype, typename Body>
+void WithHeldValues(bool narrow, Side side, const Body& body) {
+  if (!narrow) return body(Dtype());
+  WithValues<Dtype>(side, body);
+}
+
 // Runs a kernel that both sides have under one name:
 //
 //   RunOn<Value>(side, Relu<Dtype>, &cuda::Kernels<Value>::Relu, x, ...);

@@ -12,8 +12,8 @@ import graph_scenarios
 import numpy as np
 import pytest
 import training_nets
-from graph_scenarios import OF_FLOATS, ON_GPU
-from plan_nets import conv, data
+from graph_scenarios import ITEMS, OF_FLOATS, ON_GPU
+from plan_nets import conv, data, layer
 
 import p3d.caffe as caffe
 from p3d import _core
@@ -53,14 +53,34 @@ def gradients_of(text: str) -> list[dict[str, np.ndarray]]:
 
 
 def rounded() -> None:
-    """Layers that run on the GPU leave values of 8 binary digits."""
-    for name, text in ON_GPU.items():
+    """Layers that run on the GPU leave values of 8 binary digits, behind a convolution if not of
+    what they are given."""
+    for name, text in {**ON_GPU, **BEHIND}.items():
         if name in OF_FLOATS:
             continue
         net = graph_scenarios.made(text)
         net.blobs["data"].data[...] = np.random.default_rng(1).normal(size=net.blobs["data"].shape)
         net.forward()
         assert not np.any(net.blobs["top"].data.view(np.uint32) & 0xFFFF), name
+
+
+def moved() -> None:
+    """Layers that only move values keep all digits: they may be numbers of classes."""
+    text = data(6, 4, 3) + (
+        layer("Slice", "s", "data", "a b", "slice_param { axis: 0 }")
+        + layer("Concat", "joined", "b a", more="concat_param { axis: 0 }")
+        + layer("Tile", "tiled", "joined", more="tile_param { tiles: 2 axis: 1 }")
+        + layer("Crop", "cropped", "tiled data", more="crop_param { axis: 1 offset: 3 offset: 0 }")
+        + ITEMS
+        + layer("BatchReindex", "top", "cropped items")
+    )
+    net = graph_scenarios.made(text)
+    labels = 1001 + np.arange(net.blobs["data"].count).reshape(net.blobs["data"].shape)
+    net.blobs["data"].data[...] = labels
+    joined = np.concatenate([labels[3:], labels[:3]])
+    expected = np.concatenate([joined, joined], axis=1)[[0, 0, 1], 3:7]
+    for _ in range(3):
+        np.testing.assert_array_equal(net.forward()["top"], expected)
 
 
 def length(arrays: dict[str, np.ndarray]) -> float:

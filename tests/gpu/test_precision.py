@@ -24,6 +24,12 @@ def test_values_have_16_bits(run) -> None:
     assert done.returncode == 0, f"P3D_PRECISION=bf16 {FILE.name} rounded:\n{done.stderr}"
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_what_is_only_moved_keeps_all_digits(precision: str, run) -> None:
+    done = run(FILE, "moved", P3D_PRECISION=precision)
+    assert done.returncode == 0, f"P3D_PRECISION={precision} {FILE.name} moved:\n{done.stderr}"
+
+
 @pytest.mark.parametrize("scenario", ["too_large_a_scale", "growing_scale", "resumed_scale"])
 def test_losses_are_scaled_in_fp16(scenario: str, run) -> None:
     done = run(FILE, scenario, P3D_PRECISION="fp16")

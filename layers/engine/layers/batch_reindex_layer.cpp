@@ -39,7 +39,8 @@ class BatchReindexLayer : public Layer<Dtype> {
     }
     const RowIndex<Dtype> index = IndexOn(side, bottom);
     wrong_.Check(index, bottom[1]->count());
-    WithValues<Dtype>(side, [&](auto kind) {
+    const bool narrow = bottom[0]->storage().narrow(side);
+    WithHeldValues<Dtype>(narrow, side, [&](auto kind) {
       using Value = decltype(kind);
       const GpuKernels<Value> gpu = GpuOf<Value>();
       const Order order = OrderOf<Value>(bottom[0]->order(side));

@@ -45,7 +45,8 @@ class CropLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Side side = this->side();
-    WithValues<Dtype>(side, [&](auto kind) {
+    const bool narrow = bottom[0]->storage().narrow(side);
+    WithHeldValues<Dtype>(narrow, side, [&](auto kind) {
       using Value = decltype(kind);
       const Order order = OrderOf<Value>(bottom[0]->order(side));
       RunOn<Value>(side, Crop<Dtype>, &cuda::Kernels<Value>::Crop,

@@ -1,6 +1,7 @@
 #ifndef P3D_ENGINE_LAYERS_PARTS_HPP_
 #define P3D_ENGINE_LAYERS_PARTS_HPP_
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -29,11 +30,11 @@ using StorageOf = Storage<Dtype>& (Blob<Dtype>::*)() const;
 namespace detail {
 
 // Runs copy(order, kind) in the order in which the source lies, where that has
-// the parts of a pixel together, on values as they are on `side`.
+// the parts of a pixel together, on `narrow` values or others of `side`.
 template <typename Dtype, typename Copy>
 void InOrderOf(const Blob<Dtype>& source, StorageOf<Dtype> values, int axis,
-               Side side, const Copy& copy) {
-  WithValues<Dtype>(side, [&](auto kind) {
+               bool narrow, Side side, const Copy& copy) {
+  WithHeldValues<Dtype>(narrow, side, [&](auto kind) {
     const Order held = (source.*values)().held_order(source.geometry(), side);
     copy(axis == 1 ? OrderOf<decltype(kind)>(held) : Order::kCaffe, kind);
   });
@@ -62,7 +63,10 @@ void EachPart(const Blob<Dtype>& whole, const std::vector<Blob<Dtype>*>& parts,
 template <typename Dtype>
 void JoinParts(const std::vector<Blob<Dtype>*>& parts, int axis,
                StorageOf<Dtype> values, Side side, const Blob<Dtype>& whole) {
-  detail::InOrderOf(*parts[0], values, axis, side, [&](Order order, auto kind) {
+  const bool narrow = std::all_of(
+      parts.begin(), parts.end(),
+      [&](const Blob<Dtype>* part) { return (part->*values)().narrow(side); });
+  const auto join = [&](Order order, auto kind) {
     using Value = decltype(kind);
     Value* to = (whole.*values)().template write_data_of<Value>(
         order, whole.geometry(), side);
@@ -76,7 +80,8 @@ void JoinParts(const std::vector<Blob<Dtype>*>& parts, int axis,
                        rows, width, Rows<const Value>{from, width},
                        Rows<Value>{to + place, stride});
         });
-  });
+  };
+  detail::InOrderOf(*parts[0], values, axis, narrow, side, join);
 }
 
 // Overwrites those parts with theirs of the whole that are `wanted`.
@@ -84,7 +89,8 @@ template <typename Dtype>
 void CutParts(const Blob<Dtype>& whole, int axis, StorageOf<Dtype> values,
               Side side, const std::vector<bool>& wanted,
               const std::vector<Blob<Dtype>*>& parts) {
-  detail::InOrderOf(whole, values, axis, side, [&](Order order, auto kind) {
+  const bool narrow = (whole.*values)().narrow(side);
+  const auto cut = [&](Order order, auto kind) {
     using Value = decltype(kind);
     const Value* from = (whole.*values)().template data_of<Value>(
         order, whole.geometry(), side);
@@ -99,7 +105,8 @@ void CutParts(const Blob<Dtype>& whole, int axis, StorageOf<Dtype> values,
                        rows, width, Rows<const Value>{from + place, stride},
                        Rows<Value>{to, width});
         });
-  });
+  };
+  detail::InOrderOf(whole, values, axis, narrow, side, cut);
 }
 
 }  // namespace p3d

@@ -29,7 +29,8 @@ class TileLayer : public Layer<Dtype> {
 
   void Forward(const Blobs& bottom, const Blobs& top) override {
     const Side side = this->side();
-    WithValues<Dtype>(side, [&](auto kind) {
+    const bool narrow = bottom[0]->storage().narrow(side);
+    WithHeldValues<Dtype>(narrow, side, [&](auto kind) {
       using Value = decltype(kind);
       const Order order = OrderOf<Value>(bottom[0]->order(side));
       const Value* x = bottom[0]->template data_of<Value>(order, side);
