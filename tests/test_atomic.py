@@ -76,7 +76,7 @@ def test_a_pipe_stays_one(tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
-@pytest.mark.parametrize("where", ["missing/x.npy", "."])
+@pytest.mark.parametrize("where", ["missing/x.npy", ".", "x" * 300, "x\0y"])
 def test_a_place_that_cannot_be_written_is_named(tmp_path, where):
     target = tmp_path / where
     with pytest.raises(Error, match=r"cannot write .*tmp"), replacing(target) as file:

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import p3d.caffe as caffe
 from p3d import Error
 from p3d.caffe import snapshot
 from p3d.caffe.proto import caffe_pb2
-from p3d.error import DiskFull
+from p3d.error import DiskFull, NoMemory
 
 POLICIES = {
     "plateau": 'lr_policy: "plateau" gamma: 0.5 plateau_winsize: 1 plateau_winsize: 2',
@@ -118,6 +119,18 @@ def test_where_a_nan_came_from(spoil: Any, where: str, tmp_path: Path) -> None:
         solver.step(1)
 
 
+def test_an_update_that_finds_no_memory_names_the_solver(tmp_path: Path, monkeypatch: Any) -> None:
+    solver = caffe.get_solver(str(solver_file(tmp_path)))
+
+    def fail(**numbers: float) -> int:
+        raise NoMemory("out of memory")
+
+    full = SimpleNamespace(gradient_squares=lambda: [1.0], apply=fail)
+    monkeypatch.setattr(solver, "_updater", full)
+    with pytest.raises(NoMemory, match=r"solver.prototxt: the update of the weights: out of mem"):
+        solver.apply_update()
+
+
 def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path: Path) -> None:
     solver = caffe.get_solver(str(solver_file(tmp_path)))
     solver.step(2)
@@ -203,7 +216,7 @@ def test_a_training_that_could_not_be_saved_does_not_begin(tmp_path: Path) -> No
     text = path.read_text()
     path.write_text(text.replace(f"{tmp_path}/s", f"{path}/deep/s"))
     solver = caffe.get_solver(str(path))
-    with pytest.raises(Error, match=r"cannot write snapshots to .*deep: .*snapshot_prefix"):
+    with pytest.raises(Error, match=r"cannot write .*deep: .*snapshot_prefix"):
         solver.solve()
     assert solver.iter == 0
     path.write_text(text.replace(f"{tmp_path}/s", f"{tmp_path}/new/deep/s"))
