@@ -57,6 +57,38 @@ def test_rates_continue(policy: str, tmp_path: Path) -> None:
     same(weights(again), weights(whole))
 
 
+RECURRENT = """
+layer { name: "rows" type: "Python" top: "x" top: "label"
+  python_param { module: "training_rows" layer: "Rows" } }
+layer { name: "goes_on" type: "DummyData" top: "goes_on"
+  dummy_data_param { shape { dim: 3 dim: 2 } data_filler { value: 1 } } }
+layer { name: "steps" type: "Reshape" bottom: "x" top: "steps"
+  reshape_param { shape { dim: 3 dim: 2 dim: 5 } } }
+layer { name: "lstm" type: "LSTM" bottom: "steps" bottom: "goes_on" top: "lstm"
+  recurrent_param { num_output: 4 weight_filler { type: "xavier" } } }
+layer { name: "h" type: "Reshape" bottom: "lstm" top: "h"
+  reshape_param { shape { dim: 6 dim: 4 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "h" top: "fc"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
+"""
+
+
+@pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
+def test_what_a_recurrent_layer_hands_on_is_kept(form: str, tmp_path: Path) -> None:
+    path = solver_file(tmp_path, more=f"snapshot: 5 snapshot_format: {form}")
+    (tmp_path / "net.prototxt").write_text(RECURRENT)
+    whole = trained(path)
+    (state,) = tmp_path.glob("s_iter_5.solverstate*")
+    again = caffe.get_solver(str(path))
+    again.solve(state)
+    same(weights(again), weights(whole))
+    fewer = RECURRENT.replace("dim: 3 dim: 2", "dim: 6 dim: 1")
+    (tmp_path / "net.prototxt").write_text(fewer)
+    with pytest.raises(Error, match=r"'lstm' cannot go on .* hands on 8 values, 16 in the snapsh"):
+        caffe.get_solver(str(path)).restore(state)
+
+
 def test_an_error_saves_the_iteration_before(tmp_path: Path, monkeypatch: Any) -> None:
     path = solver_file(tmp_path / "whole")
     whole = trained(path)
