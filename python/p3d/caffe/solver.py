@@ -67,7 +67,7 @@ class Solver:
         self.net = _make(solver_file.train_net(self.param, self._origin))
         for files in self.param.weights:
             for file in files.split(","):
-                self.net.copy_from(file.strip())
+                self.net.copy_from(solver_file.path_of(file.strip(), self._origin))
         tests = solver_file.test_nets(self.param, self._origin)
         self.test_nets = [_make(net) for net in tests] if self._root else []
         if self.param.debug_info and self._root:

@@ -127,7 +127,7 @@ def test_nets(param: Any, origin: str) -> Iterator[SolverNet]:
 def _net(source: Any, phase: int, states: list[Any], origin: str) -> SolverNet:
     state = caffe_pb2.NetState(phase=phase)
     if isinstance(source, str):
-        source = net_path(source, origin)
+        source = path_of(source, origin)
         net = prototxt.read_net(source)
         name = source
     else:
@@ -140,7 +140,7 @@ def _net(source: Any, phase: int, states: list[Any], origin: str) -> SolverNet:
     return SolverNet(bare, state, name)
 
 
-def net_path(path: str, origin: str) -> str:
+def path_of(path: str, origin: str) -> str:
     """A file that a solver names: relative to the working directory, as in Caffe, or else to the
     solver's folder."""
     beside = os.path.join(os.path.dirname(origin), path)
