@@ -256,6 +256,18 @@ def test_a_training_that_could_not_be_saved_does_not_begin(tmp_path: Path) -> No
     assert (tmp_path / "new/deep/s_iter_10.solverstate").exists()
 
 
+def test_a_solver_in_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
+    text = solver_file(tmp_path / "folder").read_text().split("snapshot_prefix")[0]
+    folder = (tmp_path / "folder").rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    path = folder / "solver.prototxt"
+    path.write_text(text)
+    with pytest.raises(Error, match="called like it, and it is no UTF-8; give a snapshot_prefix"):
+        caffe.get_solver(str(path))
+    path.write_text(text + f'snapshot_prefix: "{tmp_path}/s"')
+    trained(path)
+    assert (tmp_path / "s_iter_10.solverstate").exists()
+
+
 def test_a_copied_snapshot_goes_on_with_the_weights_beside_it(tmp_path: Path) -> None:
     path = solver_file(tmp_path / "here", more="snapshot: 5")
     whole = trained(path)
@@ -317,6 +329,7 @@ DAMAGE = {
     "another shape": lambda data: _changed(data, lambda s: s.history[0].data.append(1)),
     "no weights": lambda data: _changed(data, lambda s: s.ClearField("learned_net")),
     "weights gone": lambda data: _changed(data, lambda s: setattr(s, "learned_net", "gone")),
+    "weights that are no text": lambda data: data.replace(b"s_iter_2.caffe", b"\xff_iter_2.caffe"),
 }
 
 

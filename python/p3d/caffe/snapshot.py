@@ -103,7 +103,8 @@ def _parse(data: bytes, path: str) -> State:
         history = [_values(blob) for blob in message.history]
     except Exception as error:  # protobuf's own DecodeError, or a count that fits no shape
         raise Error(f"{path} is damaged, or no .solverstate: {error}") from None
-    return State(message.iter, message.learned_net, message.current_step, history, message.place)
+    learned = os.fsdecode(message.learned_net)  # of bytes, where it is no UTF-8
+    return State(message.iter, learned, message.current_step, history, message.place)
 
 
 def _values(blob: Any) -> np.ndarray:

@@ -55,10 +55,15 @@ _OLD_TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
 def _set_prefix(param: Any, path: str) -> None:
     """Without snapshot_prefix snapshots are called like the solver; a folder gets such files."""
     name = os.path.splitext(path)[0]
-    if not param.snapshot_prefix:
-        param.snapshot_prefix = name
-    elif os.path.isdir(param.snapshot_prefix):
-        param.snapshot_prefix = os.path.join(param.snapshot_prefix, os.path.basename(name))
+    try:
+        if not param.snapshot_prefix:
+            param.snapshot_prefix = name
+        elif os.path.isdir(param.snapshot_prefix):
+            param.snapshot_prefix = os.path.join(param.snapshot_prefix, os.path.basename(name))
+    except UnicodeEncodeError:
+        raise Error(
+            f"{path}: snapshots are called like it, and it is no UTF-8; give a snapshot_prefix"
+        ) from None
 
 
 def _check(param: Any, origin: str) -> None:
