@@ -20,7 +20,8 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Inside, an OSError becomes an Error about writing `path`, DiskFull where no room is left.
+    """Inside, an OSError becomes an Error about writing `path`, DiskFull where no room is left, and
+    so does text that UTF-8 cannot hold: a name of a file may be such.
 
     One that names a file is about that file, and stays what it is.
     """
@@ -30,6 +31,11 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         if error.filename is not None:
             raise
         raise _failure(path, error) from error
+    except UnicodeEncodeError as error:
+        part = ascii(error.object[max(0, error.start - 40) : error.end + 10])
+        raise Error(
+            f"cannot write {path}: this in it cannot be written in UTF-8: {part}"
+        ) from error
 
 
 def _failure(path: str | os.PathLike[str], error: OSError | ValueError) -> Error:
