@@ -43,6 +43,13 @@ def test_a_full_disk_is_named_and_what_cannot_be_read_inside_keeps_its_name(tmp_
     assert [p.name for p in tmp_path.iterdir()] == ["x.bin"]
 
 
+def test_text_that_cannot_be_written_is_named(tmp_path):
+    words = r"cannot write .*x\.txt: .* UTF-8: .*a/caf\\udce9"
+    with pytest.raises(Error, match=words), replacing(tmp_path / "x.txt", "w") as file:
+        file.write("folder: a/caf\udce9")
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_a_full_disk_takes_at_the_very_end_is_named(tmp_path, monkeypatch):
     """Bytes that wait in a buffer, and would be written again when the file is closed."""
     monkeypatch.setattr("p3d.atomic.open", full_disk, raising=False)
@@ -76,7 +83,7 @@ def test_a_pipe_stays_one(tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
-@pytest.mark.parametrize("where", ["missing/x.npy", "."])
+@pytest.mark.parametrize("where", ["missing/x.npy", ".", "x" * 300, "x\0y"])
 def test_a_place_that_cannot_be_written_is_named(tmp_path, where):
     target = tmp_path / where
     with pytest.raises(Error, match=r"cannot write .*tmp"), replacing(target) as file:

@@ -133,6 +133,11 @@ class Layer {
   // write a file, to count. A plan keeps the tops of such a layer, and nothing
   // runs it again for another blob that the plan dropped.
   virtual bool Repeatable() const { return true; }
+  // What a Forward hands to the next one, besides parameters: without it a
+  // training does not go on as it was. Other shapes may make other blobs.
+  virtual std::vector<std::shared_ptr<Blob<Dtype>>> Carried() const {
+    return {};
+  }
   // Whether a Forward or Backward, which is not the engine's code, may give any
   // blob another shape, or call its net.
   virtual bool Foreign() const { return false; }

@@ -172,6 +172,7 @@ void Net<Dtype>::ReshapeLayer(int index) {
     GivingTopsShapes(index,
                      [&] { layer->Reshape(bottoms_[index], tops_[index]); });
   });
+  FillLossDiffs(index);
   // What a Backward needs has been made for other shapes.
   if (!RanWithTheseShapes(index)) forward_shapes_[index].clear();
 }
@@ -277,7 +278,6 @@ Dtype Net<Dtype>::RunPlan(int last, const Poll& poll) {
 
 template <typename Dtype>
 Dtype Net<Dtype>::GoOn(int ran, int last, const Poll& poll) {
-  if (HidesFromBackward(ran)) ran = -1;
   const std::set<int> own = OwnTops(ran);
   Dtype loss = 0;
   for (int i = 0; i <= last; ++i) {
@@ -292,18 +292,6 @@ Dtype Net<Dtype>::GoOn(int ran, int last, const Poll& poll) {
     }
   }
   return loss;
-}
-
-template <typename Dtype>
-bool Net<Dtype>::HidesFromBackward(int ran) const {
-  if (phase_ != Phase::kTest) return false;
-  for (int i = 0; i <= ran; ++i) {
-    if (layers_[i]->Repeatable() || !layer_needs_backward_[i]) continue;
-    for (int id : top_ids_[i]) {
-      if (InPlace(i, id)) return true;
-    }
-  }
-  return false;
 }
 
 template <typename Dtype>

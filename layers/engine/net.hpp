@@ -251,12 +251,12 @@ class Net {
   // A Foreign layer changed shapes that plans were made for.
   void LeavePlans();
   // Where a plan has run layers 0..ran: layers 0..last without sources layer by
-  // layer, but for those that have run and are not Repeatable. These, too,
-  // where HidesFromBackward.
+  // layer, but for those that have run and are not Repeatable.
   Dtype GoOn(int ran, int last, const Poll& poll);
-  // Whether such a layer worked in place, so that those before it, of which a
-  // plan for inference keeps nothing for a Backward, cannot run without it.
-  bool HidesFromBackward(int ran) const;
+  // Whether a layer that is not Repeatable works in place, so that those before
+  // it, of which a plan for inference keeps nothing for a Backward, cannot run
+  // again without it.
+  bool HidesFromBackward() const;
   // From now on layer by layer; repeats a forward that was planned, see GoOn.
   void LeavePlan(const Poll& poll);
   // Before a Backward, which reads weights where they lie: another net that

@@ -73,7 +73,19 @@ void Net<Dtype>::FindGradients(bool force) {
   std::copy_if(source_tops_.begin(), source_tops_.end(),
                std::back_inserter(overwritten_),
                [&](int top) { return Overwritten(top, 0); });
-  layerwise_ = any && !overwritten_.empty();
+  layerwise_ = (any && !overwritten_.empty()) || HidesFromBackward();
+}
+
+template <typename Dtype>
+bool Net<Dtype>::HidesFromBackward() const {
+  if (phase_ != Phase::kTest) return false;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (layers_[i]->Repeatable() || !layer_needs_backward_[i]) continue;
+    for (int id : top_ids_[i]) {
+      if (InPlace(i, id)) return true;
+    }
+  }
+  return false;
 }
 
 template <typename Dtype>

@@ -77,9 +77,6 @@ void Net<float>::RunTrainingPlan(const Poll& poll, float* loss) {
   }
   if (!training_plan_) {
     ReshapeAllButSources();
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      FillLossDiffs(static_cast<int>(i));
-    }
     training_plan_ = TrainingPlan::Make(this, kept_);
     lean_ = training_plan_ != nullptr;
   }

@@ -25,12 +25,12 @@ struct LayerHandle {
 };
 
 template <typename Dtype>
-std::vector<BlobHandle<Dtype>> LayerBlobs(const LayerHandle<Dtype>& handle) {
-  std::vector<BlobHandle<Dtype>> blobs;
-  for (const auto& blob : handle.layer().blobs()) {
-    blobs.push_back({handle.net, blob, -1});
-  }
-  return blobs;
+std::vector<BlobHandle<Dtype>> Handles(
+    const LayerHandle<Dtype>& handle,
+    const std::vector<std::shared_ptr<p3d::Blob<Dtype>>>& blobs) {
+  std::vector<BlobHandle<Dtype>> handles;
+  for (const auto& blob : blobs) handles.push_back({handle.net, blob, -1});
+  return handles;
 }
 
 py::object ObjectOf(const Layer<float>& layer) { return PythonObjectOf(layer); }
@@ -58,7 +58,13 @@ void BindLayer(py::module_& m, const std::string& suffix) {
                              [](const Handle& h) { return h.layer().type(); })
       .def_property_readonly("name",
                              [](const Handle& h) { return h.layer().name(); })
-      .def_property_readonly("blobs", &LayerBlobs<Dtype>)
+      .def_property_readonly(
+          "blobs",
+          [](const Handle& h) { return Handles(h, h.layer().blobs()); })
+      .def_property_readonly(
+          "_carried",
+          [](const Handle& h) { return Handles(h, h.layer().Carried()); },
+          "What a forward hands to the next one, besides the blobs.")
       .def_property_readonly(
           "kernel", [](const Handle& h) { return h.layer().kernel(); },
           "Name of the kernel that does the work, '' where there is no choice.")

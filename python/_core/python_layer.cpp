@@ -22,7 +22,10 @@ void CallObject(LayerCalls* calls, const Body& body) {
   } catch (const py::error_already_set& error) {
     const py::module_ types = py::module_::import("p3d.error");
     if (!error.matches(types.attr("Error"))) throw;
-    const std::string text = py::str(error.value()).cast<std::string>();
+    // Names of files need not be UTF-8.
+    const auto text = py::str(error.value())
+                          .attr("encode")("utf-8", "surrogateescape")
+                          .cast<std::string>();
     if (error.matches(types.attr("OutOfMemory"))) {
       throw p3d::cuda::OutOfMemory(text);
     }

@@ -20,7 +20,8 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Inside, an OSError becomes an Error about writing `path`, DiskFull where no room is left.
+    """Inside, an OSError becomes an Error about writing `path`, DiskFull where no room is left, and
+    so does text that UTF-8 cannot hold: a name of a file may be such.
 
     One that names a file is about that file, and stays what it is.
     """
@@ -30,11 +31,17 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         if error.filename is not None:
             raise
         raise _failure(path, error) from error
+    except UnicodeEncodeError as error:
+        part = ascii(error.object[max(0, error.start - 40) : error.end + 10])
+        raise Error(
+            f"cannot write {path}: this in it cannot be written in UTF-8: {part}"
+        ) from error
 
 
-def _failure(path: str | os.PathLike[str], error: OSError) -> Error:
-    text = f"cannot write {path}: {error.strerror or error}"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def _failure(path: str | os.PathLike[str], error: OSError | ValueError) -> Error:
+    """ValueError is that of a name that no file can have."""
+    text = f"cannot write {path}: {getattr(error, 'strerror', None) or error}"
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(f"{text}: make room there, or write to another disk")
     return Error(text)
 
@@ -49,14 +56,14 @@ class NewFile:
 
     def __init__(self, path: str | os.PathLike[str], mode: str = "wb") -> None:
         self.path = Path(path)
-        if self.path.exists() and not self.path.is_file():  # for root it could be replaced
-            kind = "folder" if self.path.is_dir() else "device or a pipe"
-            raise Error(f"cannot write {self.path}: it is a {kind}, name a file")
         name = f".{self.path.name[:64]}.{secrets.token_hex(4)}.tmp"
         self._temporary = self.path.parent / name
         try:
+            if self.path.exists() and not self.path.is_file():  # for root it could be replaced
+                kind = "folder" if self.path.is_dir() else "device or a pipe"
+                raise Error(f"cannot write {self.path}: it is a {kind}, name a file")
             handle = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise _failure(self.path, error) from error
         with contextlib.suppress(OSError):  # a file system without locks: nothing is swept there
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,7 +113,7 @@ def make_folder(path: str | os.PathLike[str]) -> None:
     """A folder and those around it, where they are missing. Errors as of `writing`."""
     try:
         os.makedirs(path, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _failure(path, error) from error
 
 

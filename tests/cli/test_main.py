@@ -80,6 +80,20 @@ def test_help_imports_nothing_heavy():
     assert not {"numpy", "cv2", "google.protobuf", "p3d._core"} & set(done.stdout.split())
 
 
+def test_opencv_is_loaded_where_there_are_pictures():
+    """It takes half a second and 200 MiB, and where there is no room for it ends the process."""
+    code = """
+import sys
+from p3d.cli import main
+assert main(["info", "p3d63-kinetics", "--json"]) == main(["train", "--solver", "gone"]) - 1 == 0
+import p3d.caffe
+p3d.caffe.Net(p3d.caffe.io and 'layer { name: "x" type: "Input" top: "x" }', 1)
+print("cv2" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False\n")
+
+
 def test_version(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"p3d {p3d.__version__}\n"
@@ -136,6 +150,7 @@ def fail(error):
         (RuntimeError("engine"), 1, "engine"),
         (RuntimeError(), 1, "RuntimeError"),
         (MemoryError(), 1, "out of memory"),
+        (ImportError("libGL.so.1: no such file"), 1, "libGL.so.1: no such file"),
         (FileNotFoundError(2, "No such file", "w.caffemodel"), 1, "No such file: 'w.caffemodel'"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],

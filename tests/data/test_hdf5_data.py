@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import p3d.caffe as caffe
+from p3d.error import Error, NoMemory
 
 h5py = pytest.importorskip("h5py")
 pytestmark = pytest.mark.embedded
@@ -176,6 +177,29 @@ def test_what_cannot_be(tmp_path: Path, datasets, param: str, message: str) -> N
             store(Path(name), **found)
     with pytest.raises(RuntimeError, match=f"HDF5Data 'h'.*{message}"):
         net(write_list(tmp_path, *names), param)
+
+
+def test_a_damaged_file_is_an_error_of_the_layer(tmp_path: Path) -> None:
+    """Whatever h5py raises for it."""
+    path = Path(store(tmp_path / "a.h5", data=ROWS, label=ROWS))
+    source, whole = write_list(tmp_path, str(path)), path.read_bytes()
+    told = []
+    for place in range(0, len(whole), 16):
+        path.write_bytes(whole[:place] + b"\xff" * 16 + whole[place + 16 :])
+        try:
+            net(source, "batch_size: 1")
+        except Error as error:
+            told.append(str(error))
+    assert len(told) > 9
+    assert all(f"HDF5Data 'h': {path}: " in text for text in told)
+
+
+def test_more_rows_than_there_is_memory(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name in ("data", "label"):
+            file.create_dataset(name, (10**14,), "f4", chunks=(1024,))
+    with pytest.raises(NoMemory, match=r"HDF5Data 'h': .*a.h5: Unable to allocate"):
+        net(write_list(tmp_path, str(tmp_path / "a.h5")), "batch_size: 1")
 
 
 def test_a_later_file_of_another_shape(tmp_path: Path) -> None:

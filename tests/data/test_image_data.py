@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+import p3d
 import p3d.caffe as caffe
 
 pytestmark = pytest.mark.embedded
@@ -159,6 +160,7 @@ def test_a_state_goes_on_with_the_next_batch(tmp_path: Path) -> None:
         ("nothing.png 1", "", "", "nothing.png: there is no such file"),
         ("list.txt 1", "", "", "list.txt: the image is damaged"),
         ("img 0.png 0", "new_height: 5", "", "both new_height and new_width"),
+        ("img 0.png 0", "new_height: 5 new_width: 4000000000", "", "at most 8192, not 4000000000"),
         ("img 0.png 0", "batch_size: 0", "", "batch_size has to be 1"),
         ("img 0.png 0", "", "crop_size: 8", "crop_size 8 is larger than the image, 9x7"),
         ("img 0.png 0", "", "mean_value: 1 mean_value: 2", "2 values of mean_value for 3 channels"),
@@ -174,6 +176,13 @@ def test_what_cannot_be(
     source.write_text(text)
     with pytest.raises(RuntimeError, match=f"ImageData 'i'.*{message}"):
         net(source, param, transform)
+
+
+def test_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
+    source = images(tmp_path)
+    source.write_bytes(b"caf\xe9.png 1")
+    with pytest.raises(p3d.Error, match=r"ImageData 'i'.*caf\udce9[.]png: there is no such file"):
+        net(source)
 
 
 def test_a_batch_of_different_sizes(tmp_path: Path) -> None:

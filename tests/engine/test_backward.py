@@ -143,8 +143,11 @@ def test_losses_start_from_their_weights() -> None:
     np.testing.assert_allclose(net.params["a"][1].diff, np.full(3, -5), rtol=1e-6)
 
 
-def test_a_loss_that_grows_keeps_its_weight() -> None:
-    net = net_of(data("x", 2, 3) + fc("a", "x", more="loss_weight: 2"))
+@pytest.mark.parametrize("learns", ["", FIXED])
+@pytest.mark.parametrize("phase", [caffe.TRAIN, caffe.TEST])
+def test_a_loss_that_grows_keeps_its_weight(learns: str, phase: int) -> None:
+    text = data("x", 2, 3) + fc("a", "x", more=f"loss_weight: 2 {learns}")
+    net = caffe.Net(text, phase)
     net.blobs["x"].reshape(50, 3)
     net.forward()
     net.backward()

@@ -57,13 +57,15 @@ def test_a_worker_that_is_lost_costs_nothing(single, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_ends_it(single, tmp_path):
-    """Nor are its videos failures: the same command does them when there is room."""
+    """Nor are its videos failures: the same command does them when there is room. How far it came
+    is told."""
     before = _LOSE_ONE.replace("losing.extract_group", "losing.full_disk")
     done = extract(single[0], tmp_path / "out", "--dask", "local:1", before=before, code=1)
     assert done.stderr.splitlines()[-1] == (
         "p3d extract: cannot write x.npy: No space left on device"
     )
     assert not (tmp_path / "out" / "failed.jsonl").exists()
+    assert "0 videos, 0 clips" in done.stdout
 
 
 def test_no_scheduler(tmp_path):

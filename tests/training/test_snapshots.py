@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import p3d.caffe as caffe
 from p3d import Error
 from p3d.caffe import snapshot
 from p3d.caffe.proto import caffe_pb2
-from p3d.error import DiskFull
+from p3d.error import DiskFull, NoMemory
 
 POLICIES = {
     "plateau": 'lr_policy: "plateau" gamma: 0.5 plateau_winsize: 1 plateau_winsize: 2',
@@ -54,6 +55,38 @@ def test_rates_continue(policy: str, tmp_path: Path) -> None:
     again.solve(tmp_path / "s_iter_5.solverstate")
     assert again.lr == whole.lr
     same(weights(again), weights(whole))
+
+
+RECURRENT = """
+layer { name: "rows" type: "Python" top: "x" top: "label"
+  python_param { module: "training_rows" layer: "Rows" } }
+layer { name: "goes_on" type: "DummyData" top: "goes_on"
+  dummy_data_param { shape { dim: 3 dim: 2 } data_filler { value: 1 } } }
+layer { name: "steps" type: "Reshape" bottom: "x" top: "steps"
+  reshape_param { shape { dim: 3 dim: 2 dim: 5 } } }
+layer { name: "lstm" type: "LSTM" bottom: "steps" bottom: "goes_on" top: "lstm"
+  recurrent_param { num_output: 4 weight_filler { type: "xavier" } } }
+layer { name: "h" type: "Reshape" bottom: "lstm" top: "h"
+  reshape_param { shape { dim: 6 dim: 4 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "h" top: "fc"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
+"""
+
+
+@pytest.mark.parametrize("form", ["BINARYPROTO", "HDF5"])
+def test_what_a_recurrent_layer_hands_on_is_kept(form: str, tmp_path: Path) -> None:
+    path = solver_file(tmp_path, more=f"snapshot: 5 snapshot_format: {form}")
+    (tmp_path / "net.prototxt").write_text(RECURRENT)
+    whole = trained(path)
+    (state,) = tmp_path.glob("s_iter_5.solverstate*")
+    again = caffe.get_solver(str(path))
+    again.solve(state)
+    same(weights(again), weights(whole))
+    fewer = RECURRENT.replace("dim: 3 dim: 2", "dim: 6 dim: 1")
+    (tmp_path / "net.prototxt").write_text(fewer)
+    with pytest.raises(Error, match=r"'lstm' cannot go on .* hands on 8 values, 16 in the snapsh"):
+        caffe.get_solver(str(path)).restore(state)
 
 
 def test_an_error_saves_the_iteration_before(tmp_path: Path, monkeypatch: Any) -> None:
@@ -116,6 +149,18 @@ def test_where_a_nan_came_from(spoil: Any, where: str, tmp_path: Path) -> None:
     spoil(solver.net)
     with pytest.raises(Error, match=where):
         solver.step(1)
+
+
+def test_an_update_that_finds_no_memory_names_the_solver(tmp_path: Path, monkeypatch: Any) -> None:
+    solver = caffe.get_solver(str(solver_file(tmp_path)))
+
+    def fail(**numbers: float) -> int:
+        raise NoMemory("out of memory")
+
+    full = SimpleNamespace(gradient_squares=lambda: [1.0], apply=fail)
+    monkeypatch.setattr(solver, "_updater", full)
+    with pytest.raises(NoMemory, match=r"solver.prototxt: the update of the weights: out of mem"):
+        solver.apply_update()
 
 
 def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path: Path) -> None:
@@ -203,12 +248,24 @@ def test_a_training_that_could_not_be_saved_does_not_begin(tmp_path: Path) -> No
     text = path.read_text()
     path.write_text(text.replace(f"{tmp_path}/s", f"{path}/deep/s"))
     solver = caffe.get_solver(str(path))
-    with pytest.raises(Error, match=r"cannot write snapshots to .*deep: .*snapshot_prefix"):
+    with pytest.raises(Error, match=r"cannot write .*deep: .*snapshot_prefix"):
         solver.solve()
     assert solver.iter == 0
     path.write_text(text.replace(f"{tmp_path}/s", f"{tmp_path}/new/deep/s"))
     trained(path)
     assert (tmp_path / "new/deep/s_iter_10.solverstate").exists()
+
+
+def test_a_solver_in_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
+    text = solver_file(tmp_path / "folder").read_text().split("snapshot_prefix")[0]
+    folder = (tmp_path / "folder").rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    path = folder / "solver.prototxt"
+    path.write_text(text)
+    with pytest.raises(Error, match="called like it, and it is no UTF-8; give a snapshot_prefix"):
+        caffe.get_solver(str(path))
+    path.write_text(text + f'snapshot_prefix: "{tmp_path}/s"')
+    trained(path)
+    assert (tmp_path / "s_iter_10.solverstate").exists()
 
 
 def test_a_copied_snapshot_goes_on_with_the_weights_beside_it(tmp_path: Path) -> None:
@@ -272,6 +329,7 @@ DAMAGE = {
     "another shape": lambda data: _changed(data, lambda s: s.history[0].data.append(1)),
     "no weights": lambda data: _changed(data, lambda s: s.ClearField("learned_net")),
     "weights gone": lambda data: _changed(data, lambda s: setattr(s, "learned_net", "gone")),
+    "weights that are no text": lambda data: data.replace(b"s_iter_2.caffe", b"\xff_iter_2.caffe"),
 }
 
 

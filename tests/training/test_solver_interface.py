@@ -102,3 +102,11 @@ def _stored(solver: Any, layer: str, index: int, form: str) -> dict[str, np.ndar
     (blob,) = [made.blobs[index] for made in net.layer if made.name == layer]
     shape = tuple(blob.shape.dim)
     return {part: np.float32(getattr(blob, part)).reshape(shape) for part in ("data", "diff")}
+
+
+def test_weights_that_a_solver_names_may_lie_beside_it(tmp_path: Path) -> None:
+    first = caffe.get_solver(str(solver_file(tmp_path / "first")))
+    first.net.save(str(tmp_path / "first/start.caffemodel"))
+    path = solver_file(tmp_path / "first", more='weights: "start.caffemodel" random_seed: 8')
+    second = caffe.get_solver(str(path))
+    assert (second.net.params["fc1"][0].data == first.net.params["fc1"][0].data).all()

@@ -177,6 +177,7 @@ def test_what_cannot_be_trained(
     for arguments, words in (
         (["train", "--solver", "gone.prototxt"], "gone.prototxt"),
         (["train", "--solver", good, "--weights", "gone.caffemodel"], "gone.caffemodel"),
+        (["train", "--solver", good, "--weights", str(whole)], "whole: it is no file"),
         (["train", "--solver", good, "--snapshot", good], "solver.prototxt"),
         (["train", "--solver", str(other), "--snapshot", state], "s_iter_10.solverstate"),
         (["train", "--solver", str(whole / "net.prototxt")], "looks like a net: give the solver"),
@@ -199,7 +200,7 @@ def test_a_place_where_no_snapshot_can_be(tmp_path: Path, capsys: Any) -> None:
     solver.write_text(text)
     assert train(solver) == 1
     err = capsys.readouterr().err
-    assert f"cannot write {solver}/train.jsonl: " in err
+    assert f"{solver}/train.jsonl: cannot write {solver}: " in err
     assert "Iteration" not in err
 
 

@@ -91,7 +91,8 @@ CASES = [
 
 def solver_text(kind: str, fields: str) -> str:
     given = f'type: "{kind}" base_lr: {BASE} lr_policy: "fixed" weight_decay: {WEIGHT_DECAY}'
-    return f"{given} delta: {DELTA} {fields}\nnet_param {{ {NET} }}"
+    given += f" delta: {DELTA}" * ("delta:" not in fields)
+    return f"{given} {fields}\nnet_param {{ {NET} }}"
 
 
 def gradient(case: Case, w: Array) -> Array:
@@ -150,7 +151,8 @@ BAD: list[tuple[str, str, str]] = [
     ("SGD", "test_iter: -1", "test_iter is negative"),
     ("SGD", 'net: "other.prototxt"', "the net to train is one of"),
     ("SGD", "test_interval: 2 test_iter: 1 test_state { } test_state { }", "test_state is given 2"),
-    ("SGD", 'weights: "gone.caffemodel"', "gone.caffemodel"),
+    ("SGD", 'weights: "gone.caffemodel"', "solver: there is no file gone.caffemodel"),
+    ("AdaGrad", "delta: -1", "delta is -1; it has to be 0 or more"),
 ]
 
 

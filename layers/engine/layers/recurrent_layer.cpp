@@ -13,6 +13,13 @@ BlobCounts RecurrentLayer<Dtype>::counts() const {
 }
 
 template <typename Dtype>
+std::vector<std::shared_ptr<Blob<Dtype>>> RecurrentLayer<Dtype>::Carried()
+    const {
+  if (exposed()) return {};
+  return states_;
+}
+
+template <typename Dtype>
 int64_t RecurrentLayer<Dtype>::macs() const {
   int64_t macs = x_.layer->macs() + h_.layer->macs() * hidden_.shape(0);
   if (has_static_) macs += static_.layer->macs();
@@ -88,7 +95,9 @@ void RecurrentLayer<Dtype>::ShapeStates(const Blobs& bottom) {
   continued_.Reshape(state);
   // Other streams have no past.
   states_.clear();
-  for (int i = 0; i < states(); ++i) states_.emplace_back(state);
+  for (int i = 0; i < states(); ++i) {
+    states_.push_back(std::make_shared<Blob<Dtype>>(state));
+  }
 }
 
 template <typename Dtype>
@@ -146,7 +155,7 @@ void RecurrentLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
   const int64_t count = state_count();
   for (int i = 0; i < states(); ++i) {
     const Blob<Dtype>& first =
-        exposed() ? *bottom[2 + has_static_ + i] : states_[i];
+        exposed() ? *bottom[2 + has_static_ + i] : *states_[i];
     const Dtype* from = first.data(order, side);
     CopyOn(side, from, count, paths_[i].write_data(order, side));
   }
@@ -170,7 +179,7 @@ void RecurrentLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
   Finish(&hidden_, top[0]);
   const States last = StatesAt(steps);
   for (int i = 0; i < states(); ++i) {
-    CopyOn<Dtype>(side, last[i], count, states_[i].write_data(order, side));
+    CopyOn<Dtype>(side, last[i], count, states_[i]->write_data(order, side));
     if (!exposed()) continue;
     CopyOn<Dtype>(side, last[i], count, top[1 + i]->write_data(order, side));
   }

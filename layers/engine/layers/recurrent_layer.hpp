@@ -34,6 +34,7 @@ class RecurrentLayer : public Layer<Dtype> {
   bool HasGpu() const override { return true; }
   bool Replayable() const override { return true; }
   bool Plannable() const override { return exposed(); }
+  std::vector<std::shared_ptr<Blob<Dtype>>> Carried() const override;
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;
   void Forward(const Blobs& bottom, const Blobs& top) override;
@@ -114,12 +115,13 @@ class RecurrentLayer : public Layer<Dtype> {
   int64_t width_ = 0;
   bool has_static_ = false;
   Transform x_, static_, h_;
-  std::vector<Blob<Dtype>> states_;  // that the next forward begins with
-  std::vector<Blob<Dtype>> paths_;   // each state before every step and at last
-  Blob<Dtype> gates_;                // of all steps
-  Blob<Dtype> hidden_;               // h of all steps
-  Blob<Dtype> continued_;            // continue * h of one step
-  std::vector<Blob<Dtype>> diffs_;   // of each state, at one step
+  // That the next forward begins with.
+  std::vector<std::shared_ptr<Blob<Dtype>>> states_;
+  std::vector<Blob<Dtype>> paths_;  // each state before every step and at last
+  Blob<Dtype> gates_;               // of all steps
+  Blob<Dtype> hidden_;              // h of all steps
+  Blob<Dtype> continued_;           // continue * h of one step
+  std::vector<Blob<Dtype>> diffs_;  // of each state, at one step
 };
 
 }  // namespace p3d

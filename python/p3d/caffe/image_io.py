@@ -1,6 +1,7 @@
 """Images as Caffe's Python interface has them: (H, W, K) float32, colour as RGB in [0, 1].
 
-Clips, (L, H, W, K), are taken wherever images are.
+Clips, (L, H, W, K), are taken wherever images are. OpenCV is loaded when there is an image: nets
+that see none need neither its time nor its memory.
 """
 
 from __future__ import annotations
@@ -8,18 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from p3d.error import Error
 
 _LUMA = np.array([0.2125, 0.7154, 0.0721], np.float32)  # of R, G, B
 _WHITE = {"uint8": 255, "uint16": 65535}
-_INTERPOLATION = {0: cv2.INTER_NEAREST_EXACT, 3: cv2.INTER_CUBIC}
+_INTERPOLATION = {0: "INTER_NEAREST_EXACT", 3: "INTER_CUBIC"}
 
 
 def decode(data: np.ndarray) -> np.ndarray | None:
     """The image in the bytes of a file, (H, W) or (H, W, BGR or BGRA), None if there is none."""
+    import cv2
+
     try:
         return cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     except cv2.error:  # of a size that OpenCV refuses, for instance
@@ -52,6 +54,8 @@ def resize_image(
     Linear is as in Caffe: what is enlarged fades to the image's least value at its border, and
     images of other than 1 or 3 channels keep the centres of the corner pixels.
     """
+    import cv2
+
     if interp_order not in (0, 1, 3):
         raise ValueError(f"interp_order {interp_order} is not one of [0, 1, 3]")
     if im.ndim not in (3, 4) or im.size == 0:
@@ -65,7 +69,8 @@ def resize_image(
             continue
         for k in range(0, im.shape[-1], 4):  # OpenCV takes up to four channels
             part = np.ascontiguousarray(source[:, :, k : k + 4], np.float32)
-            out = cv2.resize(part, (width, height), interpolation=_INTERPOLATION[interp_order])
+            way = getattr(cv2, _INTERPOLATION[interp_order])
+            out = cv2.resize(part, (width, height), interpolation=way)
             target[:, :, k : k + 4] = out.reshape(height, width, -1)
     return resized.reshape(*im.shape[:-3], height, width, im.shape[-1])
 

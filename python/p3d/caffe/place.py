@@ -1,7 +1,7 @@
 """Where a training is, besides weights and moments: all that the next iteration depends on.
 
-Random numbers, the places of layers in their data, and the blobs that layers themselves change
-(the running statistics of BN and BatchNorm).
+Random numbers, the places of layers in their data, what recurrent layers hand on, and the blobs
+that layers themselves change (the running statistics of BN and BatchNorm).
 """
 
 from __future__ import annotations
@@ -73,12 +73,35 @@ def _load_states(states: dict[tuple[int, str], bytes], nets: Sequence[Any]) -> N
 
 def _with_state(nets: Sequence[Any]) -> Iterator[tuple[int, str, Any]]:
     """(number of the net, name, object) of the layers in Python that have save_state and
-    load_state."""
+    load_state, and of those that hand values to their next forward."""
     for number, net in enumerate(nets):
         for name, layer in net.layer_dict.items():
             found = layer.python_object
             if hasattr(found, "save_state") and hasattr(found, "load_state"):
                 yield number, name, found
+            elif layer._carried:
+                yield number, name, _Carried(layer._carried)
+
+
+class _Carried:
+    """These values, as float32 one behind the other."""
+
+    def __init__(self, blobs: Sequence[Any]) -> None:
+        self._blobs = blobs
+
+    def save_state(self) -> bytes:
+        return b"".join(np.asarray(blob.data, "<f4").tobytes() for blob in self._blobs)
+
+    def load_state(self, state: bytes) -> None:
+        counts = [blob.count for blob in self._blobs]
+        if len(state) != 4 * sum(counts):
+            raise Error(
+                f"it hands on {sum(counts)} values, {len(state) / 4:g} in the snapshot; take the "
+                "snapshot's weights with --weights to start anew"
+            )
+        values = np.split(np.frombuffer(state, "<f4"), np.cumsum(counts)[:-1])
+        for blob, part in zip(self._blobs, values, strict=True):
+            blob.assign(part)
 
 
 def _statistics(net: Any) -> Iterator[Any]:

@@ -7,14 +7,13 @@ of SolverState, or as the data set `place` of the HDF5 file.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from p3d._core import Blob
-from p3d.atomic import replacing
+from p3d.atomic import NewFile, make_folder, replacing
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.weight_file import HDF5_MAGIC
 from p3d.caffe.weight_writer import tag, varint
@@ -33,16 +32,12 @@ class State(NamedTuple):
 
 
 def make_place(prefix: str) -> None:
-    """Makes the folder for snapshots; raises Error where nothing can be written into it."""
-    folder = os.path.dirname(prefix) or "."
+    """Makes the folder for snapshots; raises Error where no file of this prefix can be written."""
     try:
-        os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise Error(
-            f"cannot write snapshots to {folder}: {error.strerror}; change snapshot_prefix"
-        ) from None
+        make_folder(os.path.dirname(prefix) or ".")
+        NewFile(f"{prefix}_iter_0.solverstate").abandon()
+    except Error as error:
+        raise type(error)(f"no snapshots: {error}; change snapshot_prefix") from error
 
 
 # Field numbers of caffe.proto.
@@ -108,7 +103,8 @@ def _parse(data: bytes, path: str) -> State:
         history = [_values(blob) for blob in message.history]
     except Exception as error:  # protobuf's own DecodeError, or a count that fits no shape
         raise Error(f"{path} is damaged, or no .solverstate: {error}") from None
-    return State(message.iter, message.learned_net, message.current_step, history, message.place)
+    learned = os.fsdecode(message.learned_net)  # of bytes, where it is no UTF-8
+    return State(message.iter, learned, message.current_step, history, message.place)
 
 
 def _values(blob: Any) -> np.ndarray:

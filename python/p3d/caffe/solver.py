@@ -29,7 +29,7 @@ from p3d.caffe.loss_scale import LossScale
 from p3d.caffe.nccl import NCCL
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.pycaffe import Net
-from p3d.caffe.wording import did_you_mean
+from p3d.caffe.wording import did_you_mean, errors_of
 from p3d.error import DiskFull, Error
 from p3d.hdf5 import import_h5py
 
@@ -67,7 +67,7 @@ class Solver:
         self.net = _make(solver_file.train_net(self.param, self._origin))
         for files in self.param.weights:
             for file in files.split(","):
-                self.net.copy_from(file.strip())
+                self.net.copy_from(solver_file.path_of(file.strip(), self._origin))
         tests = solver_file.test_nets(self.param, self._origin)
         self.test_nets = [_make(net) for net in tests] if self._root else []
         if self.param.debug_info and self._root:
@@ -199,12 +199,14 @@ class Solver:
                 return
             where = finite.first_in_backward(self.net, self._updater.params, squares)
             raise Error(self._not_finite(where))
+        factor = self._clipping(sum(squares) / scale**2) / self.param.iter_size / scale
         self._place = None
-        broken = self._updater.apply(
-            **update_rules.numbers(self.type, self.param, rate, self.iter),
-            l1=self.param.regularization_type == "L1",
-            gradient_scale=self._clipping(sum(squares) / scale**2) / self.param.iter_size / scale,
-        )
+        with errors_of(f"{self._origin}: the update of the weights"):
+            broken = self._updater.apply(
+                **update_rules.numbers(self.type, self.param, rate, self.iter),
+                l1=self.param.regularization_type == "L1",
+                gradient_scale=factor,
+            )
         if broken >= 0:
             layer, blob, *_ = self._updater.params[broken]
             name = self.net._layer_names[layer]

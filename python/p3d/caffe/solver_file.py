@@ -55,10 +55,15 @@ _OLD_TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
 def _set_prefix(param: Any, path: str) -> None:
     """Without snapshot_prefix snapshots are called like the solver; a folder gets such files."""
     name = os.path.splitext(path)[0]
-    if not param.snapshot_prefix:
-        param.snapshot_prefix = name
-    elif os.path.isdir(param.snapshot_prefix):
-        param.snapshot_prefix = os.path.join(param.snapshot_prefix, os.path.basename(name))
+    try:
+        if not param.snapshot_prefix:
+            param.snapshot_prefix = name
+        elif os.path.isdir(param.snapshot_prefix):
+            param.snapshot_prefix = os.path.join(param.snapshot_prefix, os.path.basename(name))
+    except UnicodeEncodeError:
+        raise Error(
+            f"{path}: snapshots are called like it, and it is no UTF-8; give a snapshot_prefix"
+        ) from None
 
 
 def _check(param: Any, origin: str) -> None:
@@ -127,7 +132,7 @@ def test_nets(param: Any, origin: str) -> Iterator[SolverNet]:
 def _net(source: Any, phase: int, states: list[Any], origin: str) -> SolverNet:
     state = caffe_pb2.NetState(phase=phase)
     if isinstance(source, str):
-        source = net_path(source, origin)
+        source = path_of(source, origin)
         net = prototxt.read_net(source)
         name = source
     else:
@@ -140,7 +145,7 @@ def _net(source: Any, phase: int, states: list[Any], origin: str) -> SolverNet:
     return SolverNet(bare, state, name)
 
 
-def net_path(path: str, origin: str) -> str:
+def path_of(path: str, origin: str) -> str:
     """A file that a solver names: relative to the working directory, as in Caffe, or else to the
     solver's folder."""
     beside = os.path.join(os.path.dirname(origin), path)

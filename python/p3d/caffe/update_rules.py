@@ -39,6 +39,8 @@ def check(kind: str, param: Any, origin: str) -> None:
             raise Error(
                 f"{origin}: {name} is {getattr(param, name):g}; it has to be from 0 to below 1"
             )
+    if param.delta < 0:
+        raise Error(f"{origin}: delta is {param.delta:g}; it has to be 0 or more")
     if param.regularization_type not in ("L1", "L2"):
         raise Error(
             f"{origin}: there is no regularization_type '{param.regularization_type}'; there are "

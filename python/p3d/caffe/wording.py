@@ -20,11 +20,11 @@ def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
 
 @contextlib.contextmanager
 def errors_of(origin: str) -> Iterator[None]:
-    """Errors that are raised inside begin with what they are about: a file."""
+    """Errors that are raised inside, of any kind, begin with what they are about: a file."""
     try:
         yield
     except Error as error:
-        raise Error(f"{origin}: {error}") from None
+        raise type(error)(f"{origin}: {error}") from None
 
 
 def shorten(text: str, length: int = 80) -> str:

@@ -224,7 +224,7 @@ def _guarded(verb: str, action: Callable[[], int]) -> int:
     except BrokenPipeError:  # `p3d info X | head`: nobody reads on, nothing to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
-    except (RuntimeError, OSError, MemoryError) as error:
+    except (RuntimeError, OSError, MemoryError, ImportError) as error:
         if debug:
             raise
         nameless = "out of memory" if isinstance(error, MemoryError) else type(error).__name__

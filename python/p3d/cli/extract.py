@@ -88,6 +88,7 @@ def _over_dask(args: argparse.Namespace, items: Iterable[Any], report: Any) -> i
     from p3d import _core
     from p3d.caffe import backend
     from p3d.jobs import failures, over_dask
+    from p3d.jobs.summary import Summary
 
     with over_dask.connect(args.dask, args.threads or _core.num_threads()) as (client, threads):
         settings = over_dask.Settings(
@@ -99,8 +100,11 @@ def _over_dask(args: argparse.Namespace, items: Iterable[Any], report: Any) -> i
             backend=backend.current(),
         )
         failed = failures.Failures(failures.path_of(args.out, args.shard))
-        summary = over_dask.run(client, settings, items, failed, report)
-    report.summary(summary.text(args.out), summary.numbers())
+        summary = Summary()
+        try:
+            over_dask.run(client, settings, items, failed, report, summary)
+        finally:
+            report.summary(summary.text(args.out), summary.numbers())
     return 1 if summary.failed else 0
 
 

@@ -59,13 +59,12 @@ def run(args: argparse.Namespace) -> int:
     from p3d import gpu
     from p3d.caffe import backend
     from p3d.training import glog, signals
-    from p3d.video.decode import cores
 
     device = args.device or os.environ.get("P3D_DEVICE")
     gpus = gpu.several(device) if device else []
     if len(gpus) == 1:
         os.environ["P3D_DEVICE"] = f"cuda:{gpus[0]}"
-    threads = args.threads or (max(1, cores() // len(gpus)) if len(gpus) > 1 else None)
+    threads = args.threads or (_threads_of_each(gpus) if len(gpus) > 1 else None)
     if threads is not None:
         backend.set_num_threads(threads)
     if not device:
@@ -79,6 +78,12 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print(f"stopped at iteration {solver.iter}; go on with --snapshot")
     return 128 + wishes.stopped_by
+
+
+def _threads_of_each(gpus: list[int]) -> int:
+    from p3d.video.decode import cores
+
+    return max(1, cores() // len(gpus))
 
 
 @contextlib.contextmanager
@@ -117,7 +122,8 @@ def _solver(args: argparse.Namespace) -> Any:
     start = [name.strip() for name in args.weights.split(",")] if args.weights else []
     for path in (args.solver, *start, *filter(None, [args.snapshot])):
         if not os.path.isfile(path):  # a real Caffe would end the process
-            raise Error(f"{path}: there is no such file")
+            kind = "it is no file" if os.path.exists(path) else "there is no such file"
+            raise Error(f"{path}: {kind}")
     solver = caffe.get_solver(args.solver)
     for weights in start:
         solver.net.copy_from(weights)

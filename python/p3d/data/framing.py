@@ -74,6 +74,12 @@ class Framing:
         return cv2.flip(part, 1) if flip else part
 
 
+def check_sizes(*sizes: int) -> None:
+    """Raises Error for sides of pictures that no net takes and OpenCV may be unable to make."""
+    if max(sizes) > 1 << 13:
+        raise Error(f"sizes of frames are at most 8192, not {max(sizes)}")
+
+
 def corner(h: int, w: int, scales: tuple[float, ...], random: np.random.Generator) -> Window:
     """A square of floor(scale * short edge), in the centre or a corner."""
     side = int(min(h, w) * scales[int(random.integers(len(scales)))])
@@ -118,8 +124,7 @@ def _check(param: Any, scales: tuple[float, ...]) -> None:
         raise Error("needs a crop_size, or new_height and new_width: a net has one input size")
     if not param.crop_size and param.crop_mode != _CROP.RANDOM:
         raise Error("crop_mode needs a crop_size")
-    if max(param.crop_size, param.new_height, param.new_width, param.short_edge) > 1 << 13:
-        raise Error("sizes of frames are at most 8192")
+    check_sizes(param.crop_size, param.new_height, param.new_width, param.short_edge)
     small = [v for v in (param.new_height, param.new_width, param.short_edge) if v]
     if small and param.crop_mode == _CROP.RANDOM and param.crop_size > min(small):
         raise Error(f"crop_size {param.crop_size} does not fit into a size of {min(small)}")

@@ -14,7 +14,7 @@ from p3d.data.order import Order
 from p3d.data.seeds import generator, new_seed
 from p3d.data.share import of_this_process
 from p3d.data.text_list import read_lines
-from p3d.error import Error
+from p3d.error import Error, NoMemory
 from p3d.hdf5 import import_h5py
 
 
@@ -81,7 +81,11 @@ class HDF5Data(DataLayer):
         try:
             with h5py.File(path, "r") as file:
                 found = [self._read(path, file, name) for name in self.param.top]
-        except OSError as error:
+        except MemoryError as error:
+            raise NoMemory(f"{path}: {error}") from None
+        except Error:
+            raise
+        except Exception as error:  # whatever h5py raises for a damaged file
             raise Error(f"{path}: not an HDF5 file that can be read ({error})") from None
         if len({len(values) for values in found}) > 1 or len(found[0]) == 0:
             counts = ", ".join(
@@ -100,7 +104,7 @@ class HDF5Data(DataLayer):
 
     @staticmethod
     def _read(path: str, file: Any, name: str) -> np.ndarray:
-        if name not in file or not hasattr(file[name], "dtype"):
+        if name not in file or not hasattr(file[name], "ndim"):
             raise Error(
                 f"{path}: has no dataset '{name}', the name of a top; it has "
                 f"{', '.join(file) or 'none'}"

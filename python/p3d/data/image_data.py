@@ -11,7 +11,14 @@ import numpy as np
 
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.wording import shorten
-from p3d.data.data_layer import DataLayer, check_batch, check_tops, pack_state, unpack_state
+from p3d.data.data_layer import (
+    DataLayer,
+    check_batch,
+    check_tops,
+    pack_state,
+    unpack_state,
+)
+from p3d.data.framing import check_sizes
 from p3d.data.order import Order, skipped
 from p3d.data.seeds import generator, new_seed
 from p3d.data.share import of_this_process
@@ -41,6 +48,7 @@ class ImageData(DataLayer):
         param = self.param.image_data_param
         if (param.new_height > 0) != (param.new_width > 0):
             raise Error("needs both new_height and new_width, or neither")
+        check_sizes(param.new_height, param.new_width)
         self._batch = check_batch(param)
         self._share = of_this_process(self.phase == caffe_pb2.TRAIN)
         self._images = [_image(line, param.source) for line in read_lines(param.source)]

@@ -147,12 +147,17 @@ def connect(address: str, threads: int) -> Iterator[tuple[Any, int | None]]:
 
 
 def run(
-    client: Any, settings: Settings, items: Iterable[Item], failures: Failures, report: Report
-) -> Summary:
-    """All of them; memory does not grow with their number."""
+    client: Any,
+    settings: Settings,
+    items: Iterable[Item],
+    failures: Failures,
+    report: Report,
+    summary: Summary,
+) -> None:
+    """All of them; memory does not grow with their number. The summary says how far it came,
+    whatever ends it."""
     from distributed import as_completed
 
-    summary = Summary()
     summary.start()
     tell = _teller(summary, failures, report)
     groups = _groups(items)
@@ -181,7 +186,6 @@ def run(
         client.cancel(list(futures.values()))
         failures.close()
         summary.end({}, 0.0)
-    return summary
 
 
 def _teller(

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from p3d.atomic import append, replacing
+from p3d.atomic import append, make_folder, replacing
 from p3d.error import Error
 
 
@@ -47,9 +47,9 @@ class Record:
         """`start` is the iteration that the training begins with."""
         self._path = path
         try:
-            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        except OSError as error:
-            raise Error(f"cannot write {path}: {error.strerror}; change snapshot_prefix") from None
+            make_folder(os.path.dirname(path) or ".")
+        except Error as error:
+            raise type(error)(f"{path}: {error}; change snapshot_prefix") from error
         before = [event for event in _read_if_there(path) if event["iter"] < start]
         with replacing(path, "w") as file:
             file.writelines(json.dumps(event) + "\n" for event in before)
