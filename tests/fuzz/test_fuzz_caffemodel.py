@@ -11,7 +11,7 @@ import pytest
 import wire
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-CASES = 100_000
+CASES = 50_000
 
 
 @pytest.fixture(scope="module")

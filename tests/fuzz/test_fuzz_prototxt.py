@@ -11,7 +11,7 @@ import fuzzing
 import pytest
 
 PROGRAM = Path(__file__).with_name("mutated_prototxts.py")
-CASES = 20_000
+CASES = 10_000
 
 
 def test_damaged_prototxts() -> None:
