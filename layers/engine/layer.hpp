@@ -201,6 +201,16 @@ class Layer {
   // For layers that write a top before they are done with the bottoms, or give
   // it another shape.
   static void CheckNotInPlace(const Blobs& bottom, const Blobs& top);
+  // blobs_[0] for a kernel on the GPU; in 16 bits inference keeps nothing else
+  // of it there.
+  template <typename Value>
+  const Value* GpuWeights(Order order) const {
+    Storage<Dtype>& storage = blobs_[0]->storage();
+    const Value* weights =
+        blobs_[0]->template data_of<Value>(order, Side::kGpu);
+    if (kNarrow<Value> && phase() == Phase::kTest) storage.DropWide();
+    return weights;
+  }
 
   LayerSpec spec_;
   std::vector<std::shared_ptr<Blob<Dtype>>> blobs_;

@@ -5,6 +5,7 @@
 
 #include "kernels/affine.hpp"
 #include "kernels/channel_sums_cuda.hpp"
+#include "kernels/coefficients_cuda.hpp"
 #include "kernels/cuda/runs_cuda.hpp"
 
 namespace p3d {
@@ -39,22 +40,6 @@ struct FinishStatistics {
     variance[c] = v > 0 ? v : 0;
   }
 };
-
-// What the loop over all values multiplies and adds, per channel; see
-// NormalizeCoefficients for what becomes of the mean's lost digits.
-template <typename Dtype>
-struct Coefficients {
-  Coefficients(double* memory, int64_t channels)
-      : center(reinterpret_cast<Dtype*>(memory)),
-        scale(center + channels),
-        shift(scale + channels),
-        tilt(shift + channels),
-        average(tilt + channels) {}
-  // Of runs: where the channels are a multiple of one, the others are as well.
-  bool aligned() const { return Aligned(center); }
-  Dtype *center, *scale, *shift, *tilt, *average;
-};
-constexpr int64_t kCoefficients = 5;
 
 template <typename Dtype>
 struct SetCoefficients {

@@ -5,6 +5,7 @@
 
 #include "kernels/affine.hpp"
 #include "kernels/channel_sums_cuda.hpp"
+#include "kernels/coefficients_cuda.hpp"
 #include "kernels/cuda/runs_cuda.hpp"
 
 namespace p3d {
@@ -42,22 +43,6 @@ struct Images {
   int64_t count = 1, size;  // of images, and of values of one
   double values;            // of a channel of an image
 };
-
-// What the loops over all values multiply and add; see NormalizeCoefficients
-// for what becomes of the mean's lost digits.
-template <typename Dtype>
-struct Coefficients {
-  Coefficients(double* memory, int64_t rows)
-      : center(reinterpret_cast<Dtype*>(memory)),
-        scale(center + rows),
-        shift(scale + rows),
-        tilt(shift + rows),
-        average(tilt + rows) {}
-  // Of runs: where the channels are a multiple of one, the others are as well.
-  bool aligned() const { return Aligned(center); }
-  Dtype *center, *scale, *shift, *tilt, *average;
-};
-constexpr int64_t kCoefficients = 5;
 
 // Each channel's first value of all, from which distances are taken.
 template <typename Value>

@@ -140,10 +140,7 @@ void ConvolutionLayer<Dtype>::RunOnGpu(const Blob<Dtype>& x,
     using Value = decltype(kind);
     const GpuKernels<Value> gpu = GpuOf<Value>();
     const Value* from = x.storage().template data_of<Value>(order, in, side);
-    const Value* weights =
-        this->blobs_[0]->template data_of<Value>(order, side);
-    if (kNarrow<Value> && this->phase() == Phase::kTest)
-      this->blobs_[0]->storage().DropWide();
+    const Value* weights = this->template GpuWeights<Value>(order);
     const Value* other = nullptr;
     if (residual) {
       other = residual->storage().template data_of<Value>(order, out, side);

@@ -209,10 +209,7 @@ void DeconvolutionLayer<Dtype>::RunOnGpu(Storage<Dtype>& x, const Geometry& in,
     using Value = decltype(kind);
     const GpuKernels<Value> gpu = GpuOf<Value>();
     const Value* from = x.template data_of<Value>(order, in, side);
-    const Value* weights =
-        this->blobs_[0]->template data_of<Value>(order, side);
-    if (kNarrow<Value> && this->phase() == Phase::kTest)
-      this->blobs_[0]->storage().DropWide();
+    const Value* weights = this->template GpuWeights<Value>(order);
     gpu.ConvDataGradient(gpu.stream, shape_, from, weights, scratch.data(),
                          false,
                          y.template write_data_of<Value>(order, out, side));

@@ -109,10 +109,7 @@ class InnerProductLayer : public Layer<Dtype> {
       using Value = decltype(kind);
       const GpuKernels<Value> gpu = GpuOf<Value>();
       const Value* x = bottom.template data_of<Value>(order, side);
-      const Value* weights =
-          this->blobs_[0]->template data_of<Value>(order, side);
-      if (kNarrow<Value> && this->phase() == Phase::kTest)
-        this->blobs_[0]->storage().DropWide();
+      const Value* weights = this->template GpuWeights<Value>(order);
       gpu.Convolve(gpu.stream, shape_, x, weights,
                    epilogue.template As<Value>(nullptr), workspace,
                    top->template write_data_of<Value>(order, side));
@@ -161,10 +158,7 @@ class InnerProductLayer : public Layer<Dtype> {
       using Value = decltype(kind);
       const GpuKernels<Value> gpu = GpuOf<Value>();
       const Value* x = bottom.template data_of<Value>(order, side);
-      const Value* weights =
-          this->blobs_[0]->template data_of<Value>(order, side);
-      if (kNarrow<Value> && this->phase() == Phase::kTest)
-        this->blobs_[0]->storage().DropWide();
+      const Value* weights = this->template GpuWeights<Value>(order);
       gpu.ConvDataGradient(gpu.stream, shape, x, weights, scratch.data(), false,
                            top->template write_data_of<Value>(order, side));
     });
