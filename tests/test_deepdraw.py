@@ -14,7 +14,7 @@ from p3d.showing import drawn_clip
 
 GOLDEN = Path(__file__).parent / "golden" / "tiny"
 NET, WEIGHTS = str(GOLDEN / "tiny.prototxt"), str(GOLDEN / "tiny_seeded.caffemodel")
-SHARP = deepdraw.Recipe(steps=60, blur=(0.5, 0.3))
+SHARP = deepdraw.Schedule(steps=60, blur=(0.5, 0.3))
 
 # Channel 0: how bright the first half of a clip is; channel 1: less how bright the second one is.
 BRIGHT = """
@@ -91,7 +91,7 @@ def test_the_gradient_is_that_of_what_is_computed() -> None:
     ("blob", "channel", "message"),
     [
         ("sum", 0, "no blob 'sum'; it has sums"),
-        ("sums", 2, r"'sums' is \(1, 2\): it has no channel 2"),
+        ("sums", 2, "'sums' has no channel 2: it has 2"),
     ],
 )
 def test_what_cannot_be_drawn(blob: str, channel: int, message: str) -> None:
@@ -115,10 +115,42 @@ def test_names_of_channels(what: str, names: list[str] | None, expected: int) ->
 
 
 def test_names_that_are_none() -> None:
+    names = ["playing guitar", "yoga"]
     with pytest.raises(Error, match="no class 'play guitar'; did you mean playing guitar"):
-        deepdraw.channel_named("play guitar", ["playing guitar", "yoga"])
-    with pytest.raises(Error, match="'yoga' is no number"):
-        deepdraw.channel_named("yoga", None)
+        deepdraw.channel_named("play guitar", names)
+    with pytest.raises(Error, match="no class 'x'; they are playing guitar, yoga"):
+        deepdraw.channel_named("x", names)
+    for what in ("yoga", "-1", "9" * 5000):
+        with pytest.raises(Error, match="is no number from 0, and classes have no names"):
+            deepdraw.channel_named(what, None)
+
+
+def test_a_net_can_be_used_again() -> None:
+    """What an earlier backward left behind other layers is of no consequence."""
+    net = load_net(WEIGHTS, NET, backward=True).net
+    short = SHARP._replace(steps=2)
+    expected = deepdraw.draw(load_net(WEIGHTS, NET, backward=True).net, "res2a", 1, short)
+    deepdraw.draw(net, deepdraw.class_scores(net), 1, short)
+    again = deepdraw.draw(net, "res2a", 1, short)
+    np.testing.assert_array_equal(again.pixels, expected.pixels)
+    np.testing.assert_allclose(again.scores, expected.scores, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("a.xyz", r"a\.xyz: OpenCV writes no such image; name it \.mp4 or \.png"),
+        ("a", "name it .mp4 or .png"),
+        ("nowhere/a.mp4", "cannot write nowhere/a.mp4: No such file"),
+        ("folder.png", "it is a folder"),
+    ],
+)
+def test_where_a_clip_cannot_be_written_is_told_before(tmp_path, monkeypatch, path, message):
+    monkeypatch.chdir(tmp_path)
+    Path("folder.png").mkdir()
+    with pytest.raises(Error, match=message):
+        drawn_clip.check_place(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["folder.png"]
 
 
 @pytest.mark.parametrize("channels", [2, 3])
@@ -139,7 +171,9 @@ def test_clips_are_written_as_video_and_as_picture(tmp_path, channels: int) -> N
 
 def test_the_verb(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("names.txt").write_text("".join(f"motion {i}\n" for i in range(9)))
+    count = load_net(WEIGHTS, NET).net.blobs["prob"].shape[1]
+    Path("names.txt").write_text("".join(f"motion {i}\n" for i in range(count)))
+    Path("few.txt").write_text("motion\n")
     net = ["--net", NET, "--weights", WEIGHTS, "--labels", "names.txt", "--steps", "3"]
     assert cli.main(["deepdraw", "motion 2", *net, "-o", "two.mp4"]) == 0
     out = capsys.readouterr().out
@@ -152,4 +186,7 @@ def test_the_verb(tmp_path, monkeypatch, capsys) -> None:
     assert cli.main(["deepdraw", "motion", *net, "-o", "no.png"]) == 1
     assert "no class 'motion'; did you mean motion" in capsys.readouterr().err
     assert cli.main(["deepdraw", "1", *net, "--steps", "0", "-o", "no.png"]) == 1
+    assert cli.main(["deepdraw", "1", *net, "--seed", "-1", "-o", "no.png"]) == 1
+    assert cli.main(["deepdraw", "1", *net, "--labels", "few.txt", "-o", "no.png"]) == 1
+    assert f"there are 1 class names for {count} outputs" in capsys.readouterr().err
     assert not Path("no.png").exists()

@@ -25,7 +25,7 @@ class ClipNet:
     """
 
     def __init__(self, net: Any, blobs: Sequence[str]) -> None:
-        self.blobs = _known_blobs(blobs, list(net.blobs))
+        self.blobs = known_blobs(blobs, list(net.blobs))
         self._net = net
         self._input, self.channels, self.length, self.side = clip_input(net)
         self.modality = {2: "flow", 3: "frame"}[self.channels]
@@ -128,7 +128,7 @@ def clip_input(net: Any) -> tuple[str, int, int, int]:
     )
 
 
-def _known_blobs(wanted: Sequence[str], known: list[str]) -> tuple[str, ...]:
+def known_blobs(wanted: Sequence[str], known: list[str]) -> tuple[str, ...]:
     wanted = (wanted,) if isinstance(wanted, str) else tuple(dict.fromkeys(wanted))
     for name in wanted:
         if name not in known:

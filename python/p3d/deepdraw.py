@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from p3d.clip_net import clip_input
+from p3d.clip_net import clip_input, known_blobs
 from p3d.error import Error
 from p3d.video.preprocess import MEAN
 
 
-class Recipe(NamedTuple):
+class Schedule(NamedTuple):
     """How a clip is drawn; pairs are first and last values, between which they fall evenly.
 
     steps   of the ascent
@@ -37,7 +37,7 @@ class Recipe(NamedTuple):
     shift: float = 0.06
 
 
-USUAL = Recipe()
+USUAL = Schedule()
 
 
 class Drawn(NamedTuple):
@@ -52,32 +52,36 @@ def draw(
     net: Any,
     blob: str,
     channel: int,
-    recipe: Recipe = USUAL,
+    schedule: Schedule = USUAL,
     seed: int = 1,
     on_step: Callable[[float], object] = lambda score: None,
 ) -> Drawn:
-    """The clip for one channel of a blob of `net`, which was made with force_backward.
+    """The clip for one channel of a blob of `net`, as p3d.loading.load_net(backward=True) gives
+    it. It is the first of the net's batch, where that has more; those are 0.
 
     `on_step` gets the score, the channel's mean, before each step. Raises Error if the blob has no
     such channel or nothing of the clip reaches it.
     """
     name, channels, _, _ = clip_input(net)
-    data = net.blobs[name]
-    data.reshape(1, *data.shape[1:])
-    net.reshape()
+    shape = net.blobs[name].shape[1:]
     ascent = _Ascent(net, name, blob, channel)
     mean = np.reshape(MEAN["flow" if channels == 2 else "frame"], (channels, 1, 1, 1))
     random = np.random.default_rng(seed)
-    clip = random.normal(0, 8, data.shape[1:]).astype(np.float32)
+    clip = random.normal(0, 8, shape).astype(np.float32)
     scores = []
-    for done in np.linspace(0, 1, recipe.steps):
-        shift = np.rint(random.uniform(-recipe.shift, recipe.shift, 2) * clip.shape[2:]).astype(int)
+    for number in range(schedule.steps):
+        done = number / max(1, schedule.steps - 1)
+        shift = np.rint(random.uniform(-schedule.shift, schedule.shift, 2) * clip.shape[2:]).astype(
+            int
+        )
         score, uphill = ascent.at(np.roll(clip, shift, (2, 3)))
         scores.append(score)
         on_step(score)
-        step, blur = (first + (last - first) * done for first, last in (recipe.step, recipe.blur))
+        step, blur = (
+            first + (last - first) * done for first, last in (schedule.step, schedule.blur)
+        )
         clip += np.roll(uphill, -shift, (2, 3)) * np.float32(step)
-        clip = np.clip(_blurred(clip, blur, blur * recipe.time), -mean, 255 - mean)
+        clip = np.clip(_blurred(clip, blur, blur * schedule.time), -mean, 255 - mean)
     scores.append(ascent.score_of(clip))
     pixels = np.rint(clip + mean).astype(np.uint8)
     return Drawn(np.ascontiguousarray(pixels.transpose(1, 2, 3, 0)), np.array(scores))
@@ -91,30 +95,43 @@ def class_scores(net: Any) -> str:
     raise Error("the net has no Softmax, so no classes: name a blob and a channel")
 
 
+def channels_of(net: Any, blob: str) -> int:
+    """How many channels a blob has. Raises Error if there is no such blob, or it has none."""
+    known_blobs([blob], list(net.blobs))
+    shape = tuple(net.blobs[blob].shape)
+    if len(shape) < 2:
+        raise Error(f"blob '{blob}' is {shape}: it has no channels")
+    return int(shape[1])
+
+
 def channel_named(what: str, names: Sequence[str] | None) -> int:
     """The number of a class by its name, in the order of `names`; numbers are taken as they are."""
     if names is not None and what in names:
         return names.index(what)
-    if what.isdecimal():
+    if what.isdecimal() and len(what) < 10:
         return int(what)
     if names is None:
-        raise Error(f"'{what}' is no number, and the names of the classes are not known: --labels")
-    close = ", ".join(difflib.get_close_matches(what, names, n=3, cutoff=0.4))
-    raise Error(f"there is no class '{what}'" + f"; did you mean {close}?" * bool(close))
+        raise Error(f"'{what}' is no number from 0, and classes have no names without --labels")
+    close = difflib.get_close_matches(what, names, n=3, cutoff=0.4)
+    hint = f"did you mean {', '.join(close)}?" if close else f"they are {', '.join(names[:3])}, ..."
+    raise Error(f"there is no class '{what}'; {hint}")
 
 
 class _Ascent:
     """The score of clips, and where it grows."""
 
     def __init__(self, net: Any, data: str, blob: str, channel: int) -> None:
-        if blob not in net.blobs:
-            close = difflib.get_close_matches(blob, list(net.blobs), n=3)
-            raise Error(f"the net has no blob '{blob}'; it has {', '.join(close)}, ...")
-        shape = tuple(net.blobs[blob].shape)
-        if len(shape) < 2 or channel >= shape[1]:
-            raise Error(f"blob '{blob}' is {shape}: it has no channel {channel}")
+        if not 0 <= channel < (count := channels_of(net, blob)):
+            raise Error(f"blob '{blob}' has no channel {channel}: it has {count}, counted from 0")
         self._net, self._data, self._blob, self._channel = net, data, blob, channel
-        self._layer = [name for name in net.layer_dict if blob in net.top_names[name]][-1]
+        layers = list(net.layer_dict)
+        end = max(i for i, name in enumerate(layers) if blob in net.top_names[name]) + 1
+        self._layer = layers[end - 1]
+        net.blobs[data].data[...] = 0
+        # What later layers read is of no consequence, nor what an earlier backward left there.
+        made = {top for name in layers[:end] for top in net.top_names[name]}
+        for read in {bottom for name in layers[end:] for bottom in net.bottom_names[name]} & made:
+            net.blobs[read].diff[...] = 0
 
     def score_of(self, clip: np.ndarray) -> float:
         self._net.blobs[self._data].data[0] = clip
@@ -133,7 +150,8 @@ class _Ascent:
         if not np.isfinite(size) or size == 0:
             raise Error(
                 f"the gradient of channel {self._channel} of '{self._blob}' is {size} for the clip"
-                ": nothing can be drawn (a dead channel, or weights that are not trained?)"
+                ": nothing can be drawn (a dead channel, a saturated one such as of prob, or "
+                "weights that are not trained?)"
             )
         return score, gradient / np.float32(size)
 

@@ -133,7 +133,7 @@ class Extractor:
         self.blobs, self.modality = net_of_clips.blobs, net_of_clips.modality
         check_filled(loaded, self.blobs)
         if labels is not None and self.labels is not None:
-            _check_labels(self.labels, net_of_clips.classes())
+            check_labels(self.labels, net_of_clips.classes())
         if not isinstance(recipe, Recipe) or crop is not None or size is not None:
             chosen = chosen.at(
                 crop=net_of_clips.side if crop is None else crop,
@@ -340,7 +340,8 @@ class Extractor:
 
     def _reading(self, video: Video) -> Reading:
         source = video if isinstance(video, np.ndarray) else os.fspath(video)
-        return Reading(source, self.modality, self.recipe, self._shape, _core.num_threads())
+        threads = max(1, _core.num_threads() // self._decoders.count)
+        return Reading(source, self.modality, self.recipe, self._shape, threads)
 
     def _timed(
         self, events: Iterator[tuple[int, Clip | End] | None]
@@ -382,7 +383,7 @@ class _Refused(Exception):
     """The net cannot take clips of this size."""
 
 
-def _check_labels(names: Sequence[str], classes: int | None) -> None:
+def check_labels(names: Sequence[str], classes: int | None) -> None:
     """Names that a person gives have to be as many as the classes of the net."""
     if classes not in (None, len(names)):
         raise Error(f"there are {len(names)} class names for {classes} outputs of the net")

@@ -26,7 +26,7 @@ from p3d.jobs.done import stamp
 from p3d.video.ahead import in_order
 from p3d.video.decode import opencv_threads_off
 from p3d.video.decoder import Decoder
-from p3d.video.flow import FlowOptions
+from p3d.video.flow import FlowOptions, no_flow_of_one
 from p3d.video.inputs import Item
 from p3d.video.reading import Clip, End, FrameCount, GreyFrames
 
@@ -54,9 +54,10 @@ class FlowFolders:
             wanted["stamp"] = known.get("stamp")
         if "pairs" in known and wanted.items() <= known.items():
             return True
+        other = [key for key in wanted if known.get(key) != wanted[key]] or ["pairs"]
         raise Error(
-            f"{item.path}: {folder} is there and is not the flow of this video, made like this; "
-            "remove it, or choose another --out"
+            f"{item.path}: {folder} is there and is not the flow of this video, made like this "
+            f"({other[0]} is {known.get(other[0])}); remove it, or choose another --out"
         )
 
     def frames(self, item: Item) -> int | None:
@@ -75,11 +76,11 @@ class FlowFolders:
         count = 0
         with opencv_threads_off():
             pairs = enumerate(pairwise(self._greys(item)), 1)
-            for _ in in_order(lambda pair: self._make(partial, *pair), pairs, self._threads):
+            for _ in in_order(lambda pair: self._make(item, partial, *pair), pairs, self._threads):
                 count += 1
                 progress()
         if count == 0:
-            raise Error(f"{item.path}: flow is between two frames, and it has one")
+            raise no_flow_of_one(item.path)
         _write(partial, {**self._record(item), "pairs": count})
         os.rename(partial, self._folder(item))
         return count
@@ -108,11 +109,13 @@ class FlowFolders:
             elif isinstance(event.result, Exception):
                 raise event.result
 
-    def _make(self, folder: str, number: int, frames: tuple[np.ndarray, np.ndarray]) -> None:
+    def _make(
+        self, item: Item, folder: str, number: int, frames: tuple[np.ndarray, np.ndarray]
+    ) -> None:
         paths = [os.path.join(folder, f"flow_{c}_{number:05d}.jpg") for c in "xy"]
         if all(map(os.path.exists, paths)):
             return
-        images = self._options.between(*frames)
+        images = self._options.between(item.path, number - 1, frames)
         for path, image in zip(paths, np.moveaxis(images, 2, 0), strict=True):
             _write_image(path, image, self._quality)
 

@@ -127,8 +127,9 @@ def test_flow_of_another_kind_or_video_is_left_alone(folder, capsys) -> None:
     write_frames(folder / "one")
     assert cli.main(["flow", "one"]) == 0
     assert cli.main(["flow", "one", "--bound", "10"]) == 1
-    assert "flow/one is there and is not the flow of this video, made like this" in (
-        capsys.readouterr().err
+    assert (
+        "flow/one is there and is not the flow of this video, made like this (bound is 20.0)"
+        in (capsys.readouterr().err)
     )
     write_frames(folder / "other" / "one")
     assert cli.main(["flow", "other/one"]) == 1
@@ -172,7 +173,7 @@ def test_what_cannot_be_read_is_told_and_the_others_go_on(folder, capsys) -> Non
     assert out == "1 video, 2 pairs of flow images -> flow; 3 failed\n"
     assert "broken.mp4: OpenCV finds no video in it" in err
     assert "gone.mp4: there is no such file" in err
-    assert "single: flow is between two frames, and it has one" in err
+    assert "single: flow is between two frames, and there is one" in err
     assert "good" in names("flow")
     assert not [name for name in names("flow") if not name.startswith(".") and name != "good"]
 
@@ -206,9 +207,10 @@ def test_a_full_disk_ends_it(folder, monkeypatch, capsys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--size", "9"], "'9' is no size; give the short edge, or WxH, of 16 or more, or own"),
+        (["--size", "9"], "'9' is no size; give the short edge, or WxH, of 16 to 8192, or own"),
         (["--size", "9x300"], "'9x300' is no size"),
         (["--size", "300x"], "'300x' is no size"),
+        (["--size", "9999x300"], "'9999x300' is no size"),
         (["--bound", "0"], "--bound more than 0"),
         (["--threads", "0"], "--threads takes 1 or more"),
         (["--quality", "101"], "--quality 1 to 100"),

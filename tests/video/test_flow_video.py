@@ -117,8 +117,11 @@ def test_clips_of_flow(frames: int, starts: list[int]) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (Numbered(steady(1)), "numbered: flow is between two frames, and it has one"),
-        (Numbered(steady(9), lambda i: 20 + i // 5), "numbered: .* two grey images .* of one size"),
+        (Numbered(steady(1)), "numbered: flow is between two frames, and there is one"),
+        (
+            Numbered(steady(9), lambda i: 20 + i // 5),
+            "numbered: frames 4 and 5: .* two grey images .* of one size",
+        ),
     ],
 )
 def test_what_has_no_flow(source: Numbered, message: str) -> None:
@@ -187,3 +190,33 @@ def test_what_has_neither_flow_nor_frames(tmp_path, prepare, message: str) -> No
     prepare(tmp_path / "what")
     with pytest.raises(Error, match=message):
         list(open_video(tmp_path / "what", "flow", flow_threads=1).frames(lambda _: True))
+
+
+def test_flow_of_flow_is_refused(tmp_path) -> None:
+    drawn.write_frames(tmp_path, "flow_x_%05d.jpg", range(3))
+    with pytest.raises(Error, match="flow in one direction; name the folder"):
+        open_video(tmp_path / "flow_x_%05d.jpg", "flow", flow_threads=1)
+
+
+def test_whoever_watches_hears_of_every_frame_that_is_decoded() -> None:
+    """Not of those alone that come, which is late with many threads."""
+    seen: list[int] = []
+    source = Numbered(steady(40))
+    recipe = Recipe("x", size=20, crop=20, stride=40, sampling="dense")
+    reader = ClipReader(
+        FlowVideo(source, NUMBERS, 8), recipe, alive=lambda: seen.append(len(source.read))
+    )
+    next(iter(reader.pixels()))
+    first = seen.index(17)  # the last frame of the first clip
+    assert set(range(2, 17)) <= set(seen[: first + 1])
+
+
+def test_each_frame_is_asked_about_once_and_in_order() -> None:
+    asked: list[int] = []
+
+    def wanted(index: int) -> bool:
+        asked.append(index)
+        return index % 3 == 0
+
+    list(FlowVideo(Numbered(steady(20)), NUMBERS, 3).frames(wanted))
+    assert asked == sorted(set(asked))

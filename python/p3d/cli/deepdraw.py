@@ -38,25 +38,33 @@ def run(args: argparse.Namespace) -> int:
     from p3d import deepdraw
     from p3d.caffe import backend
     from p3d.error import Error
+    from p3d.extractor import check_labels
     from p3d.loading import check_filled, load_net
     from p3d.showing import drawn_clip
 
-    if args.steps < 1:
-        raise Error("--steps takes 1 or more")
+    if not 1 <= args.steps <= 100_000 or args.seed < 0:
+        raise Error("--steps takes 1 to 100000, --seed 0 or more")
+    drawn_clip.check_place(args.out)
     if args.threads is not None:
         backend.set_num_threads(args.threads)
     loaded = load_net(args.weights, args.net, labels=args.labels, backward=True)
     blob = args.blob or deepdraw.class_scores(loaded.net)
     check_filled(loaded, [blob])
-    channel = deepdraw.channel_named(args.what, None if args.blob else loaded.labels)
-    recipe = deepdraw.Recipe(steps=args.steps)
+    channels = deepdraw.channels_of(loaded.net, blob)
+    names = loaded.labels
+    if names is not None and args.blob is None:
+        check_labels(names, channels)
+    elif names is not None and len(names) != channels:  # it is no blob of classes
+        names = None
+    channel = deepdraw.channel_named(args.what, names)
+    schedule = deepdraw.Schedule(steps=args.steps)
     with tqdm(total=args.steps, unit="step", disable=None, dynamic_ncols=True) as bar:
 
         def on_step(score: float) -> None:
             bar.set_postfix_str(f"{score:.4g}", refresh=False)
             bar.update()
 
-        drawn = deepdraw.draw(loaded.net, blob, channel, recipe, args.seed, on_step)
+        drawn = deepdraw.draw(loaded.net, blob, channel, schedule, args.seed, on_step)
     path = drawn_clip.write(drawn.pixels, args.out)
     print(f"{args.what}: {_told(blob, channel, drawn.scores)} -> {path}")
     return 0

@@ -30,8 +30,8 @@ Every video becomes one file, OUT/<name>.npy with one row per clip (pool5: 20 x 
 several blobs are asked for, and OUT/<name>.json, which says which frames the clips are and how they
 were made. Videos below a folder, in a list or matched by a glob keep their folders below OUT.
 
-Weights for flow take flow images, or make flow of videos as `p3d flow` does, which is most of the
-time then: 0.1 to 0.5 s a frame and core.
+Weights for flow take flow images, or make flow of videos as `p3d flow` does (with --fps: between
+frames of that rate), which is most of the time then: 0.1 to 0.5 s a frame and core.
 
 The same command again does what is missing: what is complete, and made of the same video by the
 same recipe with the same weights, is left alone, what is damaged or different is made again.

@@ -56,9 +56,9 @@ def _size(text: str) -> int | tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
     numbers = [int(number) for number in match.groups() if number] if match else []
-    if not numbers or min(numbers) < 16:
+    if not numbers or not all(16 <= number <= 8192 for number in numbers):
         raise argparse.ArgumentTypeError(
-            f"'{text}' is no size; give the short edge, or WxH, of 16 or more, or own"
+            f"'{text}' is no size; give the short edge, or WxH, of 16 to 8192, or own"
         )
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 

@@ -7,12 +7,22 @@ import os
 import cv2
 import numpy as np
 
+from p3d.atomic import NewFile
+from p3d.error import Error
 from p3d.showing.drawing import save
 from p3d.video.write import MP4, write_video
 
 _RATE = 8.0  # frames a second: a clip of 16 is two seconds
 _SMALLEST = 320  # pixels of width of a video
 _COLUMNS = 8  # of a picture
+
+
+def check_place(path: str) -> None:
+    """Raises Error where `write` could not write, before a clip is drawn for minutes."""
+    ending = os.path.splitext(path)[1].lower()
+    if ending != MP4[0] and not (ending and cv2.haveImageWriter(path)):
+        raise Error(f"{path}: OpenCV writes no such image; name it .mp4 or .png")
+    NewFile(path).abandon()
 
 
 def write(pixels: np.ndarray, path: str) -> str:
@@ -32,11 +42,11 @@ def write(pixels: np.ndarray, path: str) -> str:
 
 
 def _clear(pixels: np.ndarray) -> np.ndarray:
-    """All but the largest differences from the middle of the clip fill the range of values."""
+    """Differences from the middle of the clip, all but the largest, as large as they can be."""
     middle = np.median(pixels, axis=(0, 1, 2))
     off = pixels - middle
     gain = max(1.0, 100 / max(1.0, np.percentile(np.abs(off), 99.5)))
-    return np.rint(128 + off * gain).clip(0, 255).astype(np.uint8) if gain > 1 else pixels
+    return np.rint(middle + off * gain).clip(0, 255).astype(np.uint8)
 
 
 def _beside_each_other(frames: list[np.ndarray]) -> np.ndarray:

@@ -79,8 +79,9 @@ def ahead(
 def in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
     """`work` of each item, by so many threads, in the order of the items.
 
-    At most two a thread are begun before their turn. An exception of `work` is raised in its turn,
-    one of `items` at once; those in work are waited for then, and when the consumer stops early.
+    Few more than two a thread are begun before their turn. An exception of `work` is raised in its
+    turn, one of `items` at once; those in work are waited for then, and when the consumer stops
+    early.
     """
     begun: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(threads, "p3d-work")

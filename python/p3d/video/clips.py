@@ -47,6 +47,8 @@ def _open(path: str, modality: str) -> Source:
     if modality == "flow":
         if not os.path.exists(path) and not frames.is_pattern(path):
             raise Error(f"{path}: there is no such video or folder")
+        if frames.is_direction(path):
+            raise Error(f"{path}: this is flow in one direction; name the folder, with both")
         raise frames.NoFlow(
             f"{path}: optical flow (2 channels, x and y) is wanted, and this is not a folder of "
             f"flow images; {frames.FLOW_CURE}"
@@ -184,7 +186,12 @@ class ClipReader:
         self._starts, self._times = array("q"), array("d")
         window = _Window(self.recipe.starts(believed), self.recipe.length, believed)
         count = 0
-        for frame in self.source.frames(window.wants):
+
+        def wants(frame: int) -> bool:  # of a source that looks ahead, long before it is given
+            self._alive()
+            return window.wants(frame)
+
+        for frame in self.source.frames(wants):
             self._alive()
             if frame is not None and window.wants(count):
                 window.kept[count] = _Kept(self.recipe.picture(frame), self.source.position)

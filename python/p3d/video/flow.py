@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import cv2
@@ -30,12 +31,14 @@ class FlowOptions(NamedTuple):
     size: Size = 256
     method: Tvl1 = Tvl1()
 
-    def between(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """uint8 (h, w, 2) from two frames as `grey` makes them."""
+    def between(self, path: str, number: int, pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """uint8 (h, w, 2) from frame `number` of a video, counted from 0, to the next one, both as
+        `grey` makes them."""
         try:
-            return to_images(self.method(before, after), self.bound)
-        except cv2.error as error:
-            raise Error(f"no flow between frames of {before.shape}: {error.err}") from error
+            return to_images(self.method(*pair), self.bound)
+        except (Error, cv2.error) as error:
+            why = error.err if isinstance(error, cv2.error) else error
+            raise Error(f"{path}: frames {number} and {number + 1}: {why}") from error
 
     def record(self) -> dict[str, Any]:
         """All that the images depend on, but for the video; ready for JSON."""
@@ -64,8 +67,9 @@ def grey(frame: np.ndarray, size: Size) -> np.ndarray:
 class FlowVideo:
     """A Source whose frame i is the flow from frame i of another source to the next one.
 
-    Flow is computed where it is wanted alone, by several threads. Its images are those that
-    `p3d flow` writes, but for the losses of JPEG.
+    Flow is computed where it is wanted alone, by several threads; `position` is right for the
+    frame that was given. Images are those that `p3d flow` writes with the same options, but for the
+    losses of JPEG.
     """
 
     modality = "flow"
@@ -94,35 +98,40 @@ class FlowVideo:
         """That of the source, and how flow is made."""
         return {**self._source.record(), "flow": self._options.record()}
 
-    def _pairs(self, wanted: Callable[[int], bool]) -> Iterator[tuple[Position, Any, Any]]:
-        """Where each frame but the last is, with it and the next one; None for what is not wanted.
-
-        Both are grey.
-        """
+    def _pairs(self, wanted: Callable[[int], bool]) -> Iterator[_Pair]:
+        asked = lru_cache(4)(wanted)  # each frame is asked about once, in order
 
         def either(index: int) -> bool:
-            self.position = self._source.position
-            return wanted(index) or (index > 0 and wanted(index - 1))
+            return (index > 0 and asked(index - 1)) or asked(index)
 
         before: np.ndarray | None = None
-        count, position = 0, Position(0, None)
-        for frame in self._source.frames(either):
+        position = Position(0, None)
+        index = -1
+        for index, frame in enumerate(self._source.frames(either)):
             after = None if frame is None else grey(frame, self._options.size)
-            if count > 0:
-                both = (before, after) if wanted(count - 1) else (None, None)
-                yield (position, *both)
+            if index > 0:
+                yield _Pair(position, index - 1, asked(index - 1), before, after)
             before, position = after, self._source.position
-            count += 1
-        if count == 1:
-            raise Error(f"{self.path}: flow is between two frames, and it has one")
+        if index == 0:
+            raise no_flow_of_one(self.path)
 
-    def _flow(
-        self, pair: tuple[Position, np.ndarray | None, np.ndarray | None]
-    ) -> tuple[Position, np.ndarray | None]:
-        position, before, after = pair
-        if before is None or after is None:
-            return position, None
-        try:
-            return position, self._options.between(before, after)
-        except Error as error:
-            raise Error(f"{self.path}: {error}") from error
+    def _flow(self, pair: _Pair) -> tuple[Position, np.ndarray | None]:
+        if not pair.wanted or pair.before is None or pair.after is None:
+            return pair.position, None
+        both = (pair.before, pair.after)
+        return pair.position, self._options.between(self.path, pair.number, both)
+
+
+def no_flow_of_one(path: str) -> Error:
+    """What to raise for a video of one frame."""
+    return Error(f"{path}: flow is between two frames, and there is one (at this rate)")
+
+
+class _Pair(NamedTuple):
+    """Frame `number` and the next one, both grey; None for frames that were not wanted."""
+
+    position: Position
+    number: int
+    wanted: bool
+    before: np.ndarray | None
+    after: np.ndarray | None

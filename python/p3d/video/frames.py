@@ -191,6 +191,13 @@ def is_pattern(path: str) -> bool:
     return re.search(r"%0?\d*d[^/]*$", path) is not None
 
 
+def is_direction(pattern: str) -> bool:
+    """Whether a pattern's own name is that of flow in x or y: ``flow_x_%05d.jpg``."""
+    name = os.path.basename(pattern)
+    letters = {match[1].lower() for match in _COMPONENT.finditer(name)}
+    return is_pattern(pattern) and bool(letters & set("xy" if "flow" not in name else "xyuv"))
+
+
 def _only(folder: str, found: list[Any], modality: str, hint: str) -> Any:
     kind = "flow images (x and y)" if modality == "flow" else "numbered frames"
     if not found:

@@ -37,7 +37,8 @@ class JpegFile:
         except OSError as error:
             raise Error(f"{path}: not an HDF5 file that can be read ({error})") from error
         if missing := [name for name in self._names if name not in self._file]:
-            raise (NoFlow if modality == "flow" else Error)(
+            none = modality == "flow" and len(missing) == len(self._names)
+            raise (NoFlow if none else Error)(
                 f"{path}: has no dataset '{missing[0]}' of JPEG images; it has "
                 f"{', '.join(self._file) or 'none'}"
             )
