@@ -159,7 +159,7 @@ def test_faults_of_a_net_are_found_before_caffe_sees_it(
     ("file", "without"),
     [
         ("caffe/test_pycaffe.py", "nothing"),
-        ("test_extract_end_to_end.py", "told_from or lengths or do_not_mix or demo"),  # large nets
+        ("test_extract_end_to_end.py", "told_from or lengths or flow or demo"),  # large nets
     ],
 )
 def test_the_interface_keeps_its_promises(tmp_path: Path, file: str, without: str) -> None:
