@@ -36,6 +36,12 @@ class Schedule(NamedTuple):
     time: float = 0.6
     shift: float = 0.06
 
+    def at(self, number: int) -> tuple[float, float]:
+        """`step` and `blur` of a step, counted from 0."""
+        done = number / max(1, self.steps - 1)
+        step, blur = (first + (last - first) * done for first, last in (self.step, self.blur))
+        return step, blur
+
 
 USUAL = Schedule()
 
@@ -70,16 +76,12 @@ def draw(
     clip = random.normal(0, 8, shape).astype(np.float32)
     scores = []
     for number in range(schedule.steps):
-        done = number / max(1, schedule.steps - 1)
-        shift = np.rint(random.uniform(-schedule.shift, schedule.shift, 2) * clip.shape[2:]).astype(
-            int
-        )
+        step, blur = schedule.at(number)
+        share = random.uniform(-schedule.shift, schedule.shift, 2)
+        shift = np.rint(share * shape[2:]).astype(int)
         score, uphill = ascent.at(np.roll(clip, shift, (2, 3)))
         scores.append(score)
         on_step(score)
-        step, blur = (
-            first + (last - first) * done for first, last in (schedule.step, schedule.blur)
-        )
         clip += np.roll(uphill, -shift, (2, 3)) * np.float32(step)
         clip = np.clip(_blurred(clip, blur, blur * schedule.time), -mean, 255 - mean)
     scores.append(ascent.score_of(clip))
@@ -160,7 +162,7 @@ def _blurred(clip: np.ndarray, space: float, time: float) -> np.ndarray:
     """Gaussians over (h, w) and over l of a clip (c, l, h, w)."""
     shape = clip.shape
     frames = [cv2.GaussianBlur(frame, (0, 0), space) for frame in clip.reshape(-1, *shape[2:])]
-    ever = np.reshape(frames, (shape[0], shape[1], -1))
+    courses = np.reshape(frames, (shape[0], shape[1], -1))  # of every pixel, along time
     side = 2 * int(3 * time + 0.5) + 1
-    ever = np.stack([cv2.GaussianBlur(one, (1, side), 1, sigmaY=time) for one in ever])
-    return ever.reshape(shape)
+    courses = np.stack([cv2.GaussianBlur(each, (1, side), 1, sigmaY=time) for each in courses])
+    return courses.reshape(shape)
