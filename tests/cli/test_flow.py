@@ -168,9 +168,13 @@ def test_what_cannot_be_read_is_told_and_the_others_go_on(folder, capsys) -> Non
     (folder / "broken.mp4").write_bytes(b"this is no video")
     write_frames(folder / "single", 1)
     write_frames(folder / "good", 3)
-    assert cli.main(["flow", "broken.mp4", "gone.mp4", "single", "good"]) == 1
+    for number in (1, 2):
+        cv2.imwrite(f"flow_x_{number}.jpg", frame(number))
+    bad = ["broken.mp4", "gone.mp4", "single", "flow_x_%d.jpg"]
+    assert cli.main(["flow", *bad, "good"]) == 1
     out, err = capsys.readouterr()
-    assert out == "1 video, 2 pairs of flow images -> flow; 3 failed\n"
+    assert out == "1 video, 2 pairs of flow images -> flow; 4 failed\n"
+    assert "flow_x_%d.jpg: this is flow in one direction" in err
     assert "broken.mp4: OpenCV finds no video in it" in err
     assert "gone.mp4: there is no such file" in err
     assert "single: flow is between two frames, and there is one" in err

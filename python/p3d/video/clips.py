@@ -47,8 +47,7 @@ def _open(path: str, modality: str) -> Source:
     if modality == "flow":
         if not os.path.exists(path) and not frames.is_pattern(path):
             raise Error(f"{path}: there is no such video or folder")
-        if frames.is_direction(path):
-            raise Error(f"{path}: this is flow in one direction; name the folder, with both")
+        frames.check_no_direction(path)
         raise frames.NoFlow(
             f"{path}: optical flow (2 channels, x and y) is wanted, and this is not a folder of "
             f"flow images; {frames.FLOW_CURE}"

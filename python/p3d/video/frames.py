@@ -191,11 +191,12 @@ def is_pattern(path: str) -> bool:
     return re.search(r"%0?\d*d[^/]*$", path) is not None
 
 
-def is_direction(pattern: str) -> bool:
-    """Whether a pattern's own name is that of flow in x or y: ``flow_x_%05d.jpg``."""
-    name = os.path.basename(pattern)
+def check_no_direction(path: str) -> None:
+    """Raises Error for a pattern of flow in x or y, ``flow_x_%05d.jpg``: flow of it is nonsense."""
+    name = os.path.basename(path)
     letters = {match[1].lower() for match in _COMPONENT.finditer(name)}
-    return is_pattern(pattern) and bool(letters & set("xy" if "flow" not in name else "xyuv"))
+    if is_pattern(path) and letters & set("xyuv" if "flow" in name else "xy"):
+        raise Error(f"{path}: this is flow in one direction; name the folder, with both")
 
 
 def _only(folder: str, found: list[Any], modality: str, hint: str) -> Any:

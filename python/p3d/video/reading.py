@@ -13,6 +13,7 @@ from p3d.error import Error
 from p3d.video.arrays import ClipArray
 from p3d.video.clips import ClipReader, open_video
 from p3d.video.flow import Size, grey
+from p3d.video.frames import check_no_direction
 from p3d.video.recipe import Recipe
 from p3d.video.source import Alive
 
@@ -90,6 +91,7 @@ def _clips(reading: Reading, alive: Alive) -> Iterator[Clip | End]:
 
 
 def _grey_frames(reading: GreyFrames, alive: Alive) -> Iterator[Clip | End]:
+    check_no_direction(reading.video)
     source = open_video(reading.video)
     for number, frame in enumerate(source.frames(lambda _: True)):
         alive()
