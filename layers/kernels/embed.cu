@@ -42,11 +42,7 @@ struct EmbedBackwardKernel {
   P3D_HOST_DEVICE void operator()(const Runs& runs) const {
     runs.ForEach([&](int64_t i) {
       auto sums = Runs::Read(dweights + i);
-      lists.ForEachOf(Quotient(i, outputs), [&](int64_t m) {
-        const auto values = Runs::Read(dy + m * outputs + runs.d);
-        P3D_UNROLL
-        for (int k = 0; k < Runs::kWidth; ++k) sums[k] += values[k];
-      });
+      lists.Add(runs, i, outputs, dy, &sums);
       Runs::Write(sums, dweights + i);
     });
   }

@@ -55,11 +55,7 @@ struct GatherBackwardKernel {
   P3D_HOST_DEVICE void operator()(const Runs& runs) const {
     runs.ForEach([&](int64_t i) {
       auto sums = Runs::template All<RealOf<Value>>(0);
-      lists.ForEachOf(Quotient(i, width), [&](int64_t j) {
-        const auto values = Runs::Read(dto + j * width + runs.d);
-        P3D_UNROLL
-        for (int k = 0; k < Runs::kWidth; ++k) sums[k] += values[k];
-      });
+      lists.Add(runs, i, width, dto, &sums);
       Runs::Write(sums, dfrom + i);
     });
   }

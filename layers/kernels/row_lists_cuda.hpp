@@ -52,6 +52,18 @@ class RowLists {
     for (int64_t j = first_[row]; j >= 0; j = next_[j]) body(j);
   }
 
+  // Adds to `sums`, the run at value i of rows of `width` values, the same run
+  // of every row of `from` that names its row.
+  template <typename Runs, typename Value, typename Sums>
+  P3D_HOST_DEVICE void Add(const Runs& runs, int64_t i, int64_t width,
+                           const Value* from, Sums* sums) const {
+    ForEachOf(Quotient(i, width), [&](int64_t j) {
+      const auto values = Runs::Read(from + j * width + runs.d);
+      P3D_UNROLL
+      for (int k = 0; k < Runs::kWidth; ++k) (*sums)[k] += values[k];
+    });
+  }
+
  private:
   const int64_t* first_;  // by row
   const int64_t* next_;   // by value

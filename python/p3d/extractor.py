@@ -19,7 +19,7 @@ from p3d import _core, gpu
 from p3d.clip_net import ClipNet
 from p3d.error import Error
 from p3d.gpu_batches import GpuBatches
-from p3d.labels import best
+from p3d.labels import best, check_count
 from p3d.loading import check_filled, load_net
 from p3d.video.decoder import TIMEOUT
 from p3d.video.decoding import Decoders
@@ -133,7 +133,7 @@ class Extractor:
         self.blobs, self.modality = net_of_clips.blobs, net_of_clips.modality
         check_filled(loaded, self.blobs)
         if labels is not None and self.labels is not None:
-            check_labels(self.labels, net_of_clips.classes())
+            check_count(self.labels, net_of_clips.classes())
         if not isinstance(recipe, Recipe) or crop is not None or size is not None:
             chosen = chosen.at(
                 crop=net_of_clips.side if crop is None else crop,
@@ -381,9 +381,3 @@ class Extractor:
 
 class _Refused(Exception):
     """The net cannot take clips of this size."""
-
-
-def check_labels(names: Sequence[str], classes: int | None) -> None:
-    """Names that a person gives have to be as many as the classes of the net."""
-    if classes not in (None, len(names)):
-        raise Error(f"there are {len(names)} class names for {classes} outputs of the net")

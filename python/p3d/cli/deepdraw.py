@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from p3d import deepdraw
     from p3d.caffe import backend
     from p3d.error import Error
-    from p3d.extractor import check_labels
+    from p3d.labels import check_count
     from p3d.loading import check_filled, load_net
     from p3d.showing import drawn_clip
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     channels = deepdraw.channels_of(loaded.net, blob)
     names = loaded.labels
     if names is not None and args.blob is None:
-        check_labels(names, channels)
+        check_count(names, channels)
     elif names is not None and len(names) != channels:  # it is no blob of classes
         names = None
     channel = deepdraw.channel_named(args.what, names)

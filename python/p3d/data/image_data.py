@@ -11,13 +11,7 @@ import numpy as np
 
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.wording import shorten
-from p3d.data.data_layer import (
-    DataLayer,
-    check_batch,
-    check_tops,
-    pack_state,
-    unpack_state,
-)
+from p3d.data.data_layer import DataLayer, check_batch, check_tops, pack_state, unpack_state
 from p3d.data.framing import check_sizes
 from p3d.data.order import Order, skipped
 from p3d.data.seeds import generator, new_seed

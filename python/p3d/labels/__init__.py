@@ -14,7 +14,7 @@ import numpy as np
 
 from p3d.error import Error
 
-__all__ = ["best", "load", "names"]
+__all__ = ["best", "check_count", "load", "names"]
 
 _MAX_BYTES = 1 << 24
 
@@ -44,10 +44,15 @@ def load(name_or_path: str | os.PathLike[str]) -> list[str]:
 def best(scores: np.ndarray, names: Sequence[str] | None, count: int) -> list[tuple[str, float]]:
     """The classes of the highest scores with these, highest first; without names by number."""
     names = names or [f"class {index}" for index in range(scores.size)]
-    if len(names) != scores.size:
-        raise Error(f"there are {len(names)} class names for {scores.size} outputs of the net")
+    check_count(names, scores.size)
     order = np.argsort(-scores.ravel(), kind="stable")[:count]
     return [(names[i], float(scores.flat[i])) for i in order]
+
+
+def check_count(names: Sequence[str], classes: int | None) -> None:
+    """Raises Error where the net has another number of classes; None: it has none."""
+    if classes not in (None, len(names)):
+        raise Error(f"there are {len(names)} class names for {classes} outputs of the net")
 
 
 def _read(path: Path) -> str:
