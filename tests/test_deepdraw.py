@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -97,6 +98,13 @@ def test_the_gradient_is_that_of_what_is_computed() -> None:
 def test_what_cannot_be_drawn(blob: str, channel: int, message: str) -> None:
     with pytest.raises(Error, match=message):
         deepdraw.draw(bright(), blob, channel, SHARP)
+
+
+def test_errors_name_the_prototxt(tmp_path: Path) -> None:
+    path = tmp_path / "mine.prototxt"
+    path.write_text(Path(NET).read_text().replace('bottom: "data"', 'bottom: "date"', 1))
+    with pytest.raises(Error, match=f"^{re.escape(str(path))}: .*date"):
+        load_net(WEIGHTS, path, backward=True)
 
 
 def test_a_dead_channel_is_told() -> None:

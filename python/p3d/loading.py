@@ -67,7 +67,13 @@ def load_net(
     with ThreadPoolExecutor(1) as beside:
         digest = beside.submit(sha256, weights)
         prototxt = _with_backward(found.prototxt) if backward else found.prototxt
-        loaded = caffe.Net(prototxt, caffe.TEST, weights=weights, relax_reshape=relax_reshape)
+        loaded = caffe.Net(
+            prototxt,
+            caffe.TEST,
+            weights=weights,
+            relax_reshape=relax_reshape,
+            origin=os.fspath(net) if net is not None and _is_file(net) else None,
+        )
     about = {
         "net": found.name,
         "net_sha256": _sha256_of_net(found.prototxt),

@@ -49,6 +49,8 @@ def test_batches_go_round_and_show_what_the_arrays_hold(axes: int) -> None:
     [
         (arrays()[0][:, :2], arrays()[1], r"data array must be \(n, 3, 1, 2\)"),
         (arrays()[0].ravel(), arrays()[1], r"data array must be \(n, 3, 1, 2\)"),
+        (None, arrays()[1], r"data array must be \(n, 3, 1, 2\), not \(\)"),
+        (arrays()[0], None, r"labels array must be \(n, 1, 1, 1\), not \(\)"),
         (arrays()[0].astype(float), arrays()[1], "data array must be float32"),
         (arrays()[0], arrays()[1].astype(int), "labels array must be float32"),
         (np.asfortranarray(arrays()[0]), arrays()[1], "data array must be C contiguous"),

@@ -148,7 +148,7 @@ BAD: list[tuple[str, str, str]] = [
     ("SGD", "clip_gradients: inf", "clip_gradients is inf"),
     ("SGD", "iter_size: 0", "iter_size is 0; it has to be 1 or more"),
     ("SGD", "test_iter: 1", "test nets but no test_interval"),
-    ("SGD", "test_iter: -1", "test_iter is negative"),
+    ("SGD", "test_iter: -1", "test_iter is -1; it has to be 0 or more"),
     ("SGD", 'net: "other.prototxt"', "the net to train is one of"),
     ("SGD", "test_interval: 2 test_iter: 1 test_state { } test_state { }", "test_state is given 2"),
     ("SGD", 'weights: "gone.caffemodel"', "solver: there is no file gone.caffemodel"),

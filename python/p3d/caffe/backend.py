@@ -62,7 +62,7 @@ def interface() -> ModuleType:
     """The module with pycaffe's Net, Layer, Timer and functions. Settles the choice.
 
     Its Net is pycaffe's and beyond that takes the text of a prototxt or a NetParameter for a file,
-    takes `relax_reshape`, loads weights by the rules of p3d.caffe.weights, and has
+    takes `relax_reshape` and `origin`, loads weights by the rules of p3d.caffe.weights, and has
 
         name, param       the net's name; the NetParameter that runs, splits inserted
         planned           whether several layers run as one step

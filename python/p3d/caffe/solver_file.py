@@ -84,8 +84,9 @@ def _check(param: Any, origin: str) -> None:
         if getattr(param, name) < least:
             value = getattr(param, name)
             raise Error(f"{origin}: {name} is {value}; it has to be {least} or more")
-    if any(count < 0 for count in param.test_iter):
-        raise Error(f"{origin}: test_iter is negative")
+    for count in param.test_iter:
+        if count < 0:
+            raise Error(f"{origin}: test_iter is {count}; it has to be 0 or more")
 
 
 class SolverNet(NamedTuple):

@@ -53,11 +53,13 @@ class Net(_CaffeNet):
         stages: Sequence[str] | None = None,
         weights: str | os.PathLike[str] | None = None,
         relax_reshape: bool = False,
+        origin: str | None = None,
     ) -> None:
         weights, phase, level, stages = net_file.arguments(args, weights, phase, level, stages)
         message_class = caffe.proto.caffe_pb2.NetParameter
         # Not a name that a Caffe's own class may use.
-        param, self._net_file = net_file.load(network_file, message_class, _check_type)
+        param, named = net_file.load(network_file, message_class, _check_type)
+        self._net_file = origin or named
         if relax_reshape:
             relax(param)
         self.param = prototxt.prepare(param, phase, level, stages or ())

@@ -31,6 +31,7 @@ class MemoryData(DataLayer):
         """Start anew with these: float32 in C order, data (n, channels, height, width) and labels
         (n) or (n, 1, 1, 1), where n is a multiple of batch_size. They are not copied, and no
         transform_param applies to them."""
+        data, labels = np.asarray(data), np.asarray(labels)
         labels = labels[:, None, None, None] if labels.ndim == 1 else labels
         self._check("data", data, self._shape)
         self._check("labels", labels, (1, 1, 1))
