@@ -59,6 +59,15 @@ def compile_cuda(
     assert not failures, "\n".join(failures)
 
 
+@cache
+def quick() -> Sequence[str]:
+    """The options of `find_nvcc` for tests that ask only whether something compiles: most of the
+    time goes into optimising."""
+    done = subprocess.run([find_nvcc(), "--help"], capture_output=True, text=True, check=False)
+    known = "--Ofast-compile" in done.stdout
+    return ["--Ofast-compile=max"] if known else ["-Xptxas=-O1"]
+
+
 def headers(name: str) -> Path:
     """The folder with a library's headers; skips the calling test where PyPI has none for us."""
     folder = _folder((HEADERS[name],))

@@ -1,4 +1,4 @@
-"""The .cu files of layers/kernels compile for every architecture.
+"""The .cu files of layers/kernels compile for every architecture, hardly optimised.
 
 For 9.0 as they are installed: gpu/test_cuda_library.py.
 """
@@ -13,16 +13,13 @@ import pytest
 LAYERS = Path(__file__).parents[2] / "layers"
 STRICT = ["-std=c++14", "-Werror=all-warnings", "-Xcompiler=-Wall,-Wextra,-Werror"]
 ARCHITECTURES = [arch for arch in nvcc.ARCHITECTURES if arch != "90"]
-# Optimising what is unrolled for tensor cores takes most of the time.
-QUICK = ["-Xptxas=-O1"]
 
 
-@pytest.mark.parametrize(("ending", "options"), [("_mma.cu", [*STRICT, *QUICK]), (".cu", STRICT)])
-def test_kernels_compile(ending: str, options: list[str]) -> None:
-    unrolled = {*(LAYERS / "kernels").rglob("*_mma.cu")}
-    sources = unrolled if ending == "_mma.cu" else {*(LAYERS / "kernels").rglob("*.cu")} - unrolled
+def test_kernels_compile() -> None:
+    sources = sorted((LAYERS / "kernels").rglob("*.cu"))
     assert sources
-    nvcc.compile_cuda(sorted(sources), [LAYERS], archs=ARCHITECTURES, options=options)
+    options = [*STRICT, *nvcc.quick()]
+    nvcc.compile_cuda(sources, [LAYERS], archs=ARCHITECTURES, options=options)
 
 
 def test_pypi_has_all_that_they_include() -> None:
@@ -35,7 +32,7 @@ def test_kernels_for_groups_of_warps_compile() -> None:
     """As CMakeLists.txt compiles them; for others they are empty."""
     sources = sorted((LAYERS / "kernels").rglob("*wgmma.cu"))
     assert sources
-    nvcc.compile_cuda(sources, [LAYERS], archs=["90a"], options=STRICT)
+    nvcc.compile_cuda(sources, [LAYERS], archs=["90a"], options=[*STRICT, *nvcc.quick()])
 
 
 def test_what_gpu_check_runs_compiles() -> None:
@@ -43,7 +40,7 @@ def test_what_gpu_check_runs_compiles() -> None:
     sources = sorted(folder.glob("test_cuda_*.cpp"))
     assert sources
     sources += sorted((LAYERS.parent / "tools").glob("bench_cuda*.cpp"))
-    options = ["-std=c++14", "-x=cu"]
+    options = ["-std=c++14", "-x=cu", *nvcc.quick()]
     nvcc.compile_cuda(sources, [LAYERS, folder], archs=["90"], options=options)
 
 

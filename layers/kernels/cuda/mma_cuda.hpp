@@ -72,8 +72,9 @@ P3D_HOST_DEVICE void LoadMatrices(int lane, const Row& row, uint32_t* r) {
 }
 
 // The instruction for a kind of values, for GPUs from kLeastArch on (ten times
-// their compute capability); what its operands become first; and value number
-// `index` of a register.
+// their compute capability; for others it is not compiled, for without
+// optimization, as of nvcc -G, what never runs is compiled too); what its
+// operands become first; and value number `index` of a register.
 template <typename Value>
 struct MmaOf;
 
@@ -89,11 +90,13 @@ struct MmaOf<Bf16> {
 #ifdef __CUDACC__
   static __device__ void Add(const FragmentA& a, const FragmentB& b,
                              FragmentC* c) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
         "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c->v[0]), "+f"(c->v[1]), "+f"(c->v[2]), "+f"(c->v[3])
         : "r"(a.r[0]), "r"(a.r[1]), "r"(a.r[2]), "r"(a.r[3]), "r"(b.r[0]),
           "r"(b.r[1]));
+#endif
   }
 #endif
 };
@@ -133,7 +136,7 @@ struct MmaOf<Tf32> {
   static constexpr int kLeastArch = 80;
   // To the nearest of 11 binary digits, of two as near to the larger one.
   static P3D_HOST_DEVICE uint32_t Operand(uint32_t bits) {
-#ifdef __CUDA_ARCH__
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
     uint32_t rounded;
     asm("cvt.rna.tf32.f32 %0, %1;"
         : "=r"(rounded)
@@ -150,11 +153,13 @@ struct MmaOf<Tf32> {
 #ifdef __CUDACC__
   static __device__ void Add(const FragmentA& a, const FragmentB& b,
                              FragmentC* c) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
     asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
         "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c->v[0]), "+f"(c->v[1]), "+f"(c->v[2]), "+f"(c->v[3])
         : "r"(a.r[0]), "r"(a.r[1]), "r"(a.r[2]), "r"(a.r[3]), "r"(b.r[0]),
           "r"(b.r[1]));
+#endif
   }
 #endif
 };
