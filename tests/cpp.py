@@ -5,11 +5,15 @@ A build folder is for all that is compiled in one way, so that nothing is compil
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -39,8 +43,8 @@ def sanitized_package() -> dict[str, str]:
     """
     preload = [_library("libasan.so"), _library("libstdc++.so")]
     binary = _build_sanitized("_core")
-    package = binary / "package"
-    shutil.copytree(ROOT / "python" / "p3d", package / "p3d", dirs_exist_ok=True)
+    package = Path(_temporary().name)
+    shutil.copytree(ROOT / "python" / "p3d", package / "p3d")
     _run([_tool("cmake"), "--install", binary, "--prefix", package])
     options = "detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=4096"
     return {
@@ -50,6 +54,12 @@ def sanitized_package() -> dict[str, str]:
         "ASAN_OPTIONS": options,
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
+
+
+@cache
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    """A folder that is there until this process ends."""
+    return tempfile.TemporaryDirectory(prefix="p3d-sanitized-")
 
 
 def _build_sanitized(name: str) -> Path:
@@ -67,12 +77,26 @@ def target(name: str, variant: str, *options: str) -> Path:
     # As deep as pip's build folder, by the same tools and with the same flags: what pip has
     # compiled comes out of a compiler cache, where there is one.
     binary = ROOT / "build" / variant
+    with _locked(binary):
+        _make(name, binary, options)
+    return binary
+
+
+def _make(name: str, binary: Path, options: Iterable[str]) -> None:
     generator = ["-G", "Ninja"] if _tool("ninja") else []
     ninja = [f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}"] if generator else []
     options = ("-DP3D_TESTS=ON", *_compiler(), *generator, *ninja, *options)
     _run([_tool("cmake"), "-S", ROOT, "-B", binary, *options])
     _run([_tool("cmake"), "--build", binary, "--parallel", "2", "--target", name])
-    return binary
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes, such as those of `pytest -n 2`, out of a build folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _library(name: str) -> str:
