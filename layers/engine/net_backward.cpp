@@ -1,10 +1,11 @@
 // The way of the gradients through a Net.
+#include "engine/net.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <sstream>
 
-#include "engine/net.hpp"
 #include "engine/plan.hpp"
 #include "kernels/error.hpp"
 #include "kernels/ranges.hpp"

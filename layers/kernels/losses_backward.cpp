@@ -1,8 +1,9 @@
+#include "kernels/losses.hpp"
+
 #include <algorithm>
 #include <cmath>
 
 #include "kernels/loss_formulas.hpp"
-#include "kernels/losses.hpp"
 #include "kernels/ranges.hpp"
 
 namespace p3d {

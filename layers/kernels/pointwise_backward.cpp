@@ -1,7 +1,8 @@
+#include "kernels/pointwise.hpp"
+
 #include <algorithm>
 
 #include "kernels/channel_sums.hpp"
-#include "kernels/pointwise.hpp"
 #include "kernels/pointwise_formulas.hpp"
 #include "kernels/ranges.hpp"
 

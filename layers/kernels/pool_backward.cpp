@@ -1,8 +1,9 @@
+#include "kernels/pool.hpp"
+
 #include <algorithm>
 #include <limits>
 
 #include "kernels/error.hpp"
-#include "kernels/pool.hpp"
 #include "kernels/pool_windows.hpp"
 #include "kernels/scratch.hpp"
 

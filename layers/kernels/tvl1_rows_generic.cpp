@@ -1,7 +1,8 @@
+#include "kernels/tvl1_rows.hpp"
+
 #include <cmath>
 
 #include "kernels/cpu/lanes_generic-inl.hpp"
-#include "kernels/tvl1_rows.hpp"
 
 namespace p3d {
 namespace {

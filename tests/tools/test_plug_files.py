@@ -74,6 +74,22 @@ def test_this_repository_s_layers():
             assert header.startswith(("caffe/", "gtest/", "google/")), f"{name}: {header}"
 
 
+def test_sources_begin_with_the_header_that_they_implement():
+    """By which they are found: TV-L1's rows of optical flow once came along with its lanes."""
+    kernels = LAYERS / "kernels"
+    for path in (*kernels.rglob("*.cpp"), *kernels.rglob("*.cu")):
+        first = re.search(r'^#include "kernels/(.+)"', path.read_text(), re.MULTILINE)
+        assert first, path
+        header = kernels / first[1]
+        words = [name.stem.split("_")[0] for name in (path, header)]
+        assert (header.parent, words[1]) == (path.parent, words[0]), path
+
+
+def test_only_what_the_layers_need_is_copied():
+    words = {Path(name).stem.split("_")[0] for name in collect(LAYERS) if "/p3d/" in name}
+    assert words.isdisjoint({"losses", "lrn", "pointwise", "softmax", "tvl1", "update"})
+
+
 def test_no_two_kernels_share_a_name():
     """They lie in one folder there."""
     names = [path.name for path in (LAYERS / "kernels").rglob("*") if path.is_file()]

@@ -1,4 +1,5 @@
 #include "kernels/conv/conv_igemm.hpp"
+
 #include "kernels/cpu/lanes_generic-inl.hpp"
 
 namespace p3d {

@@ -1,4 +1,5 @@
 #include "kernels/conv/conv_winograd.hpp"
+
 #include "kernels/cpu/lanes_generic-inl.hpp"
 
 namespace p3d {
