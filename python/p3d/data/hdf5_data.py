@@ -40,17 +40,18 @@ class HDF5Data(DataLayer):
 
     def forward(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
         views = [blob.data for blob in top]
-        for place in range(self._batch):
-            for rank in range(self._share.ranks):
-                self._next_row()
-                if rank == self._share.rank:
-                    for view, values in zip(views, self._values, strict=True):
-                        view[place] = values[self._rows[self._row]]
-                self._row += 1
-
-    def _next_row(self) -> None:
-        if self._row >= len(self._rows):
-            self._go(self._order, self._position + 1, 0)
+        ranks = self._share.ranks
+        done, count = 0, self._batch * ranks  # rows of all ranks, which take turns
+        while done < count:
+            if self._row >= len(self._rows):
+                self._go(self._order, self._position + 1, 0)
+            rows = self._rows[self._row : self._row + count - done]
+            first = (self._share.rank - done) % ranks
+            place, ours = (done + first) // ranks, rows[first::ranks]
+            for view, values in zip(views, self._values, strict=True):
+                view[place : place + len(ours)] = values[ours]
+            done += len(rows)
+            self._row += len(rows)
 
     def save_state(self) -> bytes:
         """Where the data goes on."""
