@@ -41,7 +41,8 @@ def compile_cuda(
     options: Sequence[str] = (),
     compiler: Path | None = None,
 ) -> None:
-    """Compiles each source for each architecture and PTX of the last; asserts that all succeed.
+    """Compiles each source for each architecture and PTX of the last, hardly optimised, and keeps
+    nothing of it; asserts that all succeed.
 
     Skips the calling test where no nvcc can be had. A source that compiled before with the same
     compiler, options and contents, also of what it includes from `include_dirs`, is not compiled
@@ -51,21 +52,12 @@ def compile_cuda(
     targets = [f"arch=compute_{arch},code=sm_{arch}" for arch in archs]
     targets.append(f"arch=compute_{archs[-1]},code=compute_{archs[-1]}")
     flags = [*(f"-gencode={target}" for target in targets), *(f"-D{name}" for name in defines)]
-    flags += options
+    flags += [*options, _quick(nvcc)]
     job = partial(_compile, nvcc, include_dirs, flags)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         done = list(pool.map(job, sources))
     failures = [text for text in done if text]
     assert not failures, "\n".join(failures)
-
-
-@cache
-def quick() -> Sequence[str]:
-    """The options of `find_nvcc` for tests that ask only whether something compiles: most of the
-    time goes into optimising."""
-    done = subprocess.run([find_nvcc(), "--help"], capture_output=True, text=True, check=False)
-    known = "--Ofast-compile" in done.stdout
-    return ["--Ofast-compile=max"] if known else ["-Xptxas=-O1"]
 
 
 def headers(name: str) -> Path:
@@ -135,6 +127,13 @@ def _fingerprint(source: Path, include_dirs: Sequence[Path], texts: Iterable[str
                     seen.add(path)
                     waiting.append(path)
     return digest.hexdigest()[:32]
+
+
+@cache
+def _quick(nvcc: Path) -> str:
+    """The option by which it optimises least, which is what most of its time goes into."""
+    done = subprocess.run([nvcc, "--help"], capture_output=True, text=True, check=False)
+    return "--Ofast-compile=max" if "--Ofast-compile" in done.stdout else "-Xptxas=-O1"
 
 
 @cache

@@ -18,8 +18,7 @@ ARCHITECTURES = [arch for arch in nvcc.ARCHITECTURES if arch != "90"]
 def test_kernels_compile() -> None:
     sources = sorted((LAYERS / "kernels").rglob("*.cu"))
     assert sources
-    options = [*STRICT, *nvcc.quick()]
-    nvcc.compile_cuda(sources, [LAYERS], archs=ARCHITECTURES, options=options)
+    nvcc.compile_cuda(sources, [LAYERS], archs=ARCHITECTURES, options=STRICT)
 
 
 def test_pypi_has_all_that_they_include() -> None:
@@ -32,7 +31,7 @@ def test_kernels_for_groups_of_warps_compile() -> None:
     """As CMakeLists.txt compiles them; for others they are empty."""
     sources = sorted((LAYERS / "kernels").rglob("*wgmma.cu"))
     assert sources
-    nvcc.compile_cuda(sources, [LAYERS], archs=["90a"], options=[*STRICT, *nvcc.quick()])
+    nvcc.compile_cuda(sources, [LAYERS], archs=["90a"], options=STRICT)
 
 
 def test_what_gpu_check_runs_compiles() -> None:
@@ -40,7 +39,7 @@ def test_what_gpu_check_runs_compiles() -> None:
     sources = sorted(folder.glob("test_cuda_*.cpp"))
     assert sources
     sources += sorted((LAYERS.parent / "tools").glob("bench_cuda*.cpp"))
-    options = ["-std=c++14", "-x=cu", *nvcc.quick()]
+    options = ["-std=c++14", "-x=cu"]
     nvcc.compile_cuda(sources, [LAYERS, folder], archs=["90"], options=options)
 
 
