@@ -6,16 +6,15 @@ import contextlib
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 
 import p3d
 from p3d import _core, gpu
+from p3d.clip_batches import ClipBatches, Done, Refused, Row, Rows
 from p3d.clip_net import ClipNet
 from p3d.error import Error
 from p3d.gpu_batches import GpuBatches
@@ -42,33 +41,6 @@ class Features(dict[str, np.ndarray]):
     """
 
     meta: dict[str, Any]
-
-
-class Row(NamedTuple):
-    """What the net says of one view of a clip; number 0 starts its video, or starts it afresh."""
-
-    video: int
-    number: int
-    values: dict[str, np.ndarray]
-
-
-class Done(NamedTuple):
-    """A video is at its end: its meta, or what went wrong."""
-
-    video: int
-    result: dict[str, Any] | Exception
-
-
-@dataclass
-class _Batch:
-    """Clips that the net runs on at once, of videos by number, and the ends of some of these."""
-
-    clips: list[tuple[int, Clip]] = field(default_factory=list)
-    ended: list[Done] = field(default_factory=list)
-    rows: Callable[[], list[dict[str, np.ndarray]]] = list
-
-    def has(self, video: int) -> bool:
-        return any(number == video for number, _ in self.clips)
 
 
 class Extractor:
@@ -186,78 +158,24 @@ class Extractor:
         Rows of one video come in order, its end after them; those of several videos may mix.
         Memory does not grow with the length of videos or with their number.
         """
-        waiting = _Batch()  # for the next forward
-        running: deque[_Batch] = deque()  # begun; on a GPU one runs while the next is made ready
-        refused: set[int] = set()  # videos whose frames the net cannot take
-        names: dict[int, str] = {}  # of the videos that are being read
         most = self.clips_at_once()
-
-        def run() -> Iterator[Row | Done]:
-            nonlocal waiting
-            if waiting.clips:
-                waiting.rows = self._start([clip.values for _, clip in waiting.clips])
-                running.append(waiting)
-                waiting = _Batch()
-            yield from finish(1 if _core.gpu_mode() else 0)
-
-        def finish(left: int) -> Iterator[Row | Done]:
-            while len(running) > left:
-                batch = running.popleft()
-                yield from results(batch)
-                yield from (done for done in batch.ended if done.video not in refused)
-                refused.difference_update(done.video for done in batch.ended)
-                for done in batch.ended:
-                    del names[done.video]
-
-        def results(batch: _Batch) -> Iterator[Row | Done]:
-            try:
-                with self._net_in_turn():
-                    rows = batch.rows()
-            except _Refused as reason:
-                for video in dict.fromkeys(number for number, _ in batch.clips):
-                    if video not in refused:
-                        refused.add(video)
-                        yield Done(video, Error(f"{names[video]}: {reason}"))
-                return
-            on_clips(len(batch.clips))
-            for (video, clip), values in zip(batch.clips, rows, strict=True):
-                if video not in refused:
-                    yield Row(video, clip.number, values)
-
-        def end(done: Done) -> Iterator[Done]:
-            for batch in (waiting, *reversed(running)):
-                if batch.has(done.video):
-                    batch.ended.append(done)
-                    return
-            del names[done.video]
-            if done.video in refused:
-                refused.remove(done.video)
-            else:
-                yield done
+        batches = ClipBatches(self._start, most, on_clips)
 
         def readings() -> Iterator[Reading]:
             for number, video in enumerate(videos):
-                names[number] = "array" if isinstance(video, np.ndarray) else os.fspath(video)
+                batches.open(number, "array" if isinstance(video, np.ndarray) else os.fspath(video))
                 yield self._reading(video)
 
         events = self._decoders.events(readings(), most)
         with contextlib.closing(events):
             for video, event in self._timed(events):
-                if event is None:  # nothing comes: those who wait for the rest get it
-                    if waiting.ended:
-                        yield from run()
-                    yield from finish(0)
+                if event is None:
+                    yield from batches.rest()
                 elif isinstance(event, End):
-                    yield from end(Done(video, self._meta(event.result)))
-                elif video not in refused:
-                    if waiting.clips and waiting.clips[0][1].values.shape != event.values.shape:
-                        yield from run()
-                    if video not in refused:
-                        waiting.clips.append((video, event))
-                    if len(waiting.clips) == most:
-                        yield from run()
-        yield from run()
-        yield from finish(0)
+                    yield from batches.end(Done(video, self._meta(event.result)))
+                else:
+                    yield from batches.add(video, event)
+        yield from batches.all()
 
     def check(self, videos: Iterable[Video]) -> Generator[Done, None, None]:
         """Decodes every frame and runs no net: the record of each video, or what is wrong."""
@@ -285,7 +203,7 @@ class Extractor:
             fits = self._clip_net.gpu_batch(self._shape)
         return USUAL_BATCH if fits is None else max(1, min(fits, LARGEST_BATCH))
 
-    def _start(self, clips: list[np.ndarray]) -> Callable[[], list[dict[str, np.ndarray]]]:
+    def _start(self, clips: list[np.ndarray]) -> Rows:
         """Begins a run of the net, whose rows the function returned gives. Where the size of clips
         is the video's, so is what the net has against it, which is told then; else it would have it
         against all videos."""
@@ -302,7 +220,8 @@ class Extractor:
 
         def wait() -> list[dict[str, np.ndarray]]:
             try:
-                return rows()
+                with self._net_in_turn():
+                    return rows()
             except RuntimeError as error:
                 raise self._failure(clips, error) from error
 
@@ -322,7 +241,7 @@ class Extractor:
         if self.recipe.crops != "full":
             return error
         h, w = clips[0].shape[2:]
-        return _Refused(f"the net takes no frames of {w}x{h}: {error}")
+        return Refused(f"the net takes no frames of {w}x{h}: {error}")
 
     @property
     def precision(self) -> str:
@@ -377,7 +296,3 @@ class Extractor:
         shapes = {name: list(array.shape) for name, array in features.items()}
         features.meta = {**result, "blobs": shapes}
         return features
-
-
-class _Refused(Exception):
-    """The net cannot take clips of this size."""

@@ -10,8 +10,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from p3d.atomic import sweep
+from p3d.clip_batches import Done, Row
 from p3d.error import DiskFull, Error
-from p3d.extractor import Done, Extractor, Row
+from p3d.extractor import Extractor
 from p3d.jobs import done
 from p3d.jobs.failures import Failures
 from p3d.jobs.output import Output
