@@ -10,6 +10,7 @@ void BindGpu(pybind11::module_& m);
 void BindRanks(pybind11::module_& m);
 void BindCaffemodel(pybind11::module_& m);
 void BindBlobs(pybind11::module_& m);
+void BindLayers(pybind11::module_& m);
 void BindNet(pybind11::module_& m);
 void BindUpdater(pybind11::module_& m);
 void BindTvl1(pybind11::module_& m);

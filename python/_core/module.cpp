@@ -91,6 +91,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("next_seed", &p3d::NextSeed,
         "The seed of the next thing that needs random numbers.");
   BindBlobs(m);
+  BindLayers(m);
   BindNet(m);
   BindUpdater(m);
   BindTvl1(m);

@@ -7,81 +7,14 @@
 
 #include "_core/bind.hpp"
 #include "_core/blob.hpp"
+#include "_core/layer.hpp"
 #include "engine/plan_run.hpp"
 
 namespace py = pybind11;
 
 namespace {
 
-using p3d::Layer;
 using p3d::Net;
-
-template <typename Dtype>
-struct LayerHandle {
-  std::shared_ptr<Net<Dtype>> net;
-  int index;
-
-  Layer<Dtype>& layer() const { return *net->layers()[index]; }
-};
-
-template <typename Dtype>
-std::vector<BlobHandle<Dtype>> Handles(
-    const LayerHandle<Dtype>& handle,
-    const std::vector<std::shared_ptr<p3d::Blob<Dtype>>>& blobs) {
-  std::vector<BlobHandle<Dtype>> handles;
-  for (const auto& blob : blobs) handles.push_back({handle.net, blob, -1});
-  return handles;
-}
-
-py::object ObjectOf(const Layer<float>& layer) { return PythonObjectOf(layer); }
-
-py::object ObjectOf(const Layer<double>&) { return py::none(); }
-
-// The object of a layer that is written in Python, of which scripts for pycaffe
-// use attributes of their own: there layers[i] is that object.
-template <typename Dtype>
-py::object PersonsObject(const LayerHandle<Dtype>& handle,
-                         const std::string& name) {
-  const py::object found = ObjectOf(handle.layer());
-  if (found.is_none() || name.rfind("__", 0) == 0) {
-    throw py::attribute_error("layer '" + handle.layer().name() +
-                              "' has no attribute '" + name + "'");
-  }
-  return found;
-}
-
-template <typename Dtype>
-void BindLayer(py::module_& m, const std::string& suffix) {
-  using Handle = LayerHandle<Dtype>;
-  py::class_<Handle>(m, ("Layer" + suffix).c_str(), "One layer of a net.")
-      .def_property_readonly("type",
-                             [](const Handle& h) { return h.layer().type(); })
-      .def_property_readonly("name",
-                             [](const Handle& h) { return h.layer().name(); })
-      .def_property_readonly(
-          "blobs",
-          [](const Handle& h) { return Handles(h, h.layer().blobs()); })
-      .def_property_readonly(
-          "_carried",
-          [](const Handle& h) { return Handles(h, h.layer().Carried()); },
-          "What a forward hands to the next one, besides the blobs.")
-      .def_property_readonly(
-          "kernel", [](const Handle& h) { return h.layer().kernel(); },
-          "Name of the kernel that does the work, '' where there is no choice.")
-      .def_property_readonly("macs",
-                             [](const Handle& h) { return h.layer().macs(); })
-      .def_property_readonly(
-          "python_object", [](const Handle& h) { return ObjectOf(h.layer()); },
-          "The object of a layer that is written in Python, else None.")
-      .def("__getattr__",
-           [](const Handle& h, const std::string& name) {
-             return py::getattr(PersonsObject(h, name), name.c_str());
-           })
-      .def("__setattr__",
-           [](const Handle& h, const std::string& name, py::handle value) {
-             py::setattr(PersonsObject(h, name), name.c_str(), value);
-           });
-}
 
 // Lets Ctrl-C through, but asks for the interpreter's lock only ten times a
 // second: other Python threads may hold it for long.
@@ -153,72 +86,92 @@ std::function<void(Argument)> ToHook(const py::function& function) {
   };
 }
 
-template <typename Dtype>
-using Hooks = std::vector<typename Net<Dtype>::Hook> Net<Dtype>::*;
-
-template <typename Dtype, typename Class>
-void BindHook(Class* bound, const char* name, Hooks<Dtype> hooks) {
-  bound->def(name, [hooks](Net<Dtype>& net, const py::function& hook) {
+// A property that is read while no run changes the net.
+template <typename Dtype, typename Read>
+auto Locked(Read read) {
+  return [read](const Net<Dtype>& net) {
     const auto lock = Lock(&net);
-    (net.*hooks).push_back(ToHook<int>(hook));
-  });
+    return read(net);
+  };
 }
 
 template <typename Dtype>
-void BindNetClass(py::module_& m, const std::string& suffix) {
+std::vector<std::string> LayerNames(const Net<Dtype>& net) {
+  std::vector<std::string> names;
+  for (const auto& layer : net.layers()) names.push_back(layer->name());
+  return names;
+}
+
+template <typename Dtype>
+std::vector<BlobHandle<Dtype>> Blobs(const std::shared_ptr<Net<Dtype>>& net) {
+  std::vector<BlobHandle<Dtype>> blobs;
+  for (size_t i = 0; i < net->blobs().size(); ++i) {
+    blobs.push_back({net, net->blobs()[i], static_cast<int>(i)});
+  }
+  return blobs;
+}
+
+template <typename Dtype>
+std::vector<LayerHandle<Dtype>> Layers(const std::shared_ptr<Net<Dtype>>& net) {
+  std::vector<LayerHandle<Dtype>> layers;
+  for (size_t i = 0; i < net->layers().size(); ++i) {
+    layers.push_back({net, static_cast<int>(i)});
+  }
+  return layers;
+}
+
+template <typename Dtype>
+py::tuple GpuNeeds(Net<Dtype>& net) {
+  const p3d::GpuNeeds needs = [&] {
+    py::gil_scoped_release release;
+    return net.gpu_needs();
+  }();
+  return py::make_tuple(needs.fixed, needs.per_item);
+}
+
+template <typename Dtype>
+using NetClass = py::class_<Net<Dtype>, std::shared_ptr<Net<Dtype>>>;
+
+template <typename Dtype>
+void BindStructure(NetClass<Dtype>* bound) {
   using N = Net<Dtype>;
-  using Pointer = std::shared_ptr<N>;
-  py::class_<N, Pointer> bound(m, ("Net" + suffix).c_str(),
-                               "A net made of layer descriptions; "
-                               "p3d.caffe.Net makes them from a prototxt.");
   bound
-      .def(py::init([](const std::string& name, const py::list& layers,
-                       const py::dict& defaults, int phase,
-                       bool force_backward) {
-             const auto specs = ToLayerSpecs(layers, defaults);
-             return std::make_shared<N>(
-                 name, specs, static_cast<p3d::Phase>(phase), force_backward);
-           }),
-           py::arg("name"), py::arg("layers"), py::arg("defaults"),
-           py::arg("phase"), py::arg("force_backward") = false)
+      ->def(py::init([](const std::string& name, const py::list& layers,
+                        const py::dict& defaults, int phase,
+                        bool force_backward) {
+              const auto specs = ToLayerSpecs(layers, defaults);
+              return std::make_shared<N>(
+                  name, specs, static_cast<p3d::Phase>(phase), force_backward);
+            }),
+            py::arg("name"), py::arg("layers"), py::arg("defaults"),
+            py::arg("phase"), py::arg("force_backward") = false)
       .def_property_readonly("name", &N::name)
       .def_property_readonly(
           "phase", [](const N& net) { return static_cast<int>(net.phase()); })
       .def_property_readonly("blob_names", &N::blob_names)
-      .def_property_readonly("layer_names",
-                             [](const N& net) {
-                               std::vector<std::string> names;
-                               for (const auto& layer : net.layers()) {
-                                 names.push_back(layer->name());
-                               }
-                               return names;
-                             })
-      .def_property_readonly(
-          "blobs",
-          [](const Pointer& net) {
-            std::vector<BlobHandle<Dtype>> blobs;
-            for (size_t i = 0; i < net->blobs().size(); ++i) {
-              blobs.push_back({net, net->blobs()[i], static_cast<int>(i)});
-            }
-            return blobs;
-          })
-      .def_property_readonly("layers",
-                             [](const Pointer& net) {
-                               std::vector<LayerHandle<Dtype>> layers;
-                               for (size_t i = 0; i < net->layers().size();
-                                    ++i) {
-                                 layers.push_back({net, static_cast<int>(i)});
-                               }
-                               return layers;
-                             })
+      .def_property_readonly("layer_names", &LayerNames<Dtype>)
+      .def_property_readonly("blobs", &Blobs<Dtype>)
+      .def_property_readonly("layers", &Layers<Dtype>)
       .def_property_readonly("inputs", &N::inputs)
       .def_property_readonly("outputs", &N::outputs)
       .def_property_readonly("loss_weights", &N::loss_weights)
       .def("bottom_ids", &N::bottom_ids, py::arg("layer"))
       .def("top_ids", &N::top_ids, py::arg("layer"))
-      .def("forward", &Forward<Dtype>, py::arg("from_layer"),
-           py::arg("to_layer"),
-           "Runs these layers, both included; returns the weighted loss.")
+      .def_property_readonly("held_params", Locked<Dtype>([](const N& net) {
+                               return net.held_params();
+                             }))
+      .def("reshape", &N::Reshape, py::call_guard<py::gil_scoped_release>())
+      .def("share_with", &N::ShareTrainedLayersWith, py::arg("other"),
+           py::call_guard<py::gil_scoped_release>());
+}
+
+template <typename Dtype>
+void BindRuns(NetClass<Dtype>* bound) {
+  using N = Net<Dtype>;
+  bound
+      ->def("forward", &Forward<Dtype>, py::arg("from_layer"),
+            py::arg("to_layer"),
+            "Runs these layers, both included; returns the weighted loss.")
       .def("backward", &Backward<Dtype>, py::arg("from_layer"),
            py::arg("to_layer"),
            "Runs these layers backwards, from_layer >= to_layer.")
@@ -234,79 +187,85 @@ void BindNetClass(py::module_& m, const std::string& suffix) {
            "From now on all gradients are so many times what they are.")
       .def_property_readonly("loss_scale", &N::loss_scale)
       .def("profile", &Profile<Dtype>,
-           "One whole forward; a dict per step with its milliseconds.")
-      .def("reshape", &N::Reshape, py::call_guard<py::gil_scoped_release>())
-      .def("share_with", &N::ShareTrainedLayersWith, py::arg("other"),
-           py::call_guard<py::gil_scoped_release>())
-      .def("keep", &N::Keep, py::arg("blob"),
-           py::call_guard<py::gil_scoped_release>(),
-           "This blob keeps its values after every forward from now on.")
+           "One whole forward; a dict per step with its milliseconds.");
+}
+
+template <typename Dtype>
+void BindPlan(NetClass<Dtype>* bound) {
+  using N = Net<Dtype>;
+  bound
+      ->def("keep", &N::Keep, py::arg("blob"),
+            py::call_guard<py::gil_scoped_release>(),
+            "This blob keeps its values after every forward from now on.")
       .def("set_planning", &N::set_planning, py::arg("on"),
            py::call_guard<py::gil_scoped_release>())
-      .def_property_readonly("planned",
-                             [](const N& net) {
-                               const auto lock = Lock(&net);
-                               return net.planned();
-                             })
       .def_property_readonly(
-          "graph",
-          [](const N& net) {
-            const auto lock = Lock(&net);
+          "planned", Locked<Dtype>([](const N& net) { return net.planned(); }))
+      .def_property_readonly(
+          "graph", Locked<Dtype>([](const N& net) {
             return net.plan_run() && net.plan_run()->one_graph();
-          },
+          }),
           "Whether the next forward can be one launch on the GPU.")
       .def_property_readonly(
-          "graphs",
-          [](const N& net) {
-            const auto lock = Lock(&net);
+          "graphs", Locked<Dtype>([](const N& net) {
             return net.plan_run() ? net.plan_run()->graphs() : 0;
-          },
+          }),
           "How many graphs it has there, with steps between them.")
       .def_property_readonly(
-          "graph_refusal",
-          [](const N& net) {
-            const auto lock = Lock(&net);
+          "graph_refusal", Locked<Dtype>([](const N& net) {
             return net.plan_run() ? net.plan_run()->refusal() : std::string();
-          },
+          }),
           "Why forwards on the GPU have no graphs, '' where they can.")
-      .def(
-          "gpu_needs",
-          [](N& net) {
-            const p3d::GpuNeeds needs = [&] {
-              py::gil_scoped_release release;
-              return net.gpu_needs();
-            }();
-            return py::make_tuple(needs.fixed, needs.per_item);
-          },
-          "Bytes on the GPU with the inputs' present shapes, about: (for "
-          "weights, for each item).")
+      .def("gpu_needs", &GpuNeeds<Dtype>,
+           "Bytes on the GPU with the inputs' present shapes, about: (for "
+           "weights, for each item).")
       .def("gpu_batch", &N::GpuBatch, py::call_guard<py::gil_scoped_release>(),
            "The largest batch for which the GPU in use has room, about; 0: "
-           "none.")
-      .def_property_readonly("held_params",
-                             [](const N& net) {
-                               const auto lock = Lock(&net);
-                               return net.held_params();
-                             })
-      .def(
-          "set_debug_log",
-          [](N& net, const py::function& log) {
-            const auto lock = Lock(&net);
-            net.debug_log = ToHook<const std::string&>(log);
-          },
-          py::arg("log"), "Calls log(line) as debug_info asks for.");
-  BindHook<Dtype>(&bound, "before_forward", &N::before_forward);
-  BindHook<Dtype>(&bound, "after_forward", &N::after_forward);
-  BindHook<Dtype>(&bound, "before_backward", &N::before_backward);
-  BindHook<Dtype>(&bound, "after_backward", &N::after_backward);
+           "none.");
+}
+
+template <typename Dtype>
+using Hooks = std::vector<typename Net<Dtype>::Hook> Net<Dtype>::*;
+
+template <typename Dtype>
+void BindHook(NetClass<Dtype>* bound, const char* name, Hooks<Dtype> hooks) {
+  bound->def(name, [hooks](Net<Dtype>& net, const py::function& hook) {
+    const auto lock = Lock(&net);
+    (net.*hooks).push_back(ToHook<int>(hook));
+  });
+}
+
+template <typename Dtype>
+void BindHooks(NetClass<Dtype>* bound) {
+  using N = Net<Dtype>;
+  bound->def(
+      "set_debug_log",
+      [](N& net, const py::function& log) {
+        const auto lock = Lock(&net);
+        net.debug_log = ToHook<const std::string&>(log);
+      },
+      py::arg("log"), "Calls log(line) as debug_info asks for.");
+  BindHook<Dtype>(bound, "before_forward", &N::before_forward);
+  BindHook<Dtype>(bound, "after_forward", &N::after_forward);
+  BindHook<Dtype>(bound, "before_backward", &N::before_backward);
+  BindHook<Dtype>(bound, "after_backward", &N::after_backward);
+}
+
+template <typename Dtype>
+void BindNetClass(py::module_& m, const std::string& suffix) {
+  NetClass<Dtype> bound(m, ("Net" + suffix).c_str(),
+                        "A net made of layer descriptions; "
+                        "p3d.caffe.Net makes them from a prototxt.");
+  BindStructure<Dtype>(&bound);
+  BindRuns<Dtype>(&bound);
+  BindPlan<Dtype>(&bound);
+  BindHooks<Dtype>(&bound);
 }
 
 }  // namespace
 
 void BindNet(py::module_& m) {
-  BindLayer<float>(m, "");
   BindNetClass<float>(m, "");
-  BindLayer<double>(m, "64");
   BindNetClass<double>(m, "64");
   m.def("layer_types", &p3d::LayerRegistry<float>::Types,
         "The layer types that nets may name, in alphabetical order.");
