@@ -90,8 +90,10 @@ struct WarpTiles {
   using OperandB = typename Job::Reader::OperandB;
   static constexpr bool kWhole = whole;
   static constexpr bool kAsync = whole && kHasAsyncCopy;
-  // What fits into 48 KiB of shared memory.
-  static constexpr int kStages = rows + columns > 192 ? 3 : 4;
+  // What fits into 48 KiB of shared memory. Pieces that go through registers
+  // are put one slab ahead alone: more slabs would only take the room of other
+  // blocks, of which a multiprocessor of 7.5 has 64 KiB.
+  static constexpr int kStages = !kAsync ? 2 : rows + columns > 192 ? 3 : 4;
   static constexpr bool kProductsFirst = false;
   // On a multiprocessor, whose registers they share.
   static constexpr int kBlocks = rows + columns > 192             ? 2
