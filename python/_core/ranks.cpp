@@ -1,3 +1,5 @@
+#include <pybind11/stl.h>
+
 #include <cstring>
 
 #include "_core/bind.hpp"
@@ -22,6 +24,30 @@ py::bytes FromRank0(const std::string& own) {
     Gpu().CheckRanks();
   }
   return bytes;
+}
+
+// Of every rank as many bytes as of this one.
+std::vector<py::bytes> FromAllRanks(const std::string& own) {
+  const size_t words = (own.size() + sizeof(double) - 1) / sizeof(double);
+  const size_t bytes = words * sizeof(double);
+  const size_t ranks = static_cast<size_t>(Gpu().RanksJoined());
+  std::string all(ranks * bytes, '\0');
+  {
+    py::gil_scoped_release release;
+    const int64_t count = static_cast<int64_t>(words);
+    const p3d::GpuScratch<double> mine(count);
+    const p3d::GpuScratch<double> every(static_cast<int64_t>(ranks) * count);
+    Gpu().CopyToDevice(mine.data(), own.data(), own.size());
+    Gpu().GatherFromRanks(Gpu().DeviceStream(), count, mine.data(),
+                          every.data());
+    Gpu().CopyToHost(&all[0], every.data(), all.size());
+    Gpu().CheckRanks();
+  }
+  std::vector<py::bytes> result;
+  for (size_t rank = 0; rank < ranks; ++rank) {
+    result.emplace_back(all.data() + rank * bytes, own.size());
+  }
+  return result;
 }
 
 }  // namespace
@@ -54,4 +80,6 @@ void BindRanks(py::module_& m) {
       py::call_guard<py::gil_scoped_release>(),
       "This process is on its own again.");
   m.def("from_rank0", &FromRank0, py::arg("own"), "The bytes of rank 0.");
+  m.def("from_all_ranks", &FromAllRanks, py::arg("own"),
+        "As many bytes of every rank, this one's among them.");
 }

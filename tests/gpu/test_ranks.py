@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,17 @@ layer {{ name: "fc" type: "InnerProduct" bottom: "bn" top: "fc"
   inner_product_param {{ num_output: 3 weight_filler {{ type: "xavier" }} }} }}
 layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }}
 """
+# Two steps of two streams, which go on from batch to batch.
+RECURRENT = """
+layer { name: "goes_on" type: "DummyData" top: "goes_on"
+  dummy_data_param { shape { dim: 2 dim: 2 } data_filler { value: 1 } } }
+layer { name: "steps" type: "Reshape" bottom: "bn" top: "steps"
+  reshape_param { shape { dim: 2 dim: 2 dim: -1 } } }
+layer { name: "lstm" type: "LSTM" bottom: "steps" bottom: "goes_on" top: "lstm"
+  recurrent_param { num_output: 6 weight_filler { type: "xavier" } } }
+layer { name: "h" type: "Reshape" bottom: "lstm" top: "h"
+  reshape_param { shape { dim: 4 dim: 6 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "h" """
 SOLVERS = {"SGD": "base_lr: 0.05 momentum: 0.9", "Adam": "base_lr: 0.01 momentum: 0.9"}
 
 
@@ -177,6 +189,24 @@ def test_going_on_from_a_snapshot_is_exact(rows, train) -> None:
     for (got, _), (want, _) in zip(train(solver, 2, 5, start=start), whole, strict=True):
         for name, values in want.items():
             np.testing.assert_array_equal(got[name], values, name)
+
+
+def test_each_rank_s_recurrent_layers_go_on_where_they_were(rows, train) -> None:
+    solver = solver_of(rows, 4, more="snapshot: 3 max_iter: 8")
+    net = solver.with_name("net.prototxt")
+    fc = 'layer { name: "fc" type: "InnerProduct" bottom: "bn" '
+    assert fc in net.read_text()
+    net.write_text(net.read_text().replace(fc, RECURRENT))
+    whole = train(solver, 2, scenario="solve")
+    start = str(solver.with_name("s_iter_3.solverstate"))
+    for (got, _), (want, _) in zip(train(solver, 2, 5, start=start), whole, strict=True):
+        for name, values in want.items():
+            np.testing.assert_array_equal(got[name], values, name)
+    for ranks in (1, 3):
+        (_, first), *others = train(solver, ranks, scenario="solve", start=start)
+        words = f"'lstm' begins with 0: .* handed on in 2 processes, there are {ranks} now; with as"
+        assert [line for line in first["log"] if re.search(words, line)], first["log"]
+        assert not [line for _, told in others for line in told["log"] if "'lstm'" in line]
 
 
 def test_only_rank_0_tests_and_tells(rows, train) -> None:

@@ -71,7 +71,8 @@ class NCCL:
                 f"rank {self._rank} is at iteration {self._solver.iter}, rank 0 at {iteration}: "
                 "restore the same snapshot on every rank"
             )
-        place.restore(message, [self._solver.net])
+        place.follow(message, [self._solver.net])
+        self._hear_others()
 
     def on_start(self) -> None:
         """For add_callback."""
@@ -79,6 +80,21 @@ class NCCL:
     def on_gradients_ready(self) -> None:
         """For add_callback: gradients become their mean over the ranks."""
         self._solver._updater.average_over_ranks()
+        self._hear_others()
+
+    def _hear_others(self) -> None:
+        """The solver's snapshots have what recurrent layers hand on, that of every rank."""
+        if not (own := place.handed_on(self._solver.net)):
+            return
+        message = caffe_pb2.SolverPlace()
+        for name, state in own.items():
+            message.layer.add(layer=name, state=state)
+        self._solver._others = {
+            (rank, entry.layer): entry.state
+            for rank, part in enumerate(_exchange(message.SerializeToString()))
+            for entry in caffe_pb2.SolverPlace.FromString(part).layer
+            if rank != self._rank
+        }
 
     @property
     def ended(self) -> int | None:
@@ -94,6 +110,16 @@ class NCCL:
         if self._end.alive:
             _core.abort_ranks("this rank has left")
             self._end()
+
+
+def _exchange(own: bytes) -> list[bytes]:
+    """The bytes of all ranks, whose lengths may differ."""
+    lengths = [
+        struct.unpack("<q", length)[0]
+        for length in _core.from_all_ranks(struct.pack("<q", len(own)))
+    ]
+    parts = _core.from_all_ranks(own.ljust(max(lengths), b"\0"))
+    return [part[:length] for part, length in zip(parts, lengths, strict=True)]
 
 
 def _watch(meeting: Meeting, over: threading.Event, ended: list[Member]) -> None:

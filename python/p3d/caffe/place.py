@@ -6,7 +6,10 @@ that layers themselves change (the running statistics of BN and BatchNorm).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,30 +19,38 @@ from p3d.caffe import mode
 from p3d.caffe.proto import caffe_pb2
 from p3d.error import Error
 
+log = logging.getLogger("p3d")
+
+States = Mapping[tuple[int, str], bytes]
+_Found = Iterator[tuple[int, str, Any]]  # (number of the net, name, what has its state)
+
 
 class Place(NamedTuple):
     """One moment of a training.
 
     states: by (number of the net, layer).
+    others: what recurrent layers of the other ranks' training nets hand on, by (rank, layer).
     statistics: (blob of the training net, values).
     """
 
     random_state: int
-    states: dict[tuple[int, str], bytes]
+    states: States
+    others: States
     statistics: list[tuple[Any, np.ndarray]]
 
 
-def save(nets: Sequence[Any]) -> Place:
+def save(nets: Sequence[Any], others: States = MappingProxyType({})) -> Place:
     """The place where these nets, the training net first, are now."""
-    states = {(number, name): found.save_state() for number, name, found in _with_state(nets)}
+    found = itertools.chain(_in_python(nets), _recurrent(nets))
+    states = {(number, name): layer.save_state() for number, name, layer in found}
     statistics = [(blob, blob.data.copy()) for blob in _statistics(nets[0])]
-    return Place(_core.random_state(), states, statistics)
+    return Place(_core.random_state(), states, others, statistics)
 
 
 def go_back(place: Place, nets: Sequence[Any]) -> None:
     """Everything is again as it was at that place."""
     _core.set_random_seed(place.random_state)
-    _load_states(place.states, nets)
+    _load_states(place.states, itertools.chain(_in_python(nets), _recurrent(nets)))
     for blob, values in place.statistics:
         blob.assign(values)
 
@@ -49,38 +60,77 @@ def to_message(place: Place) -> Any:
     message = caffe_pb2.SolverPlace(random_state=place.random_state)
     for (net, layer), state in place.states.items():
         message.layer.add(net=net, layer=layer, state=state)
+    for (rank, layer), state in place.others.items():
+        message.layer.add(net=0, layer=layer, state=state, rank=rank)
     return message
 
 
 def restore(message: Any, nets: Sequence[Any]) -> None:
     """Goes to the place of a SolverPlace. Layers that it does not know stay where they are.
 
+    What recurrent layers hand on is each rank's own: of the streams that it takes of the data. So
+    they begin with 0, and the log says so, where there were other ranks.
+    """
+    follow(message, nets)
+    for number, name, layer in _recurrent(nets):
+        known = {e.rank: e.state for e in message.layer if (e.net, e.layer) == (number, name)}
+        ranks = 1 if number else mode.solver_count()  # tests are rank 0's
+        if known.keys() == set(range(ranks)):
+            _load(name, layer, known[mode.solver_rank()])
+        elif known:
+            layer.begin()
+            if mode.solver_rank() == 0:
+                log.warning(
+                    "layer '%s' begins with 0: the snapshot has what it handed on in %d processes, "
+                    "there are %d now; with as many GPUs as then it goes on where it was",
+                    *(name, len(known), ranks),
+                )
+
+
+def follow(message: Any, nets: Sequence[Any]) -> None:
+    """Goes to the place of a SolverPlace but for what recurrent layers hand on.
+
     It is rank 0's place; another's random numbers are those of its rank, as at the start.
     """
     if message.HasField("random_state"):
         _core.set_random_seed((message.random_state + mode.solver_rank()) % (1 << 64))
-    _load_states({(entry.net, entry.layer): entry.state for entry in message.layer}, nets)
+    states = {(e.net, e.layer): e.state for e in message.layer if not e.rank}
+    _load_states(states, _in_python(nets))
 
 
-def _load_states(states: dict[tuple[int, str], bytes], nets: Sequence[Any]) -> None:
-    for number, name, found in _with_state(nets):
+def handed_on(net: Any) -> dict[str, bytes]:
+    """By layer: what the recurrent layers of a net hand to their next forward."""
+    return {name: layer.save_state() for _, name, layer in _recurrent([net])}
+
+
+def _load_states(states: States, found: _Found) -> None:
+    for number, name, layer in found:
         if (number, name) in states:
-            try:
-                found.load_state(states[number, name])
-            except Error as error:
-                raise Error(f"layer '{name}' cannot go on where it was: {error}") from None
+            _load(name, layer, states[number, name])
 
 
-def _with_state(nets: Sequence[Any]) -> Iterator[tuple[int, str, Any]]:
-    """(number of the net, name, object) of the layers in Python that have save_state and
-    load_state, and of those that hand values to their next forward."""
+def _load(name: str, layer: Any, state: bytes) -> None:
+    try:
+        layer.load_state(state)
+    except Error as error:
+        raise Error(f"layer '{name}' cannot go on where it was: {error}") from None
+
+
+def _in_python(nets: Sequence[Any]) -> _Found:
+    """The layers in Python that have save_state and load_state."""
     for number, net in enumerate(nets):
         for name, layer in net.layer_dict.items():
             found = layer.python_object
             if hasattr(found, "save_state") and hasattr(found, "load_state"):
                 yield number, name, found
-            elif layer._carried:
-                yield number, name, _Carried(layer._carried)
+
+
+def _recurrent(nets: Sequence[Any]) -> _Found:
+    """The layers that hand values to their next forward."""
+    for number, net in enumerate(nets):
+        for name, layer in net.layer_dict.items():
+            if blobs := layer._carried:
+                yield number, name, _Carried(blobs)
 
 
 class _Carried:
@@ -88,6 +138,11 @@ class _Carried:
 
     def __init__(self, blobs: Sequence[Any]) -> None:
         self._blobs = blobs
+
+    def begin(self) -> None:
+        """They are 0, as at the start."""
+        for blob in self._blobs:
+            blob.assign(np.zeros(blob.count, np.float32))
 
     def save_state(self) -> bytes:
         return b"".join(np.asarray(blob.data, "<f4").tobytes() for blob in self._blobs)

@@ -79,6 +79,7 @@ class Solver:
         self._callbacks: list[tuple[Callable[[], object], Callable[[], object]]] = []
         self._losses: dict[int, float] = {}  # by iteration: the last ones, for average_loss
         self._loss_scale = LossScale()
+        self._others: place.States = {}  # what an NCCL knows of other ranks for snapshots
         self._stopped = False
         self._saved: int | None = None  # the iteration of the last snapshot
         self._state: str | None = None  # its file, or the one that the training went on from
@@ -117,14 +118,14 @@ class Solver:
         self._shown = (self.iter, time.perf_counter())
         stop = self.iter + iterations
         with self._leaving():
-            self._place = place.save(self._nets)
+            self._place = place.save(self._nets, self._others)
             while self.iter < stop and not self._stopped:
                 if self._test_due(first=self.param.test_initialization):
                     self._test_all()
                     if self._stopped:
                         break
                 self._iterate()
-                self._place = place.save(self._nets)
+                self._place = place.save(self._nets, self._others)
                 self._act(due=bool(self.param.snapshot) and self.iter % self.param.snapshot == 0)
 
     def solve(self, state: str | os.PathLike[str] | None = None) -> None:
@@ -159,7 +160,7 @@ class Solver:
         """
         if not self._root:
             raise Error(f"rank {mode.solver_rank()} writes no snapshots: ask the solver of rank 0")
-        self._snapshot(place.save(self._nets))
+        self._snapshot(place.save(self._nets, self._others))
 
     def restore(self, path: str | os.PathLike[str]) -> None:
         """Go on from a .solverstate or .solverstate.h5, of ours or of another Caffe."""
@@ -280,7 +281,7 @@ class Solver:
         """As _act; the state is that before the test, which then is done again."""
         action = self.requested_action()
         if action is not None:
-            self._snapshot(self._place or place.save(self._nets))
+            self._snapshot(self._place or place.save(self._nets, self._others))
         if action == STOP:
             self._stopped = True
 
