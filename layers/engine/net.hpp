@@ -147,6 +147,10 @@ class Net {
   // Caffe's words (debug_info); the net then runs layer by layer.
   std::function<void(const std::string&)> debug_log;
 
+  // What a person knows the net by: its file. The binding begins errors with it
+  // that come of blobs' values, which are made when they are asked for.
+  std::string origin;
+
   const std::string& name() const { return name_; }
   Phase phase() const { return phase_; }
   const std::vector<std::unique_ptr<Layer<Dtype>>>& layers() const {

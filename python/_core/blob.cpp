@@ -32,6 +32,24 @@ auto Naming(const BlobHandle<Dtype>& handle, const Body& body)
   }
 }
 
+// Runs body(), which may make the blob's values: errors begin with the net that
+// they are of.
+template <typename Dtype, typename Body>
+auto OfItsNet(const BlobHandle<Dtype>& handle, const Body& body)
+    -> decltype(body()) {
+  const std::string origin = handle.net ? handle.net->origin : "";
+  if (origin.empty()) return body();
+  try {
+    return body();
+  } catch (const p3d::cuda::OutOfMemory& error) {
+    throw p3d::cuda::OutOfMemory(origin + ": " + error.what());
+  } catch (const p3d::NoMemory& error) {
+    throw p3d::NoMemory(origin + ": " + error.what());
+  } catch (const p3d::Error& error) {
+    throw p3d::Error(origin + ": " + error.what());
+  }
+}
+
 // The memory of a view, and the blob's shape.
 template <typename Dtype>
 std::shared_ptr<p3d::Buffer> Lend(const BlobHandle<Dtype>& handle, bool diff,
@@ -60,7 +78,9 @@ py::array View(const BlobHandle<Dtype>& handle, bool diff) {
   p3d::Shape shape;
   {
     py::gil_scoped_release release;
-    memory = Naming(handle, [&] { return Lend(handle, diff, &shape); });
+    memory = OfItsNet(handle, [&] {
+      return Naming(handle, [&] { return Lend(handle, diff, &shape); });
+    });
   }
   Dtype* data = static_cast<Dtype*>(memory->data());
   auto* owner = new std::shared_ptr<p3d::Buffer>(std::move(memory));

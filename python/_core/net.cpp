@@ -146,6 +146,15 @@ void BindStructure(NetClass<Dtype>* bound) {
             py::arg("name"), py::arg("layers"), py::arg("defaults"),
             py::arg("phase"), py::arg("force_backward") = false)
       .def_property_readonly("name", &N::name)
+      .def(
+          "set_origin",
+          [](N& net, const std::string& origin) {
+            const auto lock = Lock(&net);
+            net.origin = origin;
+          },
+          py::arg("origin"),
+          "Errors that come of blobs' values begin with it; bytes, where it is "
+          "no UTF-8.")
       .def_property_readonly(
           "phase", [](const N& net) { return static_cast<int>(net.phase()); })
       .def_property_readonly("blob_names", &N::blob_names)

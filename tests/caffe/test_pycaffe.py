@@ -707,3 +707,17 @@ def test_errors_name_the_file(net: caffe.Net, call: Any) -> None:
     net.blobs["data"].reshape(1, 5, 3, 7, 7)
     with pytest.raises(RuntimeError, match=re.escape(f"{TINY}: ")):
         call(net)
+
+
+@pytest.mark.embedded
+def test_errors_of_values_that_are_made_again_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.prototxt")
+    relu = 'layer { name: "relu" type: "ReLU" bottom: "conv" top: "relu" }'
+    behind = IMAGE_NET.index('layer { name: "fc"')
+    text = IMAGE_NET[behind:].replace('bottom: "conv"', 'bottom: "relu"')
+    path.write_text(IMAGE_NET[:behind] + relu + text)
+    net = caffe.Net(str(path), caffe.TEST)
+    net.forward()
+    net.blobs["data"].reshape(1, 3, 6, 5)
+    with pytest.raises(RuntimeError, match=f"^{re.escape(str(path))}: blob 'conv' is not at hand"):
+        net.blobs["conv"].data.sum()

@@ -65,6 +65,7 @@ class Net:
             self._net = _core.Net(
                 self.param.name, layers, defaults, phase, self.param.force_backward
             )
+        self._net.set_origin(self._origin.encode(errors="surrogateescape"))
         self.name = self._net.name  # scripts give it another: net.name = "zf_iter_70000"
         if self.param.debug_info:
             self._net.set_debug_log(log.info)
