@@ -160,6 +160,18 @@ def test_iter_size_counts_on_top(rows, train) -> None:
         close(got, want, "2 ranks, iter_size 2, against iter_size 4")
 
 
+def test_rates_that_follow_the_loss_are_those_of_the_joint_batch(rows, train) -> None:
+    windows = "plateau_winsize: 1 " * 5
+    results = []
+    for ranks in (1, 2):
+        solver = solver_of(rows, 8 // ranks, more=f"gamma: 0.5 {windows}")
+        solver.write_text(solver.read_text().replace('"fixed"', '"plateau"'))
+        results.append(train(solver, ranks))
+    ((want, _),), got = results
+    for rank, (values, _) in enumerate(got):
+        close(values, want, f"rank {rank}")
+
+
 def test_statistics_are_each_rank_s_own_without_sync(rows, train) -> None:
     (one, _), (other, _) = train(solver_of(rows, 4, bn=""), 2)
     for name in one:

@@ -29,6 +29,11 @@ class LearningRate:
         self.minimum_loss = math.inf
         self.last_event = 0
 
+    @property
+    def follows_loss(self) -> bool:
+        """Whether the rates depend on the losses."""
+        return bool(self._param.lr_policy == "plateau")
+
     def advance(self, iteration: int) -> None:
         """Counts the drops that are due at this iteration."""
         param = self._param

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import threading
 import weakref
@@ -81,6 +82,11 @@ class NCCL:
         """For add_callback: gradients become their mean over the ranks."""
         self._solver._updater.average_over_ranks()
         self._hear_others()
+
+    def mean(self, value: float) -> float:
+        """Of the values of all ranks."""
+        values = _core.from_all_ranks(struct.pack("<d", value))
+        return math.fsum(struct.unpack("<d", each)[0] for each in values) / len(values)
 
     def _hear_others(self) -> None:
         """The solver's snapshots have what recurrent layers hand on, that of every rank."""

@@ -227,6 +227,8 @@ class Solver:
         for on_start, _ in self._callbacks:
             on_start()
         loss = float(np.mean([self._forward_backward() for _ in range(self.param.iter_size)]))
+        if self._nccl is not None and self._rate.follows_loss:
+            loss = self._nccl.mean(loss)  # or each rank would have a rate of its own
         smoothed = self._smooth(loss)
         if self._display_due() and self._root:
             self._show(smoothed)
