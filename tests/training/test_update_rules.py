@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -183,6 +184,13 @@ def test_poly_beyond_max_iter(power: float, rates: tuple[float, float]) -> None:
     text = f'base_lr: 1 lr_policy: "poly" power: {power} max_iter: 4\nnet_param {{ {NET} }}'
     rate = LearningRate(solver_files.load(text)[0], "solver")
     assert (rate.at(4), rate.at(5)) == rates
+
+
+@pytest.mark.parametrize("policy", ['"exp" gamma: 1e30', '"inv" gamma: 1 power: -1e30'])
+def test_a_rate_beyond_all_numbers_is_infinite(policy: str) -> None:
+    solver = caffe.get_solver(f"base_lr: 1 lr_policy: {policy}\nnet_param {{ {NET} }}")
+    solver.iter = 99
+    assert solver.lr == math.inf
 
 
 def test_debug_info_speaks_when_the_loss_is_shown(caplog: Any) -> None:

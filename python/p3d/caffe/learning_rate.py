@@ -52,12 +52,15 @@ class LearningRate:
             self.minimum_loss, self.last_event = loss, iteration
 
     def at(self, iteration: int) -> float:
-        """The rate of an iteration, after `advance`."""
+        """The rate of an iteration, after `advance`; infinite where it is beyond all numbers."""
         param = self._param
         if iteration < param.warmup_iter:
             share = iteration / param.warmup_iter
             return param.warmup_start_lr + share * (param.base_lr - param.warmup_start_lr)
-        return _POLICIES[param.lr_policy](param, self._counted(iteration), self.drops)
+        try:
+            return _POLICIES[param.lr_policy](param, self._counted(iteration), self.drops)
+        except ArithmeticError:
+            return math.inf
 
     def _window(self) -> float:
         windows = self._param.plateau_winsize
