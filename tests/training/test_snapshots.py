@@ -89,6 +89,16 @@ def test_what_a_recurrent_layer_hands_on_is_kept(form: str, tmp_path: Path) -> N
         caffe.get_solver(str(path)).restore(state)
 
 
+def test_a_snapshot_in_the_last_test_is_that_of_the_end(tmp_path: Path) -> None:
+    more = "display: 1 max_iter: 6"  # and so a forward more behind the last iteration
+    trained(solver_file(tmp_path / "whole", more=more))
+    solver = caffe.get_solver(str(solver_file(tmp_path / "asked", more=more)))
+    solver.requested_action = lambda: "snapshot"
+    solver.solve()
+    whole, asked = (tmp_path / name / "s_iter_6.caffemodel" for name in ("whole", "asked"))
+    assert asked.read_bytes() == whole.read_bytes()
+
+
 def test_an_error_saves_the_iteration_before(tmp_path: Path, monkeypatch: Any) -> None:
     path = solver_file(tmp_path / "whole")
     whole = trained(path)

@@ -343,6 +343,8 @@ class Solver:
         if self._display_due():
             loss = self.net._forward(0, len(self.net.layers) - 1)
             self._log("Iteration %d, loss = %g", self.iter, self._smooth(loss))
+            if self._place is not None:  # this forward is in no snapshot that a test is stopped by
+                place.go_back(self._place, self._nets)
         if self._test_due(first=True):
             self._test_all()
 
