@@ -99,6 +99,14 @@ def test_a_snapshot_in_the_last_test_is_that_of_the_end(tmp_path: Path) -> None:
     assert asked.read_bytes() == whole.read_bytes()
 
 
+def test_what_a_killed_training_had_begun_to_write_goes(tmp_path: Path) -> None:
+    path = solver_file(tmp_path, more="max_iter: 1")
+    begun = tmp_path / ".s_iter_5.caffemodel.0123abcd.tmp"
+    begun.write_bytes(b"half of it")
+    trained(path)
+    assert not begun.exists()
+
+
 def test_an_error_saves_the_iteration_before(tmp_path: Path, monkeypatch: Any) -> None:
     path = solver_file(tmp_path / "whole")
     whole = trained(path)

@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from p3d._core import Blob
-from p3d.atomic import NewFile, make_folder, replacing
+from p3d.atomic import NewFile, make_folder, replacing, sweep
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.weight_file import HDF5_MAGIC
 from p3d.caffe.weight_writer import tag, varint
@@ -32,9 +32,14 @@ class State(NamedTuple):
 
 
 def make_place(prefix: str) -> None:
-    """Makes the folder for snapshots; raises Error where no file of this prefix can be written."""
+    """Makes the folder for snapshots; raises Error where no file of this prefix can be written.
+
+    What a killed process had begun to write there goes.
+    """
+    folder = os.path.dirname(prefix) or "."
     try:
-        make_folder(os.path.dirname(prefix) or ".")
+        make_folder(folder)
+        sweep(folder)
         NewFile(f"{prefix}_iter_0.solverstate").abandon()
     except Error as error:
         raise type(error)(f"no snapshots: {error}; change snapshot_prefix") from error
