@@ -83,6 +83,11 @@ class PythonLayer : public p3d::Layer<float> {
 
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override {
+    // What the bottoms' diffs were need not be made again.
+    for (Blob<float>* blob : bottom) {
+      p3d::Storage<float>& diff = blob->diff_storage();
+      if (!diff.has_values()) diff.SetSource(nullptr);
+    }
     Call([&] {
       object_.attr("backward")(ToList(top), py::cast(propagate_down),
                                ToList(bottom));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -67,3 +68,17 @@ def test_python_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = 2 * (2 * net.blobs["a"].data * net.blobs["p"].diff).sum()
     np.testing.assert_allclose(net.params["p"][0].diff, [weight], rtol=1e-5)
     assert net.params["a"][0].diff.any()
+
+
+def test_a_solver_goes_back_once_in_each_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    class Counted(Doubler):
+        def backward(self, top, propagate_down, bottom):  # type: ignore[no-untyped-def]
+            calls.append(solver.iter)
+            super().backward(top, propagate_down, bottom)
+
+    monkeypatch.setitem(sys.modules, "doubler", SimpleNamespace(Doubler=Counted))
+    solver = caffe.get_solver(f'net_param {{ {NET} }} base_lr: 0.1 lr_policy: "fixed"')
+    solver.step(3)
+    assert calls == [0, 1, 2]
