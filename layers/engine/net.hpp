@@ -81,6 +81,8 @@ class Net {
   // somebody asks for them: those are of the weights at that moment. From the
   // first time that gradients were asked for on, they keep their values.
   Dtype ForwardBackward(const Poll& poll = Poll());
+  // Whether the next one may leave blobs and gradients without values.
+  bool Lean() const;
   // Sets the diffs of all parameters to 0.
   void ClearParamDiffs();
   // From now on all gradients are `scale` times what they are.
@@ -298,8 +300,6 @@ class Net {
   size_t TurnedBytes() const;
   size_t HeldOnGpu() const;
   std::string NeedsInWords();
-  // Whether ForwardBackward may leave blobs and gradients without values.
-  bool Lean() const;
   // As ForwardBackward, after the sources; adds to the loss.
   void RunTrainingPlan(const Poll& poll, Dtype* loss);
   // Its Forward; false where a Foreign layer gave a top another shape: no plan

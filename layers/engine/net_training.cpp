@@ -126,6 +126,7 @@ void Net<Dtype>::RecomputeDiffs() {
 }
 
 template bool Net<float>::Lean() const;
+template bool Net<double>::Lean() const;
 template float Net<float>::ForwardBackward(const Poll&);
 template double Net<double>::ForwardBackward(const Poll&);
 template void Net<float>::RecomputeDiffs();

@@ -89,6 +89,82 @@ def test_what_a_recurrent_layer_hands_on_is_kept(form: str, tmp_path: Path) -> N
         caffe.get_solver(str(path)).restore(state)
 
 
+# Layers that a plan does in one step.
+IN_ONE_STEP = """
+layer { name: "rows" type: "Python" top: "x" top: "label"
+  python_param { module: "training_rows" layer: "Rows" } }
+layer { name: "image" type: "Reshape" bottom: "x" top: "image"
+  reshape_param { shape { dim: 6 dim: 1 dim: 5 dim: 1 } } }
+layer { name: "conv" type: "Convolution" bottom: "image" top: "conv"
+  convolution_param { num_output: 4 kernel_h: 3 kernel_w: 1 weight_filler { type: "xavier" } } }
+layer { name: "bn" type: "BN" bottom: "conv" top: "conv" bn_param { frozen: true
+  slope_filler { type: "uniform" min: 0.5 max: 2 } bias_filler { type: "gaussian" } } }
+layer { name: "own" type: "Python" bottom: "conv" top: "own"
+  python_param { module: "training_rows" layer: "Same" } }
+layer { name: "fc" type: "InnerProduct" bottom: "own" top: "fc"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
+"""
+
+
+# Behind a layer that gives its top another shape, too, they are done one by one.
+OF_ANOTHER_SHAPE = """
+layer { name: "some" type: "Python" bottom: "conv" top: "some" propagate_down: false
+  python_param { module: "training_rows" layer: "Some" } }
+layer { name: "score" type: "InnerProduct" bottom: "some" top: "score"
+  inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+layer { name: "size" type: "Reduction" bottom: "score" top: "size" loss_weight: 0.1
+  reduction_param { operation: SUMSQ } }
+"""
+
+
+class Some(caffe.Layer):
+    """The first rows of its bottom, now more, now less."""
+
+    def setup(self, bottom: Any, top: Any) -> None: ...
+
+    def reshape(self, bottom: Any, top: Any) -> None:
+        top[0].reshape(1, *bottom[0].shape[1:])
+
+    def forward(self, bottom: Any, top: Any) -> None:
+        rows = bottom[0].data[: 1 + int(bottom[0].data.sum()) % 3]
+        top[0].reshape(*rows.shape)
+        top[0].data[...] = rows
+
+
+class Same(caffe.Layer):
+    """Its top is its bottom."""
+
+    def setup(self, bottom: Any, top: Any) -> None: ...
+
+    def reshape(self, bottom: Any, top: Any) -> None:
+        top[0].reshape(*bottom[0].shape)
+
+    def forward(self, bottom: Any, top: Any) -> None:
+        top[0].data[...] = bottom[0].data
+
+    def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
+        bottom[0].diff[...] = top[0].diff
+
+
+@pytest.mark.parametrize("layer", ["Same", "Some"])
+def test_continue_behind_layers_in_python(layer: str, tmp_path: Path, monkeypatch: Any) -> None:
+    for made in (Same, Some):
+        monkeypatch.setattr(sys.modules["training_rows"], made.__name__, made, raising=False)
+    path = solver_file(tmp_path, more="snapshot: 1")
+    own = IN_ONE_STEP.index('layer { name: "own"')
+    without = IN_ONE_STEP.replace('bottom: "own"', 'bottom: "conv"')
+    fc = without.index('layer { name: "fc"')
+    some = without[:own] + OF_ANOTHER_SHAPE + without[fc:]
+    (tmp_path / "net.prototxt").write_text(IN_ONE_STEP if layer == "Same" else some)
+    whole = trained(path)
+    for iteration in (1, 5, 9):
+        again = caffe.get_solver(str(path))
+        again.restore(tmp_path / f"s_iter_{iteration}.solverstate")
+        again.step(10 - iteration)
+        same(weights(again), weights(whole))
+
+
 def test_a_snapshot_in_the_last_test_is_that_of_the_end(tmp_path: Path) -> None:
     more = "display: 1 max_iter: 6"  # and so a forward more behind the last iteration
     trained(solver_file(tmp_path / "whole", more=more))

@@ -179,6 +179,8 @@ class Solver:
         first = self.iter - len(state.place.loss)
         self._losses = dict(enumerate(state.place.loss, first))
         self._loss_scale.restore(state.place)
+        if state.place.by_layer:
+            self.net.run_by_layer()
         place.restore(state.place, self._nets)
 
     def apply_update(self) -> None:
@@ -413,6 +415,7 @@ class Solver:
             message.last_event = self._rate.last_event
         message.loss.extend(loss for i, loss in self._losses.items() if i < self.iter)
         self._loss_scale.save(message)
+        message.by_layer = not self.net._net.lean
         history = [blob.data for blob in self._updater.history]
         (snapshot.write_hdf5 if self._hdf5 else snapshot.write)(
             snapshot.State(self.iter, weights, self._rate.drops, history, message), path
