@@ -129,6 +129,17 @@ def test_ranks() -> None:
 
 
 @pytest.mark.embedded
+def test_ranks_that_cannot_be() -> None:
+    for count in (0, -1, 10**30):
+        with pytest.raises(p3d.Error, match=f"takes 1 to 1024 solvers, not {count}"):
+            caffe.set_solver_count(count)
+    for rank in (-1, 1024):
+        with pytest.raises(p3d.Error, match=f"takes 0 to 1023, not {rank}"):
+            caffe.set_solver_rank(rank)
+    assert (caffe.solver_count(), caffe.solver_rank()) == (1, 0)
+
+
+@pytest.mark.embedded
 def test_without_kernels_for_gpus_there_is_no_nccl() -> None:
     if gpu.library() is None:
         assert caffe.has_nccl() is False

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import logging
+import operator
 import time
 
 from p3d import _core, gpu, nccl
 from p3d.error import Error
 
 _logger = logging.getLogger("p3d")
+_MOST_SOLVERS = 1024  # somebody waits for each
 _ranks = {"count": 1, "rank": 0, "multiprocess": False}
 
 
@@ -91,22 +93,26 @@ def has_nccl() -> bool:
 
 def solver_count() -> int:
     """The number of solvers that train together."""
-    return int(_ranks["count"])
+    return _ranks["count"]
 
 
 def set_solver_count(count: int) -> None:
-    """Set what solver_count returns."""
-    _ranks["count"] = count
+    """Set what solver_count returns; raises Error for a number that no machine has."""
+    if not 1 <= operator.index(count) <= _MOST_SOLVERS:
+        raise Error(f"set_solver_count takes 1 to {_MOST_SOLVERS} solvers, not {count}")
+    _ranks["count"] = operator.index(count)
 
 
 def solver_rank() -> int:
     """This process's place among the solvers, from 0."""
-    return int(_ranks["rank"])
+    return _ranks["rank"]
 
 
 def set_solver_rank(rank: int) -> None:
-    """Set what solver_rank returns."""
-    _ranks["rank"] = rank
+    """Set what solver_rank returns; raises Error for what is no rank."""
+    if not 0 <= operator.index(rank) < _MOST_SOLVERS:
+        raise Error(f"set_solver_rank takes 0 to {_MOST_SOLVERS - 1}, not {rank}")
+    _ranks["rank"] = operator.index(rank)
 
 
 def set_multiprocess(multiprocess: bool) -> None:
