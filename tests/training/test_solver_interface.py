@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from training_nets import solver_file
+from training_nets import same, solver_file, weights
 
 import p3d.caffe as caffe
 from p3d.caffe.proto import caffe_pb2
@@ -44,6 +44,20 @@ def test_share_weights_with_a_net_of_ones_own(tmp_path: Path) -> None:
             np.testing.assert_array_equal(theirs.data, mine.data)
             mine.data[...] += 1
             np.testing.assert_array_equal(theirs.data, mine.data)
+
+
+def test_what_tests_draw_does_not_change_the_training(tmp_path: Path) -> None:
+    noise = """layer { name: "noise" type: "DummyData" top: "noise" include { phase: TEST }
+      dummy_data_param { shape { dim: 6 } data_filler { type: "gaussian" } } }"""
+    trained = []
+    for interval in (1, 100):
+        path = solver_file(tmp_path / str(interval), more=f"test_iter: 1 test_interval: {interval}")
+        with path.with_name("net.prototxt").open("a") as net:
+            net.write(noise)
+        solver = caffe.get_solver(str(path))
+        solver.step(3)
+        trained.append(weights(solver))
+    same(*trained)
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -359,9 +359,12 @@ class Solver:
         )
 
     def _test_all(self) -> None:
+        """The training's random numbers go on where they were: other ranks do not test."""
+        state = _core.random_state()
         for number in range(len(self.test_nets)):
             if not self._stopped:
                 self._test(number)
+        _core.set_random_seed(state)
 
     def _test(self, number: int) -> None:
         log.info("Iteration %d, Testing net (#%d)", self.iter, number)
