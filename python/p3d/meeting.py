@@ -24,34 +24,43 @@ PATIENCE = 600.0  # seconds, until all have to be there
 
 
 class Member(NamedTuple):
-    """A process: its rank, how many ranks it knows of, its GPU, and which of them it can see."""
+    """A process: its rank, how many ranks it knows of, its GPU, which of them it can see, and what
+    it has come for."""
 
     rank: int
     ranks: int
     device: int
     visible: str
     process: int
+    purpose: str
 
     def __str__(self) -> str:
         return f"rank {self.rank} (GPU {self.device}, process {self.process})"
 
 
 class Meeting:
-    """Waits until all ranks have come, each of which makes a Meeting of the same name.
+    """Waits until all ranks have come, each of which makes a Meeting of the same name, for the same
+    `purpose`: a text that is compared.
 
     Raises Error when one does not come, ends before all are there, or contradicts another; and
     what `check` raises, which is called while it waits.
     """
 
     def __init__(
-        self, name: bytes, rank: int, count: int, device: int, check: Callable[[], None]
+        self,
+        name: bytes,
+        rank: int,
+        count: int,
+        device: int,
+        purpose: str,
+        check: Callable[[], None],
     ) -> None:
         if not 0 <= rank < count:
             raise Error(f"rank {rank} of {count}: ranks count from 0; see set_solver_rank")
         base = Path(tempfile.gettempdir())
         self._folder = base / f"p3d-ranks-{hashlib.sha256(name).hexdigest()[:24]}"
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        self._own = Member(rank, count, device, visible, os.getpid())
+        self._own = Member(rank, count, device, visible, os.getpid(), purpose)
         self._others: dict[int, tuple[Member, int]] = {}  # by rank, with a descriptor of its file
         self._file = self._come()
         try:
@@ -130,6 +139,11 @@ class Meeting:
                 raise Error(
                     f"{member} is one of {member.ranks}, {self._own} one of {self._own.ranks}: "
                     "set_solver_count differs"
+                )
+            if member.purpose != self._own.purpose:
+                raise Error(
+                    f"{member} has another net or solver than {self._own}: give every rank the "
+                    "same prototxts"
                 )
             other = places.setdefault((member.device, member.visible), member)
             if other is not member:

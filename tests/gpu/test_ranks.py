@@ -266,6 +266,7 @@ def test_a_gradient_cannot_be_made_again_by_one_rank(rows, train) -> None:
         ("same_gpu", "have the same GPU: set_device another"),
         ("same_rank", "there are two ranks 0; give each process one of its own"),
         ("other_count", "set_solver_count"),
+        ("other_net", "has another net or solver than rank"),
         ("on_the_processor", "NCCL is for GPUs: call set_device and set_mode_gpu first"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import struct
 import threading
@@ -39,7 +40,7 @@ class NCCL:
         nccl.load()
         uid = bytes(uid)
         self._solver, self._rank = solver, rank
-        self._meeting = Meeting(uid, rank, count, device, check)
+        self._meeting = Meeting(uid, rank, count, device, _purpose(solver), check)
         self._over = threading.Event()
         self._ended: list[Member] = []
         self._end = weakref.finalize(self, _leave, self._meeting, self._over)
@@ -116,6 +117,15 @@ class NCCL:
         if self._end.alive:
             _core.abort_ranks("this rank has left")
             self._end()
+
+
+def _purpose(solver: Any) -> str:
+    """What is the same on all ranks, or they would exchange values of different kinds."""
+    param, net = solver.param, solver.net
+    shapes = [[tuple(blob.shape) for blob in layer.blobs] for layer in net.layers]
+    synchronised = [d.name for d in net.param.layer if d.type == "BN" and d.bn_param.sync]
+    kind = (solver.type, param.iter_size, param.lr_policy, shapes, synchronised)
+    return hashlib.sha256(repr((*kind, solver._updater.params)).encode()).hexdigest()
 
 
 def _exchange(own: bytes) -> list[bytes]:
