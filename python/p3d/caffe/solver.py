@@ -285,7 +285,11 @@ class Solver:
         """As _act; the state is that before the test, which then is done again."""
         action = self.requested_action()
         if action is not None:
-            self._snapshot(self._place or place.save(self._nets, self._others))
+            now = place.save(self._nets, self._others)
+            before = self._place or now
+            place.go_back(before, self._nets)
+            self._snapshot(before)
+            place.go_back(now, self._nets)
         if action == STOP:
             self._stopped = True
 
@@ -345,8 +349,6 @@ class Solver:
         if self._display_due():
             loss = self.net._forward(0, len(self.net.layers) - 1)
             self._log("Iteration %d, loss = %g", self.iter, self._smooth(loss))
-            if self._place is not None:  # this forward is in no snapshot that a test is stopped by
-                place.go_back(self._place, self._nets)
         if self._test_due(first=True):
             self._test_all()
 
