@@ -38,6 +38,7 @@ class Child:
         """Calls `main` of a module with two descriptors, of what this sends and of what it is to
         answer, and with those in `shared`, which the child inherits."""
         self.awake = False  # whether it has said anything yet
+        self._parent = os.getpid()
         down, self._requests = (Connection(fd) for fd in os.pipe())
         self.results, up = (Connection(fd) for fd in os.pipe())
         _widen(self.results.fileno())
@@ -53,7 +54,14 @@ class Child:
         )
         down.close()
         up.close()
-        self.kill = weakref.finalize(self, _end, self._process, self._requests, self.results)
+        ends = (self._requests, self.results)
+        self.kill = weakref.finalize(self, _end, self._parent, self._process, *ends)
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this process is a fork of the one that the child works for, and gets none of its
+        answers."""
+        return os.getpid() != self._parent
 
     def send(self, request: Any) -> None:
         """Anything that can be pickled."""
@@ -132,8 +140,9 @@ def _widen(pipe: int) -> None:
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
 
 
-def _end(process: subprocess.Popen[bytes], *pipes: Connection) -> None:
-    process.kill()
-    process.wait()
+def _end(parent: int, process: subprocess.Popen[bytes], *pipes: Connection) -> None:
+    if os.getpid() == parent:
+        process.kill()
+        process.wait()
     for pipe in pipes:
         pipe.close()

@@ -86,6 +86,27 @@ def test_batches_do_not_depend_on_the_number_of_workers(source, workers, prefetc
     assert len(children()) == workers
 
 
+def test_a_fork_goes_on_with_workers_of_its_own(source: Path) -> None:
+    code = f"""
+import os, sys, warnings
+sys.path[:] = {sys.path!r}
+warnings.simplefilter("ignore")
+from pathlib import Path
+from data.test_workers import assert_same, layer, quiet_batches
+source = Path({str(source)!r})
+expected = quiet_batches(layer(source, 0), 6)
+made = layer(source, 1)
+assert_same(quiet_batches(made, 3), expected[:3])
+fork = os.fork()
+assert_same(quiet_batches(made, 3), expected[3:])
+if fork:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]))
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_state_goes_on_with_the_next_batch(source: Path) -> None:
     one, other = layer(source, 2), layer(source, 1)
     quiet_batches(one, 3)

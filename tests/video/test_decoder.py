@@ -139,6 +139,34 @@ time.sleep(600)
         time.sleep(0.05)
 
 
+def test_forks_have_children_of_their_own(tmp_path):
+    """As the workers of PyTorch's DataLoader, which are forks of the process with the Extractor."""
+    videos = [str(drawn.write_video(tmp_path / f"{n}.mp4", n)) for n in (20, 30, 40)]
+    code = f"""
+import os, sys
+sys.path[:] = {sys.path!r}
+from p3d.video.decoder import Decoder
+from video.test_decoder import reading
+decoder = Decoder()
+frames = lambda video: [*decoder.read(reading(video))][-1].result["frames"]
+print(frames({videos[0]!r}), flush=True)
+forks = []
+for video in {videos[1:]!r}:
+    forks.append(os.fork())
+    if not forks[-1]:
+        print(*(frames(video) for _ in range(5)), flush=True)
+        sys.exit()
+for fork in forks:
+    os.waitpid(fork, 0)
+print(frames({videos[0]!r}))
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    first, *forks, last = done.stdout.splitlines()
+    assert first == last == "20", done.stderr
+    assert sorted(forks) == ["30 30 30 30 30", "40 40 40 40 40"], done.stderr
+
+
 def _runs(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as file:

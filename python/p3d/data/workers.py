@@ -108,7 +108,8 @@ class Ahead:
         self._attempts: dict[int, int] = {}
 
     def _take(self, position: int, skip: Callable[[int], bool]) -> Read | Bad:
-        if not self._workers or not self._wanted <= position <= self._next:
+        begun = bool(self._workers) and not self._workers[0].child.inherited
+        if not begun or not self._wanted <= position <= self._next:
             self._start(position)
         if self._held is not None:
             self._free.append(self._held)

@@ -37,7 +37,7 @@ class Decoder:
     def read(self, reading: AnyReading) -> Iterator[Clip | End]:
         """As reading.read; warnings of the child are repeated here."""
         self._stopped = False
-        if self._child is None:
+        if self._child is None or self._child.inherited:
             self._child = Child("p3d.video.decoder_process")
         child, ended = self._child, False
         try:
