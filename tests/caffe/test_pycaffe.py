@@ -85,6 +85,11 @@ def test_module_has(name: str) -> None:
     assert hasattr(caffe, name)
 
 
+@pytest.mark.parametrize("module", [p3d, caffe])
+def test_names_are_completed_before_they_are_looked_up(module: Any) -> None:
+    assert set(module.__all__) <= set(dir(module))
+
+
 def test_phases() -> None:
     assert (caffe.TRAIN, caffe.TEST) == (0, 1)
 

@@ -102,3 +102,8 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(backend.interface(), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """With what has not been looked up yet, for those who complete names."""
+    return sorted({*globals(), *__all__})
