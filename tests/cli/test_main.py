@@ -132,6 +132,21 @@ def test_usage_errors_are_code_2(verb, given, capsys):
     assert "usage: p3d probe" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (["--batch-sise=3"], "--batch-sise=3; did you mean --batch-size by --batch-sise?\n"),
+        (["-batchsize=3"], "-batchsize=3; did you mean --batch-size by -batchsize?\n"),
+        (["--ot=x", "--", "--gpv"], "--ot=x; did you mean --out by --ot?\n"),
+        (["--zzz", "-1"], "error: unrecognized arguments: --zzz\n"),
+    ],
+)
+def test_a_misspelt_option(verb, given, hint, capsys):
+    verb(lambda args: 0)
+    assert cli.main(["probe", *given]) == 2
+    assert hint in capsys.readouterr().err
+
+
 def fail(error):
     def run(args):
         raise error
@@ -187,6 +202,12 @@ def test_warnings_are_one_line(verb, capsys):
     verb(run)
     assert cli.main(["probe"]) == 0
     assert capsys.readouterr().err == "p3d: warning: frames are missing\n"
+
+
+def test_standard_output_may_be_closed():
+    command = [sys.executable, "-m", "p3d", "models"]
+    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_reader_that_goes_away_is_no_error():

@@ -20,13 +20,15 @@ import argparse
 import difflib
 import importlib
 import io
+import itertools
 import os
 import pkgutil
 import re
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
+from typing import Any, NoReturn
 
 _DESCRIPTION = """\
 P3D ResNet: from video, prototxt and caffemodel to features, with nothing of Caffe installed.
@@ -144,8 +146,28 @@ def _options_last(arguments: list[str]) -> list[str]:
     return [*arguments[:1], *leading, *arguments[1:]]
 
 
+class _Parser(argparse.ArgumentParser):
+    """Its errors name the options that misspelt ones may be."""
+
+    def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]
+        self._words = args
+        return super().parse_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        super().error("; ".join([message, *self._hints()]))
+
+    def _hints(self) -> Iterator[str]:
+        known = self._option_string_actions
+        for word in itertools.takewhile("--".__ne__, self._words):
+            option = word.partition("=")[0]
+            long = "--" + option.lstrip("-")
+            if option.startswith("-") and option not in known:
+                for close in difflib.get_close_matches(long, known, n=1):
+                    yield f"did you mean {close} by {option}?"
+
+
 def _parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"p3d {verb}",
         description=module.HELP,
         epilog=getattr(module, "EXAMPLES", None),
@@ -214,7 +236,8 @@ def _guarded(verb: str, action: Callable[[], int]) -> int:
             if not debug:
                 warnings.showwarning = show_warning
             code = action()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # where it was closed, as services do
+            sys.stdout.flush()
         return code
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
