@@ -9,6 +9,7 @@ import types
 import warnings
 
 import pytest
+from video.drawn import write_video
 
 import p3d
 from p3d import cli
@@ -204,10 +205,13 @@ def test_warnings_are_one_line(verb, capsys):
     assert capsys.readouterr().err == "p3d: warning: frames are missing\n"
 
 
-def test_standard_output_may_be_closed():
-    command = [sys.executable, "-m", "p3d", "models"]
-    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], stderr=subprocess.PIPE)
-    assert (done.returncode, done.stderr) == (0, b"")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_may_be_closed(closed, tmp_path):
+    """A decoder is asked over pipes that must not have their numbers."""
+    video = write_video(tmp_path / "a.mp4", 3)
+    command = [sys.executable, "-m", "p3d", "flow", video, "--out", tmp_path, "--size", "16"]
+    assert subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *command]).returncode == 0
+    assert (tmp_path / "a" / "flow_x_00002.jpg").exists()
 
 
 def test_a_reader_that_goes_away_is_no_error():

@@ -229,6 +229,7 @@ def _guarded(verb: str, action: Callable[[], int]) -> int:
     if not debug:  # OpenCV's and FFmpeg's own lines about broken files would bury ours
         os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    _open_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be no text at all
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -236,8 +237,7 @@ def _guarded(verb: str, action: Callable[[], int]) -> int:
             if not debug:
                 warnings.showwarning = show_warning
             code = action()
-        if sys.stdout is not None:  # where it was closed, as services do
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
@@ -254,6 +254,15 @@ def _guarded(verb: str, action: Callable[[], int]) -> int:
         text = " ".join(str(error).splitlines()) or nameless
         print(f"p3d {verb}: {text}", file=sys.stderr)
         return 1
+
+
+def _open_standard_streams() -> None:
+    """Services close them: what is opened next would get their numbers, and libraries' lines."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    sys.stdout = sys.stdout or os.fdopen(os.dup(descriptor), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.dup(descriptor), "w")
+    os.close(descriptor)
 
 
 def show_warning(message, category, filename, lineno, file=None, line=None) -> None:
