@@ -55,6 +55,8 @@ def test_the_bar_counts_clips_where_their_number_is_known(bar):
 def test_the_bar_counts_videos_else(bar):
     told = report.Report("extract", 3)
     told.clips(300)
+    assert "0/3" in (last := bar.getvalue().rpartition("\r")[2])
+    assert "300 clips" in last
     told.done(ITEM, {"top": [["one", 0.5]]})
     told.skipped(ITEM)
     assert counts(told) == (1, 2)

@@ -38,5 +38,6 @@ def run(args: argparse.Namespace) -> int:
         overlay.write(result, shown, args.out)
     else:
         timeline.write(result, shown, args.out, args.columns)
-    print(f"{len(shown.starts)} clips of {result.name} -> {args.out}")
+    count = len(shown.starts)
+    print(f"{count} clip{'s' * (count != 1)} of {result.name} -> {args.out}")
     return 0

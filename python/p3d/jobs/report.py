@@ -15,11 +15,12 @@ from p3d.video.inputs import Item
 class Report:
     """For people: failures and classes as they come, a bar with the time left on a terminal.
 
-    Where every video has the same number of clips the bar counts clips, else videos.
+    Where every video has the same number of clips the bar counts clips, else videos, and says how
+    many clips that was so far: a video may take hours.
     """
 
     def __init__(self, verb: str, total: int | None, clips_of_each: int | None = None) -> None:
-        self._verb, self._each = verb, clips_of_each
+        self._verb, self._each, self._clips = verb, clips_of_each, 0
         self._lock = threading.Lock()
         unit = "video" if self._each is None else "clip"
         known = total if total is None else total * (self._each or 1)
@@ -28,8 +29,11 @@ class Report:
 
     def clips(self, count: int) -> None:
         """So many more went through the net."""
-        if self._each is not None:
-            with self._lock:
+        with self._lock:
+            self._clips += count
+            if self._each is None:
+                self._bar.set_postfix_str(f"{self._clips} clips")
+            else:
                 self._bar.update(count)
 
     def done(self, item: Item, meta: dict[str, Any]) -> None:

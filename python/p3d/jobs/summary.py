@@ -30,7 +30,8 @@ class Summary:
         """One line for people."""
         seconds = max(self.seconds, 1e-9)
         line = (
-            f"{self.done} video{'s' * (self.done != 1)}, {self.clips} clips in {self.seconds:.1f} s"
+            f"{self.done} video{'s' * (self.done != 1)}, {self.clips} clip{'s' * (self.clips != 1)}"
+            f" in {self.seconds:.1f} s"
             f" ({self.clips / seconds:.1f} clips/s, {self.done / seconds:.2f} videos/s"
         )
         if self.clips and self.stages:
