@@ -175,7 +175,8 @@ def test_frame_weights_take_no_flow(tmp_path, p3d63, capsys):
 
 def test_demo(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(demo, "write_videos", lambda folder: _short_videos(folder))
-    arguments = ["--out", str(tmp_path / "o"), "--cache", str(tmp_path / "c")]
+    monkeypatch.setenv("P3D_CACHE", str(tmp_path / "c"))
+    arguments = ["--out", str(tmp_path / "o")]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert cli.main(["demo", "--net", "p3d63-kinetics", "--crop", "32", *arguments]) == 0
@@ -187,6 +188,8 @@ def test_demo(tmp_path, capsys, monkeypatch):
     assert picture.std() > 20
     assert len(list((tmp_path / "o" / "features").glob("*.npz"))) == 2
     written = (tmp_path / "c" / "p3d63-kinetics-random-1701.caffemodel").stat().st_mtime_ns
+    monkeypatch.delenv("P3D_CACHE")
+    arguments += ["--cache", str(tmp_path / "c")]
     assert cli.main(["demo", "--net", "p3d63-kinetics", "--crop", "32", *arguments]) == 0
     assert (tmp_path / "c" / "p3d63-kinetics-random-1701.caffemodel").stat().st_mtime_ns == written
 

@@ -92,7 +92,7 @@ def choices() -> dict[str, str]:
 
 
 def cache() -> Path:
-    """The folder where choices are kept."""
+    """The folder for what is kept from one process to the next."""
     given = os.environ.get("P3D_CACHE")
     if given:
         return Path(given)

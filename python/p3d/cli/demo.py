@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", default="p3d-demo", metavar="DIR", help="where to write (default: p3d-demo)"
     )
     parser.add_argument(
-        "--cache", metavar="DIR", help="where weights are kept (default: ~/.cache/caffe-p3d)"
+        "--cache",
+        metavar="DIR",
+        help="where weights are kept (default: $P3D_CACHE, or else ~/.cache/caffe-p3d)",
     )
     parser.add_argument(
         "--net", default="p3d199-kinetics", metavar="NAME", help="a net for frames of `p3d models`"
@@ -71,13 +73,13 @@ _NETS = {"p3d": "P3D", "without-t": "without temporal kernels"}
 
 
 def _extract(args: argparse.Namespace) -> int:
-    from p3d import demo, random_weights
+    from p3d import demo, gpu, random_weights
     from p3d.extractor import Extractor
     from p3d.jobs.output import Output
     from p3d.jobs.result import Result
 
     weights = os.path.join(
-        args.cache or _cache(), f"{args.net}-random-{random_weights.SEED}.caffemodel"
+        args.cache or gpu.cache(), f"{args.net}-random-{random_weights.SEED}.caffemodel"
     )
     demo.write_weights(weights, args.net)
     videos = demo.write_videos(os.path.join(args.out, "videos"))
@@ -112,8 +114,3 @@ def _line(video: str, extractor: Any, features: Any) -> str:
     best = ", ".join(f"{name} {p:.3f}" for name, p in extractor.top(features, 3))
     clips = len(features["pool5"])
     return f"{video:12} {features.meta['frames']:6} {clips:5} {length:8.3f}  {best}"
-
-
-def _cache() -> str:
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(home, "caffe-p3d")
