@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -170,8 +169,7 @@ def _for_length(length: int) -> dict[str, Any]:
 
 def _file(net: str, fit: models.Fit | None, options: dict[str, Any]) -> Found:
     if not os.path.exists(net):
-        close = difflib.get_close_matches(net, models.names(), n=1)
-        hint = f"did you mean {close[0]}?" if close else "see `p3d models`"
+        hint = models.hint(net)
         raise Error(f"{net}: there is no such prototxt, and no net of that name; {hint}")
     if options:
         changes = ", ".join(f"--{name.replace('_', '-')}" for name in options)

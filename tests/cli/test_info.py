@@ -162,10 +162,15 @@ def test_a_net_that_cannot_be_built_is_listed(info, tmp_path):
     assert "shapes unknown: " in info(path)
 
 
+def test_a_misspelt_net(capsys):
+    assert cli.main(["info", "p3d36-kinetics"]) == 1
+    assert "did you mean p3d63-kinetics?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "Could not open file"),
+        (None, "no such file, and no net of that name"),
         (b"", "is empty"),
         (b"<html>login</html>", "is a web page"),
         (b"dear reader", "is text that begins"),

@@ -30,8 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from p3d import models
+    from p3d.error import Error
 
     known = args.file in models.names() and not os.path.exists(args.file)
+    if not known and not os.path.exists(args.file):
+        hint = models.hint(args.file)
+        raise Error(f"{args.file}: there is no such file, and no net of that name; {hint}")
     if known or _is_prototxt(args.file):
         from p3d.caffe.net_summary import summarize_net
 

@@ -1,6 +1,7 @@
 """The nets as text: `prototxt("p3d199-kinetics")` is what `prototxt/` holds.
 
 names()                    what there is
+hint(name)                 which of them somebody may have meant
 describe(name)             one line about a net
 prototxt(name, ...)        the deploy net, for other classes, crops, lengths... if asked
 train_val(name, ...)       the same net with data layers, loss and accuracy
@@ -11,6 +12,7 @@ fit(layers)                which net a list of weights belongs to
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from p3d.models import training
@@ -24,6 +26,7 @@ __all__ = [
     "blobs",
     "describe",
     "fit",
+    "hint",
     "names",
     "nearest",
     "prototxt",
@@ -40,6 +43,12 @@ BATCH = 8
 def names() -> list[str]:
     """The nets there are, the deepest first."""
     return list(ENTRIES)
+
+
+def hint(name: str) -> str:
+    """What somebody who named no known net may have meant."""
+    close = difflib.get_close_matches(name, names(), n=1)
+    return f"did you mean {close[0]}?" if close else "see `p3d models`"
 
 
 def describe(name: str) -> str:

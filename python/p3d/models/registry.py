@@ -38,8 +38,8 @@ def entry(name: str) -> Entry:
     if name in ENTRIES:
         return ENTRIES[name]
     near = difflib.get_close_matches(name, ENTRIES, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise Error(f"no net is called {name!r}: {hint}There are {', '.join(ENTRIES)}.")
+    hint = f"did you mean {near[0]!r}? There are" if near else "there are"
+    raise Error(f"no net is called {name!r}: {hint} {', '.join(ENTRIES)}")
 
 
 def options(name: str, **changes: Any) -> Any:
