@@ -120,6 +120,8 @@ def test_equal_names_are_refused_before_anything_is_done(capsys):
         (["--blobs", "pool5,prob", "--format", "npy"], "holds one blob, not 2"),
         (["--blobs", "pol5"], "no blob 'pol5'"),
         (["--batch", "0"], "batch of 0"),
+        (["--timeout", "nan"], "nan s for a frame"),
+        (["--top", "-1"], "-1 classes of each video"),
         (["--recipe", "tsn"], "no recipe 'tsn'"),
         (["--crop", "64", "--size", "48x80"], "does not fit"),
         (["--out", "a.mp4"], "--out a.mp4 is a file"),

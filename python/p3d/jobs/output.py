@@ -33,6 +33,8 @@ class Output:
     def __post_init__(self) -> None:
         if self.kind not in KINDS or self.pool not in POOLS:
             raise Error(f"outputs are {' or '.join(KINDS)}, pooled by {', '.join(POOLS)}")
+        if self.top < 0:
+            raise Error(f"{self.top} classes of each video cannot be noted: take 0 or more")
 
     def numbers(self, row: np.ndarray) -> np.ndarray:
         """One array as it is written."""

@@ -47,6 +47,8 @@ def pack(results: Iterable[Stored], path: str, options: Options) -> int:
             f"{path}: what is this to be? Name it .h5, .csv or .json, or choose --as "
             f"{', '.join(LAYOUTS)}"
         )
+    if options.top < 1:
+        raise Error(f"{options.top} classes of each video make no table: take 1 or more")
     module = importlib.import_module(f"{__name__}.{LAYOUTS[layout]}")
     written: int = module.write(results, path, replace(options, layout=layout))
     if written == 0:

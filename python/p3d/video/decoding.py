@@ -24,7 +24,7 @@ class Decoders:
     """
 
     def __init__(self, count: int, timeout: float = TIMEOUT) -> None:
-        if count < 0 or timeout <= 0:
+        if count < 0 or not timeout > 0:
             raise Error(f"{count} decoders, {timeout} s for a frame: take 0 or more, and some time")
         self._count = count if sys.executable else 0
         self._timeout = timeout
