@@ -20,9 +20,10 @@ def words(path):
     return " ".join(ElementTree.parse(path).getroot().itertext())
 
 
-def test_a_known_net(tmp_path):
+def test_a_known_net(tmp_path, capsys):
     path = tmp_path / "net.svg"
     assert main(["draw", "p3d63-kinetics", "-o", str(path)]) == 0
+    assert capsys.readouterr().out == f"wrote {path}\n"
     assert "res2a_branch2b_t" in words(path)
     assert "2048x5x5" not in words(path)
 

@@ -35,13 +35,18 @@ def test_a_net(arguments, options, capsys, tmp_path):
     path = tmp_path / "net.prototxt"
     assert main(["models", "p3d63-kinetics", *arguments, "--out", str(path)]) == 0
     assert path.read_text() == expected
+    assert capsys.readouterr().out == f"wrote {path}\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["p3d64-kinetics"], "no net is called 'p3d64-kinetics': did you mean"),
+        (["x"], "no net is called 'x': there are p3d199-kinetics,"),
         (["p3d63-kinetics", "--length", "40"], "any-length"),
+        (["--classes", "5"], "of which net?"),
+        (["p3d63-kinetics", "--data", "videos"], "name a folder with --train"),
+        (["p3d63-kinetics", "--no-mirror"], "name a folder with --train"),
         (["p3d63-kinetics", "--out", "missing/x.prototxt"], "cannot write missing/x.prototxt"),
     ],
 )
@@ -53,7 +58,7 @@ def test_what_cannot_be(arguments, message, capsys):
 @pytest.mark.parametrize("size", ["x", "3x", "axb"])
 def test_a_crop_is_one_number_or_two(size, capsys):
     assert main(["models", "p3d63-kinetics", "--crop", size]) == 2
-    assert "--crop" in capsys.readouterr().err
+    assert f"--crop: '{size}' is no size: give N or HxW" in capsys.readouterr().err
 
 
 def test_training_of_own_videos(capsys, tmp_path, monkeypatch):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from p3d.cli._size import size
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -84,7 +86,7 @@ def _add_clip_arguments(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--size",
-        type=_size,
+        type=size,
         metavar="N|HxW",
         help="short edge, or height x width, before the crop (default: the recipe's)",
     )
@@ -153,8 +155,3 @@ def _add_run_arguments(group: argparse._ArgumentGroup) -> None:
         metavar="S",
         help="seconds without a new frame after which a decoder is ended (60)",
     )
-
-
-def _size(text: str) -> int | tuple[int, int]:
-    height, x, width = text.partition("x")
-    return (int(height), int(width)) if x else int(height)

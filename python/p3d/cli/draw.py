@@ -39,4 +39,5 @@ def run(args: argparse.Namespace) -> int:
     if args.shapes:
         shapes = draw.blob_shapes(Net(text, TEST if phase is None else phase))
     draw.draw_net_to_file(net, args.out, args.rankdir, phase=phase, shapes=shapes)
+    print(f"wrote {args.out}")
     return 0

@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Any
 
+from p3d.cli._size import size
+
 HELP = "list the known nets, print one as a prototxt, or write what training it takes"
 EXAMPLES = """\
 examples:
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="name of the last layer (default: as published; a new name lets Caffe fine-tune "
         "weights that have another number of classes)",
     )
-    parser.add_argument("--crop", type=_size, metavar="N|HxW", help="frame size (default: 160)")
+    parser.add_argument("--crop", type=size, metavar="N|HxW", help="frame size (default: 160)")
     parser.add_argument("--length", type=int, metavar="N", help="frames of a clip (default: 16)")
     parser.add_argument(
         "--batch", type=int, metavar="N", help="clips at once (default: 1; in training 8)"
@@ -77,12 +79,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from p3d import models
     from p3d.atomic import replacing
+    from p3d.error import Error
 
+    options = {name: getattr(args, name) for name in _OPTIONS}
+    if args.train is None and (args.data is not None or not args.mirror):
+        raise Error("--data and --no-mirror say how to train: name a folder with --train")
     if args.name is None:
+        if args.out or args.train or any(value is not None for value in options.values()):
+            raise Error("of which net? Name one of those that `p3d models` lists")
         for name in models.names():
             print(f"{name:22} {models.describe(name)}")
         return 0
-    options = {name: getattr(args, name) for name in _OPTIONS}
     if args.train is not None:
         return _write_training(args, options)
     text = models.prototxt(args.name, **options)
@@ -91,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         with replacing(args.out, "w") as file:
             file.write(text)
+        print(f"wrote {args.out}")
     return 0
 
 
@@ -138,8 +146,3 @@ def _tested(data: str | None) -> int | None:
 
 def _units(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(",")))
-
-
-def _size(text: str) -> int | tuple[int, int]:
-    height, x, width = text.partition("x")
-    return (int(height), int(width)) if x else int(height)
