@@ -174,6 +174,8 @@ def test_what_cannot_be_trained(
     untested = tmp_path / "untested/solver.prototxt"
     untested.write_text(f'net: "{whole / "net.prototxt"}" base_lr: 1 lr_policy: "fixed"')
     weights = ["--weights", str(whole / "s_iter_10.caffemodel")]
+    deploy = tmp_path / "deploy.prototxt"
+    deploy.write_text('layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 } } }')
     for arguments, words in (
         (["train", "--solver", "gone.prototxt"], "gone.prototxt"),
         (["train", "--solver", good, "--weights", "gone.caffemodel"], "gone.caffemodel"),
@@ -185,6 +187,8 @@ def test_what_cannot_be_trained(
         (["test", "--solver", str(untested), *weights], "has no test net"),
         (["test", "--solver", good, *weights, "--iterations", "0"], "at least one batch"),
         (["test", "--model", "gone.prototxt", *weights], "gone.prototxt"),
+        (["test", "--model", str(deploy), *weights], "the net waits for x"),
+        (["train", "--solver", good, "--threads", "0"], "Cannot use 0 threads"),
         (["test", "-solver", good, *weights, "-gpu", "99"], "GPU"),
     ):
         capsys.readouterr()

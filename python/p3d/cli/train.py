@@ -64,7 +64,9 @@ def run(args: argparse.Namespace) -> int:
     gpus = gpu.several(device) if device else []
     if len(gpus) == 1:
         os.environ["P3D_DEVICE"] = f"cuda:{gpus[0]}"
-    threads = args.threads or (_threads_of_each(gpus) if len(gpus) > 1 else None)
+    threads = args.threads
+    if threads is None and len(gpus) > 1:
+        threads = _threads_of_each(gpus)
     if threads is not None:
         backend.set_num_threads(threads)
     if not device:

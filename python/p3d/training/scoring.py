@@ -35,6 +35,11 @@ test_net.__test__ = False  # type: ignore[attr-defined]  # its name looks like a
 def score(net: Any, weights: str, batches: int, say: Callable[[str], object]) -> dict[str, Any]:
     """Means over the batches: "loss", the weighted sum, and "outputs", the net's by name."""
     made = caffe.Net(net, caffe.TEST, weights=weights)
+    if inputs := list(made.inputs):
+        raise Error(
+            f"the net waits for {', '.join(inputs)}: to be scored it takes a layer that reads the "
+            "data and one that knows the labels, as in train_val.prototxt"
+        )
     sums: dict[str, np.ndarray] = {}
     for batch in range(batches):
         made.forward()
