@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import Any
 
 from p3d.error import DiskFull
@@ -19,6 +20,12 @@ def extract_group(settings: Any, items: list[Any]) -> Any:
     real(settings, items[:1])
     os.kill(os.getpid(), signal.SIGKILL)
     return None
+
+
+def ctrl_c(settings: Any, items: list[Any]) -> Any:
+    """A person at the terminal, which tells the client and its workers."""
+    os.killpg(0, signal.SIGINT)
+    time.sleep(1)
 
 
 def full_disk(settings: Any, items: list[Any]) -> Any:

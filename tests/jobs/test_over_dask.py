@@ -68,6 +68,17 @@ def test_a_full_disk_ends_it(single, tmp_path):
     assert "0 videos, 0 clips" in done.stdout
 
 
+def test_ctrl_c_is_the_clients(single, tmp_path):
+    before = _LOSE_ONE.replace("losing.extract_group", "losing.ctrl_c")
+    line = command(
+        "extract", single[0], *NET, "--out", tmp_path, "--dask", "local:1", before=before
+    )
+    done = subprocess.run(line, capture_output=True, text=True, start_new_session=True)
+    assert done.returncode == 130
+    assert done.stderr.endswith("p3d extract: interrupted\n")
+    assert "Traceback" not in done.stderr
+
+
 def test_no_scheduler(tmp_path):
     line = command("extract", "a.mp4", *NET, "--out", tmp_path, "--dask", "tcp://127.0.0.1:1")
     env = {**os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}

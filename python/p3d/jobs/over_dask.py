@@ -14,6 +14,7 @@ What saturates first: a task costs client and scheduler together at most 19 ms o
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -143,7 +144,13 @@ def connect(address: str, threads: int) -> Iterator[tuple[Any, int | None]]:
         distributed.LocalCluster(n_workers=workers, **options) as cluster,
         distributed.Client(cluster) as client,
     ):
+        client.run(_leave_ctrl_c)
         yield client, max(1, threads // workers)
+
+
+def _leave_ctrl_c() -> None:
+    """To the client: a terminal sends it to this worker too, which would say a page about it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def run(
