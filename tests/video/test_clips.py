@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import drawn
@@ -202,3 +203,14 @@ def test_another_frame_rate_is_told_in_frames_of_the_file():
 def test_a_crop_that_cannot_be(crop) -> None:
     with pytest.raises(p3d.Error, match=f"^a crop of {crop} is not possible: take 1 to 4096"):
         next(p3d.clips("some.mp4", crop=crop))
+
+
+def test_numbers_of_a_recipe_are_whole() -> None:
+    recipe = Recipe("x", size=[np.int32(20), 30], crop=np.int64(8), clips=np.uint8(3))
+    assert recipe == Recipe("x", size=(20, 30), crop=8, clips=3)
+    assert "[20, 30]" in json.dumps(recipe.record())
+    for name, value in {"clips": 2.5, "stride": "8", "crop": None, "size": (8, 8.5)}.items():
+        with pytest.raises(Error, match=f"{name} is .*: give a whole number"):
+            Recipe("x", **{"size": 9, "crop": 8, name: value})
+    with pytest.raises(Error, match="give the short edge, or"):
+        Recipe("x", size=(8, 8, 8), crop=8)

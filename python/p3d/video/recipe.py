@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -40,6 +41,9 @@ class Recipe:
     short: str = "loop"
 
     def __post_init__(self) -> None:
+        for name in ("crop", "length", "clips", "stride"):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
+        object.__setattr__(self, "size", _size(self.size))
         short = self.size if isinstance(self.size, int) else min(self.size)
         if self.crops not in preprocess.VIEWS:
             raise Error(f"there are no crops '{self.crops}': {', '.join(preprocess.VIEWS)}")
@@ -114,6 +118,22 @@ class Recipe:
         if isinstance(self.size, tuple):
             known["size"] = list(self.size)
         return known
+
+
+def _whole(what: str, value: Any) -> int:
+    """NumPy's too, which JSON would not take."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise Error(f"{what} is {value!r}: give a whole number") from None
+
+
+def _size(size: Any) -> int | tuple[int, int]:
+    if not isinstance(size, (tuple, list)):
+        return _whole("size", size)
+    if len(size) != 2:
+        raise Error(f"size is {size!r}: give the short edge, or (height, width)")
+    return (_whole("size", size[0]), _whole("size", size[1]))
 
 
 def _check_range(what: str, value: int, most: int) -> None:
