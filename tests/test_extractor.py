@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import threading
 import time
 import warnings
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from fake_net import FakeNet
+from jobs.tiny_job import NET
 
 import p3d
 from p3d.extractor import Extractor
@@ -317,3 +319,13 @@ def test_leaving_early_does_not_wait_for_videos_that_may_not_come_in_yet(tmp_pat
     next(results)
     results.close()
     assert not [t for t in threading.enumerate() if t.name == "p3d-decode"]
+
+
+def test_a_process_that_gets_one_makes_it_anew(tmp_path):
+    """As in PyTorch's DataLoader where its workers are spawned."""
+    path = write_video(tmp_path / "a.mp4")
+    _, net, _, weights = NET
+    here = Extractor(weights, net, clips=3, batch=2)
+    there = pickle.loads(pickle.dumps(here))
+    assert there.recipe == here.recipe
+    np.testing.assert_array_equal(there.extract(path)["pool5"], here.extract(path)["pool5"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 import time
@@ -51,6 +52,7 @@ class Extractor:
         features["pool5"]  # (20, 2048), one row per clip
 
     Threads may share it: each call decodes for itself, and the net runs one batch after the other.
+    Forks may, too. Pickled it is its arguments: a process that gets it loads the weights anew.
 
     weights  a .caffemodel (or .caffemodel.h5)
     net      a prototxt, or a name out of `p3d models`; by default the one that the weights fit;
@@ -92,6 +94,7 @@ class Extractor:
         decoders: int = 1,
         timeout: float = TIMEOUT,
     ) -> None:
+        self._arguments = {name: given for name, given in locals().items() if name != "self"}
         if batch is not None and batch < 1:
             raise Error(f"a batch of {batch} clips is not possible: take 1 or more")
         chosen = recipe_named(
@@ -117,6 +120,9 @@ class Extractor:
         self._decoders = Decoders(decoders, timeout)
         self._turn = threading.Lock()  # of the net
         self.seconds = {"net": 0.0, "waiting for frames": 0.0}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(type(self), **self._arguments), ()
 
     def extract(self, video: Video) -> Features:
         """The features of one video: a file, a folder of frames or flow images, or an array."""
