@@ -84,6 +84,7 @@ def test_a_video_that_the_disk_did_not_take_is_told(monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["out/none.npz", "-o", "x.png"], "no result of p3d extract"),
+        (["out", "-o", "x.png"], "it is a folder: name a file in it"),
         (["a.mp4", "-o", "x.png"], "no result of p3d extract"),
         (["out/a.npz", "-o", "x.doc"], "x.doc"),
         (["out/a.npz", "-o", "x.png", "--top", "0"], "are counts"),
