@@ -70,9 +70,10 @@ def test_the_net_and_its_classes_are_told_from_the_weights(weights, tmp_path, ca
     assert shapes(out) == [("data", ["N", 3, 8, 32, 32]), ("prob", ["N", 7])]
 
 
-def test_a_known_net_can_be_named_with_its_features_as_outputs(weights, tmp_path):
+@pytest.mark.parametrize("blobs", [["pool5", "res4f"], ["pool5,res4f"]])
+def test_a_known_net_can_be_named_with_its_features_as_outputs(blobs, weights, tmp_path):
     out = tmp_path / "net.onnx"
-    arguments = ["--net", "p3d63-kinetics", "--blobs", "pool5", "res4f", "--batch", "2"]
+    arguments = ["--net", "p3d63-kinetics", "--blobs", *blobs, "--batch", "2"]
     assert main(["export", str(weights), *arguments, "--crop", "32", "-o", str(out)]) == 0
     assert shapes(out) == [
         ("data", [2, 3, 16, 32, 32]),

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--onnx", action="store_true", help="the format (there is no other yet)")
     parser.add_argument("-o", "--out", required=True, metavar="FILE", help="the file to write")
     parser.add_argument(
-        "--blobs", nargs="+", metavar="BLOB", help="outputs (default: those of the net)"
+        "--blobs", nargs="+", metavar="A,B", help="outputs (default: those of the net)"
     )
     parser.add_argument("--crop", type=int, metavar="N", help="frame size of a known net")
     parser.add_argument("--length", type=int, metavar="N", help="frames per clip of a known net")
@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     name, text = net_text(weights, net, **{k: v for k, v in options.items() if v is not None})
     arrays = read_weights(weights) if weights else random_weights(text)
     param = parse_net(text, name)
-    export(param, arrays, args.out, blobs=args.blobs, dynamic=args.batch is None)
+    blobs = [blob for word in args.blobs or [] for blob in word.split(",")]  # as extract takes them
+    export(param, arrays, args.out, blobs=blobs or None, dynamic=args.batch is None)
     print(f"{args.out}: {name}{'' if weights else ' with RANDOM WEIGHTS'}")
     return _check(text, arrays, args) if args.check else 0
 
