@@ -144,6 +144,14 @@ def blank_data(path):
     path.write_bytes(whole[: at + 4] + bytes(size - 8) + whole[at - 4 + size :])
 
 
+def test_a_picture_is_no_video(tmp_path):
+    """`p3d extract frames/*.jpg` made twenty equal clips of each."""
+    (path,) = drawn.write_frames(tmp_path / "f", "%06d.jpg", range(1)).iterdir()
+    with pytest.raises(Error, match="is one picture: name its folder"):
+        open_video(path)
+    assert len(frames(path.parent)) == 1
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -54,6 +54,8 @@ def _open(path: str, modality: str) -> Source:
         )
     if frames.is_pattern(path) and not os.path.exists(path):
         return frames.open_pattern(path)
+    if path.lower().endswith(frames.EXTENSIONS) and os.path.isfile(path):
+        raise Error(f"{path}: is one picture: name its folder, or a pattern such as %06d.jpg")
     return VideoFile(path)
 
 
