@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", required=True, metavar="FILE", help="the picture; its ending says the format"
     )
     parser.add_argument(
-        "--rankdir", choices=("TB", "LR", "BT", "RL"), default="TB", help="where the data flows"
+        "--rankdir", choices=("TB", "LR", "BT", "RL"), default="TB", help="where data flows (TB)"
     )
     parser.add_argument("--phase", choices=("TRAIN", "TEST"), help="only the layers of that phase")
     parser.add_argument(

@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("result", metavar="FILE", help="the .npy, .npz or .json of a result")
     parser.add_argument("-o", "--out", required=True, metavar="FILE", help="an image, or .mp4")
     parser.add_argument("--top", type=int, default=3, metavar="K", help="classes (3)")
-    parser.add_argument("--columns", type=int, default=8, metavar="N", help="clips in the picture")
+    parser.add_argument(
+        "--columns", type=int, default=8, metavar="N", help="clips in a picture (8)"
+    )
     parser.add_argument("--labels", metavar="FILE", help="class names (default: as extracted)")
 
 
