@@ -88,7 +88,7 @@ def test_a_video_becomes_a_folder(folder, capsys) -> None:
 def test_images_are_those_of_the_frames(folder) -> None:
     """In order, of frames made another size first, as JPEG."""
     write_frames(folder / "frames")
-    assert cli.main(["flow", "frames", "--size", "40x32", "--bound", "8", "--quality", "100"]) == 0
+    assert cli.main(["flow", "frames", "--size", "32x40", "--bound", "8", "--quality", "100"]) == 0
     greys = [cv2.cvtColor(frame(i), cv2.COLOR_BGR2GRAY) for i in range(FRAMES)]
     greys = [cv2.resize(each, (40, 32), interpolation=cv2.INTER_AREA) for each in greys]
     found = flow_of("flow/frames")
@@ -99,7 +99,7 @@ def test_images_are_those_of_the_frames(folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "shape"), [("own", (48, 64)), ("24", (24, 32)), ("99", (48, 64)), ("20x40", (40, 20))]
+    ("size", "shape"), [("own", (48, 64)), ("24", (24, 32)), ("99", (48, 64)), ("20x40", (20, 40))]
 )
 def test_sizes(folder, size: str, shape: tuple[int, int]) -> None:
     write_frames(folder / "frames", 2)
@@ -211,10 +211,10 @@ def test_a_full_disk_ends_it(folder, monkeypatch, capsys) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--size", "9"], "'9' is no size; give the short edge, or WxH, of 16 to 8192, or own"),
-        (["--size", "9x300"], "'9x300' is no size"),
-        (["--size", "300x"], "'300x' is no size"),
-        (["--size", "9999x300"], "'9999x300' is no size"),
+        (["--size", "9"], "'9': edges are 16 to 8192"),
+        (["--size", "9x300"], "'9x300': edges are 16 to 8192"),
+        (["--size", "300x"], "'300x' is no size: give N or HxW"),
+        (["--size", "9999x300"], "'9999x300': edges are 16 to 8192"),
         (["--bound", "0"], "--bound more than 0"),
         (["--threads", "0"], "--threads takes 1 or more"),
         (["--quality", "101"], "--quality 1 to 100"),

@@ -69,13 +69,28 @@ def test_training_of_own_videos(capsys, tmp_path, monkeypatch):
     assert main(["models", "p3d63-ucf101", *arguments]) == 0
     assert capsys.readouterr().out.split() == [
         *("wrote", "own/train_val.prototxt"),
+        *("wrote", "own/deploy.prototxt"),
         *("wrote", "own/solver.prototxt"),
     ]
     net = models.train_val("p3d63-ucf101", data="clips", classes=2, batch=2)
     assert (tmp_path / "own" / "train_val.prototxt").read_text() == net
+    deploy = models.prototxt("p3d63-ucf101", classes=2)
+    assert (tmp_path / "own" / "deploy.prototxt").read_text() == deploy
     solver = models.solver("p3d63-ucf101", folder="own", batch=2, tested=3)
     assert (tmp_path / "own" / "solver.prototxt").read_text() == solver
     assert "test_iter: 2\n" in solver
+
+
+def test_training_that_somebody_edited_stays(capsys, tmp_path):
+    arguments = ["models", "p3d63-ucf101", "--train", str(tmp_path)]
+    assert main(arguments) == 0
+    assert main(arguments) == 0, "nothing differs"
+    solver = tmp_path / "solver.prototxt"
+    solver.write_text("base_lr: 1\n")
+    assert main([*arguments, "--classes", "2"]) == 1
+    assert "is there and says something else" in capsys.readouterr().err
+    assert solver.read_text() == "base_lr: 1\n"
+    assert "num_output: 101" in (tmp_path / "deploy.prototxt").read_text(), "all or none"
 
 
 def test_training_that_cannot_be_leaves_no_files(capsys, tmp_path):

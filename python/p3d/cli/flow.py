@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import re
 from typing import Any
+
+from p3d.cli._size import size
 
 HELP = "the TV-L1 optical flow of videos as images, which weights for flow take"
 EXAMPLES = """\
 examples:
   p3d flow talk.mp4 --out flow                            flow/talk/flow_x_00001.jpg, ...
   p3d extract flow/talk --weights p3d_resnet_kinetics_flow_iter_190000.caffemodel
-  p3d flow videos/ --out flow --size 340x256              frames made 340x256 first, as TSN does
+  p3d flow videos/ --out flow --size 256x340              frames 340 wide first, as TSN does
 
 Flow is OpenCV's DualTVL1OpticalFlow, stored as dense_flow does: -20..20 pixels as 0..255, grey
 JPEG, x and y apart. It takes 0.1 to 0.5 s a frame and core. The same command again makes what is
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size",
         type=_size,
         default=256,
-        metavar="N|WxH|own",
+        metavar="N|HxW|own",
         help="to which frames are made first; N: the short edge of larger ones (default: 256)",
     )
     parser.add_argument(
@@ -52,15 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _size(text: str) -> int | tuple[int, int] | None:
+    """As FlowOptions takes it."""
     if text == "own":
         return None
-    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
-    numbers = [int(number) for number in match.groups() if number] if match else []
-    if not numbers or not all(16 <= number <= 8192 for number in numbers):
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is no size; give the short edge, or WxH, of 16 to 8192, or own"
-        )
-    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+    given = size(text)
+    if not all(16 <= edge <= 8192 for edge in ((given,) if isinstance(given, int) else given)):
+        raise argparse.ArgumentTypeError(f"'{text}': edges are 16 to 8192")
+    return given if isinstance(given, int) else given[::-1]
 
 
 def run(args: argparse.Namespace) -> int:

@@ -61,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = parser.add_mutually_exclusive_group()
     out.add_argument("-o", "--out", metavar="FILE", help="write there (default: print)")
     out.add_argument(
-        "--train", metavar="DIR", help="write train_val.prototxt and solver.prototxt there"
+        "--train",
+        metavar="DIR",
+        help="write train_val.prototxt, solver.prototxt and deploy.prototxt there",
     )
     parser.add_argument(
         "--data",
@@ -119,20 +121,36 @@ _OPTIONS = (
 def _write_training(args: argparse.Namespace, options: dict[str, Any]) -> int:
     from p3d import models
     from p3d.atomic import replacing
+    from p3d.error import Error
 
+    deployed = {**options, "batch": None, "scratch": None}
     texts = {
         "train_val": models.train_val(args.name, data=args.data, mirror=args.mirror, **options),
+        "deploy": models.prototxt(args.name, **deployed),
         "solver": models.solver(
             args.name, folder=args.train, batch=args.batch, tested=_tested(args.data)
         ),
     }
+    files = {os.path.join(args.train, f"{what}.prototxt"): text for what, text in texts.items()}
+    for path, text in files.items():
+        if _differs(path, text):
+            raise Error(
+                f"{path} is there and says something else: remove it, or name another folder"
+            )
     os.makedirs(args.train, exist_ok=True)
-    for what, text in texts.items():
-        path = os.path.join(args.train, f"{what}.prototxt")
+    for path, text in files.items():
         with replacing(path, "w") as file:
             file.write(text)
         print(f"wrote {path}")
     return 0
+
+
+def _differs(path: str, text: str) -> bool:
+    """Whether there is such a file that somebody may have changed."""
+    if not os.path.exists(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read() != text.encode()
 
 
 def _tested(data: str | None) -> int | None:
