@@ -157,7 +157,7 @@ def _run(args: argparse.Namespace, case: Case) -> dict[str, Any]:
     threads = _core.num_threads()
     with tempfile.TemporaryDirectory(prefix="p3d-benchmark-") as folder:
         _say(f"{case.net}, batch {case.batch}: files")
-        job, work = _prepare(case, args.weights, threads=threads, folder=folder)
+        job, work = _prepare(case, args, threads=threads, folder=folder)
         peak = _peak(args)
         rows = race(
             _systems(args, case),
@@ -204,14 +204,21 @@ def _peak(args: argparse.Namespace) -> float | None:
     return known[0] / 1e9 if known else None
 
 
-def _prepare(case: Case, weights: str | None, *, threads: int, folder: str) -> Any:
+def _prepare(case: Case, args: argparse.Namespace, *, threads: int, folder: str) -> Any:
     from benchmarking import files, training_files
 
     if case.bn is None:
-        return files.prepare(case.net, weights, batch=case.batch, threads=threads, folder=folder)
+        return files.prepare(
+            case.net,
+            args.weights,
+            batch=case.batch,
+            threads=threads,
+            folder=folder,
+            onnx=not args.device,
+        )
     return training_files.prepare(
         case.net,
-        weights,
+        args.weights,
         batch=case.batch,
         threads=threads,
         folder=folder,

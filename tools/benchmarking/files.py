@@ -30,15 +30,13 @@ class Work(NamedTuple):
 
 
 def prepare(
-    net: str, weights: str | None, *, batch: int, threads: int, folder: str
+    net: str, weights: str | None, *, batch: int, threads: int, folder: str, onnx: bool = True
 ) -> tuple[Job, Work]:
     """Writes the files to `folder`. Without weights they are random ones.
 
-    net  a prototxt file or a name of `p3d models`
+    net   a prototxt file or a name of `p3d models`
+    onnx  whether a system reads that file, for which the package onnx has to be there
     """
-    from p3d.export.onnx import export
-    from p3d.export.sources import read_weights
-
     param = read_net(net, weights, batch)
     engine, weights = make_net(param, weights, folder)
     path = write_text(str(param), folder, "net.prototxt")
@@ -52,9 +50,17 @@ def prepare(
         blobs=tuple(dict.fromkeys(["pool5"] * ("pool5" in engine.blobs) + engine.outputs)),
         threads=threads,
     )
-    export(param, read_weights(weights), job.onnx, blobs=job.blobs, dynamic=False)
+    if onnx:
+        _export(param, job)
     np.save(job.clip, clips(tuple(engine.blobs[name].shape)))
     return job, work_of(engine, batch)
+
+
+def _export(param: Any, job: Job) -> None:
+    from p3d.export.onnx import export
+    from p3d.export.sources import read_weights
+
+    export(param, read_weights(job.weights), job.onnx, blobs=job.blobs, dynamic=False)
 
 
 def read_net(net: str, weights: str | None, batch: int) -> Any:
