@@ -16,7 +16,7 @@ import numpy as np
 
 from .files import Job
 from .systems import OURS, System, channels_last, channels_last_weights
-from .training_files import LABEL, LOSS, MOMENTUM, RATE, WEIGHT_DECAY, Training
+from .training_files import LABEL, LOSS, MOMENTUM, RATE, Training, torch_groups
 
 #: What results may be off by, of the largest, where the engine is the measure.
 TOLERANCES = {"float32": 1e-4, "tf32": 2e-2, "bf16": 0.15, "fp16": 3e-2}
@@ -149,11 +149,8 @@ def train_torch(job: Training, device: str, precision: str, compiled: bool) -> O
     module = read(job.prototxt, job.weights, [job.input, LABEL], [LOSS], train=True).to(device)
     channels_last_weights(module)
     parameters = [module.blobs(blob.layer)[blob.index].requires_grad_() for blob in job.learned]
-    groups = [
-        {"params": [p], "lr": RATE * b.lr_mult, "weight_decay": WEIGHT_DECAY * b.decay_mult}
-        for b, p in zip(job.learned, parameters, strict=True)
-    ]
-    optimizer = torch.optim.SGD(groups, lr=RATE, momentum=MOMENTUM, fused=True)
+    groups = torch_groups(job.learned, parameters)
+    optimizer = torch.optim.SGD(groups, momentum=MOMENTUM, fused=True)
     labels = torch.from_numpy(np.load(job.labels)).to(device)
     run_net = torch.compile(module, mode="max-autotune") if compiled else module
     clips: dict[str, Any] = {}

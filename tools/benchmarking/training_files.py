@@ -4,6 +4,7 @@ read it."""
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,6 +51,17 @@ class Training(NamedTuple):
     def blobs(self) -> tuple[str, ...]:
         """The results: the loss before an update, and what the update takes from each blob."""
         return (LOSS, *(blob.name for blob in self.learned))
+
+
+def torch_groups(learned: Sequence[Learned], parameters: Sequence[Any]) -> list[dict[str, Any]]:
+    """What SGD of torch takes: one group for all of the same multipliers, for each is launches."""
+    groups: dict[tuple[float, float], list[Any]] = {}
+    for blob, parameter in zip(learned, parameters, strict=True):
+        groups.setdefault((blob.lr_mult, blob.decay_mult), []).append(parameter)
+    return [
+        {"params": members, "lr": RATE * lr_mult, "weight_decay": WEIGHT_DECAY * decay_mult}
+        for (lr_mult, decay_mult), members in groups.items()
+    ]
 
 
 def prepare(

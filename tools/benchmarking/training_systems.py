@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .systems import BF16, F32, OURS, Forward, System, channels_last, channels_last_weights
-from .training_files import LABEL, LOSS, MOMENTUM, RATE, WEIGHT_DECAY, Learned, Training
+from .training_files import LABEL, LOSS, MOMENTUM, RATE, Learned, Training, torch_groups
 
 #: Of a blob's largest update, where rounding does not matter more (see NUDGED).
 TOLERANCE = 3e-3
@@ -64,17 +64,8 @@ def load_torch(job: Training, last: bool, compiled: bool, precision: str = F32) 
     if last:
         channels_last_weights(module)
     parameters = [module.blobs(blob.layer)[blob.index].requires_grad_() for blob in job.learned]
-    groups: dict[tuple[float, float], list[Any]] = {}
-    for blob, parameter in zip(job.learned, parameters, strict=True):
-        groups.setdefault((blob.lr_mult, blob.decay_mult), []).append(parameter)
-    optimizer = torch.optim.SGD(
-        [
-            {"params": members, "lr": RATE * lr_mult, "weight_decay": WEIGHT_DECAY * decay_mult}
-            for (lr_mult, decay_mult), members in groups.items()
-        ],
-        momentum=MOMENTUM,
-        fused=True,
-    )
+    groups = torch_groups(job.learned, parameters)
+    optimizer = torch.optim.SGD(groups, momentum=MOMENTUM, fused=True)
     labels = torch.from_numpy(np.load(job.labels))
     run: Any = torch.compile(module) if compiled else module
     cast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == BF16)
