@@ -7,6 +7,7 @@
 //   $P3D_SIMULATED_CUDNN_PLANS     ways it offers (default 3)
 //   $P3D_SIMULATED_CUDNN_LIES      the numbers of those that compute nonsense
 //   $P3D_SIMULATED_CUDNN_FAILS     and of those that cannot be run
+//   $P3D_SIMULATED_CUDNN_FALLBACK  if set, it knows them in fallback mode alone
 //   $P3D_SIMULATED_CUDNN_BROKEN    if set, it cannot be started
 //   $P3D_SIMULATED_CUDNN_LOG       a file that gets a line for each plan run
 
@@ -337,6 +338,18 @@ Status FinalizeGraph(const Object& object) {
   return kSuccess;
 }
 
+Status FinalizePack(const Object& object) {
+  const auto pointers = object.List<uintptr_t>(kPackPointers);
+  const bool same = pointers.size() == object.List<int64_t>(kPackIds).size();
+  return same ? kSuccess : Refuse(kBad, "ids and pointers");
+}
+
+// Whether the mode is the one in which it knows ways.
+bool Knows(const Object& heuristics) {
+  const bool first = heuristics.Get<int>(kHeuristicsMode) == kHeuristicsA;
+  return first == Variable("P3D_SIMULATED_CUDNN_FALLBACK").empty();
+}
+
 Status FinalizeObject(const Object& object) {
   for (const auto& parts : object.objects) {
     for (const Object& part : parts.second) {
@@ -354,6 +367,13 @@ Status FinalizeObject(const Object& object) {
       return FinalizeConvolution(object);
     case kOperationGraph:
       return FinalizeGraph(object);
+    case kHeuristics:
+      return Knows(object) ||
+                     object.Get<int>(kHeuristicsMode) == kHeuristicsFallback
+                 ? kSuccess
+                 : Refuse(kUnsupported, "mode");
+    case kVariantPack:
+      return FinalizePack(object);
     case kPlan:
       return object.Has(kPlanConfig) ? kSuccess : Refuse(kBad, "no config");
     default:
@@ -443,8 +463,7 @@ P3D_SIMULATED Status cudnnBackendGetAttribute(const void* raw, int name, int,
     if (room >= *count) std::memcpy(values, to.str().data(), *count);
     return kSuccess;
   }
-  const bool fallback = object->Get<int>(kHeuristicsMode) != kHeuristicsA;
-  *count = fallback ? 0 : Number("P3D_SIMULATED_CUDNN_PLANS", 3);
+  *count = Knows(*object) ? Number("P3D_SIMULATED_CUDNN_PLANS", 3) : 0;
   for (int64_t i = 0; i < *count && i < room; ++i) {
     Object* config = Of(static_cast<RawDescriptor*>(values)[i]);
     config->number = static_cast<int>(i);

@@ -245,6 +245,15 @@ def test_damaged_plans_are_compiled_anew(convolve, plans: list[Path], damage: st
     assert [path.read_bytes() for path in plans] == good
 
 
+@pytest.mark.parametrize("pin", [None, "cudnn"])
+def test_our_own_do_it_where_a_library_has_no_room(
+    convolve, plans: list[Path], pin: str | None
+) -> None:
+    variables = {"P3D_CONVOLUTION": pin} if pin else {}
+    chosen, _ = convolve("one", CASE, P3D_SIMULATED_MIB="1", **variables)
+    assert set(chosen.values()) == {"own"}
+
+
 def test_a_pinned_choice_is_not_timed_or_kept(convolve, tmp_path: Path) -> None:
     chosen, printed = convolve("one", CASE, P3D_CONVOLUTION="own")
     assert chosen[FORWARD] == "own"
@@ -316,6 +325,12 @@ def test_a_cudnn_that_is_old_or_has_nothing(convolve) -> None:
     chosen, printed = convolve("one", CASE, P3D_SIMULATED_CUDNN_PLANS="0")
     assert set(chosen.values()) == {OWN[0]}
     assert "cuDNN 9.28.1" in printed
+
+
+def test_a_cudnn_that_knows_a_form_in_one_mode_alone(convolve) -> None:
+    pin = {"P3D_CONVOLUTION": "cudnn_1"}
+    chosen, _ = convolve("one", CASE, P3D_SIMULATED_CUDNN_FALLBACK="yes", **pin)
+    assert set(chosen.values()) == {"cudnn_1"}
 
 
 BROKEN = {

@@ -399,8 +399,13 @@ ConvWays MakeWays(const Library& library, const Target& target,
   ConvWays ways;
   int number = -1;
   for (int mode : {kHeuristicsA, kHeuristicsFallback}) {
-    for (const Descriptor& config :
-         Configs(library, graph, device.get(), mode)) {
+    std::vector<Descriptor> configs;
+    try {
+      configs = Configs(library, graph, device.get(), mode);
+    } catch (const Error&) {
+      // It may refuse one mode, and know some in the other.
+    }
+    for (const Descriptor& config : configs) {
       if (ways.size() == static_cast<size_t>(most)) return ways;
       if (++number < first) continue;
       try {

@@ -134,21 +134,21 @@ std::unique_ptr<DeviceChoices::Choice> DeviceChoices::Choose(
   for (const OwnKernels::Kernel& kernel : kernels) {
     if (kernel.name == name) choice->Take(kernel);
   }
-  if (pinned.empty()) {
-    if (std::unique_ptr<ConvWay> way = Restored(form, name)) {
-      Reserve(*way);
-      choice->Take(std::move(way));
-      return choice;
-    }
-  }
-  ConvWays ways = FindOne(form, name);
-  if (!ways.empty()) Reserve(*ways[0]);
-  if (pinned.empty() && !ways.empty()) {
-    choice->Take(std::move(ways[0]));
-    Keep(form, *choice->way);
-  }
-  if (choice->name != kOwn) return choice;
   try {
+    if (pinned.empty()) {
+      if (std::unique_ptr<ConvWay> way = Restored(form, name)) {
+        Reserve(*way);
+        choice->Take(std::move(way));
+        return choice;
+      }
+    }
+    ConvWays ways = FindOne(form, name);
+    if (!ways.empty()) Reserve(*ways[0]);
+    if (pinned.empty() && !ways.empty()) {
+      choice->Take(std::move(ways[0]));
+      Keep(form, *choice->way);
+    }
+    if (choice->name != kOwn) return choice;
     const ConvTrial trial(form, places, WayOf(own, kernels[0].number));
     if (!trial.Tells()) return nullptr;
     if (pinned.empty()) {
@@ -158,7 +158,7 @@ std::unique_ptr<DeviceChoices::Choice> DeviceChoices::Choose(
       choice->Take(std::move(ways[0]));
     }
   } catch (const OutOfMemory&) {
-    // So there is no room to compare.
+    // So there is no room to compare, or for what a library works in.
   }
   return choice;
 }
