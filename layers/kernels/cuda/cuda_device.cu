@@ -108,6 +108,12 @@ class Current {
     cudaGraphExecDestroy(graph);
   }
 
+  // Without a device of its own a thread would set GPU 0 up for it.
+  void ReleaseHost(void* memory) noexcept {
+    cudaSetDevice(device_);
+    cudaFreeHost(memory);
+  }
+
   void Release(cudaEvent_t event) noexcept {
     const std::lock_guard<std::mutex> lock(mutex_);
     cudaSetDevice(device_);
@@ -395,7 +401,7 @@ void* HostAllocate(size_t bytes) {
 
 // An error here is that of earlier work; whoever waits next learns of it.
 void HostRelease(void* memory) noexcept {
-  if (memory) cudaFreeHost(memory);
+  if (memory) TheCurrent().ReleaseHost(memory);
 }
 
 CUevent_st* CreateEvent() {
