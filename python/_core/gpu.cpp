@@ -199,6 +199,9 @@ void BindGpu(py::module_& m) {
   m.def(
       "gpu_bytes_free", [] { return Gpu().DeviceFree(); },
       "Memory that nets may still have there.");
+  m.def(
+      "gpu_bytes_reserved", [] { return Gpu().DeviceMostReserved(); },
+      "The most memory that this process had for nets there at a time.");
   m.def("gpu_graph_launches", &p3d::PlanGraph::launches,
         "Forwards of nets so far that were one launch on the GPU.");
   m.def(

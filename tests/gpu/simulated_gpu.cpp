@@ -169,6 +169,7 @@ class Memory {
     }
     used_[place] = size;
     if (counts) in_use_ += size;
+    most_ = std::max(most_, in_use_);
     top_ = std::max(top_, place + size);
     // Kernels that choose among others allocate while they run.
     if (open_ > 0) lock_.Open(top_);
@@ -198,6 +199,7 @@ class Memory {
   }
 
   size_t in_use() const { return in_use_; }
+  size_t most() const { return most_; }
   size_t size() const { return size_; }
 
   // While it lives, the memory can be read and written.
@@ -221,7 +223,7 @@ class Memory {
 
   char* base_ = nullptr;
   size_t size_ = 0;
-  size_t in_use_ = 0;
+  size_t in_use_ = 0, most_ = 0;
   size_t top_ = 0;
   Lock lock_;
   int open_ = 0;
@@ -432,6 +434,7 @@ double DeviceSeconds(const std::function<void()>& launch) {
 bool DeviceCapturing() { return the_capture || the_replay; }
 size_t DeviceBytesInUse() { return TheMemory().in_use(); }
 size_t DeviceFree() { return TheMemory().size() - TheMemory().in_use(); }
+size_t DeviceMostReserved() { return TheMemory().most(); }
 
 void CopyToDevice(void* to, const void* from, size_t bytes) {
   CheckNotCapturing();

@@ -159,3 +159,17 @@ def test_the_batch_that_a_solver_names_fits(run, tmp_path: Path) -> None:
     assert found, text
     assert step(int(found[1])).strip() == "done"
     assert "has no room" in step(2 * int(found[1]))
+
+
+def test_the_most_that_was_reserved_stays_known(run) -> None:
+    script(
+        run,
+        """
+        forward(8)
+        held, most = _core.gpu_bytes_in_use(), _core.gpu_bytes_reserved()
+        assert most >= held > 0
+        del net
+        assert _core.gpu_bytes_in_use() < held
+        assert _core.gpu_bytes_reserved() == most
+        """,
+    )

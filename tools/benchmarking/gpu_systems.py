@@ -59,8 +59,9 @@ class OnGpu:
 
 
 def _use(device: str, precision: str) -> tuple[Any, Callable[[], float]]:
-    """p3d.caffe, set to compute there in that precision, and the memory that it took at most."""
-    from p3d import caffe, gpu
+    """p3d.caffe, set to compute there in that precision, and the memory that it reserved at most:
+    what torch says of itself. What is free on the GPU would count the others' memory, too."""
+    from p3d import _core, caffe, gpu
 
     gpu.use(gpu.parse(device) or 0)
     gpu.run(True)
@@ -68,9 +69,7 @@ def _use(device: str, precision: str) -> tuple[Any, Callable[[], float]]:
         caffe.set_precision(precision)
     elif precision != "float32":
         raise RuntimeError(f"this version of caffe-p3d has no precision {precision}")
-    before = gpu.current().free
-    # What was ever needed stays with the process.
-    return caffe, lambda: (before - gpu.current().free) / (1 << 20)
+    return caffe, lambda: _core.gpu_bytes_reserved() / (1 << 20)
 
 
 def load_p3d(job: Job, device: str, precision: str) -> OnGpu:

@@ -214,6 +214,17 @@ class Event {
   cudaEvent_t event_ = nullptr;
 };
 
+// Bytes, of the pool of the device in use.
+size_t OfPool(cudaMemPoolAttr attribute) {
+  cudaMemPool_t pool;
+  CheckCuda(cudaDeviceGetDefaultMemPool(&pool, TheCurrent().device()),
+            "cudaDeviceGetDefaultMemPool");
+  uint64_t bytes = 0;
+  CheckCuda(cudaMemPoolGetAttribute(pool, attribute, &bytes),
+            "cudaMemPoolGetAttribute");
+  return static_cast<size_t>(bytes);
+}
+
 __global__ void Nothing() {}
 
 // A kernel that was compiled for other GPUs fails when it is launched.
@@ -338,16 +349,13 @@ size_t DeviceFree() {
   TheCurrent().Enter();
   size_t free = 0, all = 0;
   CheckCuda(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
-  cudaMemPool_t pool;
-  CheckCuda(cudaDeviceGetDefaultMemPool(&pool, TheCurrent().device()),
-            "cudaDeviceGetDefaultMemPool");
-  uint64_t reserved = 0, used = 0;
-  CheckCuda(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent,
-                                    &reserved),
-            "cudaMemPoolGetAttribute");
-  CheckCuda(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &used),
-            "cudaMemPoolGetAttribute");
-  return free + static_cast<size_t>(reserved - used);
+  return free + OfPool(cudaMemPoolAttrReservedMemCurrent) -
+         OfPool(cudaMemPoolAttrUsedMemCurrent);
+}
+
+size_t DeviceMostReserved() {
+  TheCurrent().Enter();
+  return OfPool(cudaMemPoolAttrReservedMemHigh);
 }
 
 void CopyToDevice(void* to, const void* from, size_t bytes) {

@@ -63,6 +63,9 @@ void* DeviceKeep(size_t bytes);
 size_t DeviceBytesInUse();
 // Bytes that DeviceAllocate may still give, on the device in use.
 size_t DeviceFree();
+// The most bytes there that this process had reserved for DeviceAllocate at a
+// time; what it released it still has.
+size_t DeviceMostReserved();
 
 void CopyToDevice(void* to, const void* from, size_t bytes);
 void CopyToHost(void* to, const void* from, size_t bytes);

@@ -162,6 +162,7 @@
   X(DeviceRelease)             \
   X(DeviceBytesInUse)          \
   X(DeviceFree)                \
+  X(DeviceMostReserved)        \
   X(CopyToDevice)              \
   X(CopyToHost)                \
   X(CopyOnDevice)              \
@@ -244,7 +245,7 @@ struct Functions {
 };
 #undef P3D_MEMBER
 
-constexpr int kFunctionsVersion = 11;
+constexpr int kFunctionsVersion = 12;
 
 }  // namespace cuda
 }  // namespace p3d
