@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -32,6 +33,40 @@ def test_it_says_what_is_missing(
     error = capsys.readouterr().err
     assert "nothing was verified: there is no NVIDIA driver" in error
     assert "cmake is not on the PATH; pip install cmake" in error
+
+
+@pytest.mark.parametrize(
+    ("only", "failing", "whats"),
+    [
+        ([], "p3d_cuda", ["p3d_cuda"]),
+        ([], "kernel", ["p3d_cuda", "kernel", "net", "bf16", "tf32", "target", "videos", "videos"]),
+        (["--only", "targets"], "net", ["p3d_cuda", "bf16", "tf32", "target"]),
+    ],
+)
+def test_all_goes_on_but_where_nothing_was_built(
+    only: list[str],
+    failing: str,
+    whats: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def row(what: str, *_: Any) -> running.Row:
+        return running.Row(what, what != failing, f"of {what}")
+
+    monkeypatch.setattr(gpu_check, "what_is_missing", lambda tests: [])
+    monkeypatch.setattr(gpu_check, "device_query", lambda library: None)
+    monkeypatch.setattr(gpu_check, "_build", lambda work: row("p3d_cuda"))
+    monkeypatch.setattr(gpu_check, "choose", lambda library, net, precision: row(precision))
+    for name, what in (("kernels", "kernel"), ("nets", "net"), ("targets", "target")):
+        monkeypatch.setattr(gpu_check, f"check_{name}", lambda *_, what=what: iter([row(what)]))
+    for name in ("extraction", "training"):
+        monkeypatch.setattr(gpu_check, f"check_{name}", lambda *_: row("videos"))
+    figures = tmp_path / "figures.json"
+    assert gpu_check.main([*only, "--json", str(figures)]) == (failing in whats)
+    table = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:-1]]
+    assert table == whats
+    assert [row["what"] for row in json.loads(figures.read_text())["rows"][:-1]] == whats
 
 
 class Driver:
@@ -159,8 +194,13 @@ def test_convolutions_are_chosen_beforehand() -> None:
     assert not nets.choose(library, "p3d7", "bf16").passed
 
 
-def test_targets_are_measured_with_the_library(tmp_path: Path) -> None:
-    """Where torch has no such GPU, and a precision may not be there yet."""
+def test_targets_are_measured_with_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where torch has no such GPU, a precision may not be there yet, and nothing is installed but
+    what the package needs."""
+    (tmp_path / "onnx.py").write_text("raise ImportError('it is not there')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     library = cpp.build("gpu") / "simulated_gpu.so"
     targets = [
         Target(2, "float32"),
@@ -171,7 +211,8 @@ def test_targets_are_measured_with_the_library(tmp_path: Path) -> None:
     figures: dict[str, Any] = {"comparisons": []}
     deadline = time.monotonic() + 3600
     options = ["--forwards", "1", "--systems", "torch-last"]
-    rows = comparisons.check_targets(library, str(TINY), targets[:3], figures, deadline, options)
+    check = comparisons.check_targets
+    rows = list(check(library, str(TINY), targets[:3], figures, deadline, options))
     assert [row.what for row in rows] == [gpu_targets.name_of(target) for target in targets[:3]]
     assert all(row.passed for row in rows), rows
     assert all("ms per clip" in row.result for row in rows[:2]), rows
@@ -182,8 +223,8 @@ def test_targets_are_measured_with_the_library(tmp_path: Path) -> None:
     query = nets.device_query(library)
     assert query is not None
     assert query["gpus"][0]["name"] == "simulated GPU"
-    late = comparisons.check_targets(library, str(TINY), targets[3:], figures, time.monotonic())
-    assert late == [running.Row("inference float32, batch 1", True, "not run: no time was left")]
+    late = check(library, str(TINY), targets[3:], figures, time.monotonic())
+    assert [*late] == [running.Row("inference float32, batch 1", True, "not run: no time was left")]
     gpu_check.write_figures(tmp_path / "figures.json", figures, rows)
     written = json.loads((tmp_path / "figures.json").read_text())
     assert written["comparisons"][0]["run"]["device"] == "simulated GPU"
@@ -215,7 +256,7 @@ def test_what_torch_cannot_do_in_time_is_left_out(said, rows, runs, monkeypatch)
     targets = [Target(1, "bf16"), Target(2, "bf16")]
     figures: dict[str, Any] = {"comparisons": []}
     deadline = time.monotonic() + 3600
-    found = comparisons.check_targets(Path("x"), "net", targets, figures, deadline)
+    found = list(comparisons.check_targets(Path("x"), "net", targets, figures, deadline))
     assert tried == runs
     for row, start in zip(found, rows, strict=True):
         assert row.result.startswith(start), row

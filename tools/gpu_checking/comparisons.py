@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,13 @@ def check_targets(
     figures: dict[str, Any],
     deadline: float,
     options: Sequence[str] = (),
-) -> list[Row]:
+) -> Iterator[Row]:
     """A row for each target, with a profile where it was missed, until time.monotonic() is
     `deadline`. What was measured is added to `figures`.
 
     options: more of benchmark.py's
     """
     environment = {**os.environ, **CHOOSING_MORE, "P3D_CUDA_LIBRARY": str(library)}
-    rows = []
     quick: list[str] = []  # what leaves the compiler of torch out, once it took too long
     for target in targets:
         what = gpu_targets.name_of(target)
@@ -50,7 +49,7 @@ def check_targets(
             quick = QUICK
         if error:
             reason, left_out = reason_of(error)
-            rows.append(Row(what, left_out, f"not run: {reason}"))
+            yield Row(what, left_out, f"not run: {reason}")
             continue
         run = json.loads(output)["runs"][0]
         steps = _steps(environment, net, target, deadline - time.monotonic())
@@ -62,7 +61,6 @@ def check_targets(
         if found.verdict == "missed" and steps:
             lines = gpu_targets.profile(run["device"], target.precision, steps)
             text = "\n    ".join([text, *lines])
-        rows.append(Row(what, True, text))
         figures["comparisons"].append(
             {
                 **target._asdict(),
@@ -72,7 +70,7 @@ def check_targets(
                 "profile": steps,
             }
         )
-    return rows
+        yield Row(what, True, text)
 
 
 def _steps(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ TESTS = ROOT / "tests" / "kernels"
 INCLUDES = [f"-I{ROOT / 'layers'}", f"-I{TESTS}"]
 
 
-def check_kernels(work: Path, num: int) -> list[Row]:
+def check_kernels(work: Path, num: int) -> Iterator[Row]:
     tests = sorted(TESTS.glob("test_cuda_*.cpp"))
     benchmarks = sorted((ROOT / "tools").glob("bench_cuda*.cpp"))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -23,10 +24,11 @@ def check_kernels(work: Path, num: int) -> list[Row]:
         *((source, []) for source in tests),
         *((source, [str(num)]) for source in benchmarks),
     ]
-    return [
-        Row(source.stem, False, error) if error else run_program(work / source.stem, arguments)
-        for error, (source, arguments) in zip(errors, programs, strict=True)
-    ]
+    for error, (source, arguments) in zip(errors, programs, strict=True):
+        if error:
+            yield Row(source.stem, False, error)
+        else:
+            yield run_program(work / source.stem, arguments)
 
 
 def build(work: Path, source: Path, architecture: str = "native") -> str:

@@ -14,8 +14,8 @@ import fetch_nvcc
 from gpu_checking.running import ROOT, output_of
 
 
-def what_is_missing() -> list[str]:
-    """What this machine lacks, with the cure."""
+def what_is_missing(tests: bool = True) -> list[str]:
+    """What this machine lacks, with the cure; for the tests, too."""
     missing = []
     version, count = ctypes.c_int(), ctypes.c_int()
     try:
@@ -28,7 +28,7 @@ def what_is_missing() -> list[str]:
         missing.append("there is no NVIDIA driver (libcuda.so.1); install it, or use a GPU machine")
     if not shutil.which("cmake"):
         missing.append("cmake is not on the PATH; pip install cmake")
-    for package in ("p3d", "pytest", "pybind11"):
+    for package in ("p3d", "pytest") if tests else ("p3d",):
         if not importlib.util.find_spec(package):
             missing.append(f"{package} cannot be imported; pip install '.[test]'")
     if not missing and (error := _bring_nvcc() or _mismatch(version.value // 1000)):
