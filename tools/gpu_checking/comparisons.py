@@ -14,7 +14,7 @@ from benchmarking import gpu_targets
 
 from gpu_checking.running import CHOOSING_MORE, ROOT, Row, output_of, reason_of
 
-COMPARISON = 150  # seconds for one
+COMPARISON = 240  # seconds for one: torch compiles for minutes
 QUICK = ["--systems", "torch-last"]
 
 
