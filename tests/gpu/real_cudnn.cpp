@@ -3,7 +3,8 @@
 //
 //   real_cudnn FOLDER DEVICE.json ["case"...]
 //
-// FOLDER has libcudnn.so.9. Prints for each form how many plans there are, and
+// FOLDER has libcudnn.so.9, what it needs lies beside it as PyPI's packages do.
+// Prints for each form how many plans there are, and
 // the memory that the first one needs to work in; that one is then made again
 // of what it is stored as.
 
@@ -46,7 +47,8 @@ std::vector<ConvForm> Forms(const std::string& text, Precision kind) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto library = p3d::cudnn::Load({argv[1]});
+  const std::string folder = argv[1];
+  const auto library = p3d::cudnn::Load({folder, folder + "/../../cu13/lib"});
   std::ifstream file(argv[2]);
   p3d::cudnn::Target target;
   target.json.assign(std::istreambuf_iterator<char>(file), {});

@@ -388,6 +388,7 @@ Object* Of(RawDescriptor raw) { return static_cast<Object*>(raw); }
 P3D_SIMULATED size_t cudnnGetVersion() {
   return Number("P3D_SIMULATED_CUDNN_VERSION", 92801);
 }
+P3D_SIMULATED size_t cudnnGetCudartVersion() { return 13000; }
 P3D_SIMULATED const char* cudnnGetErrorString(Status status) {
   return status == kBad ? "BAD_PARAM" : "NOT_SUPPORTED";
 }

@@ -3,7 +3,7 @@ the simulated GPU, and the real cuDNN.
 
 To look at that, which needs no GPU:
 
-    P3D_TEST_CUDNN=FOLDER  with lib/ of the wheel nvidia-cudnn-cu13
+    P3D_TEST_CUDNN=FOLDER  nvidia/cudnn of the wheel nvidia-cudnn-cu13, beside what it depends on
 
 It is only asked there, and compiles; a libcuda.so.1 has to be there, if only to be linked with.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -316,6 +317,22 @@ def test_there_is_one_of_them_or_none(convolve, tmp_path: Path) -> None:
     assert set(chosen.values()) == {"cublaslt_0"}
     chosen, printed = convolve("one", CASE, folder=folder)
     assert set(chosen.values()) == {OWN[0]} or "no cuDNN" not in printed  # it is no product
+    (folder / "libcublasLt.so.13").unlink()
+    (folder / "libcudnn.so.9").symlink_to(cpp.build("gpu") / "libcudnn.so.9")
+    chosen, printed = convolve("one", CASE, folder=folder, P3D_CONVOLUTION="cudnn")
+    if "cuDNN 9.28.1" not in printed:
+        assert "no cuBLASLt, which cuDNN needs (libcublasLt.so.13: cannot open" in printed
+        assert set(chosen.values()) == {"own"}
+
+
+def test_what_cudnn_compiles_with_is_there(run, path: str, tmp_path: Path) -> None:
+    """Under the names by which it is asked for, wherever the loader looks."""
+    names = ("libnvrtc-builtins.so.13.0", "libnvrtc.so.13")
+    for name in names:
+        shutil.copy(cpp.build("gpu") / "libcublasLt.so.13", tmp_path / "nvidia/cu13/lib" / name)
+    code = "from p3d import gpu; gpu.libraries(); print(open('/proc/self/maps').read())"
+    loaded = run("-c", code, PYTHONPATH=path).stdout
+    assert all(f"nvidia/cu13/lib/{name}" in loaded for name in names)
 
 
 def test_a_cudnn_that_is_old_or_has_nothing(convolve) -> None:

@@ -10,6 +10,17 @@ namespace {
 
 constexpr int kOldest = 91500;
 
+// What cuDNN loads by names that the loader may not know. Without cuBLASLt it
+// ends the process; without NVRTC it compiles nothing, nor without the builtins
+// that NVRTC 13.0 asks the loader for.
+void LoadNeeds(const std::string& cuda,
+               const std::vector<std::string>& folders) {
+  const std::string cublaslt = "libcublasLt.so." + cuda;
+  FoundLibrary("cuBLASLt, which cuDNN needs", {cublaslt.c_str()}, folders);
+  LoadLike("libnvrtc-builtins.so." + cuda + ".*", folders);
+  LoadLike("libnvrtc.so." + cuda, folders);
+}
+
 }  // namespace
 
 std::unique_ptr<Library> Load(const std::vector<std::string>& folders) {
@@ -24,6 +35,7 @@ std::unique_ptr<Library> Load(const std::vector<std::string>& folders) {
              " is not used: before 9.15 its convolutions with three axes are "
              "slow or wrong",
              kInstallLibraries);
+  LoadNeeds(std::to_string(library->cudnnGetCudartVersion() / 1000), folders);
   return library;
 }
 

@@ -27,7 +27,8 @@ struct Library {
 // Loads libcudnn.so.9 from the first of `folders` that has it, or else from
 // where the loader looks. Stays loaded. Throws Error with the cure where there
 // is none, or one older than 9.15, whose engines for three axes are slow or
-// wrong.
+// wrong, or one without the cuBLASLt of its CUDA. Takes NVRTC, too, from the
+// folders that have it.
 std::unique_ptr<Library> Load(const std::vector<std::string>& folders);
 
 // A descriptor of the graph interface: attributes are set, then it is

@@ -116,6 +116,7 @@ using RawDescriptor = void*;
 // X(function, its type)
 #define P3D_CUDNN_FUNCTIONS(X)                                 \
   X(cudnnGetVersion, size_t())                                 \
+  X(cudnnGetCudartVersion, size_t())                           \
   X(cudnnGetErrorString, const char*(Status))                  \
   X(cudnnGetLastErrorString, void(char*, size_t))              \
   X(cudnnCreate, Status(Handle*))                              \

@@ -1,6 +1,7 @@
 #include "kernels/cuda/found_library.hpp"
 
 #include <dlfcn.h>
+#include <glob.h>
 
 #include "kernels/error.hpp"
 
@@ -28,6 +29,18 @@ void* FoundLibrary::Symbol(const char* name) const {
   void* const symbol = dlsym(handle_, name);
   Check(symbol, title_, " has no ", name, kInstallLibraries);
   return symbol;
+}
+
+void LoadLike(const std::string& pattern,
+              const std::vector<std::string>& folders) {
+  for (const std::string& folder : folders) {
+    glob_t found;
+    if (glob((folder + "/" + pattern).c_str(), 0, nullptr, &found) == 0) {
+      for (size_t i = 0; i < found.gl_pathc; ++i)
+        dlopen(found.gl_pathv[i], RTLD_NOW | RTLD_LOCAL);
+    }
+    globfree(&found);
+  }
 }
 
 }  // namespace p3d

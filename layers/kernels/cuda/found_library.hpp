@@ -28,6 +28,11 @@ class FoundLibrary {
   void* handle_ = nullptr;
 };
 
+// Loads all files of these folders whose names are like that, where there are
+// any: libraries that ask for them by name get these.
+void LoadLike(const std::string& pattern,
+              const std::vector<std::string>& folders);
+
 // What cures the lack of one, or of a newer one.
 constexpr char kInstallLibraries[] = "; pip install 'caffe-p3d[cuda]'";
 
