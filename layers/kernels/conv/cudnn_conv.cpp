@@ -120,9 +120,15 @@ class Graph {
     }
   }
   int result_type() const { return TypeOf(form_.result_kind()); }
+  // By alpha, be it 1: cuDNN 9.19 has no engine that makes floats of values of
+  // 16 bits with nothing behind.
+  bool weighed() const {
+    return form_.alpha != 1 || (form_.use == ConvUse::kWeightGradient &&
+                                !form_.residual && type_ != kFloat);
+  }
   // Operations behind the convolution.
   int EpilogueLength() const {
-    return form_.scale + form_.shift + form_.inner_relu + (form_.alpha != 1) +
+    return form_.scale + form_.shift + form_.inner_relu + weighed() +
            form_.residual + form_.outer_relu;
   }
 
@@ -208,7 +214,7 @@ class Graph {
     if (form_.scale) Add(kMul, Tensor(kScale, outputs, kFloat), --left);
     if (form_.shift) Add(kAdd, Tensor(kShift, outputs, kFloat), --left);
     if (form_.inner_relu) AddRelu(--left);
-    if (form_.alpha != 1) Add(kMul, One(kAlpha), --left);
+    if (weighed()) Add(kMul, One(kAlpha), --left);
     if (form_.residual) Add(kAdd, Residual(), --left);
     if (form_.outer_relu) AddRelu(--left);
   }
