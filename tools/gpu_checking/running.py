@@ -12,7 +12,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 PROGRAM = 240  # seconds: a kernel may wait for ever
 # What measures a net may compare that many seconds more, with those of training for the first time.
-CHOOSING_MORE = {"P3D_CONVOLUTION_SECONDS": "30"}
+CHOOSING_MORE = {"P3D_CONVOLUTION_SECONDS": "60"}
 
 
 class Row(NamedTuple):
