@@ -296,7 +296,9 @@ def test_what_cublaslt_does_not_have_is_not_chosen(convolve) -> None:
     assert set(chosen.values()) == {"cublaslt_1"}
     chosen, _ = convolve("one", PRODUCT, P3D_SIMULATED_CUBLASLT_PLANS="0", **pin)
     assert set(chosen.values()) == {"own"}
-    chosen, _ = convolve("one", PRODUCT, P3D_SIMULATED_CUBLASLT_SCALARS="yes", **pin)
+    chosen, printed = convolve("one", PRODUCT, P3D_SIMULATED_CUBLASLT_SCALARS="yes", **pin)
+    refusal = f"cublaslt does not do every convolution (forward bf16 {PRODUCT} scale: cuBLASLt"
+    assert printed.count(refusal) == printed.count("does not do every") == 1
     assert chosen.pop(f"forward bf16 {PRODUCT} scale") == "own"
     assert set(chosen.values()) == {"cublaslt_0"}
 

@@ -404,12 +404,16 @@ ConvWays MakeWays(const Library& library, const Target& target,
   const std::unique_ptr<Descriptor> device = DeviceOf(library, target);
   ConvWays ways;
   int number = -1;
+  std::string refusal;  // the first
+  const auto note = [&](const Error& error) {
+    if (refusal.empty()) refusal = error.what();
+  };
   for (int mode : {kHeuristicsA, kHeuristicsFallback}) {
     std::vector<Descriptor> configs;
     try {
       configs = Configs(library, graph, device.get(), mode);
-    } catch (const Error&) {
-      // It may refuse one mode, and know some in the other.
+    } catch (const Error& error) {
+      note(error);  // of one mode; it may know some in the other
     }
     for (const Descriptor& config : configs) {
       if (ways.size() == static_cast<size_t>(most)) return ways;
@@ -423,11 +427,13 @@ ConvWays MakeWays(const Library& library, const Target& target,
                                             form, number));
         if (made->workspace_bytes() > workspace_bytes) continue;
         ways.push_back(std::move(made));
-      } catch (const Error&) {
+      } catch (const Error& error) {
         // A configuration that this GPU or version cannot do after all.
+        note(error);
       }
     }
   }
+  Check(!ways.empty() || refusal.empty(), refusal);
   return ways;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
+#include <set>
 
 #include "kernels/cuda/cuda_device.hpp"
 
@@ -38,14 +39,24 @@ int Number(const std::string& choice, const std::string& library) {
   return end == static_cast<int>(choice.size()) && number >= 0 ? number : -1;
 }
 
+// Of a library once: for some forms that is as it should be, for all it tells
+// what is wrong.
+void SayRefusal(const ConvFinder& finder, const ConvForm& form,
+                const char* why) {
+  static auto* const said = new std::set<std::string>;
+  if (!said->insert(finder.name()).second) return;
+  std::fprintf(stderr, "caffe-p3d: %s does not do every convolution (%s: %s)\n",
+               finder.name(), form.Text().c_str(), why);
+}
+
 ConvWays Find(const ConvFinder& finder, const ConvForm& form, int first,
               int most) {
   try {
     if (finder.CanAsk(form)) {
       return finder.Find(form, first, most, kMostWorkspace);
     }
-  } catch (const Error&) {
-    // It has none for this form.
+  } catch (const Error& error) {
+    SayRefusal(finder, form, error.what());
   }
   return {};
 }
