@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from gpu_checking.running import PROGRAM, ROOT, Row, output_of
+from gpu_checking.running import PROGRAM, ROOT, Row, in_lines, output_of
 
 NET_TESTS = tuple(
     ROOT / "tests" / "gpu" / f"test_{name}.py"
@@ -42,9 +42,10 @@ def check_nets(
 
 def choose(library: Path, net: str, precision: str, batch: int = 64) -> Row:
     """Has the libraries' ways to do the net's convolutions compared with ours, which takes its time
-    once; the row says what was chosen how often."""
+    once; the row says what was chosen how often, and what else was said meanwhile."""
     code = (
-        "import collections, sys, numpy\n"
+        "import collections, os, sys, numpy\n"
+        "os.dup2(1, 2)\n"
         "from p3d import gpu, timing\n"
         "from p3d.export.sources import net_text\n"
         "net = timing.make(net_text(None, sys.argv[1])[1], batch=int(sys.argv[2]))\n"
@@ -65,7 +66,7 @@ def choose(library: Path, net: str, precision: str, batch: int = 64) -> Row:
     what = f"convolutions, {precision}"
     if "was ended after" in error:
         return Row(what, True, f"not all were chosen within {CHOOSING} s")
-    return Row(what, not error, error or output.strip())
+    return Row(what, not error, error or in_lines(output))
 
 
 def device_query(library: Path) -> dict[str, Any] | None:

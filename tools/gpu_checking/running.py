@@ -64,7 +64,7 @@ def reason_of(error: str) -> tuple[str, bool]:
 
 
 def run_program(program: Path, arguments: list[str], seconds: float = PROGRAM) -> Row:
-    """A program's row: the last line of its output, or all of it if there are more."""
+    """A program's row: its output."""
     command = [str(program), *arguments]
     try:
         done = subprocess.run(
@@ -72,7 +72,10 @@ def run_program(program: Path, arguments: list[str], seconds: float = PROGRAM) -
         )
     except subprocess.TimeoutExpired:
         return Row(program.name, False, f"it was ended after {seconds:.0f} s")
-    lines = done.stdout.strip().splitlines()
-    return Row(
-        program.name, done.returncode == 0, "\n    ".join(["", *lines] if lines[1:] else lines)
-    )
+    return Row(program.name, done.returncode == 0, in_lines(done.stdout))
+
+
+def in_lines(output: str) -> str:
+    """Of a row: the line, or all of them below it if there are more."""
+    lines = output.strip().splitlines()
+    return "\n    ".join(["", *lines] if lines[1:] else lines)
