@@ -103,7 +103,7 @@ def test_lr_policies(policy: str) -> None:
     solver = caffe.SGDSolver(param)
     rates = []
     for _ in case[f"lr/{policy}"]:
+        rates.append(solver.lr)
         solver.net.clear_param_diffs()
         solver.apply_update()
-        rates.append(solver._rate.at(solver.iter - 1))
     np.testing.assert_allclose(rates, case[f"lr/{policy}"], rtol=1e-5)

@@ -60,6 +60,19 @@ def test_what_tests_draw_does_not_change_the_training(tmp_path: Path) -> None:
     same(*trained)
 
 
+def test_shown_rates_are_those_of_the_update(tmp_path: Path) -> None:
+    more = 'display: 1 lr_policy: "step" gamma: 0.5 stepsize: 2'
+    solver = caffe.get_solver(str(solver_file(tmp_path, more=more)))
+    shown: list[float] = []
+    solver.observers.append(
+        lambda event: shown.append(event["lr"]) if event["event"] == "train" else None
+    )
+    solver.step(4)
+    base = solver.param.base_lr
+    assert shown == [base, base, base / 2, base / 2]
+    assert solver.lr == base / 4
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_a_test_before_the_first_iteration(first: bool, tmp_path: Path) -> None:
     more = f"test_iter: 1 test_interval: 2 test_initialization: {str(first).lower()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +51,12 @@ class LearningRate:
         """Takes the loss of an iteration into account, before its update."""
         if loss < self.minimum_loss:
             self.minimum_loss, self.last_event = loss, iteration
+
+    def ahead(self, iteration: int) -> float:
+        """The rate that an iteration will have, before `advance`; counts nothing."""
+        then = copy.copy(self)
+        then.advance(iteration)
+        return then.at(iteration)
 
     def at(self, iteration: int) -> float:
         """The rate of an iteration, after `advance`; infinite where it is beyond all numbers."""

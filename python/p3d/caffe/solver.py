@@ -92,7 +92,7 @@ class Solver:
     @property
     def lr(self) -> float:
         """The rate of the next update, for an lr_mult of 1."""
-        return self._rate.at(self.iter)
+        return self._rate.ahead(self.iter)
 
     def add_callback(
         self,
@@ -232,9 +232,9 @@ class Solver:
         if self._nccl is not None and self._rate.follows_loss:
             loss = self._nccl.mean(loss)  # or each rank would have a rate of its own
         smoothed = self._smooth(loss)
+        self._rate.note(self.iter, smoothed)
         if self._display_due() and self._root:
             self._show(smoothed)
-        self._rate.note(self.iter, smoothed)
         for _, on_gradients_ready in self._callbacks:
             on_gradients_ready()
         self.apply_update()
