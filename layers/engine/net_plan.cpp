@@ -50,7 +50,8 @@ bool Net<float>::Planning() const {
     return false;
   }
   for (const auto& layer : layers_) {
-    if (!layer->Plannable()) return false;
+    // One that trains here is not to be run again for a dropped blob.
+    if (!layer->Plannable() || layer->phase() != Phase::kTest) return false;
   }
   return source_tops_.size() == inputs_.size() || overwritten_.empty();
 }

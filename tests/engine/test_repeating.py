@@ -141,6 +141,19 @@ def test_what_is_written_to_its_top_afterwards_changes_no_other_blob(
     check(net, truth, behind)
 
 
+@pytest.mark.parametrize("kind", ["BatchNorm", "BN"])
+def test_a_layer_that_trains_in_a_net_for_inference_counts_a_batch_once(kind: str) -> None:
+    trains = f'layer {{ name: "bn" type: "{kind}" bottom: "a" top: "bn" phase: TRAIN }}\n'
+    net = caffe.Net(INPUT + CONV.format("a", "x") + trains + CONV.format("c", "bn"), caffe.TEST)
+    net.blobs["x"].data[...] = np.random.default_rng(1701).normal(0, 1, (2, 3, 8, 8))
+    net.forward()
+    counted = [blob.data.copy() for blob in net.params["bn"]]
+    for blob in net.blobs.values():
+        assert blob.data.any()
+    for blob, once in zip(net.params["bn"], counted, strict=True):
+        np.testing.assert_array_equal(blob.data, once)
+
+
 def test_the_plan_keeps_what_it_had() -> None:
     steps = [row["layers"] for row in caffe.Net(NETS["in the middle"], caffe.TEST).profile()]
     assert steps[-6:] == [
