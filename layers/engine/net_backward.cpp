@@ -117,21 +117,23 @@ void Net<Dtype>::FindGradientSources(bool force) {
     const Layer<Dtype>& layer = *layers_[i];
     const std::vector<bool>& given = layer.spec().propagate_down;
     std::vector<bool> bottoms, learns;
+    bool reached = false;
     for (size_t b = 0; b < bottom_ids_[i].size(); ++b) {
       const bool possible = layer.Differentiable(static_cast<int>(b));
-      const bool wanted = given.empty() ? of_use[bottom_ids_[i][b]] : given[b];
+      const bool useful = of_use[bottom_ids_[i][b]];
+      const bool wanted = given.empty() ? useful : given[b];
       bottoms.push_back(possible && (wanted || force));
+      reached |= possible && useful;
     }
     for (size_t p = 0; p < layer.blobs().size(); ++p) {
       const ParamSpec param =
           param_spec(static_cast<int>(i), static_cast<int>(p));
       learns.push_back(param.lr_mult.value != 0 || force);
     }
-    // propagate_down: true alone is no reason to run a layer, as in Caffe.
-    bool needed = std::count(learns.begin(), learns.end(), true) > 0;
-    for (size_t b = 0; b < bottoms.size(); ++b) {
-      needed |= bottoms[b] && of_use[bottom_ids_[i][b]];
-    }
+    // As in Caffe propagate_down: true alone is no reason to run a layer, and
+    // false everywhere none to leave it out.
+    const bool needed =
+        reached || std::count(learns.begin(), learns.end(), true) > 0;
     for (int top : top_ids_[i]) of_use[top] = of_use[top] || needed;
     layer_needs_backward_.push_back(needed);
     bottom_needs_backward_.push_back(bottoms);

@@ -96,6 +96,14 @@ GRADIENTS = {
         INPUTS + fc("c", "x", more="propagate_down: true") + LOSS,
         {"loss": ["c"], "c": ["x", *ALL_PARAMS]},
     ),
+    "behind a layer that passes nothing on": (
+        INPUTS
+        + fc("a", "x")
+        + layer("ReLU", "r", "a", more="propagate_down: false")
+        + fc("c", "r")
+        + LOSS,
+        {"loss": ["c"], "c": ["r", *ALL_PARAMS]},
+    ),
     "of what a loss is made of": (
         INPUTS
         + fc("a", "x")
