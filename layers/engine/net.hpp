@@ -280,6 +280,9 @@ class Net {
   Plan* PlanTo(int last);
   // Whether whole forwards go through a plan.
   bool Planning() const;
+  // Makes what layers from..to read and do not make, where a plan dropped it.
+  // It is of the inputs of that forward: not of what was written since.
+  void MakeBottoms(int from, int to);
   // Runs the sources among layers 0..last, which is not the plan's business,
   // and returns their weighted loss.
   Dtype RunSources(int last, std::vector<StepTime>* times);

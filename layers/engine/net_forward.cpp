@@ -70,6 +70,7 @@ Dtype Net<Dtype>::Forward(int from, int to, const Poll& poll) {
   Check(from >= 0 && to <= last, "layers ", from, " to ", to,
         " are not all in the net, which has ", last + 1);
   CheckIdle();
+  if (from > 0) MakeBottoms(from, to);
   TouchAll();
   const bool hooked =
       !before_forward.empty() || !after_forward.empty() || debug_log;
@@ -82,6 +83,19 @@ Dtype Net<Dtype>::Forward(int from, int to, const Poll& poll) {
   }
   SyncAll();
   return loss;
+}
+
+template <typename Dtype>
+void Net<Dtype>::MakeBottoms(int from, int to) {
+  std::set<int> made;
+  for (int i = from; i <= to; ++i) {
+    for (int id : bottom_ids_[i]) {
+      const Blob<Dtype>& blob = *blobs_[id];
+      const bool dropped = blob.storage().has_source();
+      if (dropped && !made.count(id)) blob.data(blob.order());
+    }
+    made.insert(top_ids_[i].begin(), top_ids_[i].end());
+  }
 }
 
 template <typename Dtype>
@@ -193,6 +207,7 @@ void Net<Dtype>::SyncAll() {
   template Dtype Net<Dtype>::ForwardLayers(int, int, const Poll&);    \
   template void Net<Dtype>::CallHooks(const std::vector<Hook>&, int); \
   template Dtype Net<Dtype>::Forward(int, int, const Poll&);          \
+  template void Net<Dtype>::MakeBottoms(int, int);                    \
   template Dtype Net<Dtype>::RunSources(int, std::vector<StepTime>*); \
   template Dtype Net<Dtype>::RunPlan(int, const Poll&);               \
   template Dtype Net<Dtype>::GoOn(int, int, const Poll&);             \

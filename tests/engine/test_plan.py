@@ -217,6 +217,21 @@ def test_start_uses_what_was_written_and_recomputes_the_rest() -> None:
         assert_close(planned.blobs[blob].data, plain.blobs[blob].data, blob)
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_start_goes_on_from_the_last_forward_where_an_input_was_refilled(held: bool) -> None:
+    planned, plain = make(TINY)
+    for net in (planned, plain):
+        view = net.blobs["data"].data if held else None
+        net.forward()
+        net.blobs["data"].data[...] = 77.0
+        net.forward(start="res2c_branch2b_st")
+        assert view is None or (view == 77.0).all()
+    assert_close(planned.blobs["prob"].data, plain.blobs["prob"].data, "of the last forward")
+    for net in (planned, plain):
+        net.forward()
+    assert_close(planned.blobs["prob"].data, plain.blobs["prob"].data, "of what was written")
+
+
 @pytest.mark.parametrize("shape", [(2, 3, 8, 32, 32), (1, 3, 8, 32, 32), (3, 3, 8, 32, 32)])
 def test_other_batch_sizes(shape: tuple[int, ...]) -> None:
     planned, plain = make(TINY)
