@@ -14,7 +14,7 @@ from p3d.hdf5 import import_h5py
 
 
 class HDF5Output(DataLayer):
-    """The datasets "data" and "label"; every forward adds its rows to them.
+    """The datasets "data" and "label" of at least four axes; every forward adds its rows to them.
 
     An existing file is replaced. It is closed between forwards, so that it can be read.
     """
@@ -30,7 +30,8 @@ class HDF5Output(DataLayer):
             file.write(empty.getvalue())
 
     def forward(self, bottom: Sequence[Any], top: Sequence[Any]) -> None:
-        values = [blob.data for blob in bottom]
+        # Fewer axes are followed by some of size 1, as in Caffe.
+        values = [blob.data.reshape(*blob.shape, *[1] * (4 - len(blob.shape))) for blob in bottom]
         rows = [len(array) for array in values]
         if rows[0] != rows[1]:
             raise Error(f"data has {rows[0]} rows and label {rows[1]}; they belong together")
