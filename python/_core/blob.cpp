@@ -163,6 +163,10 @@ void BindBlob(py::module_& m, const std::string& suffix) {
              return Handle{nullptr, std::make_shared<Blob<Dtype>>(shape), -1};
            }),
            py::arg("shape"))
+      .def("__repr__",
+           [](const Handle& h) {
+             return "<Blob " + p3d::ShapeString(h.blob->shape()) + ">";
+           })
       .def_property_readonly("data",
                              [](const Handle& h) { return View(h, false); })
       .def_property_readonly("diff",

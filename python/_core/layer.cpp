@@ -43,6 +43,11 @@ template <typename Dtype>
 void BindLayer(py::module_& m, const std::string& suffix) {
   using Handle = LayerHandle<Dtype>;
   py::class_<Handle>(m, ("Layer" + suffix).c_str(), "One layer of a net.")
+      .def("__repr__",
+           [](const Handle& h) {
+             return "<Layer " + h.layer().name() + ", " + h.layer().type() +
+                    ">";
+           })
       .def_property_readonly("type",
                              [](const Handle& h) { return h.layer().type(); })
       .def_property_readonly("name",

@@ -124,6 +124,10 @@ class Extractor:
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(type(self), **self._arguments), ()
 
+    def __repr__(self) -> str:
+        blobs = ", ".join(self.blobs)
+        return f"<Extractor of {blobs} by {self.about['net']}, recipe {self.recipe.name}>"
+
     def extract(self, video: Video) -> Features:
         """The features of one video: a file, a folder of frames or flow images, or an array."""
         (result,) = self.extract_many([video])

@@ -90,6 +90,18 @@ def test_names_are_completed_before_they_are_looked_up(module: Any) -> None:
     assert set(module.__all__) <= set(dir(module))
 
 
+def test_people_see_what_they_have() -> None:
+    net = caffe.Net(
+        """name: "small" input: "data" input_shape { dim: 2 dim: 3 }
+        layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
+          inner_product_param { num_output: 4 } }""",
+        caffe.TEST,
+    )
+    assert repr(net) == "<Net small, TEST: data 2x3 -> fc 2x4>"
+    assert repr(net.layer_dict["fc"]) == "<Layer fc, InnerProduct>"
+    assert repr(net.params["fc"][0]) == "<Blob 4 3 (12)>"
+
+
 def test_phases() -> None:
     assert (caffe.TRAIN, caffe.TEST) == (0, 1)
 

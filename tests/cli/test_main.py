@@ -167,7 +167,7 @@ def fail(error):
         (RuntimeError(), 1, "RuntimeError"),
         (MemoryError(), 1, "out of memory"),
         (ImportError("libGL.so.1: no such file"), 1, "libGL.so.1: no such file"),
-        (FileNotFoundError(2, "No such file", "w.caffemodel"), 1, "No such file: 'w.caffemodel'"),
+        (FileNotFoundError(2, "No such file", "w.prototxt"), 1, "probe: w.prototxt: No such file"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )

@@ -75,6 +75,14 @@ class Net:
         if weights is not None:
             self.copy_from(weights)
 
+    def __repr__(self) -> str:
+        phase = ("TRAIN", "TEST")[self.phase]
+        ends = (
+            ", ".join(f"{name} {'x'.join(map(str, self.blobs[name].shape))}" for name in names)
+            for names in (self.inputs, self.outputs)
+        )
+        return f"<Net {self.name}, {phase}: {' -> '.join(ends)}>"
+
     # --- structure
 
     @property

@@ -250,10 +250,16 @@ def _guarded(verb: str, action: Callable[[], int]) -> int:
     except (RuntimeError, OSError, MemoryError, ImportError) as error:
         if debug:
             raise
-        nameless = "out of memory" if isinstance(error, MemoryError) else type(error).__name__
-        text = " ".join(str(error).splitlines()) or nameless
-        print(f"p3d {verb}: {text}", file=sys.stderr)
+        print(f"p3d {verb}: {_in_a_line(error)}", file=sys.stderr)
         return 1
+
+
+def _in_a_line(error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, OSError) and isinstance(error.filename, str) and error.strerror:
+        text = f"{error.filename}: {error.strerror}"
+    nameless = "out of memory" if isinstance(error, MemoryError) else type(error).__name__
+    return " ".join(text.splitlines()) or nameless
 
 
 def _open_standard_streams() -> None:
