@@ -247,10 +247,11 @@ def test_clips_of_ones_own(tmp_path, many):
         np.testing.assert_array_equal(extractor.extract(source)["pool5"], truth)
 
 
-def test_odd_clips_are_used_with_one_warning():
+def test_odd_clips_are_used_with_one_warning_that_names_them(tmp_path):
     clips = np.random.default_rng(1701).random((5, 3, 16, 32, 32), np.float32)
-    with pytest.warns(InputWarning, match="looks scaled to 0..1") as caught:
-        features = Extractor(net=FakeNet()).extract(clips)
+    np.save(tmp_path / "odd.npy", clips)
+    with pytest.warns(InputWarning, match=r"odd\.npy: .*looks scaled to 0\.\.1") as caught:
+        features = Extractor(net=FakeNet()).extract(tmp_path / "odd.npy")
     assert len(caught) == 1
     assert features["pool5"].shape == (5, 6)
 

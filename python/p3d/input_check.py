@@ -24,15 +24,17 @@ class InputWarning(UserWarning):
     """Numbers that a net can compute with, but was not trained on."""
 
 
-def check_input(data: np.ndarray, modality: str | None = None) -> str | None:
+def check_input(
+    data: np.ndarray, modality: str | None = None, name: str = "the data"
+) -> str | None:
     """Warns (InputWarning) if net input looks scaled to 0..1, normalised, or not mean-subtracted.
 
     `data` is (n, c, l, h, w) or one clip (c, l, h, w), as it would be put into the blob "data";
-    `modality` is "frame" or "flow", by default told from c. Returns the text of the warning, or
-    None. Such input is the most frequent cause of wrong or constant classes; swapped channels
-    (R, G, B) cannot be seen in the numbers.
+    `modality` is "frame" or "flow", by default told from c; `name` is what the warning calls it.
+    Returns the text of the warning, or None. Such input is the most frequent cause of wrong or
+    constant classes; swapped channels (R, G, B) cannot be seen in the numbers.
     """
-    text = _complaint(data, modality)
+    text = _complaint(data, modality, name)
     if text is not None:
         warnings.warn(text, InputWarning, stacklevel=2)
     return text
@@ -49,12 +51,12 @@ def log_odd_input(net: Any) -> None:
                 log.warning("net '%s', blob '%s': %s", net.name, name, text)
 
 
-def _complaint(data: np.ndarray, modality: str | None = None) -> str | None:
+def _complaint(data: np.ndarray, modality: str | None = None, name: str = "the data") -> str | None:
     if data.ndim not in (4, 5) or data.size == 0:
         return None
     found = _oddity(float(data.min()), float(data.max()))
     modality = modality or ("flow" if data.shape[-4] == 2 else "frame")
-    return found and f"the data {found}; {_CURE[modality]}"
+    return found and f"{name} {found}; {_CURE[modality]}"
 
 
 def _oddity(low: float, high: float) -> str | None:

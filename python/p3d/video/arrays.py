@@ -42,7 +42,7 @@ class ClipArray:
         single = len(self._array.shape) == 4
         clips = [self._array[...]] if single else (self._array[i] for i in range(self._count))
         for index, clip in enumerate(clips):
-            odd = odd or check_input(clip, self._modality)
+            odd = odd or check_input(clip, self._modality, f"{self._name}: the data")
             yield index, np.asarray(clip, np.float32)
 
     def record(self) -> dict[str, Any]:
