@@ -90,6 +90,7 @@ def test_names_are_completed_before_they_are_looked_up(module: Any) -> None:
     assert set(module.__all__) <= set(dir(module))
 
 
+@pytest.mark.embedded
 def test_people_see_what_they_have() -> None:
     net = caffe.Net(
         """name: "small" input: "data" input_shape { dim: 2 dim: 3 }
