@@ -37,16 +37,18 @@ auto Naming(const BlobHandle<Dtype>& handle, const Body& body)
 template <typename Dtype, typename Body>
 auto OfItsNet(const BlobHandle<Dtype>& handle, const Body& body)
     -> decltype(body()) {
-  const std::string origin = handle.net ? handle.net->origin : "";
-  if (origin.empty()) return body();
+  if (!handle.net || handle.net->origin.empty()) return body();
+  const auto text = [&](const p3d::Error& error) {
+    return handle.net->origin + ": " + error.what();
+  };
   try {
     return body();
   } catch (const p3d::cuda::OutOfMemory& error) {
-    throw p3d::cuda::OutOfMemory(origin + ": " + error.what());
+    throw p3d::cuda::OutOfMemory(text(error));
   } catch (const p3d::NoMemory& error) {
-    throw p3d::NoMemory(origin + ": " + error.what());
+    throw p3d::NoMemory(text(error));
   } catch (const p3d::Error& error) {
-    throw p3d::Error(origin + ": " + error.what());
+    throw p3d::Error(text(error));
   }
 }
 

@@ -190,11 +190,7 @@ void BindRuns(NetClass<Dtype>* bound) {
           "the loss. Blobs in the middle and their diffs may have no values "
           "until they are asked for.")
       .def_property_readonly(
-          "lean",
-          [](const N& net) {
-            const auto lock = Lock(&net);
-            return net.Lean();
-          },
+          "lean", Locked<Dtype>([](const N& net) { return net.Lean(); }),
           "Whether the next forward_backward may leave blobs so.")
       .def("clear_param_diffs", &N::ClearParamDiffs,
            py::call_guard<py::gil_scoped_release>())
