@@ -127,19 +127,22 @@ def test_long_options_take_one_dash_or_two(verb, given, expected):
 
 
 @pytest.mark.parametrize("given", [["--batch", "3"], ["--nothing"], ["--batch-size", "x"]])
-def test_usage_errors_are_code_2(verb, given, capsys):
+def test_usage_errors_are_code_2_and_one_line(verb, given, capsys):
     verb(lambda args: 0)
     assert cli.main(["probe", *given]) == 2
-    assert "usage: p3d probe" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.startswith("p3d probe: ")
+    assert err.endswith(" (see p3d probe --help)\n")
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
     ("given", "hint"),
     [
-        (["--batch-sise=3"], "--batch-sise=3; did you mean --batch-size by --batch-sise?\n"),
-        (["-batchsize=3"], "-batchsize=3; did you mean --batch-size by -batchsize?\n"),
-        (["--ot=x", "--", "--gpv"], "--ot=x; did you mean --out by --ot?\n"),
-        (["--zzz", "-1"], "error: unrecognized arguments: --zzz\n"),
+        (["--batch-sise=3"], "--batch-sise=3; did you mean --batch-size by --batch-sise? (see"),
+        (["-batchsize=3"], "-batchsize=3; did you mean --batch-size by -batchsize? (see"),
+        (["--ot=x", "--", "--gpv"], "--ot=x; did you mean --out by --ot? (see"),
+        (["--zzz", "-1"], "p3d probe: unrecognized arguments: --zzz (see"),
     ],
 )
 def test_a_misspelt_option(verb, given, hint, capsys):

@@ -147,14 +147,15 @@ def _options_last(arguments: list[str]) -> list[str]:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Its errors name the options that misspelt ones may be."""
+    """Its errors are one line, which names the options that misspelt ones may be."""
 
     def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]
         self._words = args
         return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        super().error("; ".join([message, *self._hints()]))
+        line = "; ".join([message, *self._hints()])
+        self.exit(2, f"{self.prog}: {line} (see {self.prog} --help)\n")
 
     def _hints(self) -> Iterator[str]:
         known = self._option_string_actions
