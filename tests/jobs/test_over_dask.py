@@ -64,8 +64,9 @@ def test_a_full_disk_ends_it(single, tmp_path):
     assert done.stderr.splitlines()[-1] == (
         "p3d extract: cannot write x.npy: No space left on device"
     )
+    assert done.stderr.count("No space left") == 1
     assert not (tmp_path / "out" / "failed.jsonl").exists()
-    assert "0 videos, 0 clips" in done.stdout
+    assert done.stdout.startswith("0 videos, ")
 
 
 def test_ctrl_c_is_the_clients(single, tmp_path):

@@ -52,10 +52,12 @@ class Settings:
 
 @dataclass
 class Outcome(Report):
-    """What a worker says of a group: (kind, item, meta or error) in order, and its summary."""
+    """What a worker says of a group: (kind, item, meta or error) in order, its summary, and whether
+    the disk was full before its end."""
 
     said: list[tuple[str, Item, Any]] = field(default_factory=list)
     count: int = 0
+    full: DiskFull | None = None
 
     def clips(self, count: int) -> None:
         self.count += count
@@ -96,7 +98,10 @@ def extract_group(settings: Settings, items: list[Item]) -> Outcome:
             _runners.clear()
             _runners[key] = _runner(settings)
         outcome = Outcome()
-        _runners[key].run(items, outcome)
+        try:
+            _runners[key].run(items, outcome)
+        except DiskFull as error:  # Dask logs a page about what is raised, and tries it again
+            outcome.full = error
         return outcome
 
 
@@ -203,14 +208,13 @@ def _teller(
     def tell(group: list[Item], future: Any) -> None:
         if future.status != "finished":
             error = future.exception()
-            if isinstance(error, DiskFull):
-                raise error
             text = f"its workers failed or were lost ({type(error).__name__}: {error})"
             said: list[tuple[str, Item, Any]]
             said = [("failed", item, f"{item.path}: {text}") for item in group]
+            full = None
         else:
             outcome = future.result()
-            said = outcome.said
+            said, full = outcome.said, outcome.full
             summary.clips += outcome.count
             report.clips(outcome.count)
         for kind, item, what in said:
@@ -221,6 +225,8 @@ def _teller(
             else:
                 failures.settle(item)
                 report.done(item, what) if kind == "done" else report.skipped(item)
+        if full is not None:
+            raise full
 
     return tell
 
