@@ -337,6 +337,21 @@ def test_a_full_disk_leaves_the_last_snapshot(form: str, tmp_path: Path, monkeyp
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_training_says_once_that_the_disk_is_full(
+    tmp_path: Path, monkeypatch: Any, caplog: Any
+) -> None:
+    solver = caffe.get_solver(str(solver_file(tmp_path, more="snapshot: 4")))
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFull, match=r"cannot write .*No space left.*there is no snapshot"):
+        solver.solve()
+    assert solver.iter == 4
+    assert "No space left" not in caplog.text
+
+
 def test_a_training_that_could_not_be_saved_does_not_begin(tmp_path: Path) -> None:
     path = solver_file(tmp_path)
     text = path.read_text()

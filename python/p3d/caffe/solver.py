@@ -454,7 +454,8 @@ class Solver:
         try:
             self._snapshot(self._place)
         except Error as second:
-            log.error("%s; this could not be saved: %s", error, second)
+            if not (isinstance(error, DiskFull) and isinstance(second, DiskFull)):  # said by error
+                log.error("%s; this could not be saved: %s", error, second)
 
 
 def _make(net: solver_file.SolverNet) -> Net:
