@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -53,6 +56,16 @@ def test_a_real_video_through_a_real_net(tmp_path, real_video):
     close(got[SOME], forward(clips, "pool5").reshape(-1, 32))
     assert got.std(axis=0).max() > 0.01 * np.abs(got).max(), "the clips must differ"
     assert json.loads((out / "bikes.json").read_text())["frames"] == 250
+
+
+def test_odd_clips_are_told_in_lines_of_one_form(tmp_path):
+    """By the file, and by the net, in its log, which nobody set up."""
+    np.save(tmp_path / "odd.npy", np.random.default_rng(1).random((2, 3, 8, 32, 32), np.float32))
+    line = [sys.executable, "-m", "p3d", "extract", tmp_path / "odd.npy", *TINY]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    first, second = done.stderr.splitlines()
+    assert re.match(r"p3d: warning: .*odd.npy: the data is between .* scaled to 0..1", first)
+    assert re.match(r"p3d: warning: net 'TINY_P3D', blob 'data': the data is between", second)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 20])

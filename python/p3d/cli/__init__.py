@@ -17,10 +17,12 @@ become one line on stderr and exit code 1 (with ``P3D_DEBUG=1`` a traceback).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import importlib
 import io
 import itertools
+import logging
 import os
 import pkgutil
 import re
@@ -234,9 +236,7 @@ def _guarded(verb: str, action: Callable[[], int]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be no text at all
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with warnings.catch_warnings():
-            if not debug:
-                warnings.showwarning = show_warning
+        with _warnings_in_lines(debug):
             code = action()
         sys.stdout.flush()
         return code
@@ -270,6 +270,26 @@ def _open_standard_streams() -> None:
     sys.stdout = sys.stdout or os.fdopen(os.dup(descriptor), "w")
     sys.stderr = sys.stderr or os.fdopen(os.dup(descriptor), "w")
     os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _warnings_in_lines(debug: bool) -> Iterator[None]:
+    """Inside, warnings are lines on stderr, and so is a log that nobody set up."""
+    bare = logging.lastResort
+    with warnings.catch_warnings():
+        if not debug:
+            warnings.showwarning = show_warning
+        logging.lastResort = _LogLine(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.lastResort = bare
+
+
+class _LogLine(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        kind, text = record.levelname.lower(), record.getMessage()
+        print(f"p3d: {kind}: {' '.join(text.splitlines())}", file=sys.stderr)
 
 
 def show_warning(message, category, filename, lineno, file=None, line=None) -> None:
