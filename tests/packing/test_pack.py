@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -85,6 +86,41 @@ def test_classes_as_json(top):
     assert set(found) == {"ä b", "c/x"}
     mean = stored("ä b")["prob"].mean(axis=0)
     assert [row["label"] for row in found["ä b"]] == [LABELS[i] for i in np.argsort(-mean)[:top]]
+
+
+def nameless() -> None:
+    """c/x gets a name that is no text."""
+    for kind in ("npz", "json"):
+        Path(f"out/c/x.{kind}").rename(os.fsdecode(b"out/c/x\xff." + kind.encode()))
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("layout", ["classes.csv", "classes.json"])
+def test_classes_of_a_name_that_is_no_utf8(layout, capsys):
+    """The others are packed, and so is it, under a name that text can have."""
+    nameless()
+    assert pack("out", "-o", layout) == 0
+    text = Path(layout).read_text(encoding="utf-8")
+    assert (
+        "/x\\xff" in text if layout.endswith(".csv") else "c/x\\xff" in json.loads(text)["results"]
+    )
+    assert f"no name in UTF-8, {layout} has it as c/x\\xff" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("always")
+def test_hdf5_of_a_name_that_is_no_utf8():
+    h5py = pytest.importorskip("h5py")
+    nameless()
+    assert pack("out", "-o", "all.h5") == 0
+    with h5py.File("all.h5") as file:
+        assert set(file) == {"ä b", "c"}
+        assert set(file["c/x\\xff"]) == {"pool5", "prob"}
+
+
+def test_c3d_files_of_a_name_that_is_no_utf8():
+    nameless()
+    assert pack("out", "-o", "c3d", "--as", "c3d") == 0
+    assert os.path.isdir(b"c3d/c/x\xff")
 
 
 def test_some_results_only():

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from p3d.error import Error
-from p3d.packing.stored import Stored
+from p3d.packing.stored import Stored, utf8
 
 LAYOUTS = {"hdf5": "hdf5", "c3d": "c3d", "csv": "scores", "json": "scores"}
 """Layout -> module."""
@@ -49,8 +50,18 @@ def pack(results: Iterable[Stored], path: str, options: Options) -> int:
         )
     if options.top < 1:
         raise Error(f"{options.top} classes of each video make no table: take 1 or more")
+    if layout != "c3d":  # whose names are names of files again
+        results = (_in_utf8(result, path) for result in results)
     module = importlib.import_module(f"{__name__}.{LAYOUTS[layout]}")
     written: int = module.write(results, path, replace(options, layout=layout))
     if written == 0:
         raise Error("there are no results there: name the folder that `p3d extract` wrote to")
     return written
+
+
+def _in_utf8(result: Stored, path: str) -> Stored:
+    name = utf8(result.name)
+    if name != result.name:
+        base = utf8(result.base)
+        warnings.warn(f"{base}: no name in UTF-8, {path} has it as {name}", stacklevel=2)
+    return result._replace(name=name)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from p3d.atomic import replacing
 from p3d.error import Error
 from p3d.hdf5 import import_h5py
-from p3d.packing.stored import Stored
+from p3d.packing.stored import Stored, utf8
 
 if TYPE_CHECKING:
     from p3d.packing import Options
@@ -31,7 +31,7 @@ def write(results: Iterable[Stored], path: str, options: Options) -> int:
             if result.name in file:
                 raise Error(f"{path}: two results are called {result.name}")
             group = file.create_group(result.name)
-            group.attrs["video"] = str(result.meta.get("video"))
+            group.attrs["video"] = utf8(str(result.meta.get("video")))
             group.attrs["meta"] = json.dumps(result.meta)
             arrays = result.arrays()
             if options.dataset and len(arrays) > 1:

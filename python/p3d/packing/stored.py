@@ -42,6 +42,11 @@ class Stored(NamedTuple):
         return mean
 
 
+def utf8(name: str) -> str:
+    """A name of a file as text; bytes in it that are no UTF-8 are written out, \\xff."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def one(path: str) -> Stored:
     """The result that a person names by one of its files, or without a suffix."""
     base, suffix = os.path.splitext(path)
