@@ -156,7 +156,7 @@ def test_a_picture_is_no_video(tmp_path):
     ("spoil", "message"),
     [
         (lambda path: None, "there is no such file"),
-        (lambda path: path.mkdir(), "there are no numbered frames in it"),
+        (lambda path: path.mkdir(), "no numbered frames in it"),
         (lambda path: path.write_bytes(b""), "the file is empty"),
         (lambda path: os.mkfifo(path), "is not a file"),
         (lambda path: path.write_text("[video]" * 1000), "no video in it"),

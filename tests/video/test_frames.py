@@ -115,11 +115,16 @@ def two_sets(folder):
         (
             lambda f: f.mkdir(),
             "frame",
-            r"no numbered frames in it \(img_00001.jpg, .*; it is empty",
+            r"no videos and no numbered frames in it \(img_00001.jpg, .*; it is empty",
+        ),
+        (
+            lambda f: (f.mkdir(), (f / "a.mp4").touch()),
+            "frame",
+            r"there are no numbered frames in it .*; it holds a\.mp4$",
         ),
         (lambda f: f.mkdir(), "flow", r"no flow images \(x and y\) in it; `p3d flow VIDEO"),
         (flow, "frame", "holds optical flow, which needs weights for flow"),
-        (lambda f: flow(f, y=()), "frame", "there are no numbered frames in it"),
+        (lambda f: flow(f, y=()), "frame", "no videos and no numbered frames in it"),
         (lambda f: flow(f, y=()), "flow", r"flow_x_\*\.png but not the other direction"),
         (lambda f: flow(f, y=(1, 3)), "flow", "only one of them has number 2"),
         (lambda f: flow(f, shape=(5, 8)), "flow", r"differ in size: \(5, 7\) and \(5, 8\)"),

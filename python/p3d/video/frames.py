@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from p3d.error import Error
+from p3d.video import decode
 from p3d.video.file_check import check_file
 from p3d.video.opencv_name import opencv_name
 from p3d.video.source import Alive, Position
@@ -202,6 +203,8 @@ def check_no_direction(path: str) -> None:
 def _only(folder: str, found: list[Any], modality: str, hint: str) -> Any:
     kind = "flow images (x and y)" if modality == "flow" else "numbered frames"
     if not found:
+        if modality == "frame" and not hint and not _has_videos(folder):
+            kind = f"videos and no {kind}"
         text = f"{folder}: there are no {kind} in it{hint or _NAMES}; {_contents(folder)}"
         raise (NoFlow if modality == "flow" else Error)(text)
     if len(found) > 1:
@@ -211,6 +214,10 @@ def _only(folder: str, found: list[Any], modality: str, hint: str) -> Any:
             f"name one as {os.path.join(folder, 'img_%05d.jpg')}, or move the others away"
         )
     return found[0]
+
+
+def _has_videos(folder: str) -> bool:
+    return any(name.lower().endswith(decode.EXTENSIONS) for name in os.listdir(folder))
 
 
 def _contents(folder: str) -> str:
