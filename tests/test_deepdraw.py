@@ -198,3 +198,15 @@ def test_the_verb(tmp_path, monkeypatch, capsys) -> None:
     assert cli.main(["deepdraw", "1", *net, "--labels", "few.txt", "-o", "no.png"]) == 1
     assert f"there are 1 class names for {count} outputs" in capsys.readouterr().err
     assert not Path("no.png").exists()
+
+
+def test_the_verb_takes_another_crop(tmp_path, monkeypatch, capsys) -> None:
+    """That of a prototxt whose Reshape is fixed for the one it was released with."""
+    monkeypatch.chdir(tmp_path)
+    text = Path(NET).read_text()
+    Path("larger.prototxt").write_text(text.replace("dim: 32 dim: 32", "dim: 40 dim: 40", 1))
+    net = ["--net", "larger.prototxt", "--weights", WEIGHTS, "--steps", "1", "-o", "two.png"]
+    assert cli.main(["deepdraw", "2", *net]) == 1
+    assert "--relax-reshape" in capsys.readouterr().err
+    assert cli.main(["deepdraw", "2", *net, "--relax-reshape"]) == 0
+    assert cv2.imread("two.png").shape[0] == 40

@@ -30,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=200, metavar="N", help="of the ascent (200)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the noise (1)")
     parser.add_argument("--threads", type=int, metavar="N", help="default: all cores")
+    parser.add_argument(
+        "--relax-reshape",
+        action="store_true",
+        help="let a prototxt with a fixed Reshape, such as the released ones, take any crop",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,7 +52,13 @@ def run(args: argparse.Namespace) -> int:
     drawn_clip.check_place(args.out)
     if args.threads is not None:
         backend.set_num_threads(args.threads)
-    loaded = load_net(args.weights, args.net, labels=args.labels, backward=True)
+    loaded = load_net(
+        args.weights,
+        args.net,
+        labels=args.labels,
+        relax_reshape=args.relax_reshape,
+        backward=True,
+    )
     blob = args.blob or deepdraw.class_scores(loaded.net)
     check_filled(loaded, [blob])
     channels = deepdraw.channels_of(loaded.net, blob)
