@@ -265,6 +265,9 @@ class Net {
   bool HidesFromBackward() const;
   // From now on layer by layer; repeats a forward that was planned, see GoOn.
   void LeavePlan(const Poll& poll);
+  // Runs where blobs have the values that the last planned forward was given,
+  // not what was written to them since.
+  void WithInputsOfPlan(const std::function<void()>& run);
   // Before a Backward, which reads weights where they lie: another net that
   // shares them may pack them meanwhile.
   void KeepUnpacked();
@@ -311,6 +314,7 @@ class Net {
   // The gradients of all blobs, by a Backward that teaches no parameter.
   void RecomputeDiffs();
   // Views before and after a forward, see Storage.
+  void TouchParams();
   void TouchAll();
   void SyncAll();
   void TouchDiffs();

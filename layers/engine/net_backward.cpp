@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <map>
+#include <set>
 #include <sstream>
 
 #include "engine/plan.hpp"
@@ -229,8 +231,43 @@ void Net<Dtype>::LeavePlan(const Poll& poll) {
   layerwise_ = true;
   plan_.reset();
   if (planned_to_ < 0) return;
-  GoOn(own_remembered_ ? planned_to_ : -1, planned_to_, poll);
+  TouchParams();
+  WithInputsOfPlan(
+      [&] { GoOn(own_remembered_ ? planned_to_ : -1, planned_to_, poll); });
   SyncAll();
+}
+
+template <typename Dtype>
+void Net<Dtype>::WithInputsOfPlan(const std::function<void()>& run) {
+  using Pointer = std::shared_ptr<Storage<Dtype>>;
+  std::set<int> ids = own_remembered_ ? OwnTops(planned_to_) : std::set<int>();
+  ids.insert(source_tops_.begin(), source_tops_.end());
+  for (int id : overwritten_) ids.erase(id);
+  if (!HasShapes(planned_shapes_)) ids.clear();
+  std::map<Pointer, Pointer> then, now;
+  for (int id : ids) {
+    const Pointer& own = blobs_[id]->shared_storage();
+    const auto copy = input_copies_.find(id);
+    const Pointer values =
+        copy != input_copies_.end() ? copy->second : own->CopyOfEngineSide();
+    if (!values) continue;
+    then[own] = values;
+    now[values] = own;
+  }
+  const auto exchange = [&](const std::map<Pointer, Pointer>& storages) {
+    for (const auto& blob : blobs_) {  // those of a Split share one
+      const auto other = storages.find(blob->shared_storage());
+      if (other != storages.end()) blob->set_storage(other->second);
+    }
+  };
+  exchange(then);
+  try {
+    run();
+  } catch (...) {
+    exchange(now);
+    throw;
+  }
+  exchange(now);
 }
 
 template <typename Dtype>
@@ -258,10 +295,10 @@ void Net<Dtype>::Backward(int from, int to, const Poll& poll) {
   Check(to >= 0 && from <= last, "layers ", from, " to ", to,
         " are not all in the net, which has ", last + 1);
   CheckIdle();
-  TouchAll();
-  TouchDiffs();
   KeepUnpacked();
   LeavePlan(poll);
+  TouchAll();
+  TouchDiffs();
   for (int i = from; i >= to; --i) {
     if (poll) poll();
     CallHooks(before_backward, i);

@@ -150,14 +150,11 @@ void Net<Dtype>::RememberInputs(int last) {
   input_copies_.clear();
   own_remembered_ = false;
   for (int id : source_tops_) {
-    Storage<Dtype>& storage = blobs_[id]->storage();
-    const bool input =
-        std::find(inputs_.begin(), inputs_.end(), id) != inputs_.end();
-    // A person may write to what another source made only after the forward.
-    const bool written =
-        (storage.lent() || !input) && blobs_[id]->geometry().trivial();
-    if (written || std::count(overwritten_.begin(), overwritten_.end(), id)) {
-      if (auto copy = storage.CopyOfEngineSide()) input_copies_[id] = copy;
+    // A person may write to it after the forward.
+    if (blobs_[id]->geometry().trivial() ||
+        std::count(overwritten_.begin(), overwritten_.end(), id)) {
+      auto copy = blobs_[id]->storage().CopyOfEngineSide();
+      if (copy) input_copies_[id] = copy;
     }
   }
 }
@@ -185,10 +182,15 @@ std::set<int> Net<Dtype>::OwnTops(int last) const {
 }
 
 template <typename Dtype>
-void Net<Dtype>::TouchAll() {
+void Net<Dtype>::TouchParams() {
   for (const auto& layer : layers_) {
     for (const auto& blob : layer->blobs()) blob->storage().Touch();
   }
+}
+
+template <typename Dtype>
+void Net<Dtype>::TouchAll() {
+  TouchParams();
   for (const auto& blob : blobs_) blob->storage().Touch();
 }
 
@@ -214,6 +216,7 @@ void Net<Dtype>::SyncAll() {
   template void Net<Dtype>::RememberInputs(int);                      \
   template void Net<Dtype>::RememberOwn();                            \
   template std::set<int> Net<Dtype>::OwnTops(int) const;              \
+  template void Net<Dtype>::TouchParams();                            \
   template void Net<Dtype>::TouchAll();                               \
   template void Net<Dtype>::SyncAll()
 P3D_INSTANTIATE(float);

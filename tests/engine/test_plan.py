@@ -217,6 +217,16 @@ def test_start_uses_what_was_written_and_recomputes_the_rest() -> None:
         assert_close(planned.blobs[blob].data, plain.blobs[blob].data, blob)
 
 
+def test_a_dropped_blob_is_that_of_the_last_forward_where_a_vector_was_refilled() -> None:
+    """The engine has the values in no other order: it keeps a copy."""
+    planned, plain = make(NETS["vector_input"])
+    for net in (planned, plain):
+        net.forward()
+        net.blobs["data"].data[...] *= -2.0
+    for name, blob in plain.blobs.items():
+        assert_close(planned.blobs[name].data, blob.data, name)
+
+
 @pytest.mark.parametrize("held", [True, False])
 def test_start_goes_on_from_the_last_forward_where_an_input_was_refilled(held: bool) -> None:
     planned, plain = make(TINY)
@@ -230,6 +240,29 @@ def test_start_goes_on_from_the_last_forward_where_an_input_was_refilled(held: b
     for net in (planned, plain):
         net.forward()
     assert_close(planned.blobs["prob"].data, plain.blobs["prob"].data, "of what was written")
+
+
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("name", NETS)
+def test_backward_is_that_of_the_last_forward_where_an_input_was_refilled(
+    name: str, held: bool
+) -> None:
+    """As in Caffe: the input itself is read as it is now, blobs are those of the forward."""
+    planned, plain = make(NETS[name])
+    for net in (planned, plain):
+        view = net.blobs["data"].data if held else None
+        net.forward()
+        net.blobs["data"].data[...] *= -2.0
+        for output in net.outputs:
+            net.blobs[output].diff[...] = 1
+        net.backward()
+        assert view is None or (view == net.blobs["data"].data).all()
+    for layer_name, blobs in plain.params.items():
+        for i, blob in enumerate(blobs):
+            assert_close(planned.params[layer_name][i].diff, blob.diff, f"{layer_name} {i}")
+    for top, blob in plain.blobs.items():
+        assert_close(planned.blobs[top].data, blob.data, top)
+        assert_close(planned.blobs[top].diff, blob.diff, top)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 8, 32, 32), (1, 3, 8, 32, 32), (3, 3, 8, 32, 32)])
