@@ -1,6 +1,6 @@
 #include "kernels/tvl1.hpp"
 
-#include <vector>
+#include <algorithm>
 
 #include "kernels/cpu/isa.hpp"
 #include "kernels/tvl1_rows.hpp"
@@ -20,70 +20,133 @@ const Tvl1Rows& Rows() {
   }
 }
 
-class Iteration {
- public:
-  Iteration(const Tvl1Images& images, const Tvl1Weights& weights)
-      : t_(images),
-        weights_(weights),
-        pull_(images.width),
-        zeroes_(images.width) {}
+// Iterations that go over the images together. More find as many rows in the
+// nearer caches, and do more that is not needed.
+constexpr int64_t kTogether = 4;
 
-  // The dual variables of a row follow once the flow of the row below is there,
-  // which by then has read them.
-  double Run() {
-    double changed = 0;
-    for (int64_t y = 0; y < t_.height; ++y) {
-      changed += MoveRow(y);
-      if (y > 0) FollowRow(y - 1, y);
-    }
-    FollowRow(t_.height - 1, t_.height - 1);
-    return changed;
-  }
+constexpr int64_t kWarped = 4, kState = 6;  // images
+constexpr int64_t kImages = kWarped + 2 * kState;
 
- private:
-  double MoveRow(int64_t y) {
-    const int64_t at = y * t_.width;
-    const float most = weights_.lambda * weights_.theta;
-    rows_.Pull(t_.width, most, t_.residual + at, t_.gradient_x + at,
-               t_.gradient_y + at, t_.flow_x + at, t_.flow_y + at,
-               pull_.data());
-    double changed = Move(y, t_.gradient_x, t_.dual_xx, t_.dual_xy, t_.flow_x);
-    changed += Move(y, t_.gradient_y, t_.dual_yx, t_.dual_yy, t_.flow_y);
-    return changed;
-  }
-  double Move(int64_t y, const float* gradient, const float* dual_x,
-              const float* dual_y, float* flow) {
-    const int64_t at = y * t_.width;
-    const float* above = y > 0 ? dual_y + at - t_.width : zeroes_.data();
-    return rows_.Flow(t_.width, weights_.theta, pull_.data(), gradient + at,
-                      dual_x + at, dual_y + at, above, flow + at);
-  }
-  void FollowRow(int64_t y, int64_t below) {
-    const int64_t at = y * t_.width, next = below * t_.width;
-    const float step = weights_.tau / weights_.theta;
-    rows_.Dual(t_.width, step, t_.flow_x + at, t_.flow_x + next,
-               t_.dual_xx + at, t_.dual_xy + at);
-    rows_.Dual(t_.width, step, t_.flow_y + at, t_.flow_y + next,
-               t_.dual_yx + at, t_.dual_yy + at);
-  }
+// Of a row of one image. Rows of the images alternate, and are an odd number of
+// cache lines long, for those of one place not to fight for one line.
+int64_t Length(int64_t width) { return (((width + 15) / 16 + 1) | 1) * 16; }
 
-  const Tvl1Images& t_;
-  const Tvl1Weights& weights_;
-  const Tvl1Rows& rows_ = Rows();
-  std::vector<float> pull_, zeroes_;
-};
+// How many of `count` iterations there are until little enough changes.
+int64_t Needed(const double* changed, int64_t count, double enough) {
+  int64_t needed = 1;
+  while (needed < count && changed[needed - 1] > enough) ++needed;
+  return needed;
+}
 
 }  // namespace
 
-double Tvl1Iterate(const Tvl1Images& images, const Tvl1Weights& weights,
-                   int64_t iterations, double enough) {
-  if (images.height <= 0 || images.width <= 0) return 0;
-  Iteration iteration(images, weights);
-  double changed = iteration.Run();
-  for (int64_t i = 1; i < iterations && changed > enough; ++i) {
-    changed = iteration.Run();
+Tvl1Level::Tvl1Level(int64_t height, int64_t width)
+    : height_(height),
+      width_(width),
+      stride_(kImages * Length(width)),
+      images_((height * stride_ + Length(width)) * sizeof(float)),
+      residual_(Image(0)),
+      gradient_{Image(1), Image(2)},
+      inverse_(Image(3)),
+      zeroes_(Image(0) + height * stride_),
+      states_{StateAt(kWarped), StateAt(kWarped + kState)} {}
+
+float* Tvl1Level::Image(int64_t index) const {
+  return static_cast<float*>(images_.data()) + index * Length(width_);
+}
+
+Tvl1Level::State Tvl1Level::StateAt(int64_t image) const {
+  return {
+      {Image(image), Image(image + 1)},
+      {Image(image + 2), Image(image + 3), Image(image + 4), Image(image + 5)}};
+}
+
+void Tvl1Level::Warp(const float* first, const float* warped) {
+  constexpr float kTiny = 1e-20f;  // instead of 0
+  for (int64_t y = 0; y < height_; ++y) {
+    for (int64_t x = 0; x < width_; ++x, ++first, warped += 3) {
+      const int64_t i = y * stride_ + x;
+      const float gx = warped[1], gy = warped[2];
+      const float moved = gx * flow(0)[i] + gy * flow(1)[i];
+      residual_[i] = warped[0] - (*first + moved);
+      gradient_[0][i] = gx;
+      gradient_[1][i] = gy;
+      inverse_[i] = -1 / std::max(gx * gx + gy * gy, kTiny);
+    }
   }
+}
+
+double Tvl1Level::Iterate(const Tvl1Weights& weights, int64_t iterations,
+                          double enough) {
+  if (height_ == 0 || width_ == 0) return 0;
+  for (float* u : Start().flow) {
+    for (int64_t y = 0; y < height_; ++y) {
+      u[y * stride_ + width_] = u[y * stride_ + width_ - 1];
+    }
+  }
+  double changed = 0;
+  int64_t done = 0;
+  do {
+    double each[kTogether];
+    const int64_t count =
+        std::min(kTogether, std::max<int64_t>(iterations - done, 1));
+    Together(weights, count, each);
+    const int64_t needed = Needed(each, count, enough);
+    // What they began with is still there.
+    if (needed < count) Together(weights, needed, each);
+    start_ = 1 - start_;
+    done += needed;
+    changed = each[needed - 1];
+  } while (done < iterations && changed > enough);
   return changed;
+}
+
+// An iteration is a row behind the one before it, whose rows it finds in a
+// cache: the dual variables of a row follow once the flow of the next row is
+// there.
+void Tvl1Level::Together(const Tvl1Weights& weights, int64_t count,
+                         double* changed) {
+  const Tvl1Rows& rows = Rows();
+  std::fill_n(changed, count, 0.);
+  for (int64_t front = 0; front < height_ + count; ++front) {
+    const int64_t first = std::max<int64_t>(0, front - height_ + 1);
+    for (int64_t i = first; i <= std::min(count, front); ++i) {
+      const Tvl1Row row = Row(weights, front - i, i);
+      if (i == count) {
+        rows.Dual(row);
+      } else {
+        changed[i] += i == 0 ? rows.Flow(row) : rows.DualFlow(row);
+      }
+    }
+  }
+}
+
+// For the flow of an iteration, and the dual variables of the one before it.
+Tvl1Row Tvl1Level::Row(const Tvl1Weights& weights, int64_t y,
+                       int64_t iteration) const {
+  const int64_t at = y * stride_, below = y + 1 < height_ ? at + stride_ : at;
+  const State &flows = iteration == 0 ? Start() : End(), &out = End();
+  const State& duals = iteration <= 1 ? Start() : End();
+  Tvl1Row row = {width_,
+                 weights.lambda * weights.theta,
+                 weights.theta,
+                 weights.tau / weights.theta,
+                 residual_ + at,
+                 inverse_ + at,
+                 {}};
+  for (int c = 0; c < 2; ++c) {
+    const int along_x = 2 * c, along_y = along_x + 1;
+    row.components[c] = {gradient_[c] + at,
+                         flows.flow[c] + at,
+                         flows.flow[c] + below,
+                         duals.dual[along_x] + at,
+                         duals.dual[along_y] + at,
+                         y == 0 ? zeroes_ : flows.dual[along_y] + at - stride_,
+                         out.flow[c] + at,
+                         out.dual[along_x] + at,
+                         out.dual[along_y] + at};
+  }
+  return row;
 }
 
 }  // namespace p3d

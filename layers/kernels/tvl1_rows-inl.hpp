@@ -1,56 +1,115 @@
-// The functions of tvl1_rows.hpp as plain loops, for compilers to make vectors
-// of. A source file of one instruction set includes this inside its target
-// region and an unnamed namespace. There is no include guard: each of those
-// files has its own copy.
+// The functions of tvl1_rows.hpp with the vectors of lanes_<set>-inl.hpp and
+// four functions more, which the source file of an instruction set defines:
+//
+//   Min(a, b), SquareRoot(v)
+//   Before(w, v)   the left neighbours of v's lanes; w lies before v in its row
+//   Behind(v, w)   the right neighbours; w lies behind v
+//
+// There is no include guard: each of those files has its own copy.
 
-void Pull(int64_t width, float most, const float* __restrict residual,
-          const float* __restrict gradient_x,
-          const float* __restrict gradient_y, const float* __restrict flow_x,
-          const float* __restrict flow_y, float* __restrict pull) {
-  constexpr float kTiny = 1e-20f;  // instead of 0
-  for (int64_t i = 0; i < width; ++i) {
-    const float gx = gradient_x[i], gy = gradient_y[i];
-    const float rho = residual[i] + (gx * flow_x[i] + gy * flow_y[i]);
-    const float square = gx * gx + gy * gy;
-    const float whole = -rho / (square > kTiny ? square : kTiny);
-    const float bounded = whole < most ? whole : most;
-    pull[i] = bounded > -most ? bounded : -most;
+// kLanes values from i on, of both components.
+struct Values {
+  Vector flow[2], dual_x[2], dual_y[2];
+};
+
+inline void LoadValues(const Tvl1Row& row, int64_t i, Values* v) {
+  for (int c = 0; c < 2; ++c) {
+    const Tvl1Component& t = row.components[c];
+    v->flow[c] = Load(t.flow + i);
+    v->dual_x[c] = Load(t.dual_x + i);
+    v->dual_y[c] = Load(t.dual_y + i);
   }
 }
 
-float Flow(int64_t width, float theta, const float* __restrict pull,
-           const float* __restrict gradient, const float* __restrict dual_x,
-           const float* __restrict dual_y, const float* __restrict dual_y_above,
-           float* __restrict flow) {
-  constexpr int kSums = 16;  // of every 16th value each
-  float sums[kSums] = {};
-  const auto move = [&](int64_t i, float dual_x_before) {
-    const float divergence =
-        dual_x[i] - dual_x_before + dual_y[i] - dual_y_above[i];
-    const float change = pull[i] * gradient[i] + theta * divergence;
-    flow[i] += change;
-    return change * change;
-  };
-  sums[0] = move(0, 0);
-  int64_t i = 1;
-  for (; i + kSums <= width; i += kSums) {
-    for (int k = 0; k < kSums; ++k) sums[k] += move(i + k, dual_x[i + k - 1]);
+// The dual variables follow the flow, which comes in `next` and goes on there
+// with the values behind.
+inline void Follow(const Tvl1Row& row, int64_t i, Vector (&next)[2],
+                   Values* v) {
+  const Vector step = Broadcast(row.step), one = Broadcast(1);
+  Vector length[2];
+  for (int c = 0; c < 2; ++c) {
+    const Tvl1Component& t = row.components[c];
+    v->flow[c] = next[c];
+    next[c] = Load(t.flow + i + kLanes);
+    const Vector dx = Behind(v->flow[c], next[c]) - v->flow[c];
+    const Vector dy = Load(t.flow_below + i) - v->flow[c];
+    const Vector slope = SquareRoot(MultiplyAdd(dx, dx, Multiply(dy, dy)));
+    length[c] = MultiplyAdd(step, slope, one);
+    v->dual_x[c] = MultiplyAdd(step, dx, Load(t.dual_x + i));
+    v->dual_y[c] = MultiplyAdd(step, dy, Load(t.dual_y + i));
   }
-  for (; i < width; ++i) sums[0] += move(i, dual_x[i - 1]);
-  float sum = 0;
-  for (float part : sums) sum += part;
-  return sum;
+  // One division for both lengths.
+  const Vector both = one / Multiply(length[0], length[1]);
+  for (int c = 0; c < 2; ++c) {
+    const Tvl1Component& t = row.components[c];
+    const Vector scale = Multiply(both, length[1 - c]);
+    v->dual_x[c] = Multiply(v->dual_x[c], scale);
+    v->dual_y[c] = Multiply(v->dual_y[c], scale);
+    Store(t.dual_x_out + i, v->dual_x[c]);
+    Store(t.dual_y_out + i, v->dual_y[c]);
+  }
 }
 
-void Dual(int64_t width, float step, const float* __restrict flow,
-          const float* below, float* __restrict dual_x,
-          float* __restrict dual_y) {
-  const auto follow = [&](int64_t i, float dx) {
-    const float dy = below[i] - flow[i];
-    const float scale = 1 / (1 + step * std::sqrt(dx * dx + dy * dy));
-    dual_x[i] = (dual_x[i] + step * dx) * scale;
-    dual_y[i] = (dual_y[i] + step * dy) * scale;
-  };
-  for (int64_t i = 0; i < width - 1; ++i) follow(i, flow[i + 1] - flow[i]);
-  follow(width - 1, 0);
+// How far the flow goes towards the images, in gradients.
+inline Vector Pull(const Tvl1Row& row, int64_t i, const Vector (&gradient)[2],
+                   const Vector (&flow)[2]) {
+  const Vector rho =
+      MultiplyAdd(gradient[0], flow[0],
+                  MultiplyAdd(gradient[1], flow[1], Load(row.residual + i)));
+  const Vector most = Broadcast(row.most);
+  const Vector whole = Multiply(rho, Load(row.inverse + i));
+  return Max(Min(whole, most), Zero() - most);
 }
+
+// The flow moves, the first `left` values of it; `before` are the dual
+// variables on the left, then these here.
+inline void Move(const Tvl1Row& row, int64_t i, int64_t left, const Values& v,
+                 Vector (&before)[2], Vector* sum) {
+  const Vector gradient[] = {Load(row.components[0].gradient + i),
+                             Load(row.components[1].gradient + i)};
+  const Vector pull = Pull(row, i, gradient, v.flow);
+  for (int c = 0; c < 2; ++c) {
+    const Tvl1Component& t = row.components[c];
+    const Vector along_x = v.dual_x[c] - Before(before[c], v.dual_x[c]);
+    const Vector along_y = v.dual_y[c] - Load(t.dual_y_above + i);
+    before[c] = v.dual_x[c];
+    Vector change = MultiplyAdd(Broadcast(row.theta), along_x + along_y,
+                                Multiply(pull, gradient[c]));
+    if (left < kLanes) {
+      constexpr float kOnes[] = {1, 1, 1, 1, 1, 1, 1, 1,
+                                 1, 1, 1, 1, 1, 1, 1, 1};
+      change = Multiply(change, LoadLanes(kOnes, FirstLanes(left)));
+    }
+    Store(t.flow_out + i, v.flow[c] + change);
+    *sum = MultiplyAdd(change, change, *sum);
+  }
+}
+
+template <bool kDual, bool kFlow>
+float Pass(const Tvl1Row& given) {
+  const Tvl1Row row = given;  // which no store can change
+  Vector next[] = {Load(row.components[0].flow), Load(row.components[1].flow)};
+  Vector before[] = {Zero(), Zero()};
+  Vector sum = Zero();
+  for (int64_t i = 0; i < row.width; i += kLanes) {
+    Values v;
+    if (kDual) {
+      Follow(row, i, next, &v);
+    } else {
+      LoadValues(row, i, &v);
+    }
+    if (kFlow) Move(row, i, row.width - i, v, before, &sum);
+  }
+  if (!kFlow) return 0;
+  for (const Tvl1Component& t : row.components) {
+    t.flow_out[row.width] = t.flow_out[row.width - 1];
+  }
+  float parts[kLanes], all = 0;
+  Store(parts, sum);
+  for (float part : parts) all += part;
+  return all;
+}
+
+float Flow(const Tvl1Row& row) { return Pass<false, true>(row); }
+void Dual(const Tvl1Row& row) { Pass<true, false>(row); }
+float DualFlow(const Tvl1Row& row) { return Pass<true, true>(row); }

@@ -5,24 +5,41 @@
 
 namespace p3d {
 
-// An iteration of Tvl1Iterate for one row of one of the two components is two
-// of these; they are compiled for every instruction set.
+// A row of one component of the flow, along x or y, and of what belongs to it.
+// What comes out may be where it came from.
+struct Tvl1Component {
+  const float* gradient;
+  const float *flow, *flow_below;  // the same row again for the last one
+  const float *dual_x, *dual_y;
+  const float* dual_y_above;  // zeroes for the first row
+  float *flow_out, *dual_x_out, *dual_y_out;
+};
+
+// Rows begin at multiples of 64 bytes and have 16 values of room behind the
+// last multiple of 16 that they reach. Those behind the width may be anything
+// that is a number, but for the flow's first one, which repeats the last value
+// within: so there is no slope at the border.
+struct Tvl1Row {
+  int64_t width;
+  float most;  // lambda * theta
+  float theta;
+  float step;  // tau / theta
+  // Of the images where the flow is 0; and -1 over the gradient's square.
+  const float *residual, *inverse;
+  Tvl1Component components[2];
+};
+
+// An iteration is two steps, the flow's and the dual variables'; they are
+// compiled for every instruction set.
 struct Tvl1Rows {
-  // What moves both components of the flow of a row towards the images: `pull`
-  // times the gradient. |pull| is at most `most`, lambda * theta.
-  void (*Pull)(int64_t width, float most, const float* residual,
-               const float* gradient_x, const float* gradient_y,
-               const float* flow_x, const float* flow_y, float* pull);
-  // flow += pull * gradient + theta * the divergence of the dual variables,
-  // whose row above is given too (zeroes above the first one). Returns the sum
-  // of squares of what changed.
-  float (*Flow)(int64_t width, float theta, const float* pull,
-                const float* gradient, const float* dual_x, const float* dual_y,
-                const float* dual_y_above, float* flow);
-  // The dual variables after the flow: `below` is its next row, the same row
-  // again for the last one. step: tau / theta
-  void (*Dual)(int64_t width, float step, const float* flow, const float* below,
-               float* dual_x, float* dual_y);
+  // The flow moves towards the images, and by the divergence of its dual
+  // variables, whose row above is one further. Returns the sum of squares of
+  // what changed.
+  float (*Flow)(const Tvl1Row& row);
+  // The dual variables follow the flow.
+  void (*Dual)(const Tvl1Row& row);
+  // Both: Dual of an iteration, then Flow of the next one, in one pass.
+  float (*DualFlow)(const Tvl1Row& row);
 };
 
 // Null where the machine does not know the set.

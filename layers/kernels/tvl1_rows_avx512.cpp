@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "kernels/tvl1_rows.hpp"
 
 #if defined(__x86_64__)
@@ -9,9 +7,20 @@
 namespace p3d {
 namespace {
 
+inline Vector Min(Vector a, Vector b) { return _mm512_min_ps(a, b); }
+inline Vector SquareRoot(Vector v) { return _mm512_sqrt_ps(v); }
+inline Vector Before(Vector w, Vector v) {
+  return _mm512_castsi512_ps(
+      _mm512_alignr_epi32(_mm512_castps_si512(v), _mm512_castps_si512(w), 15));
+}
+inline Vector Behind(Vector v, Vector w) {
+  return _mm512_castsi512_ps(
+      _mm512_alignr_epi32(_mm512_castps_si512(w), _mm512_castps_si512(v), 1));
+}
+
 #include "kernels/tvl1_rows-inl.hpp"
 
-const Tvl1Rows kRows = {Pull, Flow, Dual};
+const Tvl1Rows kRows = {Flow, Dual, DualFlow};
 
 }  // namespace
 }  // namespace p3d

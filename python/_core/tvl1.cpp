@@ -10,41 +10,64 @@ namespace py = pybind11;
 
 namespace {
 
+using p3d::Tvl1Level;
 using Images = py::array_t<float, py::array::c_style>;
 
-void CheckImages(const char* name, const Images& images, py::ssize_t count,
-                 const Images& like) {
-  p3d::Check(images.ndim() == 3 && images.shape(0) == count &&
-                 images.shape(1) == like.shape(1) &&
-                 images.shape(2) == like.shape(2),
-             name, " has to be ", count, " images of the same size");
+std::unique_ptr<Tvl1Level> Make(int64_t height, int64_t width) {
+  const int64_t most = 1 << 20;
+  p3d::Check(height > 0 && width > 0 && height <= most && width <= most,
+             "flow is of images of 1 to ", most,
+             " pixels along each side, not ", height, " x ", width);
+  return std::unique_ptr<Tvl1Level>(new Tvl1Level(height, width));
 }
 
-double Iterate(const Images& warped, Images& flow, Images& dual, float tau,
-               float lambda, float theta, int64_t iterations, double enough) {
-  p3d::Check(warped.ndim() == 3, "warped has to be 3 images");
-  CheckImages("warped", warped, 3, warped);
-  CheckImages("flow", flow, 2, warped);
-  CheckImages("dual", dual, 4, warped);
-  const int64_t height = warped.shape(1), width = warped.shape(2);
-  const int64_t size = height * width;
-  const float* from = warped.data();
-  float* u = flow.mutable_data();
-  float* p = dual.mutable_data();
+py::array Flow(const py::object& self) {
+  auto& level = self.cast<Tvl1Level&>();
+  const auto bytes = [](int64_t values) {
+    return static_cast<py::ssize_t>(values * sizeof(float));
+  };
+  return py::array_t<float>({int64_t{2}, level.height(), level.width()},
+                            {bytes(level.flow(1) - level.flow(0)),
+                             bytes(level.row_stride()), bytes(1)},
+                            level.flow(0), self);
+}
+
+void Warp(Tvl1Level& level, const Images& first, const Images& warped) {
+  const int64_t height = level.height(), width = level.width();
+  p3d::Check(
+      first.ndim() == 2 && first.shape(0) == height && first.shape(1) == width,
+      "first has to be of the level's size");
+  p3d::Check(warped.ndim() == 3 && warped.shape(0) == height &&
+                 warped.shape(1) == width && warped.shape(2) == 3,
+             "warped has to be 3 values for each pixel of the level");
   const py::gil_scoped_release others;
-  return p3d::Tvl1Iterate({height, width, from, from + size, from + 2 * size, u,
-                           u + size, p, p + size, p + 2 * size, p + 3 * size},
-                          {tau, lambda, theta}, iterations, enough);
+  level.Warp(first.data(), warped.data());
+}
+
+double Iterate(Tvl1Level& level, float tau, float lambda, float theta,
+               int64_t iterations, double enough) {
+  const py::gil_scoped_release others;
+  return level.Iterate({tau, lambda, theta}, iterations, enough);
 }
 
 }  // namespace
 
 void BindTvl1(py::module_& m) {
-  m.def("tvl1_iterate", &Iterate, py::arg("warped").noconvert(),
-        py::arg("flow").noconvert(), py::arg("dual").noconvert(),
-        py::arg("tau"), py::arg("lambda_"), py::arg("theta"),
-        py::arg("iterations"), py::arg("enough"),
-        "Iterations of TV-L1 flow, see layers/kernels/tvl1.hpp: changes `flow` "
-        "(2, h, w) and `dual` (4, h, w). `warped` (3, h, w) is the residual "
-        "and the gradient in x and y.");
+  py::class_<Tvl1Level>(m, "Tvl1Level",
+                        "TV-L1 flow at one level of a pyramid, see "
+                        "layers/kernels/tvl1.hpp. For one thread at a time.")
+      .def(py::init(&Make), py::arg("height"), py::arg("width"))
+      .def_property_readonly(
+          "flow", &Flow,
+          "float32 (2, h, w), writable: the flow along x and y of this moment, "
+          "not what it is after iterations.")
+      .def("warp", &Warp, py::arg("first").noconvert(),
+           py::arg("warped").noconvert(),
+           "Iterations go on from here, with the flow as it is: the first "
+           "image (h, w); the second one and its gradient along x and y (h, w, "
+           "3) at places moved by the flow.")
+      .def("iterate", &Iterate, py::arg("tau"), py::arg("lambda_"),
+           py::arg("theta"), py::arg("iterations"), py::arg("enough"),
+           "As long as the sum of squares of what the last iteration changed "
+           "is more than `enough`; returns it.");
 }

@@ -78,15 +78,25 @@ def test_images_are_dense_flows() -> None:
     np.testing.assert_array_equal(to_images(flow, bound=10)[[0, 3, 4, 6]], [0, 127, 128, 255])
 
 
-def test_the_iterations_take_whole_arrays_only() -> None:
-    images = [np.zeros((n, 4, 5), np.float32) for n in (3, 2, 4)]
-    weights = (0.25, 0.15, 0.3, 5, 0.0)
-    assert _core.tvl1_iterate(*images, *weights) == 0
-    with pytest.raises(Error, match="flow has to be 2 images of the same size"):
-        _core.tvl1_iterate(images[0], images[1][:, :3].copy(), images[2], *weights)
-    with pytest.raises(Error, match="dual has to be 4 images"):
-        _core.tvl1_iterate(images[0], images[1], images[0], *weights)
+def test_a_level_takes_images_of_its_size_only() -> None:
+    level = _core.Tvl1Level(4, 5)
+    first, warped = np.zeros((4, 5), np.float32), np.zeros((4, 5, 3), np.float32)
+    level.warp(first, warped)
+    assert level.iterate(0.25, 0.15, 0.3, 5, 0.0) == 0
+    with pytest.raises(Error, match="first has to be of the level's size"):
+        level.warp(first.T.copy(), warped)
+    with pytest.raises(Error, match="warped has to be 3 values for each pixel"):
+        level.warp(first, warped[:, :, :2].copy())
     with pytest.raises(TypeError):
-        _core.tvl1_iterate(images[0].astype(np.float64), images[1], images[2], *weights)
+        level.warp(first.astype(np.float64), warped)
     with pytest.raises(TypeError):
-        _core.tvl1_iterate(images[0], images[1][:, :, ::-1], images[2], *weights)
+        level.warp(first, warped[:, :, ::-1])
+    for size in ((0, 5), (5, 1 << 40)):
+        with pytest.raises(Error, match="images of 1 to 1048576 pixels along each side, not"):
+            _core.Tvl1Level(*size)
+
+
+def test_the_flow_of_a_level_outlives_it() -> None:
+    flow = _core.Tvl1Level(4, 5).flow
+    flow[...] = 3
+    np.testing.assert_array_equal(flow, np.full((2, 4, 5), 3, np.float32), strict=True)

@@ -74,35 +74,29 @@ class Tvl1(NamedTuple):
     def _follow(self, first: Image, second: Image, flow: Image) -> Image:
         """The flow (2, h, w) of a level, from what it is by the coarser one."""
         height, width = first.shape
-        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        slopes = [second, _slope(second, 1), _slope(second, 0)]
-        dual = np.zeros((4, height, width), np.float32)
+        places = np.indices(first.shape, np.float32)[::-1]
+        slopes = np.dstack([second, _slope(second, 1), _slope(second, 0)])
+        moved, warped = np.empty_like(places), np.empty_like(slopes)
+        level = _core.Tvl1Level(height, width)
+        level.flow[...] = flow
         enough = self.epsilon**2 * height * width
         for _ in range(self.warps):
-            moved = (x + flow[0], y + flow[1])
-            warped = np.stack([_sampled(image, *moved) for image in slopes])
-            warped[0] -= first + warped[1] * flow[0] + warped[2] * flow[1]
+            np.add(places, level.flow, out=moved)
+            cv2.remap(slopes, moved[0], moved[1], cv2.INTER_CUBIC, dst=warped)
+            level.warp(first, warped)
             for _ in range(self.outer):
                 if self.median > 1:
-                    flow = np.stack([_median(u, self.median) for u in flow])
+                    for u in level.flow:
+                        cv2.medianBlur(u, self.median, dst=u)
                 weights = (self.tau, self.weight, self.theta)
-                changed = _core.tvl1_iterate(warped, flow, dual, *weights, self.inner, enough)
-                if changed <= enough:
+                if level.iterate(*weights, self.inner, enough) <= enough:
                     break
-        return flow
+        return level.flow
 
 
 def _resized(image: Image, size: tuple[int, int] | None, factor: float = 0) -> Image:
     resized = cv2.resize(image, size, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, np.float32)
-
-
-def _sampled(image: Image, x: Image, y: Image) -> Image:
-    return np.asarray(cv2.remap(image, x, y, cv2.INTER_CUBIC), np.float32)
-
-
-def _median(image: Image, side: int) -> Image:
-    return np.asarray(cv2.medianBlur(image, side), np.float32)
 
 
 def _slope(image: Image, axis: int) -> Image:
