@@ -171,12 +171,30 @@ def test_bad_solvers(kind: str, fields: str, part: str) -> None:
         ('"sigmoid" gamma: 0.1', "needs a stepsize"),
         ('"poly"', "needs a max_iter"),
         ('"plateau" gamma: 0.1', "needs a plateau_winsize"),
+        ('"plateau" plateau_winsize: 5 plateau_winsize: 0', "plateau_winsize is 0; it has to be 1"),
         ('"exp" gamma: -1', "needs a gamma of 0 or more"),
     ],
 )
 def test_bad_policies(policy: str, part: str) -> None:
     with pytest.raises(Error, match=part):
         caffe.get_solver(solver_text("SGD", "").replace('"fixed"', policy))
+
+
+@pytest.mark.parametrize("values", [(2, 5), (5, 2), (2, 2)])
+def test_steps_that_do_not_grow_are_taken_as_in_caffe_and_told(
+    values: tuple[int, int], caplog: Any
+) -> None:
+    steps = " ".join(f"stepvalue: {value}" for value in values)
+    text = f'base_lr: 1 lr_policy: "multistep" gamma: 0.5 {steps}\nnet_param {{ {NET} }}'
+    rate = LearningRate(solver_files.load(text)[0], "mine.prototxt")
+    rates = []
+    for iteration in range(8):
+        rate.advance(iteration)
+        rates.append(rate.at(iteration))
+    first, second = values[0], max(values[1], values[0] + 1)
+    assert rates == [0.5 ** ((i >= first) + (i >= second)) for i in range(8)]
+    told = "mine.prototxt: stepvalue is {}, {}, which does not grow".format(*values)
+    assert (told in caplog.text) == (values != (2, 5))
 
 
 @pytest.mark.parametrize(("power", "rates"), [(1, (0, -0.25)), (2, (0, 0.0625)), (0.5, (0, 0))])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from p3d.caffe.wording import did_you_mean
 from p3d.error import Error
+
+log = logging.getLogger("p3d")
 
 
 class LearningRate:
@@ -126,3 +130,14 @@ def _check(param: Any, origin: str) -> None:
         raise Error(f"{origin}: lr_policy '{policy}' needs a max_iter beyond the warm-up")
     if policy == "plateau" and not param.plateau_winsize:
         raise Error(f"{origin}: lr_policy 'plateau' needs a plateau_winsize for each drop")
+    if policy == "plateau" and min(param.plateau_winsize) < 1:
+        least = min(param.plateau_winsize)
+        raise Error(f"{origin}: plateau_winsize is {least}; it has to be 1 or more")
+    if policy == "multistep" and any(b <= a for a, b in pairwise(param.stepvalue)):
+        values = ", ".join(map(str, param.stepvalue))
+        log.warning(
+            "%s: stepvalue is %s, which does not grow: as in Caffe, one that is past already "
+            "drops the rate an iteration after the one before",
+            origin,
+            values,
+        )
