@@ -207,23 +207,11 @@ def _peak(args: argparse.Namespace) -> float | None:
 def _prepare(case: Case, args: argparse.Namespace, *, threads: int, folder: str) -> Any:
     from benchmarking import files, training_files
 
-    if case.bn is None:
-        return files.prepare(
-            case.net,
-            args.weights,
-            batch=case.batch,
-            threads=threads,
-            folder=folder,
-            onnx=not args.device,
-        )
-    return training_files.prepare(
-        case.net,
-        args.weights,
-        batch=case.batch,
-        threads=threads,
-        folder=folder,
-        frozen=case.bn == FROZEN,
-    )
+    prepare: Any = files.prepare
+    more = {"onnx": not args.device}
+    if case.bn is not None:
+        prepare, more = training_files.prepare, {"frozen": case.bn == FROZEN}
+    return prepare(case.net, args.weights, batch=case.batch, threads=threads, folder=folder, **more)
 
 
 def _passes(bn: str | None) -> int:

@@ -128,9 +128,11 @@ def test_impossible_nets_are_refused(options, message):
         models.prototxt("p3d63-kinetics", **options)
 
 
-def test_an_unknown_name_brings_the_list():
-    with pytest.raises(Error, match=r"did you mean 'p3d63-kinetics'.*p3d199-sports1m"):
+def test_an_unknown_name_brings_a_hint():
+    with pytest.raises(Error, match=r"called 'p3d63-kinetic'; did you mean p3d63-kinetics\?"):
         models.prototxt("p3d63-kinetic")
+    with pytest.raises(Error, match=r"called 'x'; see `p3d models`"):
+        models.prototxt("x")
 
 
 def test_names_and_descriptions():

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from p3d.cli._extract_arguments import add_arguments
+from p3d.cli._out import check_folder
 
 __all__ = ["EXAMPLES", "HELP", "RUNS_NETS", "add_arguments", "run"]
 
@@ -45,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from p3d.jobs.report import JsonReport, Report
     from p3d.video import inputs
 
-    if os.path.exists(args.out) and not os.path.isdir(args.out):
-        raise Error(f"--out {args.out} is a file: name a folder")
+    check_folder(args.out)
     if bool(args.videos) == args.retry_failed:
         raise Error("name videos, or --retry-failed, which knows its videos")
     part = shard.parse(args.shard) if args.shard else None

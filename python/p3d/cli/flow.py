@@ -7,6 +7,7 @@ import contextlib
 import os
 from typing import Any
 
+from p3d.cli._out import check_folder
 from p3d.cli._size import size
 
 HELP = "the TV-L1 optical flow of videos as images, which weights for flow take"
@@ -56,9 +57,12 @@ def _size(text: str) -> int | tuple[int, int] | None:
     """As FlowOptions takes it."""
     if text == "own":
         return None
+    from p3d.video.preprocess import LARGEST_EDGE
+
     given = size(text)
-    if not all(16 <= edge <= 8192 for edge in ((given,) if isinstance(given, int) else given)):
-        raise argparse.ArgumentTypeError(f"'{text}': edges are 16 to 8192")
+    edges = (given,) if isinstance(given, int) else given
+    if not all(16 <= edge <= LARGEST_EDGE for edge in edges):
+        raise argparse.ArgumentTypeError(f"'{text}': edges are 16 to {LARGEST_EDGE}")
     return given if isinstance(given, int) else given[::-1]
 
 
@@ -73,8 +77,7 @@ def run(args: argparse.Namespace) -> int:
     threads = _core.num_threads() if args.threads is None else args.threads
     if threads < 1 or not args.bound > 0 or not 1 <= args.quality <= 100:
         raise Error("--threads takes 1 or more, --bound more than 0, --quality 1 to 100")
-    if os.path.exists(args.out) and not os.path.isdir(args.out):
-        raise Error(f"--out {args.out} is a file: name a folder")
+    check_folder(args.out)
     total = inputs.count(args.videos, args.root)
     options = FlowOptions(args.bound, args.size)
     report = (JsonReport if args.json else Report)("flow", total)

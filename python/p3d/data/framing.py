@@ -76,8 +76,8 @@ class Framing:
 
 def check_sizes(*sizes: int) -> None:
     """Raises Error for sides of pictures that no net takes and OpenCV may be unable to make."""
-    if max(sizes) > 1 << 13:
-        raise Error(f"sizes of frames are at most 8192, not {max(sizes)}")
+    if max(sizes) > preprocess.LARGEST_EDGE:
+        raise Error(f"sizes of frames are at most {preprocess.LARGEST_EDGE}, not {max(sizes)}")
 
 
 def corner(h: int, w: int, scales: tuple[float, ...], random: np.random.Generator) -> Window:

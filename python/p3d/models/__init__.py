@@ -12,14 +12,13 @@ fit(layers)                which net a list of weights belongs to
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from p3d.models import training
 from p3d.models.feed import Feed
 from p3d.models.fit import Fit, fit, nearest
 from p3d.models.net import Net, Shape
-from p3d.models.registry import ENTRIES, entry, options
+from p3d.models.registry import ENTRIES, entry, hint, options
 
 __all__ = [
     "Fit",
@@ -43,12 +42,6 @@ BATCH = 8
 def names() -> list[str]:
     """The nets there are, the deepest first."""
     return list(ENTRIES)
-
-
-def hint(name: str) -> str:
-    """What somebody who named no known net may have meant."""
-    close = difflib.get_close_matches(name, names(), n=1)
-    return f"did you mean {close[0]}?" if close else "see `p3d models`"
 
 
 def describe(name: str) -> str:

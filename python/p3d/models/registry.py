@@ -34,12 +34,16 @@ class Entry:
 
 
 def entry(name: str) -> Entry:
-    """The entry of that name; an unknown one is a p3d.Error that lists what there is."""
+    """The entry of that name; an unknown one is a p3d.Error with a hint."""
     if name in ENTRIES:
         return ENTRIES[name]
-    near = difflib.get_close_matches(name, ENTRIES, n=1)
-    hint = f"did you mean {near[0]!r}? There are" if near else "there are"
-    raise Error(f"no net is called {name!r}: {hint} {', '.join(ENTRIES)}")
+    raise Error(f"no net is called {name!r}; {hint(name)}")
+
+
+def hint(name: str) -> str:
+    """What somebody who named no known net may have meant."""
+    close = difflib.get_close_matches(name, ENTRIES, n=1)
+    return f"did you mean {close[0]}?" if close else "see `p3d models`"
 
 
 def options(name: str, **changes: Any) -> Any:

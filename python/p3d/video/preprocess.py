@@ -23,6 +23,9 @@ CHANNELS = {"frame": "BGR", "flow": "xy"}
 RESIZE = "bilinear, cv2.INTER_LINEAR (the authors' feature code: MATLAB imresize)"
 """For the record that accompanies features."""
 
+LARGEST_EDGE = 1 << 13
+"""Of frames that people ask for."""
+
 _MAX_PIXELS = 1 << 26  # a 1 x 65535 frame would become 162 x 10616670
 
 
