@@ -50,6 +50,25 @@ struct AddScaleGradients {
   }
 };
 
+template <typename Value>
+struct ScaleWeightsKernel {
+  int64_t terms;
+  const float *scale, *shift;
+  const Value* weights;
+  Value *scaled, *rounded;
+
+  template <typename Runs>
+  P3D_HOST_DEVICE void operator()(const Runs& runs) const {
+    const float factor = scale[runs.d];
+    const auto f = [=](int, float value) { return value * factor; };
+    runs.Map(scaled, f, weights);
+    // Each by the thread that begins its row.
+    if (rounded && runs.first == runs.d * terms) {
+      rounded[runs.d] = Value(shift[runs.d]);
+    }
+  }
+};
+
 }  // namespace
 
 template <typename Value>
@@ -74,6 +93,17 @@ void ScaleShiftGradients(CUstream_st* stream, const Broadcast& shape,
                      AddScaleGradients<RealOf<Value>>{dscale, dshift});
 }
 
+template <typename Value>
+void ScaleWeights(CUstream_st* stream, int64_t outputs, int64_t terms,
+                  const float* scale, const float* shift, const Value* weights,
+                  Value* scaled, Value* rounded) {
+  // Of rows of one value, a run would be of several rows.
+  const bool aligned = terms > 1 && Aligned(weights, scaled);
+  ForEachRun<Value>(
+      stream, "ScaleWeights", Broadcast{1, outputs, terms}, aligned,
+      ScaleWeightsKernel<Value>{terms, scale, shift, weights, scaled, rounded});
+}
+
 #define P3D_INSTANTIATE(Value)                                           \
   template void ScaleShift(CUstream_st*, const Broadcast&,               \
                            const RealOf<Value>*, const RealOf<Value>*,   \
@@ -83,6 +113,14 @@ void ScaleShiftGradients(CUstream_st* stream, const Broadcast& shape,
                                     RealOf<Value>*, RealOf<Value>*)
 P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(double);
+P3D_INSTANTIATE(Bf16);
+P3D_INSTANTIATE(Fp16);
+#undef P3D_INSTANTIATE
+
+#define P3D_INSTANTIATE(Value)                                             \
+  template void ScaleWeights(CUstream_st*, int64_t, int64_t, const float*, \
+                             const float*, const Value*, Value*, Value*)
+P3D_INSTANTIATE(float);
 P3D_INSTANTIATE(Bf16);
 P3D_INSTANTIATE(Fp16);
 #undef P3D_INSTANTIATE

@@ -27,6 +27,18 @@ void ScaleShiftGradients(CUstream_st* stream, const Broadcast& shape,
                          const Value* x, const Value* dy, double* scratch,
                          RealOf<Value>* dscale, RealOf<Value>* dshift);
 
+// The weights of a convolution for a library that takes no scale per channel,
+// and its shift in the kind of its values, by one launch:
+//
+//   scaled[o, t] = weights[o, t] scale[o]    for `terms` values of each output
+//   rounded[o] = shift[o]                    unless `rounded` is null
+//
+// Rounded to Value, which is float, Bf16 or Fp16.
+template <typename Value>
+void ScaleWeights(CUstream_st* stream, int64_t outputs, int64_t terms,
+                  const float* scale, const float* shift, const Value* weights,
+                  Value* scaled, Value* rounded);
+
 }  // namespace cuda
 }  // namespace p3d
 

@@ -1,15 +1,16 @@
 // A cuBLASLt that is none: the functions that the kernels use, which multiply
 // matrices by plain loops, rounding what is stored. It refuses what the real
 // one's documentation says that it refuses: sizes that do not fit, kinds of
-// values that are not in its table, attributes of another size, memory to work
-// in that is too little or not aligned.
+// values that are not in its table, attributes that it has not, a vector of
+// scales among them, or that are of another size, memory to work in that is too
+// little or not aligned.
 //
 //   $P3D_SIMULATED_CUBLASLT_VERSION   what it says it is (default 131000)
 //   $P3D_SIMULATED_CUBLASLT_PLANS     algorithms it offers (default 3)
 //   $P3D_SIMULATED_CUBLASLT_UNFIT     the numbers of those that do not fit
 //   $P3D_SIMULATED_CUBLASLT_LIES      of those that compute nonsense
 //   $P3D_SIMULATED_CUBLASLT_FAILS     and of those that cannot be run
-//   $P3D_SIMULATED_CUBLASLT_SCALARS   if set, it knows no vector of scales
+//   $P3D_SIMULATED_CUBLASLT_SAME      if set, values of 16 bits make no floats
 //   $P3D_SIMULATED_CUBLASLT_BROKEN    if set, it cannot be started
 //   $P3D_SIMULATED_CUBLASLT_LOG       a file that gets a line for each one run
 
@@ -111,8 +112,8 @@ Status Refusal(const Product& product, const Matrix& a, const Matrix& b,
   }
   if ((product.epilogue() & kBias) && !product.bias()) return kInvalid;
   if (!InTable(product, a, b, c, d)) return kUnsupported;
-  if (product.Is(kPointerMode, kAlphaVector) &&
-      !simulated::Variable("P3D_SIMULATED_CUBLASLT_SCALARS").empty()) {
+  if (d.type != a.type &&
+      !simulated::Variable("P3D_SIMULATED_CUBLASLT_SAME").empty()) {
     return kUnsupported;
   }
   return kSuccess;
@@ -122,7 +123,20 @@ bool Aligned(const void* place, size_t bytes) {
   return reinterpret_cast<uintptr_t>(place) % bytes == 0;
 }
 
-size_t SizeOf(int attribute) { return attribute == kBiasPointer ? 8 : 4; }
+// Of a product's attribute; 0 of what it has not. The real one has vectors for
+// alpha, too, and then no algorithm for values that are no integers.
+size_t SizeOf(int attribute) {
+  switch (attribute) {
+    case kTransposeA:
+    case kTransposeB:
+    case kEpilogue:
+      return 4;
+    case kBiasPointer:
+      return 8;
+    default:
+      return 0;
+  }
+}
 
 }  // namespace
 
@@ -246,8 +260,7 @@ P3D_SIMULATED Status cublasLtMatmul(Handle, RawDescriptor raw_product,
   simulated::Log("P3D_SIMULATED_CUBLASLT_LOG", number);
   std::memset(workspace, 1, kWorkspace);
   const Shape shape(product, a, b);
-  const bool vector = product.Is(kPointerMode, kAlphaVector);
-  const float* const alphas = static_cast<const float*>(alpha);
+  const float of_sum = *static_cast<const float*>(alpha);
   const float of_c = *static_cast<const float*>(beta);
   for (int64_t j = 0; j < shape.columns; ++j) {
     for (int64_t i = 0; i < shape.rows; ++i) {
@@ -256,7 +269,7 @@ P3D_SIMULATED Status cublasLtMatmul(Handle, RawDescriptor raw_product,
         sum += double{shape.transpose_a ? a.At(as, k, i) : a.At(as, i, k)} *
                (shape.transpose_b ? b.At(bs, j, k) : b.At(bs, k, j));
       }
-      float value = alphas[vector ? i : 0] * static_cast<float>(sum);
+      float value = of_sum * static_cast<float>(sum);
       if (of_c != 0) value += of_c * c.At(cs, i, j);
       if (product.epilogue() & kBias) {
         value += simulated::Read(d.kind(), product.bias(), i);

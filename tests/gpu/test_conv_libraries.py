@@ -96,7 +96,7 @@ def by_cublaslt(form: str) -> bool:
     axes = [word.split(",", 1)[1] for word in words[7:] if word[0].isdigit()]
     still = all(axis in ("1,1,1,0,0", "1,1,2,0,0") for axis in axes)
     residual = next((word for word in words if word.startswith("residual")), "residual,1,1")
-    weighed = not residual.startswith("residual,1,") and {"scale", "shift"} & {*words}
+    weighed = not residual.startswith("residual,1,") and "shift" in words
     inner = "relu" in words and residual in words
     return words[5] == "1" and still and not inner and not weighed
 
@@ -296,10 +296,10 @@ def test_what_cublaslt_does_not_have_is_not_chosen(convolve) -> None:
     assert set(chosen.values()) == {"cublaslt_1"}
     chosen, _ = convolve("one", PRODUCT, P3D_SIMULATED_CUBLASLT_PLANS="0", **pin)
     assert set(chosen.values()) == {"own"}
-    chosen, printed = convolve("one", PRODUCT, P3D_SIMULATED_CUBLASLT_SCALARS="yes", **pin)
-    refusal = f"cublaslt does not do every convolution (forward bf16 {PRODUCT} scale: cuBLASLt"
+    chosen, printed = convolve("one", PRODUCT, P3D_SIMULATED_CUBLASLT_SAME="yes", **pin)
+    refusal = f"cublaslt does not do every convolution (weight_gradient bf16 {PRODUCT}: cuBLASLt"
     assert printed.count(refusal) == printed.count("does not do every") == 1
-    assert chosen.pop(f"forward bf16 {PRODUCT} scale") == "own"
+    assert chosen.pop(f"weight_gradient bf16 {PRODUCT}") == "own"
     assert set(chosen.values()) == {"cublaslt_0"}
 
 

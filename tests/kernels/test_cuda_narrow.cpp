@@ -4,6 +4,7 @@
 //
 //   test_cuda_narrow ["num channels pixels"]
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <sstream>
@@ -207,6 +208,33 @@ void TestChannels(const Rounding<Value>& test, const Geometry& g, Order order) {
   Expect(sums[0] == sums[1], test.where + "sums over channels");
 }
 
+// Of which the channels are outputs.
+template <typename Value>
+void TestScaleWeights(const Rounding<Value>& test, const Geometry& g) {
+  const int64_t terms = g.num * g.pixels;
+  Values<float> values(g.channels);
+  p3d::FillGaussian(8, 0, 1, g.channels, values.data());
+  const Device<float> scale(values), shift(values);
+  test.Expect("ScaleWeights", [&](auto kind, const auto& a) {
+    gpu::ScaleWeights<decltype(kind)>(nullptr, g.channels, terms, scale.get(),
+                                      shift.get(), a[0], a[1], a[2]);
+  });
+  test.Expect("ScaleWeights alone", [&](auto kind, const auto& a) {
+    gpu::ScaleWeights<decltype(kind)>(nullptr, g.channels, terms, scale.get(),
+                                      nullptr, a[0], a[0], nullptr);
+  });
+  const Values<Values<float>> made =
+      Made<float>(test.arrays, [&](float, const auto& a) {
+        gpu::ScaleWeights<float>(nullptr, g.channels, terms, scale.get(),
+                                 shift.get(), a[0], a[1], a[2]);
+      });
+  Values<float> scaled = made[0], shifted = As<float>(test.arrays[2]);
+  for (int64_t i = 0; i < g.count(); ++i) scaled[i] *= values[i / terms];
+  std::copy(values.begin(), values.end(), shifted.begin());
+  Expect(made[1] == scaled && made[2] == shifted,
+         test.where + "ScaleWeights of floats");
+}
+
 // Half of the channels, into the other half.
 template <typename Value>
 void TestCopyRows(const Rounding<Value>& test, const Geometry& g) {
@@ -276,6 +304,7 @@ void TestType(const std::string& text) {
   TestEltwise(test, g.count());
   TestChannels(test, g, Order::kCaffe);
   TestChannels(test, g, Order::kChannelsLast);
+  TestScaleWeights(test, g);
   TestCopyRows(test, g);
   TestEpilogueBackward(test, g);
   TestConversions<Value>(test.where, g.count());

@@ -87,7 +87,7 @@ class Chooser {
       }
     }
     return std::unique_ptr<DeviceChoices>(
-        new DeviceChoices(std::move(finders), cache_, system + ", choices 4"));
+        new DeviceChoices(std::move(finders), cache_, system + ", choices 5"));
   }
 
   void Load() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "kernels/affine_cuda.hpp"
 #include "kernels/conv/conv_flat.hpp"
 #include "kernels/cuda/cublaslt_api.hpp"
 #include "kernels/cuda/found_library.hpp"
@@ -88,7 +89,6 @@ class Product {
         Set(kTransposeB, kTransposed);
     }
     const bool relu = form.inner_relu || form.outer_relu;
-    if (form.scale) Set(kPointerMode, kAlphaVector);
     if (form.shift) {
       Set(kEpilogue, relu ? kReluBias : kBias);
       // Somewhere, for the heuristics want one, aligned no better than it is.
@@ -124,25 +124,23 @@ class Product {
     return proposals;
   }
 
-  // Bytes of memory to work in that are ours.
-  int64_t shift_bytes() const {
-    if (!form_.shift || BytesOf(form_.kind) == 4) return 0;
-    const int64_t bytes = 2 * form_.shape.num_output;
-    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  }
+  // Bytes of memory to work in that are ours: for scaled weights, and for a
+  // shift of 16 bits behind them.
+  int64_t own_bytes() const { return weights_bytes() + shift_bytes(); }
 
-  void Run(CUstream_st* stream, const ConvPlaces& places,
-           const Proposal& proposal, void* workspace) const {
-    if (form_.shift) PlaceShift(stream, places, workspace);
+  void Run(CUstream_st* stream, ConvPlaces places, const Proposal& proposal,
+           void* workspace) const {
+    char* const memory = static_cast<char*>(workspace);
+    Prepare(stream, memory, &places);
+    if (form_.shift) SetShift(places.shift);
     const float alpha = form_.alpha, beta = form_.residual ? form_.beta : 0;
     library_->Check(
         library_->cublasLtMatmul(
-            handle_, product_.get(), form_.scale ? places.scale : &alpha,
-            places.second, second_.get(), places.first, first_.get(), &beta,
+            handle_, product_.get(), &alpha, places.second, second_.get(),
+            places.first, first_.get(), &beta,
             form_.residual ? places.residual : places.result, result_.get(),
             places.result, result_.get(), &proposal.algorithm,
-            static_cast<char*>(workspace) + shift_bytes(),
-            proposal.workspace_bytes, stream),
+            memory + own_bytes(), proposal.workspace_bytes, stream),
         "cublasLtMatmul");
   }
 
@@ -171,17 +169,50 @@ class Product {
   }
   void SetShift(const void* shift) const { Set(kBiasPointer, shift); }
 
-  void PlaceShift(CUstream_st* stream, const ConvPlaces& places,
-                  void* workspace) const {
-    if (shift_bytes() == 0) return SetShift(places.shift);
-    const float* const shift = static_cast<const float*>(places.shift);
-    const int64_t count = form_.shape.num_output;
-    if (form_.kind == Precision::kBf16) {
-      cuda::Narrow(stream, shift, count, static_cast<Bf16*>(workspace));
-    } else {
-      cuda::Narrow(stream, shift, count, static_cast<Fp16*>(workspace));
+  int64_t weights_bytes() const {
+    return form_.scale ? Padded(form_.shape.weight_count()) : 0;
+  }
+  int64_t shift_bytes() const {
+    const bool rounded = form_.shift && BytesOf(form_.kind) == 2;
+    return rounded ? Padded(form_.shape.num_output) : 0;
+  }
+  int64_t Padded(int64_t count) const {
+    const int64_t bytes = count * static_cast<int64_t>(BytesOf(form_.kind));
+    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  }
+
+  // Makes what the product takes of a scale and a shift, and puts it into the
+  // places.
+  void Prepare(CUstream_st* stream, char* memory, ConvPlaces* places) const {
+    switch (form_.kind) {
+      case Precision::kBf16:
+        return PrepareNarrow<Bf16>(stream, memory, places);
+      case Precision::kFp16:
+        return PrepareNarrow<Fp16>(stream, memory, places);
+      default:
+        if (form_.scale) Scale<float>(stream, memory, places);
     }
-    SetShift(workspace);
+  }
+  template <typename Value>
+  void PrepareNarrow(CUstream_st* stream, char* memory,
+                     ConvPlaces* places) const {
+    if (form_.scale) return Scale<Value>(stream, memory, places);
+    if (!form_.shift) return;
+    cuda::Narrow(stream, static_cast<const float*>(places->shift),
+                 form_.shape.num_output, reinterpret_cast<Value*>(memory));
+    places->shift = memory;
+  }
+  template <typename Value>
+  void Scale(CUstream_st* stream, char* memory, ConvPlaces* places) const {
+    char* const shift = shift_bytes() > 0 ? memory + weights_bytes() : nullptr;
+    cuda::ScaleWeights(stream, form_.shape.num_output, form_.shape.channels,
+                       static_cast<const float*>(places->scale),
+                       static_cast<const float*>(places->shift),
+                       static_cast<const Value*>(places->second),
+                       reinterpret_cast<Value*>(memory),
+                       reinterpret_cast<Value*>(shift));
+    places->second = memory;
+    if (shift) places->shift = shift;
   }
 
   const std::shared_ptr<const Library> library_;
@@ -196,7 +227,7 @@ class Way : public cuda::ConvWay {
   Way(std::shared_ptr<const Product> product, const Proposal& proposal,
       int number)
       : ConvWay("cublaslt_" + std::to_string(number),
-                product->shift_bytes() + proposal.workspace_bytes),
+                product->own_bytes() + proposal.workspace_bytes),
         product_(std::move(product)),
         proposal_(proposal) {}
 
@@ -224,9 +255,10 @@ class Finder : public cuda::ConvFinder {
   ConvWays Find(const ConvForm& form, int first, int most,
                 int64_t workspace_bytes) const override {
     const auto product = std::make_shared<Product>(library_, handle_, form);
-    const std::vector<Proposal> proposals =
-        product->Proposals(workspace_bytes - product->shift_bytes());
     ConvWays ways;
+    const int64_t room = workspace_bytes - product->own_bytes();
+    if (room < 0) return ways;
+    const std::vector<Proposal> proposals = product->Proposals(room);
     const int count = static_cast<int>(proposals.size());
     for (int i = first; i < count && static_cast<int>(ways.size()) < most;
          ++i) {
@@ -248,7 +280,7 @@ bool CanAsk(const ConvForm& form) {
   return form.shape.group == 1 &&
          std::all_of(axes.begin(), axes.end(), Still) &&
          !(form.residual && form.inner_relu) &&
-         (form.alpha == 1 || !(form.scale || form.shift));
+         (form.alpha == 1 || !form.shift);
 }
 
 cuda::ConvLibrary LoadConvolutions(const std::vector<std::string>& folders) {

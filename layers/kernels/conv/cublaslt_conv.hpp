@@ -17,12 +17,14 @@ namespace cublaslt {
 //
 // An epilogue (see conv.hpp) becomes
 //
-//   max(scale[o] sum + beta residual + shift[o], 0)
+//   max(alpha sum + beta residual + shift[o], 0)
 //
 // so there is none with a ReLU before the residual, nor with alpha beside a
-// scale or a shift. cuBLASLt takes a shift in 16 bits where the result has
-// them: it is rounded as the result is, by a launch before the product. Partial
-// sums are floats always.
+// shift. A scale per channel cuBLASLt has for integers alone (12.4, asked for
+// GPUs of 7.5 to 9.0, has no algorithm of floating point that takes one): the
+// weights are multiplied by it before and rounded again. It takes a shift in 16
+// bits where the result has them: rounded as the result is. Both are done by
+// one launch before each product. Partial sums are floats always.
 
 // Whether cuBLASLt is asked at all.
 bool CanAsk(const cuda::ConvForm& form);

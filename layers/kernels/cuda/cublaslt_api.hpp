@@ -14,30 +14,28 @@ namespace p3d {
 namespace cublaslt {
 
 // X(our name, NVIDIA's name, number)
-#define P3D_CUBLASLT_NUMBERS(X)                                           \
-  X(kSuccess, CUBLAS_STATUS_SUCCESS, 0)                                   \
-  X(kFloat, CUDA_R_32F, 0)                                                \
-  X(kHalf, CUDA_R_16F, 2)                                                 \
-  X(kBfloat16, CUDA_R_16BF, 14)                                           \
-  X(kComputeFloat, CUBLAS_COMPUTE_32F, 68)                                \
-  X(kComputeTf32, CUBLAS_COMPUTE_32F_FAST_TF32, 77)                       \
-  X(kTransposed, CUBLAS_OP_T, 1)                                          \
-  X(kPointerMode, CUBLASLT_MATMUL_DESC_POINTER_MODE, 2)                   \
-  X(kTransposeA, CUBLASLT_MATMUL_DESC_TRANSA, 3)                          \
-  X(kTransposeB, CUBLASLT_MATMUL_DESC_TRANSB, 4)                          \
-  X(kEpilogue, CUBLASLT_MATMUL_DESC_EPILOGUE, 7)                          \
-  X(kBiasPointer, CUBLASLT_MATMUL_DESC_BIAS_POINTER, 8)                   \
-  X(kAlphaVector, CUBLASLT_POINTER_MODE_ALPHA_DEVICE_VECTOR_BETA_HOST, 4) \
-  X(kNoEpilogue, CUBLASLT_EPILOGUE_DEFAULT, 1)                            \
-  X(kRelu, CUBLASLT_EPILOGUE_RELU, 2)                                     \
-  X(kBias, CUBLASLT_EPILOGUE_BIAS, 4)                                     \
-  X(kReluBias, CUBLASLT_EPILOGUE_RELU_BIAS, 6)                            \
-  X(kMostWorkspace, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, 1)          \
-  X(kReductions, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, 3)           \
-  X(kAlignmentA, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, 5)           \
-  X(kAlignmentB, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, 6)           \
-  X(kAlignmentC, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, 7)           \
-  X(kAlignmentD, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, 8)           \
+#define P3D_CUBLASLT_NUMBERS(X)                                  \
+  X(kSuccess, CUBLAS_STATUS_SUCCESS, 0)                          \
+  X(kFloat, CUDA_R_32F, 0)                                       \
+  X(kHalf, CUDA_R_16F, 2)                                        \
+  X(kBfloat16, CUDA_R_16BF, 14)                                  \
+  X(kComputeFloat, CUBLAS_COMPUTE_32F, 68)                       \
+  X(kComputeTf32, CUBLAS_COMPUTE_32F_FAST_TF32, 77)              \
+  X(kTransposed, CUBLAS_OP_T, 1)                                 \
+  X(kTransposeA, CUBLASLT_MATMUL_DESC_TRANSA, 3)                 \
+  X(kTransposeB, CUBLASLT_MATMUL_DESC_TRANSB, 4)                 \
+  X(kEpilogue, CUBLASLT_MATMUL_DESC_EPILOGUE, 7)                 \
+  X(kBiasPointer, CUBLASLT_MATMUL_DESC_BIAS_POINTER, 8)          \
+  X(kNoEpilogue, CUBLASLT_EPILOGUE_DEFAULT, 1)                   \
+  X(kRelu, CUBLASLT_EPILOGUE_RELU, 2)                            \
+  X(kBias, CUBLASLT_EPILOGUE_BIAS, 4)                            \
+  X(kReluBias, CUBLASLT_EPILOGUE_RELU_BIAS, 6)                   \
+  X(kMostWorkspace, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, 1) \
+  X(kReductions, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, 3)  \
+  X(kAlignmentA, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, 5)  \
+  X(kAlignmentB, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, 6)  \
+  X(kAlignmentC, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, 7)  \
+  X(kAlignmentD, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, 8)  \
   X(kReducedAsComputed, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 2)
 
 #define P3D_NUMBER(ours, theirs, number) constexpr int ours = number;
