@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -330,3 +332,37 @@ def test_a_process_that_gets_one_makes_it_anew(tmp_path):
     there = pickle.loads(pickle.dumps(here))
     assert there.recipe == here.recipe
     np.testing.assert_array_equal(there.extract(path)["pool5"], here.extract(path)["pool5"])
+
+
+def test_a_fork_waits_until_the_net_is_through(tmp_path):
+    """In the child another thread would have the net for ever."""
+    path = write_video(tmp_path / "a.mp4")
+    code = f"""
+import os, sys, threading, warnings
+sys.path[:] = {sys.path!r}
+warnings.simplefilter("ignore")
+import numpy as np
+from fake_net import FakeNet
+from p3d.extractor import Extractor
+
+class Slow(FakeNet):
+    def forward(self, blobs=None):
+        busy.set()
+        forking.wait()
+        return super().forward(blobs)
+
+busy, forking = threading.Event(), threading.Event()
+os.register_at_fork(before=forking.set)
+extractor = Extractor(net=Slow(), crop=32, size=34)
+thread = threading.Thread(target=extractor.extract, args=({str(path)!r},))
+thread.start()
+busy.wait()
+child = os.fork()
+assert extractor.extract({str(path)!r})["pool5"].shape == (20, 6)
+if child:
+    thread.join()
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

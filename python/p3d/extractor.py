@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ from p3d.error import Error
 from p3d.gpu_batches import GpuBatches
 from p3d.labels import best, check_count
 from p3d.loading import check_filled, load_net
+from p3d.turn import Turn
 from p3d.video.decoder import TIMEOUT
 from p3d.video.decoding import Decoders
 from p3d.video.gate import Gate
@@ -52,7 +52,8 @@ class Extractor:
         features["pool5"]  # (20, 2048), one row per clip
 
     Threads may share it: each call decodes for itself, and the net runs one batch after the other.
-    Forks may, too. Pickled it is its arguments: a process that gets it loads the weights anew.
+    Forks may, too, which wait until the net is through. Pickled it is its arguments: a process that
+    gets it loads the weights anew.
 
     weights  a .caffemodel (or .caffemodel.h5)
     net      a prototxt, or a name out of `p3d models`; by default the one that the weights fit;
@@ -118,7 +119,7 @@ class Extractor:
         self.recipe = chosen
         self._shape = (net_of_clips.channels, chosen.length, chosen.crop, chosen.crop)
         self._decoders = Decoders(decoders, timeout)
-        self._turn = threading.Lock()  # of the net
+        self._turn = Turn()  # of the net
         self.seconds = {"net": 0.0, "waiting for frames": 0.0}
 
     def __reduce__(self) -> tuple[Any, ...]:
