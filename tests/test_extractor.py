@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from fake_net import FakeNet
 from jobs.tiny_job import NET
 
 import p3d
+from p3d.caffe.proto import caffe_pb2
 from p3d.extractor import Extractor
 from p3d.input_check import InputWarning
 from p3d.video.clips import ClipReader, open_video
@@ -332,6 +334,33 @@ def test_a_process_that_gets_one_makes_it_anew(tmp_path):
     there = pickle.loads(pickle.dumps(here))
     assert there.recipe == here.recipe
     np.testing.assert_array_equal(there.extract(path)["pool5"], here.extract(path)["pool5"])
+
+
+@pytest.fixture
+def trained_at_24(tmp_path):
+    """The tiny net's weights in a snapshot of a training on clips of 4 frames of 24 x 24."""
+    data = caffe_pb2.NetParameter()
+    layer = data.layer.add(name="data", type="VideoData", top=["data", "label"])
+    layer.video_data_param.crop_size, layer.video_data_param.new_length = 24, 4
+    path = tmp_path / "mine.caffemodel"
+    path.write_bytes(data.SerializeToString() + Path(NET[3]).read_bytes())
+    return path
+
+
+def test_other_clips_than_those_of_the_training_are_told(trained_at_24):
+    words = r"mine.caffemodel: trained on clips of crop 24 and length 4, not 32 and 8 as here; "
+    with pytest.warns(
+        UserWarning, match=words + r"crop=24, length=4 \(--crop 24 --length 4\) makes"
+    ):
+        extractor = Extractor(trained_at_24, NET[1])
+    assert extractor.about["trained_on"] == {"crop": 24, "length": 4}
+    assert repr(extractor).endswith("recipe author20, clips 3x8x32x32>")
+
+
+def test_clips_that_were_asked_for_are_no_surprise(trained_at_24):
+    """Warnings are errors here."""
+    Extractor(trained_at_24, NET[1], crop=32, recipe="squash", size=33, length=8)
+    assert "trained_on" not in Extractor(NET[3], NET[1]).about
 
 
 def test_a_fork_waits_until_the_net_is_through(tmp_path):

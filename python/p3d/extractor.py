@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -117,6 +118,8 @@ class Extractor:
                 size=size,
             )
         self.recipe = chosen
+        if not isinstance(recipe, Recipe):
+            _compare_with_training(self.about, chosen, crop=crop, length=length)
         self._shape = (net_of_clips.channels, chosen.length, chosen.crop, chosen.crop)
         self._decoders = Decoders(decoders, timeout)
         self._turn = Turn()  # of the net
@@ -127,7 +130,10 @@ class Extractor:
 
     def __repr__(self) -> str:
         blobs = ", ".join(self.blobs)
-        return f"<Extractor of {blobs} by {self.about['net']}, recipe {self.recipe.name}>"
+        return (
+            f"<Extractor of {blobs} by {self.about['net']}, recipe {self.recipe.name}, clips "
+            f"{'x'.join(map(str, self._shape))}>"
+        )
 
     def extract(self, video: Video) -> Features:
         """The features of one video: a file, a folder of frames or flow images, or an array."""
@@ -307,3 +313,25 @@ class Extractor:
         shapes = {name: list(array.shape) for name, array in features.items()}
         features.meta = {**result, "blobs": shapes}
         return features
+
+
+def _compare_with_training(about: dict[str, Any], recipe: Recipe, **given: int | None) -> None:
+    """Warns where clips are not those that the net was trained on, and nobody asked for these."""
+    trained = {
+        name: value
+        for name, value in about.get("trained_on", {}).items()
+        if given[name] is None and value != getattr(recipe, name)
+    }
+    if recipe.crops == "full":
+        trained.pop("crop", None)
+    if not trained:
+        return
+    then = " and ".join(f"{name} {value}" for name, value in trained.items())
+    here = " and ".join(f"{getattr(recipe, name)}" for name in trained)
+    arguments = ", ".join(f"{name}={value}" for name, value in trained.items())
+    options = " ".join(f"--{name} {value}" for name, value in trained.items())
+    warnings.warn(
+        f"{about['weights']}: trained on clips of {then}, not {here} as here; {arguments} "
+        f"({options}) makes such",
+        stacklevel=3,
+    )

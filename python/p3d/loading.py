@@ -62,6 +62,7 @@ def load_net(
         labels = found.fit.labels
 
     from p3d import caffe
+    from p3d.caffe.trained_on import trained_on
 
     with ThreadPoolExecutor(1) as beside:
         digest = beside.submit(sha256, weights)
@@ -73,13 +74,15 @@ def load_net(
             relax_reshape=relax_reshape,
             origin=os.fspath(net) if net is not None and _is_file(net) else None,
         )
-    about = {
+    about: dict[str, Any] = {
         "net": found.name,
         "net_sha256": _sha256_of_net(found.prototxt),
         "weights": os.path.abspath(weights),
         "weights_sha256": digest.result(),
         "backend": caffe.backend.current(),
     }
+    if (clips := trained_on(weights)) is not None:
+        about["trained_on"] = clips
     names = None if labels is None else label_lists.load(labels)
     return Loaded(loaded, names, about, _unfilled(loaded, weights))
 

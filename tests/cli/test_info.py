@@ -12,7 +12,8 @@ import pytest
 import wire
 
 from p3d import cli, models
-from p3d.caffe import weight_summary
+from p3d.caffe import prototxt, weight_summary, weights
+from p3d.caffe.trained_on import trained_on
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TINY = GOLDEN / "tiny/tiny_seeded.caffemodel"
@@ -33,6 +34,22 @@ def info(capsys):
 def save(path: Path, *layers: bytes, name: str = "n") -> Path:
     path.write_bytes(wire.net(*layers, name=name))
     return path
+
+
+def test_clips_of_the_training(info, tmp_path):
+    """As a snapshot of Caffe's or ours has its data layer; what it cannot be read from is none."""
+    fit = prototxt.read_net(
+        Path(__file__).parents[2] / "prototxt/train/p3d63-ucf101/train_val.prototxt"
+    )
+    weights.save(fit, {}, tmp_path / "w.caffemodel")
+    assert info(tmp_path / "w.caffemodel", "--json")["trained_on"] == {"crop": 160, "length": 16}
+    assert "clips   crop 160, length 16 in training" in info(tmp_path / "w.caffemodel")
+    data = (tmp_path / "w.caffemodel").read_bytes()
+    (tmp_path / "cut").write_bytes(data[:40])
+    (tmp_path / "other").write_bytes(b"\xa2\x06\x03abc" + bytes(range(256)))
+    for name in ("cut", "other"):
+        assert trained_on(tmp_path / name) is None
+    assert info(TINY, "--json")["trained_on"] is None
 
 
 @pytest.mark.parametrize("path", [TINY, Path(f"{TINY}.h5")], ids=["caffemodel", "h5"])

@@ -12,6 +12,7 @@ import numpy as np
 from p3d import models
 from p3d.error import Error
 
+from .trained_on import trained_on
 from .weight_file import WeightFile, open_weights
 
 # Checksums that people have reported of files as their authors published them.
@@ -29,6 +30,7 @@ def summarize_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
     md5, sha256, published       `published` says what is known about the md5, or is None
     fits                         the known net that has these weights, or None; then `nearest`
                                  and `differences` say what is next to it
+    trained_on                   crop and length of the clips of a snapshot's data layer, or None
     layers                       name, type and blobs (shape, count, sum, min, max of each)
     values                       how many there are in all
     problems                     sentences about what is not as it should be
@@ -47,6 +49,7 @@ def summarize_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
             "name": getattr(file, "name", ""),
             **_checksums(path),
             **_fits(shapes),
+            "trained_on": trained_on(path),
             "layers": layers,
             "values": sum(blob["count"] for layer in layers for blob in layer["blobs"]),
             "problems": problems,

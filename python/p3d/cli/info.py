@@ -73,6 +73,8 @@ def _weight_lines(summary: dict[str, Any]) -> Iterable[str]:
     if summary["published"]:
         yield f"        {summary['published']}"
     yield from _fit_lines(summary)
+    if summary["trained_on"]:
+        yield "clips   crop {crop}, length {length} in training".format(**summary["trained_on"])
     with_blobs = [layer for layer in summary["layers"] if layer["blobs"]]
     yield (
         f"values  {summary['values']:,} in {len(with_blobs)} of {len(summary['layers'])} layers"
