@@ -197,6 +197,18 @@ def test_oversample(lead: tuple[int, ...], size: tuple[int, int]) -> None:
 
 # ---------------------------------------------------------------- Transformer
 
+
+@pytest.mark.parametrize("image", [(10, 12), (10, 12, 1)])
+@pytest.mark.parametrize("mean", [(3,), (3, 10, 12)])
+def test_a_mean_makes_no_image_of_three_channels(image: tuple[int, ...], mean: tuple[int, ...]):
+    t = io.Transformer({"data": (1, 3, 10, 12)})
+    if len(image) == 3:
+        t.set_transpose("data", (2, 0, 1))
+    t.set_mean("data", np.ones(mean, np.float32))
+    with pytest.raises(ValueError, match="cannot be subtracted from an image"):
+        t.preprocess("data", np.ones(image, np.float32))
+
+
 IMAGES, CLIPS = (2, 3, 4, 5), (2, 3, 6, 4, 5)
 
 

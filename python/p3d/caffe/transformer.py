@@ -57,7 +57,7 @@ class Transformer:
         if in_ in self.raw_scale:
             caffe_in = caffe_in * np.float32(self.raw_scale[in_])
         if in_ in self.mean:
-            caffe_in = (caffe_in - self.mean[in_]).astype(np.float32)
+            caffe_in = _without_mean(caffe_in, self.mean[in_], in_)
         if in_ in self.input_scale:
             caffe_in = caffe_in * np.float32(self.input_scale[in_])
         return caffe_in
@@ -122,6 +122,16 @@ class Transformer:
         """A factor after the mean has been subtracted."""
         self.__check_input(in_)
         self.input_scale[in_] = scale
+
+
+def _without_mean(data: np.ndarray, mean: np.ndarray, name: str) -> np.ndarray:
+    """A mean does not make an image of one channel, or of another shape, one of its own."""
+    if np.broadcast_shapes(data.shape, mean.shape) != data.shape:
+        raise ValueError(
+            f"input {name}: the mean, {mean.shape}, cannot be subtracted from an image that is "
+            f"{data.shape} with its channels first; see set_transpose, and load_image for grey ones"
+        )
+    return (data - mean).astype(np.float32)
 
 
 def _broadcastable_mean(mean: np.ndarray, item: tuple[int, ...]) -> np.ndarray:
