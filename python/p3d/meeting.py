@@ -21,6 +21,8 @@ from typing import NamedTuple
 from p3d.error import Error
 
 PATIENCE = 600.0  # seconds, until all have to be there
+FORGOTTEN = 3600.0  # seconds, after which nobody waits there any more
+_PREFIX = "p3d-ranks-"
 
 
 class Member(NamedTuple):
@@ -58,7 +60,8 @@ class Meeting:
         if not 0 <= rank < count:
             raise Error(f"rank {rank} of {count}: ranks count from 0; see set_solver_rank")
         base = Path(tempfile.gettempdir())
-        self._folder = base / f"p3d-ranks-{hashlib.sha256(name).hexdigest()[:24]}"
+        _sweep(base)
+        self._folder = base / f"{_PREFIX}{hashlib.sha256(name).hexdigest()[:24]}"
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         self._own = Member(rank, count, device, visible, os.getpid(), purpose)
         self._others: dict[int, tuple[Member, int]] = {}  # by rank, with a descriptor of its file
@@ -148,3 +151,11 @@ class Meeting:
             other = places.setdefault((member.device, member.visible), member)
             if other is not member:
                 raise Error(f"{other} and {member} have the same GPU: set_device another")
+
+
+def _sweep(base: Path) -> None:
+    """Removes what meetings left whose processes were killed."""
+    for folder in base.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # somebody else's
+            if time.time() - folder.stat().st_mtime > FORGOTTEN:
+                shutil.rmtree(folder)
