@@ -1,6 +1,7 @@
 #include "kernels/tvl1.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/cpu/isa.hpp"
 #include "kernels/tvl1_rows.hpp"
@@ -26,6 +27,8 @@ constexpr int64_t kTogether = 4;
 
 constexpr int64_t kWarped = 4, kState = 6;  // images
 constexpr int64_t kImages = kWarped + 2 * kState;
+// Behind the images: zeroes, what Smooth sorts, and what it reads beyond.
+constexpr int64_t kRowsMore = 1 + 5 + 1;
 
 // Of a row of one image. Rows of the images alternate, and are an odd number of
 // cache lines long, for those of one place not to fight for one line.
@@ -44,7 +47,7 @@ Tvl1Level::Tvl1Level(int64_t height, int64_t width)
     : height_(height),
       width_(width),
       stride_(kImages * Length(width)),
-      images_((height * stride_ + Length(width)) * sizeof(float)),
+      images_((height * stride_ + kRowsMore * Length(width)) * sizeof(float)),
       residual_(Image(0)),
       gradient_{Image(1), Image(2)},
       inverse_(Image(3)),
@@ -73,6 +76,33 @@ void Tvl1Level::Warp(const float* first, const float* warped) {
       gradient_[1][i] = gy;
       inverse_[i] = -1 / std::max(gx * gx + gy * gy, kTiny);
     }
+  }
+}
+
+void Tvl1Level::Smooth(int side) {
+  const Tvl1Rows& rows = Rows();
+  const int which = side == 3 ? 0 : 1, reach = side / 2;
+  float* sorted[5];
+  for (int i = 0; i < side; ++i) {
+    // A vector's room on the left.
+    sorted[i] = zeroes_ + (i + 1) * Length(width_) + 16;
+  }
+  State &from = states_[start_], &to = states_[1 - start_];
+  for (int c = 0; c < 2; ++c) {
+    for (int64_t y = 0; y < height_; ++y) {
+      const float* reached[5];
+      for (int i = 0; i < side; ++i) {
+        const int64_t row = std::max<int64_t>(0, y + i - reach);
+        reached[i] = from.flow[c] + std::min(row, height_ - 1) * stride_;
+      }
+      rows.SortColumns[which](width_, reached, sorted);
+      for (int i = 0; i < side; ++i) {
+        std::fill_n(sorted[i] - reach, reach, sorted[i][0]);
+        std::fill_n(sorted[i] + width_, reach, sorted[i][width_ - 1]);
+      }
+      rows.Medians[which](width_, sorted, to.flow[c] + y * stride_);
+    }
+    std::swap(from.flow[c], to.flow[c]);
   }
 }
 

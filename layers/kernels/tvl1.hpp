@@ -32,8 +32,8 @@ class Tvl1Level {
   // In memory, of what flow() and dual() are.
   int64_t row_stride() const { return stride_; }
 
-  // u in pixels, along x (0) and y (1); elsewhere after every Iterate. It may
-  // be written to.
+  // u in pixels, along x (0) and y (1); elsewhere after Smooth and Iterate. It
+  // may be written to.
   float* flow(int axis) { return Start().flow[axis]; }
   // For u along x, in the directions x (0) and y (1); for u along y (2, 3).
   float* dual(int which) { return Start().dual[which]; }
@@ -42,6 +42,10 @@ class Tvl1Level {
   // `warped` (height, width, 3) is I1 and its gradient along x and y at places
   // moved by u.
   void Warp(const float* first, const float* warped);
+
+  // u becomes its median over 3 x 3 or 5 x 5 pixels; outside of the image its
+  // border goes on.
+  void Smooth(int side);
 
   // Up to `iterations` of them, at least one, as long as the sum of squares of
   // what the last one changed is more than `enough`; returns it.

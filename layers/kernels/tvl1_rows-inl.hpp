@@ -113,3 +113,87 @@ float Pass(const Tvl1Row& given) {
 float Flow(const Tvl1Row& row) { return Pass<false, true>(row); }
 void Dual(const Tvl1Row& row) { Pass<true, false>(row); }
 float DualFlow(const Tvl1Row& row) { return Pass<true, true>(row); }
+
+// *a is the lesser of both then.
+inline void Order(Vector* a, Vector* b) {
+  const Vector least = Min(*a, *b);
+  *b = Max(*a, *b);
+  *a = least;
+}
+
+// The least of n values becomes the first one, the greatest the last one.
+template <int n>
+inline void Extremes(Vector* v) {
+  for (int i = 0; i < n / 2; ++i) Order(v + i, v + n - 1 - i);
+  for (int i = 1; i < (n + 1) / 2; ++i) Order(v, v + i);
+  for (int i = n / 2; i < n - 1; ++i) Order(v + i, v + n - 1);
+}
+
+template <int n>
+inline void Sort(Vector* v) {
+  Extremes<n>(v);
+  Sort<n - 2>(v + 1);
+}
+template <>
+inline void Sort<1>(Vector*) {}
+
+// Neither of two extremes of more than half of the values is their median.
+inline Vector Median(Vector a, Vector b, Vector c) {
+  Vector v[] = {a, b, c};
+  Extremes<3>(v);
+  return v[1];
+}
+inline Vector Median(Vector (&v)[7]) {
+  Extremes<5>(v);
+  Vector four[] = {v[1], v[2], v[3], v[5]};
+  Extremes<4>(four);
+  return Median(four[1], four[2], v[6]);
+}
+
+// Of a window with sorted columns, at[0] has the least value of each column.
+inline Vector MedianOf(Vector (&at)[3][3]) {
+  return Median(Max(Max(at[0][0], at[0][1]), at[0][2]),
+                Median(at[1][0], at[1][1], at[1][2]),
+                Min(Min(at[2][0], at[2][1]), at[2][2]));
+}
+// With rows sorted, too, each value is at least as great as those above and on
+// the left of it. So the median is on the diagonal from at[0][4] to at[4][0],
+// or the greatest of those right above the diagonal, or the least right below.
+inline Vector MedianOf(Vector (&at)[5][5]) {
+  for (auto& row : at) Sort<5>(row);
+  Vector seven[7];
+  for (int i = 0; i < 5; ++i) seven[i] = at[i][4 - i];
+  seven[5] = Max(Max(at[0][3], at[1][2]), Max(at[2][1], at[3][0]));
+  seven[6] = Min(Min(at[1][4], at[2][3]), Min(at[3][2], at[4][1]));
+  return Median(seven);
+}
+
+template <int side>
+void SortColumns(int64_t width, const float* const* rows,
+                 float* const* sorted) {
+  for (int64_t i = 0; i < width; i += kLanes) {
+    Vector column[side];
+    for (int j = 0; j < side; ++j) column[j] = Load(rows[j] + i);
+    Sort<side>(column);
+    for (int j = 0; j < side; ++j) Store(sorted[j] + i, column[j]);
+  }
+}
+
+template <int side>
+void Medians(int64_t width, const float* const* sorted, float* medians) {
+  for (int64_t i = 0; i < width; i += kLanes) {
+    Vector at[side][side];
+    for (int j = 0; j < side; ++j) {
+      for (int k = 0; k < side; ++k) {
+        at[j][k] = Load(sorted[j] + i + k - side / 2);
+      }
+    }
+    Store(medians + i, MedianOf(at));
+  }
+}
+
+const Tvl1Rows kRows = {Flow,
+                        Dual,
+                        DualFlow,
+                        {SortColumns<3>, SortColumns<5>},
+                        {Medians<3>, Medians<5>}};

@@ -40,6 +40,14 @@ struct Tvl1Rows {
   void (*Dual)(const Tvl1Row& row);
   // Both: Dual of an iteration, then Flow of the next one, in one pass.
   float (*DualFlow)(const Tvl1Row& row);
+
+  // The medians of a row's windows of side x side values, in two steps, for the
+  // sides 3 (0) and 5 (1). `rows` are the `side` rows that the windows reach;
+  // `sorted`, of the least to the greatest values of each column, repeats its
+  // first and last ones side / 2 times beyond the width for the second step.
+  void (*SortColumns[2])(int64_t width, const float* const* rows,
+                         float* const* sorted);
+  void (*Medians[2])(int64_t width, const float* const* sorted, float* medians);
 };
 
 // Null where the machine does not know the set.

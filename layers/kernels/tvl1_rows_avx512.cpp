@@ -20,8 +20,6 @@ inline Vector Behind(Vector v, Vector w) {
 
 #include "kernels/tvl1_rows-inl.hpp"
 
-const Tvl1Rows kRows = {Flow, Dual, DualFlow};
-
 }  // namespace
 }  // namespace p3d
 

@@ -21,8 +21,6 @@ inline Vector Behind(Vector v, Vector w) {
 
 #include "kernels/tvl1_rows-inl.hpp"
 
-const Tvl1Rows kRows = {Flow, Dual, DualFlow};
-
 }  // namespace
 
 const Tvl1Rows* Tvl1RowsGeneric() { return &kRows; }

@@ -44,6 +44,12 @@ void Warp(Tvl1Level& level, const Images& first, const Images& warped) {
   level.Warp(first.data(), warped.data());
 }
 
+void Smooth(Tvl1Level& level, int side) {
+  p3d::Check(side == 3 || side == 5, "medians are of 3 x 3 or 5 x 5 pixels");
+  const py::gil_scoped_release others;
+  level.Smooth(side);
+}
+
 double Iterate(Tvl1Level& level, float tau, float lambda, float theta,
                int64_t iterations, double enough) {
   const py::gil_scoped_release others;
@@ -60,12 +66,14 @@ void BindTvl1(py::module_& m) {
       .def_property_readonly(
           "flow", &Flow,
           "float32 (2, h, w), writable: the flow along x and y of this moment, "
-          "not what it is after iterations.")
+          "not what it is after smooth and iterate.")
       .def("warp", &Warp, py::arg("first").noconvert(),
            py::arg("warped").noconvert(),
            "Iterations go on from here, with the flow as it is: the first "
            "image (h, w); the second one and its gradient along x and y (h, w, "
            "3) at places moved by the flow.")
+      .def("smooth", &Smooth, py::arg("side"),
+           "The flow becomes its median over side x side pixels, 3 or 5.")
       .def("iterate", &Iterate, py::arg("tau"), py::arg("lambda_"),
            py::arg("theta"), py::arg("iterations"), py::arg("enough"),
            "As long as the sum of squares of what the last iteration changed "

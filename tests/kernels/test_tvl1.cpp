@@ -178,14 +178,50 @@ void TestEnd() {
   Expect(compared > 6, "test_tvl1: ends are compared");
 }
 
+void TestSmooth(const std::string& text) {
+  int64_t height = 0, width = 0;
+  std::istringstream(text) >> height >> width;
+  const Nine images = Random(height * width);
+  const auto within = [](int64_t place, int64_t size) {
+    return std::min(std::max<int64_t>(place, 0), size - 1);
+  };
+  for (p3d::Isa isa : p3d::SupportedIsas()) {
+    p3d::SetActiveIsa(isa);
+    for (int side : {3, 5}) {
+      Level got(height, width, images);
+      got.level.Smooth(side);
+      int64_t i = 0, wrong = 0;
+      got.ForEach(4, [&](const float* value, double) {
+        std::vector<double> window;
+        for (int64_t j = 0; j < side * side; ++j) {
+          const int64_t y = within(i / width + j / side - side / 2, height);
+          const int64_t x = within(i % width + j % side - side / 2, width);
+          window.push_back(images[4][y * width + x]);
+        }
+        std::sort(window.begin(), window.end());
+        wrong += *value != static_cast<float>(window[window.size() / 2]);
+        ++i;
+      });
+      Expect(wrong == 0, "test_tvl1 \"" + text + "\", " + p3d::IsaName(isa) +
+                             ": " + std::to_string(wrong) +
+                             " medians are wrong for side " +
+                             std::to_string(side));
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc > 1 && argv[1][0] != '-') {
     TestCase(argv[1]);
+    TestSmooth(argv[1]);
     return testing::Finish();
   }
-  for (const char* text : kCases) TestCase(text);
+  for (const char* text : kCases) {
+    TestCase(text);
+    TestSmooth(text);
+  }
   TestEnd();
   return testing::Finish();
 }

@@ -91,6 +91,8 @@ def test_a_level_takes_images_of_its_size_only() -> None:
         level.warp(first.astype(np.float64), warped)
     with pytest.raises(TypeError):
         level.warp(first, warped[:, :, ::-1])
+    with pytest.raises(Error, match="medians are of 3 x 3 or 5 x 5 pixels"):
+        level.smooth(7)
     for size in ((0, 5), (5, 1 << 40)):
         with pytest.raises(Error, match="images of 1 to 1048576 pixels along each side, not"):
             _core.Tvl1Level(*size)
@@ -100,3 +102,15 @@ def test_the_flow_of_a_level_outlives_it() -> None:
     flow = _core.Tvl1Level(4, 5).flow
     flow[...] = 3
     np.testing.assert_array_equal(flow, np.full((2, 4, 5), 3, np.float32), strict=True)
+
+
+@pytest.mark.parametrize("side", [3, 5])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1), (2, 2), (15, 40), (16, 16), (33, 21)])
+def test_medians_are_opencvs(shape: tuple[int, int], side: int, isa: str) -> None:
+    random = np.random.default_rng(3)
+    level = _core.Tvl1Level(*shape)
+    for values in (random.normal(0, 1, (2, *shape)), random.integers(0, 3, (2, *shape))):
+        level.flow[...] = values
+        level.smooth(side)
+        expected = [cv2.medianBlur(u.astype(np.float32), side) for u in values]
+        np.testing.assert_array_equal(level.flow, expected)

@@ -86,8 +86,7 @@ class Tvl1(NamedTuple):
             level.warp(first, warped)
             for _ in range(self.outer):
                 if self.median > 1:
-                    for u in level.flow:
-                        cv2.medianBlur(u, self.median, dst=u)
+                    level.smooth(self.median)
                 weights = (self.tau, self.weight, self.theta)
                 if level.iterate(*weights, self.inner, enough) <= enough:
                     break
