@@ -47,7 +47,8 @@ def test_clips_of_the_training(info, tmp_path):
     data = (tmp_path / "w.caffemodel").read_bytes()
     (tmp_path / "cut").write_bytes(data[:40])
     (tmp_path / "other").write_bytes(b"\xa2\x06\x03abc" + bytes(range(256)))
-    for name in ("cut", "other"):
+    (tmp_path / "endless").write_bytes(b"\x0a" + b"\xff" * 8 + b"\x7f")
+    for name in ("cut", "other", "endless"):
         assert trained_on(tmp_path / name) is None
     assert info(TINY, "--json")["trained_on"] is None
 

@@ -37,12 +37,13 @@ def _clips(param: Any) -> dict[str, int] | None:
 
 def _small_layers(file: IO[bytes]) -> Iterator[bytes]:
     """The messages of layers that are too small to have weights worth the name."""
-    while (tag := _varint(file)) is not None:
+    end = os.fstat(file.fileno()).st_size
+    while tag := _varint(file):  # 0 is none
         number, kind = tag >> 3, tag & 7
         size = {1: 8, 5: 4}.get(kind) if kind != 2 else _varint(file)
         if kind == 0:
             size = 0 if _varint(file) is not None else None
-        if size is None:
+        if size is None or size > end - file.tell():
             return
         if number == _NET_LAYER and kind == 2 and size <= _LARGEST:
             yield file.read(size)
