@@ -10,6 +10,7 @@ import numpy as np
 
 from p3d.error import Error
 from p3d.gpu_runs import GpuRuns
+from p3d.input_check import input_told
 from p3d.pixel_values import PixelValues, fill
 from p3d.video.preprocess import pixel_values
 
@@ -32,6 +33,7 @@ class ClipNet:
         self._runs = GpuRuns(net, self._input, self.blobs)
         self._ran: tuple[int, ...] = ()  # the shape of the input in the last run that went well
 
+    @input_told()
     def start(self, clips: Sequence[np.ndarray]) -> Callable[[], list[Row]]:
         """Runs the net once; what is returned gives, per clip, blob name -> a copy of its row. On a
         GPU it waits for them, and further runs may be started before it is called.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ _CURE = {
 
 
 log = logging.getLogger("p3d")
+_told = ContextVar("_told", default=False)
 
 
 class InputWarning(UserWarning):
@@ -42,13 +46,23 @@ def check_input(
 
 def log_odd_input(net: Any) -> None:
     """The same for a net (pycaffe's interface) of the P3D family, as a line in the log."""
-    if "P3D" not in net.name.upper():
+    if _told.get() or "P3D" not in net.name.upper():
         return  # other families were trained on other numbers
     for name in net.inputs:
         if len(net.blobs[name].shape) == 5:
             text = _complaint(net.blobs[name].data)
             if text is not None:
                 log.warning("net '%s', blob '%s': %s", net.name, name, text)
+
+
+@contextlib.contextmanager
+def input_told() -> Iterator[None]:
+    """Inside, nets log nothing about their input: what is odd about it was said of the file."""
+    before = _told.set(True)
+    try:
+        yield
+    finally:
+        _told.reset(before)
 
 
 def _complaint(data: np.ndarray, modality: str | None = None, name: str = "the data") -> str | None:

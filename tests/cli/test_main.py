@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -228,3 +229,17 @@ def test_a_reader_that_goes_away_is_no_error():
     os.close(write)
     assert done.stderr == b""
     assert done.returncode == 141
+
+
+def test_a_log_that_nobody_set_up_has_the_form_of_warnings(verb, capsys):
+    def run(args):
+        logging.getLogger("p3d.nobody").warning("odd\nclips of %s", "a.npy")
+        return 0
+
+    verb(run)
+    bare = logging.lastResort
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging.getLogger(), "handlers", [])  # pytest's
+        assert cli.main(["probe"]) == 0
+    assert capsys.readouterr().err == "p3d: warning: odd clips of a.npy\n"
+    assert logging.lastResort is bare
