@@ -30,6 +30,11 @@ from p3d.video.recipe import Recipe, recipe_named
 
 Video = str | os.PathLike[str] | np.ndarray
 
+
+class ClipsWarning(UserWarning):
+    """Clips that a net was not trained on, and nobody asked for."""
+
+
 #: Clips per forward where nobody says how many. A GPU's arithmetic is busy with the largest; more
 #: would make people wait, and take their memory.
 USUAL_BATCH, LARGEST_BATCH = 4, 64
@@ -333,5 +338,6 @@ def _compare_with_training(about: dict[str, Any], recipe: Recipe, **given: int |
     warnings.warn(
         f"{about['weights']}: trained on clips of {then}, not {here} as here; {arguments} "
         f"({options}) makes such",
+        ClipsWarning,
         stacklevel=3,
     )

@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 from jobs.tiny_job import NET, command, extract, same, videos
 
+from p3d.caffe.proto import caffe_pb2
+from p3d.extractor import ClipsWarning, Extractor
+from p3d.jobs import over_dask
+from p3d.jobs.output import Output
+
 pytest.importorskip("distributed")
 
 _LOSE_ONE = """
@@ -78,6 +83,18 @@ def test_ctrl_c_is_the_clients(single, tmp_path):
     assert done.returncode == 130
     assert done.stderr.endswith("p3d extract: interrupted\n")
     assert "Traceback" not in done.stderr
+
+
+def test_a_worker_does_not_say_again_what_the_client_has_said(tmp_path):
+    """Warnings are errors here."""
+    data = caffe_pb2.NetParameter()
+    data.layer.add(name="data", type="VideoData").video_data_param.crop_size = 24
+    weights = tmp_path / "mine.caffemodel"
+    weights.write_bytes(data.SerializeToString() + Path(NET[3]).read_bytes())
+    arguments = {"weights": str(weights), "net": NET[1]}
+    with pytest.warns(ClipsWarning):
+        Extractor(**arguments)
+    over_dask._runner(over_dask.Settings(arguments, Output(), str(tmp_path)))
 
 
 def test_no_scheduler(tmp_path):

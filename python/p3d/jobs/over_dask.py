@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,13 +108,15 @@ def extract_group(settings: Settings, items: list[Item]) -> Outcome:
 
 def _runner(settings: Settings) -> Runner:
     from p3d.caffe import backend
-    from p3d.extractor import Extractor
+    from p3d.extractor import ClipsWarning, Extractor
 
     if backend.current() != settings.backend:
         backend.choose(settings.backend)
     if settings.threads is not None:
         backend.set_num_threads(settings.threads)
-    extractor = Extractor(**settings.extractor)
+    with warnings.catch_warnings():  # the client has said it, of its own extractor
+        warnings.simplefilter("ignore", ClipsWarning)
+        extractor = Extractor(**settings.extractor)
     return Runner(
         extractor, settings.output, settings.out, _Unnoted(), Outcome(), settings.overwrite
     )
