@@ -107,6 +107,34 @@ def test_a_variable_frame_rate_is_told_by_timestamps(tmp_path):
     assert reader.record()["starts"] == [0, 11, 15]
 
 
+class Timeless:
+    """A capture whose last frames have no time, as with a decoder that holds some back before
+    OpenCV 4.7."""
+
+    def __init__(self, capture: cv2.VideoCapture, timed: int) -> None:
+        self._capture, self._timed, self._grabbed = capture, timed, 0
+
+    def grab(self) -> bool:
+        self._grabbed += 1
+        return self._capture.grab()
+
+    def get(self, what: int) -> float:
+        known = what != cv2.CAP_PROP_POS_MSEC or self._grabbed <= self._timed
+        return self._capture.get(what) if known else 0.0
+
+    def __getattr__(self, name: str):
+        return getattr(self._capture, name)
+
+
+def test_frames_without_a_time_follow_the_others(tmp_path, monkeypatch):
+    path = drawn.write_video(tmp_path / "a.mp4", 50)
+    capture = Timeless(cv2.VideoCapture(str(path)), timed=46)
+    monkeypatch.setattr("p3d.video.decode._open", lambda *_: capture)
+    source = VideoFile(str(path))
+    times = [source.position.time for _ in source.frames(lambda _: False)]
+    np.testing.assert_allclose(times, np.arange(50) / 25, atol=1e-6)
+
+
 def test_a_header_that_promises_too_much_is_not_believed(tmp_path):
     whole = drawn.write_video(tmp_path / "whole.avi", 40, codec="MJPG").read_bytes()
     path = tmp_path / "cut.avi"

@@ -79,11 +79,14 @@ class VideoFile:
         self, capture: cv2.VideoCapture, wanted: Callable[[int], bool]
     ) -> Iterator[np.ndarray | None]:
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-        self._record["fps"] = round(capture.get(cv2.CAP_PROP_FPS), 6)
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        self._record["fps"] = round(fps, 6)
         self._record["rotation"] = int(capture.get(cv2.CAP_PROP_ORIENTATION_META))
-        count, first = 0, 0.0
+        count, first, now = 0, 0.0, 0.0
         while capture.grab():
-            frame, now = None, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            frame, before, now = None, now, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if now == 0 < before:  # of the last frames, before OpenCV 4.7
+                now = before + (1 / fps if fps > 0 else 0)
             first = now if count == 0 else first
             self.position = Position(count, round(now - first, 6))
             if wanted(count):

@@ -2,7 +2,8 @@
 
 From coarse to fine images of a pyramid: at each the second one is warped by the flow so far, and
 the flow follows by the iterations of layers/kernels/tvl1.hpp. Results are OpenCV's to a few
-hundredths of a pixel: where iterations end is decided by the last digits of a sum.
+hundredths of a pixel: where iterations end is decided by the last digits of a sum. They depend on
+the OpenCV that takes values between pixels: before 5 it rounds places to 32nds.
 """
 
 from __future__ import annotations
