@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -282,12 +283,14 @@ def test_other_batch_sizes(shape: tuple[int, ...]) -> None:
 
 
 def test_fixed_reshape_names_the_cure() -> None:
-    with pytest.raises(RuntimeError, match="--relax-reshape"):
-        caffe.Net(TINY.replace("dim: 32 dim: 32", "dim: 48 dim: 48"), caffe.TEST)
-    relaxed = caffe.Net(
-        TINY.replace("dim: 32 dim: 32", "dim: 48 dim: 48"), caffe.TEST, relax_reshape=True
-    )
+    larger = TINY.replace("dim: 32 dim: 32", "dim: 48 dim: 48")
+    with pytest.raises(RuntimeError, match="--relax-reshape") as refused:
+        caffe.Net(larger, caffe.TEST)
+    relaxed = caffe.Net(larger, caffe.TEST, relax_reshape=True)
     assert relaxed.blobs["res5a_reshape"].shape == (1, 32, 12, 12)
+    (cure,) = re.findall(r"reshape_param \{.*\}", str(refused.value))
+    edited = re.sub(r"reshape_param \{ shape \{.*?\} \}", cure, larger)
+    assert caffe.Net(edited, caffe.TEST).blobs["res5a_reshape"].shape == (1, 32, 12, 12)
     planned, _ = make(TINY)
     planned.blobs["data"].reshape(1, 3, 8, 48, 48)
     with pytest.raises(RuntimeError, match="--relax-reshape"):

@@ -18,6 +18,7 @@ from p3d import _core
 from p3d.caffe import data_layers, infogain, layer_types, net_file, prototxt, weights
 from p3d.caffe.nccl import NCCL
 from p3d.caffe.python_layer import BlobVec
+from p3d.caffe.relax import RELAXED
 from p3d.caffe.relax import relax_reshape as relax
 from p3d.error import Error
 from p3d.input_check import log_odd_input
@@ -524,7 +525,8 @@ class _relax_hint:
         if text.startswith("Reshape '") and "cannot give the bottom" in text:
             text += (
                 "; the prototxt fixes this layer's size, which fits one input size only: "
-                "relax_reshape=True (--relax-reshape) takes it from the input"
+                "relax_reshape=True (--relax-reshape of extract and deepdraw) takes it from the "
+                f"input, and so does reshape_param {{ {RELAXED} }} in the file"
             )
         channels = _CHANNELS.search(text)
         if channels and int(channels[2]) % int(channels[1]) == 0:
