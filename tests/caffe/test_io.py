@@ -198,7 +198,7 @@ def test_oversample(lead: tuple[int, ...], size: tuple[int, int]) -> None:
 # ---------------------------------------------------------------- Transformer
 
 
-@pytest.mark.parametrize("image", [(10, 12), (10, 12, 1)])
+@pytest.mark.parametrize("image", [(10, 12), (10, 12, 1), (10, 12, 4)])
 @pytest.mark.parametrize("mean", [(3,), (3, 10, 12)])
 def test_a_mean_makes_no_image_of_three_channels(image: tuple[int, ...], mean: tuple[int, ...]):
     t = io.Transformer({"data": (1, 3, 10, 12)})

@@ -126,12 +126,16 @@ class Transformer:
 
 def _without_mean(data: np.ndarray, mean: np.ndarray, name: str) -> np.ndarray:
     """A mean does not make an image of one channel, or of another shape, one of its own."""
-    if np.broadcast_shapes(data.shape, mean.shape) != data.shape:
+    try:
+        difference = data - mean
+    except ValueError:
+        difference = None
+    if difference is None or difference.shape != data.shape:
         raise ValueError(
             f"input {name}: the mean, {mean.shape}, cannot be subtracted from an image that is "
             f"{data.shape} with its channels first; see set_transpose, and load_image for grey ones"
         )
-    return (data - mean).astype(np.float32)
+    return difference.astype(np.float32)
 
 
 def _broadcastable_mean(mean: np.ndarray, item: tuple[int, ...]) -> np.ndarray:
