@@ -50,11 +50,12 @@ def test_a_command_that_fails_shows_its_errors(tmp_path: Path) -> None:
         real_caffe._run(["bash", "-c", script], tmp_path / "log", dict(os.environ))
 
 
+@pytest.mark.parametrize("option", ["--install", "--packages"])
 def test_without_apt_it_is_skipped(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr("sys.argv", ["prepare.py", "--install"])
+    monkeypatch.setattr("sys.argv", ["prepare.py", option])
     prepare.main()
     assert capsys.readouterr().out == "UPSTREAM SKIPPED: there is no apt on this machine\n"
 
