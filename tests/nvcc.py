@@ -1,4 +1,4 @@
-"""Compiles CUDA sources for every architecture that we name, without a GPU.
+"""Compiles CUDA sources for every architecture that we name, or builds with CMake, without a GPU.
 
 The compiler is the nvcc on the PATH if it knows the architectures, else the one that PyPI has.
 Libraries' headers come from PyPI as well. What was fetched and what did compile is remembered in
@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 
+import cpp
 import fetch_nvcc
 import pytest
 
@@ -58,6 +59,19 @@ def compile_cuda(
         done = list(pool.map(job, sources))
     failures = [text for text in done if text]
     assert not failures, "\n".join(failures)
+
+
+def target(name: str) -> Path:
+    """Makes a target of CMakeLists.txt with its CUDA part; returns the build folder. Skips the
+    calling test where no nvcc can be had.
+
+    For GPUs of 9.0, and as PTX that ptx/test_ptx_machine.py runs, all by one run of the compiler.
+    """
+    options = [f"-DCMAKE_CUDA_COMPILER={find_nvcc()}", "-DP3D_CUDA=ON", "-DP3D_PYTHON=OFF"]
+    # As PTX these differ in instructions: 7.5 has no copies past the registers, and tensor cores
+    # for fp16 alone.
+    options += ["-DCMAKE_CUDA_ARCHITECTURES=75-virtual;90", "-DP3D_WGMMA_ARCHITECTURES=90a"]
+    return cpp.target(name, "cuda", "-DCMAKE_CUDA_FLAGS=--no-compress", *options)
 
 
 def headers(name: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cpp
 import nvcc
 import pytest
 from gpu_checking import kernels
@@ -11,9 +10,7 @@ from gpu_checking import kernels
 @pytest.fixture(scope="module")
 def cuda_library():
     """p3d_cuda for one architecture, by the nvcc that pip install would take."""
-    options = [f"-DCMAKE_CUDA_COMPILER={nvcc.find_nvcc()}", "-DCMAKE_CUDA_ARCHITECTURES=90"]
-    folder = cpp.target("p3d_cuda", "cuda", "-DP3D_CUDA=ON", "-DP3D_PYTHON=OFF", *options)
-    return folder / "libp3d_cuda.so"
+    return nvcc.target("p3d_cuda") / "libp3d_cuda.so"
 
 
 def test_it_loads_and_says_what_is_missing(cuda_library, run) -> None:

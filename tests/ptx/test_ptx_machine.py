@@ -14,24 +14,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cpp
 import nvcc
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Its architectures differ in instructions: 7.5 has no copies past the registers, and tensor cores
-# for fp16 alone.
-CAPABILITIES = ("7.5", "9.0")
 
 
 @pytest.fixture(scope="module")
 def programs() -> Path:
     """The folder with what CMakeLists.txt describes."""
-    architectures = ";".join(f"{name.replace('.', '')}-virtual" for name in CAPABILITIES)
-    options = [f"-DCMAKE_CUDA_COMPILER={nvcc.find_nvcc()}", "-DCMAKE_CUDA_FLAGS=--no-compress"]
-    options += [f"-DCMAKE_CUDA_ARCHITECTURES={architectures}", "-DP3D_CUDA=ON"]
-    options += ["-DP3D_WGMMA_ARCHITECTURES=90a-virtual"]
-    return cpp.target("ptx", "ptx", "-DP3D_PYTHON=OFF", *options) / "tests" / "ptx"
+    return nvcc.target("ptx") / "tests" / "ptx"
 
 
 def run(*command: object, capability: str, **variables: str) -> subprocess.CompletedProcess[str]:
