@@ -194,6 +194,7 @@ def test_the_verb(tmp_path, monkeypatch, capsys) -> None:
     assert cli.main(["deepdraw", "motion", *net, "-o", "no.png"]) == 1
     assert "no class 'motion'; did you mean motion" in capsys.readouterr().err
     assert cli.main(["deepdraw", "1", *net, "--steps", "0", "-o", "no.png"]) == 1
+    assert "--steps 0, --seed 1: --steps takes 1 to 100000" in capsys.readouterr().err
     assert cli.main(["deepdraw", "1", *net, "--seed", "-1", "-o", "no.png"]) == 1
     assert cli.main(["deepdraw", "1", *net, "--labels", "few.txt", "-o", "no.png"]) == 1
     assert f"there are 1 class names for {count} outputs" in capsys.readouterr().err

@@ -48,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
     from p3d.showing import drawn_clip
 
     if not 1 <= args.steps <= 100_000 or args.seed < 0:
-        raise Error("--steps takes 1 to 100000, --seed 0 or more")
+        raise Error(
+            f"--steps {args.steps}, --seed {args.seed}: --steps takes 1 to 100000, --seed 0 or more"
+        )
     drawn_clip.check_place(args.out)
     if args.threads is not None:
         backend.set_num_threads(args.threads)

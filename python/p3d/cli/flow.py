@@ -73,10 +73,14 @@ def run(args: argparse.Namespace) -> int:
     from p3d.jobs.report import JsonReport, Report
     from p3d.video import inputs
     from p3d.video.flow import FlowOptions
+    from p3d.video.preprocess import LARGEST_EDGE
 
     threads = _core.num_threads() if args.threads is None else args.threads
-    if threads < 1 or not args.bound > 0 or not 1 <= args.quality <= 100:
-        raise Error("--threads takes 1 or more, --bound more than 0, --quality 1 to 100")
+    if threads < 1 or not 0.01 <= args.bound <= LARGEST_EDGE or not 1 <= args.quality <= 100:
+        raise Error(
+            f"--threads {threads}, --bound {args.bound:g}, --quality {args.quality}: --threads "
+            f"takes 1 or more, --bound 0.01 to {LARGEST_EDGE}, --quality 1 to 100"
+        )
     check_folder(args.out)
     total = inputs.count(args.videos, args.root)
     options = FlowOptions(args.bound, args.size)
