@@ -134,7 +134,7 @@ def test_some_results_only():
     [
         (["out", "-o", "x.doc"], "Name it .h5, .csv or .json"),
         (["v", "-o", "x.csv"], "no results there"),
-        (["out/none.npz", "-o", "x.csv"], "no result of p3d extract"),
+        (["out/none.npz", "-o", "x.csv"], "no result of p3d extract (out/none.json is not there)"),
         (["out", "-o", "x.csv", "--top", "0"], "0 classes of each video"),
         (["out", "-o", "x.h5", "--dataset", "f"], "names one blob, not pool5, prob"),
     ],

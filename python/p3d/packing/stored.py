@@ -53,7 +53,8 @@ def one(path: str) -> Stored:
     base = base if suffix in (".npy", ".npz", ".json") else path
     meta = read_meta(base)
     if "blobs" not in meta:
-        why = f"{base}.json does not belong to one"
+        there = os.path.exists(f"{base}.json")
+        why = f"{base}.json " + ("does not belong to one" if there else "is not there")
         why = "it is a folder: name a file in it" if os.path.isdir(path) else why
         raise Error(f"{path}: no result of p3d extract ({why})")
     return Stored(os.path.basename(base), base, meta)
