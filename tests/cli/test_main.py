@@ -143,6 +143,7 @@ def test_usage_errors_are_code_2_and_one_line(verb, given, capsys):
         (["--batch-sise=3"], "--batch-sise=3; did you mean --batch-size by --batch-sise? (see"),
         (["-batchsize=3"], "-batchsize=3; did you mean --batch-size by -batchsize? (see"),
         (["--ot=x", "--", "--gpv"], "--ot=x; did you mean --out by --ot? (see"),
+        (["--boat"], "p3d probe: unrecognized arguments: --boat (see"),
         (["--zzz", "-1"], "p3d probe: unrecognized arguments: --zzz (see"),
     ],
 )

@@ -161,12 +161,12 @@ class _Parser(argparse.ArgumentParser):
 
     def _hints(self) -> Iterator[str]:
         known = self._option_string_actions
+        names = {option[2:]: option for option in known if option.startswith("--")}
         for word in itertools.takewhile("--".__ne__, self._words):
             option = word.partition("=")[0]
-            long = "--" + option.lstrip("-")
             if option.startswith("-") and option not in known:
-                for close in difflib.get_close_matches(long, known, n=1):
-                    yield f"did you mean {close} by {option}?"
+                for close in difflib.get_close_matches(option.lstrip("-"), names, n=1):
+                    yield f"did you mean {names[close]} by {option}?"
 
 
 def _parser(verb: str, module: ModuleType) -> argparse.ArgumentParser:
