@@ -58,7 +58,7 @@ bool Net<float>::Planning() const {
 
 template <>
 Plan* Net<double>::PlanTo(int) {
-  return nullptr;
+  Fail("a net of doubles has no plan");
 }
 
 template <>
