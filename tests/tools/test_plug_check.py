@@ -17,7 +17,8 @@ OLD = {
     '  "" << prop.clockRate;\n',
     "cmake/Cuda.cmake": "# setting nvcc arch flags\n",
     "include/caffe/util/cudnn.hpp": "namespace caffe {\n\nnamespace cudnn {\n",
-    "cmake/Dependencies.cmake": "    # Find the matching boost python implementation\n"
+    "cmake/Dependencies.cmake": "REQUIRED COMPONENTS system thread filesystem)\n"
+    "    # Find the matching boost python implementation\n"
     "    if(NOT Boost_PYTHON_FOUND)\n"
     "      find_package(Boost 1.46 COMPONENTS python)\n    endif()\n",
     "python/caffe/io.py": "as_grey=True\n",
@@ -108,6 +109,14 @@ def test_modernizing_cures_it(machine, check):
     assert check("modernize")[0] == []
 
 
+def test_boost_without_a_library_for_system(machine, check):
+    boost("1_92", without="boost_system")(machine)
+    faults, out = check()
+    assert "Boost" in faults
+    assert "--modernize (boost-system)" in out
+    assert check("modernize")[0] == []
+
+
 def missing(*names):
     def take(machine):
         for name in names:
@@ -130,6 +139,14 @@ def protobuf(number, protoc):
     return change
 
 
+def boost(number, without):
+    def change(machine):
+        machine.headers["boost/version.hpp"] = {"BOOST_LIB_VERSION": number}
+        machine.libraries.discard(without)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "faults", "says"),
     [
@@ -141,7 +158,8 @@ def protobuf(number, protoc):
         (protobuf("4025003", "25.3"), ["protobuf"], "use protobuf 3.21"),
         (protobuf("3021012", "21.12"), [], "3.21.12, protoc 21.12"),
         (missing("boost/version.hpp"), ["Boost"], "libboost-thread-dev"),
-        (missing("boost_system"), ["Boost"], "apt install libboost-system-dev"),
+        (boost("1_58", without="boost_system"), ["Boost"], "apt install libboost-system-dev"),
+        (boost("1_92", without="boost_thread"), ["Boost"], "apt install libboost-thread-dev"),
         (missing("openblas"), ["BLAS"], "apt install libopenblas-dev"),
         (missing("hdf5.h"), ["HDF5"], "apt install libhdf5-dev"),
         (missing("opencv2/core/version.hpp"), [], "-DUSE_OPENCV=OFF"),

@@ -19,6 +19,13 @@ CASES = [
         "  coded_input->SetTotalBytesLimit(kProtoReadBytesLimit);\n",
     ),
     (
+        "boost-system",
+        "cmake/Dependencies.cmake",
+        "find_package(Boost 1.54 REQUIRED COMPONENTS system thread filesystem)\n",
+        "find_package(Boost 1.54 REQUIRED COMPONENTS thread filesystem"
+        " OPTIONAL_COMPONENTS system)\n",
+    ),
+    (
         "opencv-constants",
         "src/caffe/util/io.cpp",
         "#include <opencv2/highgui/highgui.hpp>\n#include <opencv2/highgui/highgui_c.h>\n"
@@ -319,6 +326,28 @@ def test_boost_python_is_found_under_each_of_its_names(python, there, tried, tmp
     )
     assert re.findall(r"tried (\S+)", done.stdout) == tried
     assert ("found TRUE" in done.stdout) == (there != "none")
+
+
+MAKEFILE = """\
+INCLUDE_DIRS += ./src ./include
+LIBRARIES += glog gflags protobuf boost_system boost_filesystem m
+all:
+\t@echo $(LIBRARIES)
+"""
+
+
+@pytest.mark.parametrize(("boost", "links"), [(105800, True), (106900, False), (109200, False)])
+def test_boost_system_is_linked_where_it_is_more_than_headers(boost, links, tmp_path):
+    (tmp_path / "include/boost").mkdir(parents=True)
+    (tmp_path / "include/boost/version.hpp").write_text(f"#define BOOST_VERSION {boost}\n")
+    change = BY_ID["boost-system"].changes["Makefile"]
+    (tmp_path / "Makefile").write_text(change(MAKEFILE))
+    assert change(change(MAKEFILE)) == change(MAKEFILE)
+    make = shutil.which("make") or pytest.skip("there is no make")
+    command = [make, "--no-print-directory", f"CXX={shutil.which('g++') or 'c++'}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    middle = ["boost_system"] if links else []
+    assert done.stdout.split() == ["glog", "gflags", "protobuf", *middle, "boost_filesystem", "m"]
 
 
 CUDA_CMAKE = """\

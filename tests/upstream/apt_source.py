@@ -24,7 +24,6 @@ BUILD_PACKAGES = [
     "make",
     "cmake",
     "dpkg-dev",
-    "libboost-system-dev",
     "libboost-thread-dev",
     "libboost-filesystem-dev",
     "libboost-python-dev",

@@ -103,12 +103,17 @@ def _protobuf(tree: Tree) -> Finding:
 def _boost(tree: Tree) -> Finding:
     value = macros("boost/version.hpp", "BOOST_LIB_VERSION")
     if not value:
-        return _missing("Boost", "libboost-system-dev libboost-thread-dev libboost-filesystem-dev")
+        return _missing("Boost", "libboost-thread-dev libboost-filesystem-dev")
     text = value[0].replace("_", ".")
-    lacking = [name for name in ("system", "thread", "filesystem") if not _boost_has(name)]
+    system = _boost_has("system") or version(text) >= (1, 69)  # headers alone since then
+    lacking = [name for name in ("thread", "filesystem") if not _boost_has(name)]
+    lacking += [] if system else ["system"]
     if lacking:
         packages = " ".join(f"libboost-{name}-dev" for name in lacking)
         return Finding("Boost", text, f"{', '.join(lacking)} missing", f"apt install {packages}")
+    if not _boost_has("system") and _needs(tree, "boost-system"):
+        fault = "Boost.System has no library any more"
+        return Finding("Boost", text, fault, "--modernize (boost-system)")
     return Finding("Boost", text)
 
 

@@ -6,11 +6,12 @@ that need it and what it was tested with.
 
 from __future__ import annotations
 
-from . import cmake, cuda, cudnn, opencv, protobuf, python
+from . import boost, cmake, cuda, cudnn, opencv, protobuf, python
 from .edit import Edit
 
 EDITS = [
     *protobuf.EDITS,
+    *boost.EDITS,
     *opencv.EDITS,
     *cuda.EDITS,
     *cudnn.EDITS,
