@@ -127,6 +127,24 @@ CASES = [
         "self.assertEqual(a, 1)\nself.assertCountEqual(a, b)\nself.assertEqual(a, 1)\n",
     ),
     (
+        "pycaffe",
+        "python/caffe/test/test_net_spec.py",
+        "with self.assertRaisesRegexp(TypeError, r):\n",
+        "with self.assertRaisesRegex(TypeError, r):\n",
+    ),
+    (
+        "pycaffe-import-array",
+        "python/caffe/_caffe.cpp",
+        "BOOST_PYTHON_MODULE(_caffe) {\n  // below\n  BP_REGISTER(Timer);\n\n"
+        "  // boost python expects a void (missing) return value, while import_array\n"
+        "  // returns NULL for python3. import_array1() forces a void return value.\n"
+        "  import_array1();\n}\n\n}  // namespace caffe\n",
+        "BOOST_PYTHON_MODULE(_caffe) {\n"
+        "  // boost python expects a void (missing) return value, while import_array\n"
+        "  // returns NULL for python3. import_array1() forces a void return value.\n"
+        "  import_array1();\n\n  // below\n  BP_REGISTER(Timer);\n}\n\n}  // namespace caffe\n",
+    ),
+    (
         "pycaffe-requirements",
         "python/requirements.txt",
         "h5py>=2.2.0\nleveldb>=0.191\nnose>=1.3.0\npython-dateutil>=1.4,<2\n",

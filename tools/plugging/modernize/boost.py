@@ -30,7 +30,7 @@ EDITS = [
         id="boost-system",
         needed_by="Boost >= 1.89; works with >= 1.54",
         reason="Boost.System, headers alone since 1.69, lost the empty library that was left",
-        tested="built with Boost 1.74",
+        tested="built with CMake and Boost 1.83 and 1.92, the Makefile with their versions alone",
         changes={"cmake/Dependencies.cmake": _components, "Makefile": _makefile},
     ),
 ]

@@ -49,7 +49,7 @@ EDITS = [
         id="opencv-constants",
         needed_by="OpenCV >= 4; works with >= 2.4",
         reason="CV_LOAD_IMAGE_* and highgui_c.h are gone; cv::IMREAD_* are the same numbers",
-        tested="built and run with 4.6",
+        tested="built and run with 4.6 and 4.10",
         changes=dict.fromkeys(_SOURCES, _constants),
     ),
     Edit(

@@ -71,7 +71,24 @@ def _io(text: str) -> str:
 
 def _unittest(text: str) -> str:
     text = text.replace("self.assertEquals(", "self.assertEqual(")
+    text = text.replace("self.assertRaisesRegexp(", "self.assertRaisesRegex(")
     return text.replace("self.assertItemsEqual(", "self.assertCountEqual(")
+
+
+_MODULE = "BOOST_PYTHON_MODULE(_caffe) {\n"
+_IMPORT = re.compile(
+    r"\n(  // boost python expects a void \(missing\) return value, while import_array\n"
+    r"  // returns NULL for python3\. import_array1\(\) forces a void return value\.\n)?"
+    r"(  import_array1?\(\);\n)\}\n"
+)
+
+
+def _numpy_at_first(text: str) -> str:
+    found = _IMPORT.search(text)
+    if found is None or _MODULE not in text:
+        return text
+    text = text.replace(found[0], "}\n")
+    return text.replace(_MODULE, f"{_MODULE}{found[1] or ''}{found[2]}\n")
 
 
 def _requirements(text: str) -> str:
@@ -97,7 +114,7 @@ EDITS = [
         id="boost-python",
         needed_by="Boost >= 1.67; works with >= 1.46",
         reason="Boost.Python's library is called python311 now, and CMake looks for python-py311",
-        tested="built with Boost 1.74 and Python 3.11",
+        tested="built with Boost 1.74, 1.83 and 1.92 and Python 3.11, 3.13 and 3.14",
         changes={"cmake/Dependencies.cmake": _boost},
     ),
     Edit(
@@ -120,12 +137,20 @@ EDITS = [
         id="pycaffe",
         needed_by="scikit-image >= 0.17, NumPy >= 2.3, Python >= 3.12",
         reason="as_grey became as_gray, tostring and fromstring became tobytes and frombuffer, "
-        "assertEquals became assertEqual",
-        tested="pycaffe's tests with NumPy 1.24 and 2.4 and scikit-image 0.26 on Python 3.11",
+        "assertEquals became assertEqual, assertRaisesRegexp became assertRaisesRegex",
+        tested="pycaffe's tests with NumPy 1.24 to 2.5, scikit-image 0.26 and Python 3.11 to 3.14",
         changes={
             "python/caffe/io.py": _io,
             **{f"python/caffe/test/{name}": _unittest for name in _TESTS},
         },
+    ),
+    Edit(
+        id="pycaffe-import-array",
+        needed_by="Python >= 3.14; works with every one",
+        reason="a property asks for the documentation of its function, and so for the type of "
+        "NumPy's arrays, when it is made; NumPy was imported after that, and pycaffe crashed",
+        tested="pycaffe's tests on Python 3.14 with Boost 1.92",
+        changes={"python/caffe/_caffe.cpp": _numpy_at_first},
     ),
     Edit(
         id="pycaffe-requirements",
