@@ -16,7 +16,7 @@ from p3d._core import Blob
 from p3d.atomic import NewFile, make_folder, replacing, sweep
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.weight_file import HDF5_MAGIC
-from p3d.caffe.weight_writer import tag, varint
+from p3d.caffe.wire import tag, varint
 from p3d.error import Error
 from p3d.hdf5 import import_h5py
 

@@ -9,6 +9,7 @@ from typing import IO, Any
 from google.protobuf.message import DecodeError
 
 from p3d.caffe.proto import caffe_pb2
+from p3d.caffe.wire import read_varint
 
 _NET_LAYER = 100  # NetParameter.layer
 _LARGEST = 1 << 16  # of a layer without weights
@@ -38,27 +39,14 @@ def _clips(param: Any) -> dict[str, int] | None:
 def _small_layers(file: IO[bytes]) -> Iterator[bytes]:
     """The messages of layers that are too small to have weights worth the name."""
     end = os.fstat(file.fileno()).st_size
-    while tag := _varint(file):  # 0 is none
+    while tag := read_varint(file):  # 0 is none
         number, kind = tag >> 3, tag & 7
-        size = {1: 8, 5: 4}.get(kind) if kind != 2 else _varint(file)
+        size = {1: 8, 5: 4}.get(kind) if kind != 2 else read_varint(file)
         if kind == 0:
-            size = 0 if _varint(file) is not None else None
+            size = 0 if read_varint(file) is not None else None
         if size is None or size > end - file.tell():
             return
         if number == _NET_LAYER and kind == 2 and size <= _LARGEST:
             yield file.read(size)
         else:
             file.seek(size, os.SEEK_CUR)
-
-
-def _varint(file: IO[bytes]) -> int | None:
-    """None at the end of the file, and where there is none."""
-    value = 0
-    for shift in range(0, 63, 7):
-        byte = file.read(1)
-        if not byte:
-            return None
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    return None

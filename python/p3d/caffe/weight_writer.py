@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from p3d.atomic import replacing
+from p3d.caffe.wire import tag, varint
 from p3d.error import Error
 from p3d.hdf5 import import_h5py
 
@@ -158,18 +159,3 @@ def _values(blob: Any, part: str = "data") -> np.ndarray:
 
 def _field(number: int, payload: bytes) -> bytes:
     return tag(number) + varint(len(payload)) + payload
-
-
-def tag(number: int) -> bytes:
-    """What stands before a length-delimited field; its length follows."""
-    return varint(number << 3 | 2)
-
-
-def varint(value: int) -> bytes:
-    """A number >= 0 as protobuf files have it."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

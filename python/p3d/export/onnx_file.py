@@ -12,12 +12,12 @@ from typing import IO, Any
 
 import numpy as np
 
+from p3d.caffe.wire import tag, varint
 from p3d.export.graph import Array
 
-# Tags of fields that hold bytes: number << 3 | 2.
-_MODEL_GRAPH = b"\x3a"  # ModelProto.graph, 7
-_GRAPH_INITIALIZER = b"\x2a"  # GraphProto.initializer, 5
-_TENSOR_RAW_DATA = b"\x4a"  # TensorProto.raw_data, 9
+_MODEL_GRAPH = tag(7)  # ModelProto.graph
+_GRAPH_INITIALIZER = tag(5)  # GraphProto.initializer
+_TENSOR_RAW_DATA = tag(9)  # TensorProto.raw_data
 
 
 def write(file: IO[bytes], model: Any, constants: Mapping[str, Array], onnx: Any) -> None:
@@ -26,11 +26,11 @@ def write(file: IO[bytes], model: Any, constants: Mapping[str, Array], onnx: Any
     model.ClearField("graph")
     heads = [_tensor_head(onnx, name, array) for name, array in constants.items()]
     sizes = [len(h) + a.nbytes for h, a in zip(heads, constants.values(), strict=True)]
-    tags = [_GRAPH_INITIALIZER + _varint(size) for size in sizes]
+    begins = [_GRAPH_INITIALIZER + varint(size) for size in sizes]
     file.write(model.SerializeToString() + _MODEL_GRAPH)
-    file.write(_varint(len(graph) + sum(map(len, tags)) + sum(sizes)) + graph)
-    for tag, head, array in zip(tags, heads, constants.values(), strict=True):
-        file.write(tag + head)
+    file.write(varint(len(graph) + sum(map(len, begins)) + sum(sizes)) + graph)
+    for begin, head, array in zip(begins, heads, constants.values(), strict=True):
+        file.write(begin + head)
         file.write(_little_endian(array).data)
 
 
@@ -39,16 +39,8 @@ def _tensor_head(onnx: Any, name: str, array: Array) -> bytes:
     kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
     tensor = onnx.TensorProto(dims=array.shape, data_type=kind, name=name)
     head: bytes = tensor.SerializeToString()
-    return head + _TENSOR_RAW_DATA + _varint(array.nbytes)
+    return head + _TENSOR_RAW_DATA + varint(array.nbytes)
 
 
 def _little_endian(array: Array) -> Array:
     return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-
-
-def _varint(number: int) -> bytes:
-    parts = []
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*parts, number])
