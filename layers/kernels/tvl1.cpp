@@ -108,7 +108,6 @@ void Tvl1Level::Smooth(int side) {
 
 double Tvl1Level::Iterate(const Tvl1Weights& weights, int64_t iterations,
                           double enough) {
-  if (height_ == 0 || width_ == 0) return 0;
   for (float* u : Start().flow) {
     for (int64_t y = 0; y < height_; ++y) {
       u[y * stride_ + width_] = u[y * stride_ + width_ - 1];

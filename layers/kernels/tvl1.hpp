@@ -18,7 +18,7 @@ struct Tvl1Weights {
 // TV-L1 optical flow at one level of a pyramid (Zach, Pock, Bischof: A duality
 // based approach for realtime TV-L1 optical flow, DAGM 2007; in steps: Sanchez,
 // Meinhardt-Llopis, Facciolo: TV-L1 optical flow estimation, IPOL 2013), from
-// an image I0 to an image I1 of height x width values.
+// an image I0 to an image I1 of height x width values, at least one.
 //
 // The flow u and the dual variables of its total variation are 0 at first. Used
 // by one thread at a time.
@@ -43,8 +43,8 @@ class Tvl1Level {
   // moved by u.
   void Warp(const float* first, const float* warped);
 
-  // u becomes its median over 3 x 3 or 5 x 5 pixels; outside of the image its
-  // border goes on.
+  // u becomes its median over side x side pixels, 3 or 5; outside of the image
+  // its border goes on.
   void Smooth(int side);
 
   // Up to `iterations` of them, at least one, as long as the sum of squares of

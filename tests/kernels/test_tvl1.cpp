@@ -147,7 +147,7 @@ void Compare(const std::string& what, int64_t height, int64_t width,
         const double off = std::fabs(*value - exact[a][i++]);
         error = off <= error ? error : off;
       });
-      Expect(error <= 5e-5, where + "image " + std::to_string(a) +
+      Expect(error <= 2e-5, where + "image " + std::to_string(a) +
                                 " differs by " + std::to_string(error));
     }
   }
