@@ -126,7 +126,10 @@ def test_program(folder: Path, program: str) -> None:
     run(folder, [sys.executable, "-c", program])
 
 
-def test_pictures_of_the_layout_name_real_folders() -> None:
-    picture = README[README.index("## How it is built") :]
-    for path in re.findall(r"\b(?:python|layers|prototxt)/[\w/.]+", picture):
+@pytest.mark.parametrize("folder", [".", "layers/kernels/cuda", "tools/benchmarking"])
+def test_paths_in_readmes_are_real(folder: str) -> None:
+    text = (ROOT / folder / "README.md").read_text()
+    paths = re.findall(r"(?<![\w./])(?:python|layers|prototxt|tests|tools)/[\w/.-]*\w", text)
+    assert paths
+    for path in paths:
         assert (ROOT / path).exists(), path
