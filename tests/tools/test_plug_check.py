@@ -22,6 +22,8 @@ OLD = {
     "    if(NOT Boost_PYTHON_FOUND)\n"
     "      find_package(Boost 1.46 COMPONENTS python)\n    endif()\n",
     "python/caffe/io.py": "as_grey=True\n",
+    "python/caffe/_caffe.cpp": "BOOST_PYTHON_MODULE(_caffe) {\n  BP_REGISTER(Timer);\n\n"
+    "  import_array1();\n}\n",
 }
 
 
@@ -81,9 +83,10 @@ def check(tmp_path, capsys):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text)
 
-    def check(*modernize):
+    def check(modernize="", without=""):
         if modernize:
-            assert plug_into_caffe.main([str(tree), "--modernize-only"]) == 0
+            skip = ["--skip", without] if without else []
+            assert plug_into_caffe.main([str(tree), "--modernize-only", *skip]) == 0
             capsys.readouterr()
         code = plug_into_caffe.main([str(tree), "--check"])
         out = capsys.readouterr().out
@@ -114,6 +117,16 @@ def test_boost_without_a_library_for_system(machine, check):
     faults, out = check()
     assert "Boost" in faults
     assert "--modernize (boost-system)" in out
+    assert check("modernize")[0] == []
+
+
+@pytest.mark.parametrize(("minor", "faults"), [(13, []), (14, ["Python"])])
+def test_pycaffe_on_new_pythons(minor, faults, machine, check, monkeypatch):
+    machine.libraries.add(f"boost_python3{minor}")
+    monkeypatch.setattr(toolchain.sys, "version_info", (3, minor, 0, "final", 0))
+    found, out = check("modernize", without="pycaffe-import-array")
+    assert found == faults
+    assert out.count("--modernize (pycaffe-import-array)") == len(faults)
     assert check("modernize")[0] == []
 
 

@@ -207,6 +207,9 @@ def _python(tree: Tree) -> Finding:
     if has_library(name) and _needs(tree, "boost-python"):
         fault = f"CMake looks for Boost's python-py{digits}, which is called {name} now"
         return Finding("Python", number, fault, "--modernize (boost-python)", **options)
+    if sys.version_info >= (3, 14) and _needs(tree, "pycaffe-import-array"):
+        fault = "pycaffe imports NumPy after it needs it, and crashes at its own import"
+        return Finding("Python", number, fault, "--modernize (pycaffe-import-array)", **options)
     return Finding("Python", number, **options)
 
 
