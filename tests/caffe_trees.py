@@ -35,6 +35,7 @@ message ConvolutionParameter {
   optional uint32 num_output = 1;
   repeated uint32 pad = 3; // Naïve
   repeated uint32 kernel_size = 4;
+  repeated uint32 dilation = 18;
   enum Engine {
     DEFAULT = 0;
     CAFFE = 1;
@@ -98,7 +99,8 @@ REGISTER_LAYER_CREATOR(Deconvolution, GetDeconvolutionLayer);
 """
 
 _FILES = {
-    "include/caffe/layer.hpp": "class Layer {};\n",
+    "include/caffe/layer.hpp": "template <typename Dtype>\nclass Layer {};\n",
+    "include/caffe/layers/conv_layer.hpp": "class ConvolutionLayer : public Layer {};\n",
     "include/caffe/layers/relu_layer.hpp": "class ReLULayer : public Layer {};\n",
     "src/caffe/layers/relu_layer.cpp": "REGISTER_LAYER_CLASS(ReLU);\n",
     "src/caffe/util/io.cpp": "coded_input->SetTotalBytesLimit(kProtoReadBytesLimit, 536870912);\n",

@@ -156,6 +156,18 @@ def old_convolution(tree):
     (tree / PROTO).write_bytes(text.replace(b"repeated uint32 kernel", b"optional uint32 kernel"))
 
 
+def no_dilation(tree):
+    text = (tree / PROTO).read_bytes()
+    (tree / PROTO).write_bytes(text.replace(b"  repeated uint32 dilation = 18;\n", b""))
+
+
+def two_types(tree):
+    (tree / "include/caffe/layer.hpp").write_text(
+        "class LayerBase {};\n\ntemplate<typename Ftype,\n    typename Btype>\n"
+        "class Layer : public LayerBase {};\n"
+    )
+
+
 def clash(tree):
     text = (tree / PROTO).read_bytes()
     (tree / PROTO).write_bytes(text.replace(b"106;", b"106;\n  optional bool x = 8210;"))
@@ -180,6 +192,12 @@ BAD = {
     "conflict markers": (conflict, r"merge is half done .* include/caffe/layer\.hpp"),
     "four axes": (old_blobs, "no BlobShape: .*before November 2014"),
     "two spatial axes": (old_convolution, "two spatial axes .*before September 2015"),
+    "no dilation": (no_dilation, "no dilation.*before January 2016"),
+    "one header for all layers": (
+        lambda tree: (tree / "include/caffe/layers/conv_layer.hpp").unlink(),
+        "conv_layer.hpp.*before January 2016",
+    ),
+    "layers of two types": (two_types, "<typename Ftype, typename Btype>.* NVIDIA's"),
     "clashing number": (clash, r"caffe\.proto: LayerParameter needs number 8210 .* x has"),
     "another factory": (
         lambda tree: (tree / "src/caffe/layer_factory.cpp").write_text("// old\n"),

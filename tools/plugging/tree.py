@@ -12,7 +12,9 @@ from .text import line_of, plain, without_comments
 
 PROTO = "src/caffe/proto/caffe.proto"
 FACTORY = "src/caffe/layer_factory.cpp"
-_MARKS = (PROTO, FACTORY, "include/caffe/layer.hpp")
+_LAYER = "include/caffe/layer.hpp"
+_CONVOLUTION = "include/caffe/layers/conv_layer.hpp"
+_MARKS = (PROTO, FACTORY, _LAYER)
 _SOURCES = (".cpp", ".cu", ".hpp", ".h", ".cuh", ".proto", ".cmake", ".txt")
 
 
@@ -59,8 +61,8 @@ class Tree:
 def open_tree(name: str, strict: bool = True) -> Tree:
     """The tree at a path, which may be a symbolic link to it.
 
-    Raises Refusal for what is no Caffe tree and, if `strict`, for one that is too old for five axes
-    or has a merge half done.
+    Raises Refusal for what is no Caffe tree and, if `strict`, for one that has a merge half done,
+    another kind of layers than Caffe's, or convolutions from before they had any number of axes.
     """
     path = Path(name)
     if not path.exists():
@@ -73,6 +75,7 @@ def open_tree(name: str, strict: bool = True) -> Tree:
         raise Refusal(f"{name} is no Caffe source tree: it has no {missing[0]}.{_meant(tree.root)}")
     if strict:
         _check_merge(tree)
+        _check_layers(tree)
         _check_age(tree)
     return tree
 
@@ -98,6 +101,18 @@ def _check_merge(tree: Tree) -> None:
         )
 
 
+def _check_layers(tree: Tree) -> None:
+    text = without_comments(tree.text(_LAYER))
+    template = re.search(r"\btemplate\s*<([^<>]*)>\s*class\s+Layer\b", text)
+    if template and "," in template[1]:
+        raise Refusal(
+            f"{tree.root / _LAYER}: layers are made for several types of numbers at once here, "
+            f"<{' '.join(template[1].split())}>, as in NVIDIA's Caffe 0.16 and 0.17 and the last "
+            "OpenCL branch. P3D's layers have one type, as in Caffe 1.0, its master and NVIDIA's "
+            "0.15: plug into one of those."
+        )
+
+
 def _check_age(tree: Tree) -> None:
     text = without_comments(tree.text(PROTO))
     if not re.search(r"\bmessage\s+BlobShape\b", text):
@@ -109,6 +124,11 @@ def _check_age(tree: Tree) -> None:
         raise Refusal(
             f"{tree.root / PROTO}: convolutions have two spatial axes in a Caffe this old (before "
             "September 2015), and P3D's need three. Merge a newer upstream first."
+        )
+    if not tree.text(_CONVOLUTION) or not re.search(r"\brepeated\s+uint32\s+dilation\b", text):
+        raise Refusal(
+            f"{tree.root}: convolutions have no dilation, or no header {_CONVOLUTION}, in a Caffe "
+            "this old (before January 2016). Merge a newer upstream first."
         )
 
 
