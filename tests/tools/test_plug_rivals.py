@@ -115,10 +115,3 @@ def test_an_older_plug_in_is_brought_up_to_date(fork, tmp_path, layers):
         "latin-1"
     )
     assert len(draft.changes()) == 0  # all of it was written
-
-
-def test_cmake_files_that_would_miss_the_kernels(tmp_path, layers):
-    tree = write_tree(tmp_path / "tree")
-    (tree / "cmake/Targets.cmake").write_text("file(GLOB srcs ${root}/src/caffe/*.cpp)\n")
-    with pytest.raises(Refusal, match=r"cmake/Targets\.cmake does not collect"):
-        plug(Draft(open_tree(str(tree))), [], layers)

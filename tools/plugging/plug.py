@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import factory, files
+from . import build, factory, files
 from .draft import Draft
 from .proto_merge import merge
 from .refusal import Refusal
@@ -41,7 +41,7 @@ def plug(draft: Draft, replace: list[str], layers: Path | None = None) -> None:
             raise Refusal(f"{name} is there already, and not ours. Rename it, then try again.")
         draft.put(name, text.encode())
     _remove_stale(draft)
-    _check_cmake(draft)
+    build.prepare(draft)
 
 
 def _remove_stale(draft: Draft) -> None:
@@ -49,13 +49,3 @@ def _remove_stale(draft: Draft) -> None:
     for name in draft.tree.sources("include", "src"):
         if name not in draft.copies and draft.text(name).startswith(files.STAMP):
             draft.remove(name)
-
-
-def _check_cmake(draft: Draft) -> None:
-    text = draft.text("cmake/Targets.cmake")
-    if text and "file(GLOB_RECURSE srcs" not in text:
-        raise Refusal(
-            "cmake/Targets.cmake does not collect the sources of all folders under src/caffe "
-            "(`file(GLOB_RECURSE srcs ${root}/src/caffe/*.cpp)`), so CMake would miss "
-            "src/caffe/p3d. Merge upstream's cmake/Targets.cmake first."
-        )
