@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from caffe_trees import write_layers
 from plugging.files import STAMP, collect, disabled, renamed
+from plugging.rivals import LAYERS as RIVALS
 
 LAYERS = Path(__file__).parents[2] / "layers"
 
@@ -49,9 +50,19 @@ def test_other_names(copies):
     source = other["src/caffe/layers/p3d_convolution3d_layer.cpp"]
     assert '#include "caffe/layers/p3d_convolution3d_layer.hpp"' in source
     assert "INSTANTIATE_CLASS(P3DConvolution3DLayer);" in source
-    assert "REGISTER_LAYER_CLASS(Convolution3D);" in source
+    assert "REGISTER_LAYER_CLASS" not in source  # it would make a Convolution3DLayer
+    assert "(new P3DConvolution3DLayer<Dtype>(param));" in source
+    assert "REGISTER_LAYER_CREATOR(Convolution3D, CreateP3DConvolution3D);" in source
     assert "P3DConvolution3DLayerTest" in other["src/caffe/test/test_p3d_convolution3d_layer.cpp"]
     assert other["src/caffe/layers/bn_layer.cpp"] == copies["src/caffe/layers/bn_layer.cpp"]
+
+
+def test_all_layers_are_registered_under_other_names():
+    for layer in RIVALS:
+        other = renamed(collect(LAYERS), layer.type, layer.stem)
+        source = other[f"src/caffe/layers/p3d_{layer.stem}.cpp"]
+        assert f"REGISTER_LAYER_CREATOR({layer.type}, CreateP3D{layer.type});" in source
+        assert f"REGISTER_LAYER_CLASS({layer.type})" not in source
 
 
 def test_registrations_are_made_comments():

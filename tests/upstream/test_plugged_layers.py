@@ -9,7 +9,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from golden_cases import GOLDEN, check, names
-from real_caffe import OUR_TESTS, UPSTREAM_TESTS
+from plugging.files import collect, renamed
+from plugging.rivals import LAYERS
+from real_caffe import OUR_TESTS, ROOT, UPSTREAM_TESTS
 
 FORWARD, GRADIENT = 1e-5, 1e-4
 CASES = [name for name in names("layers") if name.split("/")[0] in ("bn", "conv", "pool3d")]
@@ -41,6 +43,21 @@ def test_golden(name: str, worker) -> None:
 def test_force_nd_im2col_keeps_upstreams_own_path(name: str, worker) -> None:
     switch = ("convolution_param {", "convolution_param { force_nd_im2col: true")
     _compare(name, worker.run(GOLDEN / "layers" / f"{name}.npz", switch))
+
+
+def test_copies_under_other_names_compile(plugged, tmp_path) -> None:
+    """As a tree gets them that has layers of these names."""
+    copies = collect(ROOT / "layers")
+    for layer in LAYERS:
+        copies = renamed(copies, layer.type, layer.stem)
+    for name, text in copies.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    roots = (tmp_path, plugged.tree.source, plugged.tree.build)
+    command = ["c++", "-fsyntax-only", "-w", "-DCPU_ONLY", *(f"-I{root}/include" for root in roots)]
+    sources = [tmp_path / f"src/caffe/layers/p3d_{layer.stem}.cpp" for layer in LAYERS]
+    done = subprocess.run([*command, *sources], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr[:4000]
 
 
 def test_unit_tests(plugged, tmp_path) -> None:

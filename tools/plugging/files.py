@@ -19,6 +19,15 @@ STAMP = "// Copied from caffe-p3d by its tools/plug_into_caffe.py, which overwri
 #: The first line of a header that was the published layer's and includes ours now.
 FORWARD = "// Leads to caffe-p3d's layer since its tools/plug_into_caffe.py was run.\n"
 
+#: What registers a layer whose class is not called by its type.
+_CREATOR = """\
+template <typename Dtype>
+shared_ptr<Layer<Dtype> > CreateP3DTYPE(const LayerParameter& param) {
+  return shared_ptr<Layer<Dtype> >(new P3DTYPELayer<Dtype>(param));
+}
+REGISTER_LAYER_CREATOR(TYPE, CreateP3DTYPE);
+"""
+
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"kernels/([^"]+)"', re.MULTILINE)
 _SUFFIXES = {".hpp", ".cpp", ".cu", ".cuh"}
 
@@ -72,12 +81,14 @@ def is_ours(text: str) -> bool:
 def renamed(copies: dict[str, str], type_name: str, stem: str) -> dict[str, str]:
     """The copies with one layer's class and files under other names: P3DBNLayer, p3d_bn_layer.
 
-    For trees that have a class and files of the usual names already.
+    For trees that have a class and files of the usual names already. The layer type stays.
     """
+    registration = _CREATOR.replace("TYPE", type_name)
     out = {}
     for name, text in copies.items():
         path = PurePosixPath(name)
         text = re.sub(rf"\b{type_name}Layer", f"P3D{type_name}Layer", text)
+        text = text.replace(f"REGISTER_LAYER_CLASS({type_name});\n", registration)
         text = text.replace(f"caffe/layers/{stem}.hpp", f"caffe/layers/p3d_{stem}.hpp")
         text = text.replace(f"CAFFE_{stem.upper()}_", f"CAFFE_P3D_{stem.upper()}_")
         out[str(path.with_name(path.name.replace(stem, f"p3d_{stem}")))] = text
