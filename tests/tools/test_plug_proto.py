@@ -112,7 +112,7 @@ REFUSED = {
     ),
     "number taken in the message": (
         proto("", BN_MESSAGE.replace("optional bool frozen", "optional bool bn_mode")),
-        "number 5 for frozen, which bn_mode has",
+        "has bn_mode for number 5, .* that is frozen: this tree's layer is another one",
     ),
     "enum's number": (
         proto("", BN_MESSAGE.replace("CAFFE = 1; CUDNN = 2", "CUDNN = 1; CAFFE = 2")),

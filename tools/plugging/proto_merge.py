@@ -12,6 +12,10 @@ from .proto_text import Block, Field, parse
 from .refusal import Refusal
 
 _LAYER = "LayerParameter"
+_ANOTHER = (
+    "this tree's layer is another one of the same name. Rename it and its message, then try "
+    "again, or plug into another tree."
+)
 
 
 class Merged(NamedTuple):
@@ -86,10 +90,17 @@ def _layer_fields(layer: Block, wanted: Block, where: str, notes: list[str]) -> 
     return missing
 
 
+def _owner(block: Block, number: int) -> str | None:
+    """What has a number in a message already."""
+    for field in block.fields.values():
+        if field.number == number:
+            return field.name
+    reserved = any(first <= number <= last for first, last in block.taken)
+    return "a reserved range" if reserved else None
+
+
 def _check_free(block: Block, field: Field, where: str) -> None:
-    owner = next((f.name for f in block.fields.values() if f.number == field.number), None)
-    if owner is None and any(first <= field.number <= last for first, last in block.taken):
-        owner = "a reserved range"
+    owner = _owner(block, field.number)
     if owner is not None:
         raise Refusal(
             f"{where}: {block.name} needs number {field.number} for {field.name}, which "
@@ -110,7 +121,12 @@ def _extend(additions: dict[int, str], theirs: Block, ours: Block, where: str) -
     for field in ours.fields.values():
         there = theirs.fields.get(field.name)
         if there is None:
-            _check_free(theirs, field, where)
+            owner = _owner(theirs, field.number)
+            if owner is not None:
+                raise Refusal(
+                    f"{where}: {theirs.name} has {owner} for number {field.number}, and in the "
+                    f"published nets' {theirs.name} that is {field.name}: {_ANOTHER}"
+                )
             missing.append(field.source)
             continue
         for what, a, b in (
@@ -122,8 +138,7 @@ def _extend(additions: dict[int, str], theirs: Block, ours: Block, where: str) -
             if a != b:
                 raise Refusal(
                     f"{where}: {theirs.name}.{field.name} has {what} {a or 'none'}, and in the "
-                    f"published nets' {theirs.name} it is {b or 'none'}: this tree's layer is "
-                    "another one of the same name. Rename it and its message, then try again."
+                    f"published nets' {theirs.name} it is {b or 'none'}: {_ANOTHER}"
                 )
     _insert(additions, theirs, missing)
 
