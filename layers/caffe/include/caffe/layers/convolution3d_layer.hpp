@@ -72,11 +72,12 @@ class Convolution3DLayer : public ConvolutionLayer<Dtype> {
 /**
  * @brief What the layer factory makes of `type: "Convolution"`.
  *
- * With three spatial axes Convolution3DLayer, whatever `engine` says; else, and
- * with `force_nd_im2col: true`, what `upstream` makes of it, which is the
- * factory's own creator. Where convolution_param does not tell the number of
- * axes (one kernel_size for all), the bottom will: see
- * ConvolutionByAxesLayer.
+ * With three spatial axes Convolution3DLayer, whatever `engine` says; else,
+ * with `force_nd_im2col: true` and with a field that upstream's
+ * convolution_param does not have, as the fused ReLU of Intel's Caffe, what
+ * `upstream` makes of it, which is the factory's own creator. Where
+ * convolution_param does not tell the number of axes (one kernel_size for all),
+ * the bottom will: see ConvolutionByAxesLayer.
  */
 template <typename Dtype>
 shared_ptr<Layer<Dtype> > CreateConvolution(

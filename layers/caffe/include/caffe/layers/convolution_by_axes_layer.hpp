@@ -6,8 +6,12 @@
 #include "caffe/blob.hpp"
 #include "caffe/layers/wrapper_layer.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "google/protobuf/message.h"
 
 namespace caffe {
+
+/// Whether a message has a field that is set and whose number is above `last`.
+bool HasFieldsAbove(int last, const google::protobuf::Message& message);
 
 /**
  * @brief A convolution whose parameters do not tell how many axes it has: it

@@ -7,6 +7,13 @@
 
 namespace caffe {
 
+bool HasFieldsAbove(int last, const google::protobuf::Message& message) {
+  vector<const google::protobuf::FieldDescriptor*> fields;
+  message.GetReflection()->ListFields(message, &fields);
+  // ListFields has them in order.
+  return !fields.empty() && fields.back()->number() > last;
+}
+
 // The number of spatial axes that convolution_param tells by naming a value for
 // each; 1 where one value stands for all.
 static int NamedAxes(const ConvolutionParameter& param) {
@@ -24,7 +31,9 @@ shared_ptr<Layer<Dtype> > CreateConvolution(
     shared_ptr<Layer<Dtype> > (*upstream)(const LayerParameter&)) {
   const ConvolutionParameter& conv_param = param.convolution_param();
   const int axes = NamedAxes(conv_param);
-  if (conv_param.force_nd_im2col() || axes == 2 || axes > 3) {
+  const bool of_a_fork =
+      HasFieldsAbove(ConvolutionParameter::kDilationFieldNumber, conv_param);
+  if (conv_param.force_nd_im2col() || of_a_fork || axes == 2 || axes > 3) {
     return upstream(param);
   }
   if (axes == 3) {

@@ -234,6 +234,16 @@ TYPED_TEST(Convolution3DLayerTest, TestFactory) {
   EXPECT_FALSE(dynamic_cast<Convolution3DLayer<Dtype>*>(upstream.get()));
 }
 
+// Upstream's convolution_param has no field above dilation's; forks' have.
+TYPED_TEST(Convolution3DLayerTest, TestHasFieldsAbove) {
+  PoolingParameter param;
+  EXPECT_FALSE(HasFieldsAbove(0, param));
+  param.set_kernel_size(3);
+  param.set_stride_w(1);
+  EXPECT_TRUE(HasFieldsAbove(PoolingParameter::kStrideWFieldNumber - 1, param));
+  EXPECT_FALSE(HasFieldsAbove(PoolingParameter::kStrideWFieldNumber, param));
+}
+
 // One kernel_size for all axes: the bottom decides.
 TYPED_TEST(Convolution3DLayerTest, TestFactoryByAxes) {
   typedef typename TypeParam::Dtype Dtype;
