@@ -128,7 +128,7 @@ def _draft(tree: Tree, args: argparse.Namespace) -> Draft:
     if args.modernize or args.modernize_only:
         for edit in EDITS:
             if edit.id not in args.skip:
-                for name, change in edit.changes.items():
+                for name, change in edit.changes_in(tree):
                     draft.edit(name, change)
     if not args.modernize_only:
         plug(draft, args.replace)

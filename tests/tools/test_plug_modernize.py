@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from plugging.modernize import EDITS
-from plugging.text import edit
+from plugging.text import Change, edit
 
 #: By repair: a file, what it says before and after. Shortened to what the repair looks for.
 CASES = [
@@ -32,6 +32,25 @@ CASES = [
         "  int f = (is_color ? CV_LOAD_IMAGE_COLOR :\n    CV_LOAD_IMAGE_GRAYSCALE);\n",
         "#include <opencv2/highgui/highgui.hpp>\n"
         "  int f = (is_color ? cv::IMREAD_COLOR :\n    cv::IMREAD_GRAYSCALE);\n",
+    ),
+    (  # as SSD has them
+        "opencv-constants",
+        "src/caffe/util/im_transforms.cpp",
+        "#if CV_VERSION_MAJOR == 3\n#define CV_BGR2GRAY cv::COLOR_BGR2GRAY\n#endif\n"
+        "cv::cvtColor(a, b, CV_BGR2GRAY); cv::cvtColor(a, b, CV_YCrCb2BGR);\n"
+        "int k = CV_THRESH_OTSU, q = CV_IMWRITE_JPEG_QUALITY, u = CV_8UC3;\n",
+        "#if CV_VERSION_MAJOR == 3\n#define CV_BGR2GRAY cv::COLOR_BGR2GRAY\n#endif\n"
+        "cv::cvtColor(a, b, cv::COLOR_BGR2GRAY); cv::cvtColor(a, b, cv::COLOR_YCrCb2BGR);\n"
+        "int k = cv::THRESH_OTSU, q = cv::IMWRITE_JPEG_QUALITY, u = CV_8UC3;\n",
+    ),
+    (
+        "opencv-constants",
+        "include/caffe/video.hpp",
+        "n = cap.get(CV_CAP_PROP_FRAME_COUNT); cv::resize(a, b, s, 0, 0, CV_INTER_NN);\n"
+        "cv::circle(a, p, 2, c, CV_FILLED, CV_AA); w.open(f, CV_FOURCC('D', 'I', 'V', 'X'));\n",
+        "n = cap.get(cv::CAP_PROP_FRAME_COUNT); cv::resize(a, b, s, 0, 0, cv::INTER_NEAREST);\n"
+        "cv::circle(a, p, 2, c, cv::FILLED, cv::LINE_AA);"
+        " w.open(f, cv::VideoWriter::fourcc('D', 'I', 'V', 'X'));\n",
     ),
     (  # Debian's patch for OpenCV 4, which OpenCV 5 does not take
         "opencv-constants",
@@ -158,6 +177,17 @@ CASES = [
     ),
 ]
 BY_ID = {edit.id: edit for edit in EDITS}
+
+
+def change_of(name: str, path: str) -> Change:
+    """A repair's change of a file, or of all files of a folder that it is in."""
+    return next(
+        change
+        for key, change in BY_ID[name].changes.items()
+        if path == key or (key.endswith("/") and path.startswith(key))
+    )
+
+
 NEED_MORE = {"cudnn-entry-points", "boost-python"}  # longer ones, below
 
 
@@ -172,7 +202,7 @@ def test_every_repair_has_a_case_and_says_what_it_is():
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}:{case[1]}")
 def test_repairs(case, ends):
     name, path, before, after = case
-    change = BY_ID[name].changes[path]
+    change = change_of(name, path)
     before, after = (text.replace("\n", ends).encode() for text in (before, after))
     assert edit(before, change) == after
     assert edit(after, change) == after, "made twice"

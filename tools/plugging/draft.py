@@ -34,8 +34,9 @@ class Draft:
     def edit(self, name: str, change: Change) -> None:
         """Changes a file's text; a file that is not there stays so."""
         old = self.read(name)
-        if old is not None:
-            self._new[name] = edit(old, change)
+        new = None if old is None else edit(old, change)
+        if new != old:
+            self._new[name] = new
 
     def put(self, name: str, data: bytes) -> None:
         self._new[name] = data

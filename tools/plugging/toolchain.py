@@ -46,7 +46,7 @@ def _needs(tree: Tree, *ids: str) -> bool:
         change(tree.text(name)) != tree.text(name)
         for edit in EDITS
         if edit.id in ids
-        for name, change in edit.changes.items()
+        for name, change in edit.changes_in(tree)
     )
 
 
