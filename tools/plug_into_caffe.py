@@ -7,7 +7,8 @@
     python tools/plug_into_caffe.py ~/caffe --modernize    the same, and repairs for new toolchains
     python tools/plug_into_caffe.py ~/caffe --undo         everything as it was, byte for byte
 
-Afterwards build as usual, pycaffe too. The tree is Caffe 1.0, BVLC's master or a fork of them:
+Afterwards build as usual, pycaffe too. The tree is a Caffe of 2016 or later: 1.0, BVLC's master
+or a fork:
 
 * The layers are copied to include/caffe and src/caffe, their kernels to include/caffe/p3d and
   src/caffe/p3d, their tests to src/caffe/test. The Makefile and CMake find them by themselves.
@@ -15,6 +16,7 @@ Afterwards build as usual, pycaffe too. The tree is Caffe 1.0, BVLC's master or 
   8211. A fork that has them already keeps its numbers, if they mean the same.
 * layer_factory.cpp gives every convolution with three spatial axes to Convolution3D, and in a Caffe
   with cuDNN ReLU, Sigmoid and TanH take blobs of any number of axes.
+* Where the Makefile or CMake asks for C++11 it asks for C++14, which the kernels are.
 * The layers that were published with P3D give way to these. Another BN or Pooling3D does so if
   --replace says so. C3D's Convolution3D stays.
 
