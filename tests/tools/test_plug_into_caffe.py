@@ -190,7 +190,7 @@ def another_bn(tree):
 
 BAD = {
     "conflict markers": (conflict, r"merge is half done .* include/caffe/layer\.hpp"),
-    "four axes": (old_blobs, "no BlobShape: .*before November 2014"),
+    "four axes": (old_blobs, "no BlobShape: .*before March 2015"),
     "two spatial axes": (old_convolution, "two spatial axes .*before September 2015"),
     "no dilation": (no_dilation, "no dilation.*before January 2016"),
     "one header for all layers": (

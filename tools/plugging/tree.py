@@ -117,7 +117,7 @@ def _check_age(tree: Tree) -> None:
     text = without_comments(tree.text(PROTO))
     if not re.search(r"\bmessage\s+BlobShape\b", text):
         raise Refusal(
-            f"{tree.root / PROTO} has no BlobShape: in a Caffe this old (before November 2014) "
+            f"{tree.root / PROTO} has no BlobShape: in a Caffe this old (before March 2015) "
             "blobs have four axes, and P3D's need five. Merge a newer upstream first."
         )
     if not re.search(r"\brepeated\s+uint32\s+kernel_size\b", text):
