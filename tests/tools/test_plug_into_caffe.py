@@ -250,6 +250,16 @@ def test_bad_trees_get_one_message_and_no_change(name, run, tree):
     assert after == before
 
 
+@pytest.mark.parametrize("spoil", [two_types, old_convolution])
+def test_repairs_alone_do_not_ask_for_what_the_layers_need(spoil, run, tree):
+    spoil(tree)
+    before = snapshot(tree)
+    assert run(tree, "--modernize")[0] == 1
+    assert snapshot(tree) == before
+    assert run(tree, "--modernize-only")[0] == 0
+    assert "3.5...3.10" in (tree / "CMakeLists.txt").read_text()
+
+
 def test_bad_paths(run, tree, tmp_path):
     assert run(tmp_path / "nowhere") == (
         1,

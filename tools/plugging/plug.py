@@ -9,7 +9,7 @@ from .draft import Draft
 from .proto_merge import merge
 from .refusal import Refusal
 from .rivals import make_room
-from .tree import FACTORY, PROTO
+from .tree import FACTORY, PROTO, check_layers
 
 #: The folder of the layers in this repository.
 LAYERS = Path(__file__).resolve().parents[2] / "layers"
@@ -23,6 +23,7 @@ def plug(draft: Draft, replace: list[str], layers: Path | None = None) -> None:
 
     Raises Refusal where that cannot be done.
     """
+    check_layers(draft.tree)
     layers = layers or LAYERS
     fragment = (layers / "caffe" / "proto" / "p3d.proto").read_text()
     merged = merge(draft.text(PROTO), fragment, PROTO)

@@ -61,8 +61,7 @@ class Tree:
 def open_tree(name: str, strict: bool = True) -> Tree:
     """The tree at a path, which may be a symbolic link to it.
 
-    Raises Refusal for what is no Caffe tree and, if `strict`, for one that has a merge half done,
-    another kind of layers than Caffe's, or convolutions from before they had any number of axes.
+    Raises Refusal for what is no Caffe tree and, if `strict`, for one that has a merge half done.
     """
     path = Path(name)
     if not path.exists():
@@ -75,8 +74,6 @@ def open_tree(name: str, strict: bool = True) -> Tree:
         raise Refusal(f"{name} is no Caffe source tree: it has no {missing[0]}.{_meant(tree.root)}")
     if strict:
         _check_merge(tree)
-        _check_layers(tree)
-        _check_age(tree)
     return tree
 
 
@@ -101,7 +98,17 @@ def _check_merge(tree: Tree) -> None:
         )
 
 
-def _check_layers(tree: Tree) -> None:
+def check_layers(tree: Tree) -> None:
+    """Raises Refusal for a tree that P3D's layers cannot live in.
+
+    It has another kind of layers than Caffe's, or convolutions from before they had any number of
+    axes.
+    """
+    _check_types(tree)
+    _check_age(tree)
+
+
+def _check_types(tree: Tree) -> None:
     text = without_comments(tree.text(_LAYER))
     template = re.search(r"\btemplate\s*<([^<>]*)>\s*class\s+Layer\b", text)
     if template and "," in template[1]:
