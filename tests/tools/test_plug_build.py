@@ -69,3 +69,11 @@ def test_gpus_that_are_not_cuda_s_are_told(tree, plugged, line):
     header.write_text(line)
     (note,) = plugged().notes
     assert "build it with CPU_ONLY" in note
+
+
+def test_trees_that_bind_their_main_thread_are_told(tree, plugged):
+    header = tree / "include/caffe/util/cpu_info.hpp"
+    header.parent.mkdir()
+    header.write_text("class OpenMpManager {};\n")
+    (note,) = plugged().notes
+    assert "set OMP_NUM_THREADS" in note

@@ -1,4 +1,4 @@
-"""The tree's build files: what the copies need of them, and what they cannot do."""
+"""The tree's build: what the copies need of it, and what it cannot do or does to them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from .refusal import Refusal
 
 _TARGETS = "cmake/Targets.cmake"
 _DEVICE = "include/caffe/util/device_alternate.hpp"
+_CPUS = "include/caffe/util/cpu_info.hpp"
 _BUILD_FILES = (
     "Makefile",
     "Makefile.config",
@@ -27,6 +28,7 @@ def prepare(draft: Draft) -> None:
     _check_cmake(draft)
     _raise_standard(draft)
     _note_other_gpus(draft)
+    _note_bound_threads(draft)
 
 
 def _check_cmake(draft: Draft) -> None:
@@ -55,4 +57,13 @@ def _note_other_gpus(draft: Draft) -> None:
         draft.notes.append(
             "this tree has a GPU half for HIP or OpenCL, and these layers have one for CUDA alone: "
             "build it with CPU_ONLY, other builds do not link"
+        )
+
+
+def _note_bound_threads(draft: Draft) -> None:
+    """Intel's Caffe binds its main thread, and the kernels' threads would inherit that."""
+    if "OpenMpManager" in draft.text(_CPUS):
+        draft.notes.append(
+            "this tree binds its main thread to one CPU, which leaves the layers that one: set "
+            "OMP_NUM_THREADS to the number of cores when you run it, then it binds none"
         )
