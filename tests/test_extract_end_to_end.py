@@ -101,7 +101,7 @@ def test_weights_without_a_known_net_ask_for_it(tmp_path, real_video, capsys):
     [
         (["--weights", "no.caffemodel"], "no.caffemodel"),
         (["--weights", str(GOLDEN / "tiny.prototxt")], "tiny.prototxt"),
-        ([*TINY, "--net", "p3d199-kinetic"], "did you mean p3d199-kinetics?"),
+        ([*TINY, "--net", "p3d199-kinetic"], "did you mean 'p3d199-kinetics'?"),
         ([*TINY, "--net", "no.prototxt"], "no.prototxt: there is no such prototxt"),
         ([*TINY, "--net", str(GOLDEN / "tiny_seeded.caffemodel")], "tiny_seeded.caffemodel"),
     ],

@@ -129,7 +129,7 @@ def test_flow_gets_the_mean_of_the_colours(resnet50, tmp_path):
     ("net", "message"),
     [
         ("p3d131-kinetics", r"'res3b_branch2a', which the net lacks.*ResNet-50 for P3D-63"),
-        ("p3d63-kinetic", r"did you mean p3d63-kinetics"),
+        ("p3d63-kinetic", r"did you mean 'p3d63-kinetics'"),
     ],
 )
 def test_other_nets_are_refused(net, message, resnet50, tmp_path):

@@ -173,7 +173,7 @@ def _for_length(length: int) -> dict[str, Any]:
 def _file(net: str, fit: models.Fit | None, options: dict[str, Any]) -> Found:
     if not os.path.exists(net):
         hint = models.hint(net)
-        raise Error(f"{net}: there is no such prototxt, and no net of that name; {hint}")
+        raise Error(f"{net}: there is no such prototxt, and no net of that name{hint}")
     if options:
         changes = ", ".join(f"--{name.replace('_', '-')}" for name in options)
         raise Error(f"{net} states its own input: change it there instead of by {changes}")

@@ -55,7 +55,7 @@ def test_shapes(tmp_path):
     ("net", "out", "message"),
     [
         ("missing.prototxt", "x.svg", "missing.prototxt"),
-        ("p3d63-kinetic", "x.svg", "no net of that name; did you mean p3d63-kinetics?"),
+        ("p3d63-kinetic", "x.svg", "no net of that name; did you mean 'p3d63-kinetics'?"),
         (models.names()[0], "missing/x.svg", "cannot write missing/x.svg"),
     ],
 )

@@ -107,7 +107,7 @@ def test_a_difference_is_found(tmp_path, tiny_net):
         ([str(TINY), "--net", "TINY", "--crop", "9"], "states its own input"),
         (["p3d63-kinetics", "--net", "x.prototxt"], "are both nets"),
         (["missing.caffemodel"], "missing.caffemodel"),
-        (["p3d63-kinetic"], "no net of that name; did you mean p3d63-kinetics?"),
+        (["p3d63-kinetic"], "no net of that name; did you mean 'p3d63-kinetics'?"),
         ([str(TINY), "--net", "TINY", "--blobs", "pool9"], "no blob 'pool9'"),
     ],
 )

@@ -182,7 +182,7 @@ def test_a_net_that_cannot_be_built_is_listed(info, tmp_path):
 
 def test_a_misspelt_net(capsys):
     assert cli.main(["info", "p3d36-kinetics"]) == 1
-    assert "did you mean p3d63-kinetics?" in capsys.readouterr().err
+    assert "did you mean 'p3d63-kinetics'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_a_net(arguments, options, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["p3d64-kinetics"], "no net is called 'p3d64-kinetics'; did you mean p3d63-kinetics?"),
+        (["p3d64-kinetics"], "no net is called 'p3d64-kinetics'; did you mean 'p3d63-kinetics'?"),
         (["x"], "no net is called 'x'; see `p3d models`"),
         (["p3d63-kinetics", "--length", "40"], "any-length"),
         (["--classes", "5"], "of which net?"),

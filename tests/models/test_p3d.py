@@ -129,7 +129,7 @@ def test_impossible_nets_are_refused(options, message):
 
 
 def test_an_unknown_name_brings_a_hint():
-    with pytest.raises(Error, match=r"called 'p3d63-kinetic'; did you mean p3d63-kinetics\?"):
+    with pytest.raises(Error, match=r"called 'p3d63-kinetic'; did you mean 'p3d63-kinetics'\?"):
         models.prototxt("p3d63-kinetic")
     with pytest.raises(Error, match=r"called 'x'; see `p3d models`"):
         models.prototxt("x")

@@ -145,8 +145,8 @@ def test_own_data():
         (lambda: models.solver("p3d63-ucf101", batch=256), "batch is 256"),
         (lambda: models.train_val("p3d63-ucf101", batch=0), "batch is 0"),
         (lambda: models.train_val("p3d63-ucf101", crop=(112, 96)), "112 x 96: .* squares"),
-        (lambda: models.train_val("p3d63-ucf10"), "did you mean p3d63-ucf101"),
-        (lambda: models.solver("p3d63-ucf10"), "did you mean p3d63-ucf101"),
+        (lambda: models.train_val("p3d63-ucf10"), "did you mean 'p3d63-ucf101'"),
+        (lambda: models.solver("p3d63-ucf10"), "did you mean 'p3d63-ucf101'"),
     ],
 )
 def test_impossible_training_is_refused(make, message):

@@ -7,8 +7,7 @@ from typing import Any
 
 from p3d import _core
 from p3d.error import Error
-
-from .wording import did_you_mean, shorten
+from p3d.wording import did_you_mean, shorten
 
 _ONLY_UPSTREAM = {"Data": "an LMDB or LevelDB database", "WindowData": "a list of windows"}
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from p3d.caffe.wording import did_you_mean
 from p3d.error import Error
+from p3d.wording import did_you_mean
 
 log = logging.getLogger("p3d")
 

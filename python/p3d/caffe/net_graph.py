@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from p3d.error import Error
+from p3d.wording import did_you_mean, shorten
 
 from .proto import caffe_pb2
-from .wording import did_you_mean, shorten
 
 _Top = tuple[int, int]  # (index of the layer, index among its tops)
 

@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from p3d.wording import did_you_mean
+
 from .proto import caffe_pb2
-from .wording import did_you_mean
 
 # Kinds whose options are in the message of another kind.
 _SHARED_MESSAGES = {

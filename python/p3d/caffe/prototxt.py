@@ -18,13 +18,13 @@ from typing import Any
 from google.protobuf import text_format
 
 from p3d.error import Error
+from p3d.wording import did_you_mean, errors_of, shorten
 
 from . import layer_types
 from .description import describe
 from .net_graph import prepare
 from .proto import caffe_pb2
 from .upgrade_proto import upgrade_net
-from .wording import did_you_mean, errors_of, shorten
 
 __all__ = [
     "describe",

@@ -29,9 +29,9 @@ from p3d.caffe.loss_scale import LossScale
 from p3d.caffe.nccl import NCCL
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.pycaffe import Net
-from p3d.caffe.wording import did_you_mean, errors_of
 from p3d.error import DiskFull, Error
 from p3d.hdf5 import import_h5py
+from p3d.wording import did_you_mean, errors_of
 
 log = logging.getLogger("p3d")
 

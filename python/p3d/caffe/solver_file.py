@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from p3d.caffe import prototxt
 from p3d.caffe.description import finite
 from p3d.caffe.proto import caffe_pb2
-from p3d.caffe.wording import did_you_mean
 from p3d.error import Error
+from p3d.wording import did_you_mean
 
 
 def load(solver: Any) -> tuple[Any, str]:

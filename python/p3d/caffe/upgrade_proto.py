@@ -6,9 +6,9 @@ import logging
 from typing import Any
 
 from p3d.error import Error
+from p3d.wording import shorten
 
 from .proto import caffe_pb2
-from .wording import shorten
 
 _log = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from p3d.caffe import layer_types, net_file, prototxt, weights
 from p3d.caffe.relax import relax_reshape as relax
 from p3d.caffe.shape_check import ShapeCheck
 from p3d.caffe.upstream_import import import_caffe
-from p3d.caffe.wording import errors_of
 from p3d.error import Error
 from p3d.input_check import log_odd_input
+from p3d.wording import errors_of
 
 caffe = import_caffe()
 _CaffeNet: Any = caffe.Net

@@ -221,9 +221,10 @@ def _overview() -> str:
 
 
 def _unknown(verb: str) -> str:
-    close = difflib.get_close_matches(verb, verbs(), n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"the verbs are {', '.join(verbs())}"
-    return f"there is no verb '{verb}': {hint} (see p3d --help)"
+    from p3d.wording import did_you_mean
+
+    hint = did_you_mean(verb, verbs()) or f"; the verbs are {', '.join(verbs())}"
+    return f"there is no verb '{verb}'{hint} (see p3d --help)"
 
 
 def _guarded(verb: str, action: Callable[[], int]) -> int:

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     known = args.file in models.names() and not os.path.exists(args.file)
     if not known and not os.path.exists(args.file):
         hint = models.hint(args.file)
-        raise Error(f"{args.file}: there is no such file, and no net of that name; {hint}")
+        raise Error(f"{args.file}: there is no such file, and no net of that name{hint}")
     if known or _is_prototxt(args.file):
         from p3d.caffe.net_summary import summarize_net
 

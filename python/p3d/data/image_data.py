@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from p3d.caffe.proto import caffe_pb2
-from p3d.caffe.wording import shorten
 from p3d.data.data_layer import DataLayer, check_batch, check_tops, pack_state, unpack_state
 from p3d.data.framing import check_sizes
 from p3d.data.order import Order, skipped
@@ -20,6 +19,7 @@ from p3d.data.text_list import Line, read_lines
 from p3d.data.transform import Transform
 from p3d.error import Error
 from p3d.video.frames import read_image
+from p3d.wording import shorten
 
 
 class Image(NamedTuple):

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from p3d.caffe.wording import shorten
 from p3d.data.text_list import Line, read_lines
 from p3d.error import Error
+from p3d.wording import shorten
 
 _LINE = re.compile(r"(.*?\S)(?:\s+(-?\d+))?\s+(-?\d+)")
 _MOST = 1 << 24  # to which a float32, such as a label of a blob, is exact

@@ -1,7 +1,7 @@
 """The nets as text: `prototxt("p3d199-kinetics")` is what `prototxt/` holds.
 
 names()                    what there is
-hint(name)                 which of them somebody may have meant
+hint(name)                 the end of an error: which of them somebody may have meant
 describe(name)             one line about a net
 prototxt(name, ...)        the deploy net, for other classes, crops, lengths... if asked
 train_val(name, ...)       the same net with data layers, loss and accuracy

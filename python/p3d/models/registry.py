@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +10,7 @@ from p3d.error import Error
 from p3d.models import p3d
 from p3d.models.feed import Feed
 from p3d.models.net import Net
+from p3d.wording import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,12 @@ def entry(name: str) -> Entry:
     """The entry of that name; an unknown one is a p3d.Error with a hint."""
     if name in ENTRIES:
         return ENTRIES[name]
-    raise Error(f"no net is called {name!r}; {hint(name)}")
+    raise Error(f"no net is called {name!r}{hint(name)}")
 
 
 def hint(name: str) -> str:
-    """What somebody who named no known net may have meant."""
-    close = difflib.get_close_matches(name, ENTRIES, n=1)
-    return f"did you mean {close[0]}?" if close else "see `p3d models`"
+    """The end of an error: what somebody who named no known net may have meant."""
+    return did_you_mean(name, ENTRIES) or "; see `p3d models`"
 
 
 def options(name: str, **changes: Any) -> Any:
