@@ -58,8 +58,6 @@ _OPTIONS = {
     "BUILD_docs": "OFF",
     "python_version": "3",
     "PYTHON_EXECUTABLE": PYTHON,
-    # Its minimum, CMake 2.8, is beyond what newer CMakes accept.
-    "CMAKE_POLICY_VERSION_MINIMUM": "3.5",
 }
 
 
@@ -148,7 +146,7 @@ def _bring_up_to_date(made: Tree) -> None:
     staging = home / "staging"
     shutil.rmtree(staging, ignore_errors=True)
     shutil.copytree(cache() / "source" / made.name, staging, symlinks=True)
-    plug_in(made.name, staging)
+    plug_in(staging)
     exchange(staging, made.source, home / "files")
     shutil.rmtree(staging)
     environment = _compiler_cache()
@@ -159,25 +157,13 @@ def _bring_up_to_date(made: Tree) -> None:
     _run(["make", "-C", made.build, jobs, *TARGETS], home / "log", environment)
 
 
-def plug_in(name: str, folder: Path) -> None:
-    """Applies our tool; Debian's tree needs one edit of those that --modernize makes."""
-    command = [sys.executable, str(TOOL), str(folder)]
-    if name == "pristine":
-        command.append("--modernize")
-    else:
-        _one_argument(folder / "src" / "caffe" / "util" / "io.cpp")
+def plug_in(folder: Path) -> None:
+    """Applies our tool; what --modernize repairs, new toolchains need of both trees."""
+    command = [sys.executable, TOOL, folder, "--modernize"]
     _run(command, folder.parent / "log", dict(os.environ))
     ours = " ".join(str(path.relative_to(_OURS)) for path in sorted(_OURS.rglob("*.cpp")))
     with open(folder / "src" / "caffe" / "CMakeLists.txt", "a") as file:
         file.write(_TOGETHER.format(ours=ours))
-
-
-def _one_argument(path: Path) -> None:
-    """SetTotalBytesLimit lost its second argument in protobuf 3.21."""
-    text = path.read_text()
-    changed, count = re.subn(r"(SetTotalBytesLimit\([^,()]+), [^()]+\)", r"\1)", text)
-    assert count == 1, f"{path}: no call of SetTotalBytesLimit with two arguments"
-    path.write_text(changed)
 
 
 def exchange(new: Path, into: Path, manifest: Path) -> None:
