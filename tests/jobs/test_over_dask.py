@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -83,6 +85,19 @@ def test_ctrl_c_is_the_clients(single, tmp_path):
     assert done.returncode == 130
     assert done.stderr.endswith("p3d extract: interrupted\n")
     assert "Traceback" not in done.stderr
+    assert "Port" not in done.stderr
+
+
+def test_what_ctrl_c_breaks_off_says_nothing_about_it(caplog):
+    """As tornado does, on a machine that is busy, before the exception is seen."""
+    logger = logging.getLogger("tornado.application")
+    with over_dask._silent_from_ctrl_c_on():
+        logger.error("before")
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        logger.error("of what was broken off")
+    logger.error("behind")
+    assert caplog.messages == ["before", "behind"]
 
 
 def test_a_worker_does_not_say_again_what_the_client_has_said(tmp_path):

@@ -13,6 +13,7 @@ What saturates first: a task costs client and scheduler together at most 19 ms o
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -123,6 +124,28 @@ def _runner(settings: Settings) -> Runner:
 
 
 @contextmanager
+def _silent_from_ctrl_c_on() -> Iterator[None]:
+    """Dask logs pages about what Ctrl-C breaks off, some of them in a thread of its own before the
+    exception is seen."""
+    silent = logging.root.manager.disable
+    before: Any = signal.getsignal(signal.SIGINT)
+
+    def interrupt(number: int, frame: Any) -> None:
+        logging.disable()
+        before(number, frame)
+
+    ours = callable(before) and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
+        logging.disable(silent)
+
+
+@contextmanager
 def connect(address: str, threads: int) -> Iterator[tuple[Any, int | None]]:
     """A client of the cluster at `address` ("tcp://host:8786"), or of one made here: "local:4".
 
@@ -141,14 +164,17 @@ def connect(address: str, threads: int) -> Iterator[tuple[Any, int | None]]:
             client = distributed.Client(address)
         except (OSError, ValueError) as error:
             raise Error(f"--dask {address}: no scheduler answers there ({error})") from error
-        with client:
+        with _silent_from_ctrl_c_on(), client:
             yield client, None
         return
     if count and not (count.isdigit() and int(count)):
         raise Error(f"--dask {address}: local:N has N processes, 1 or more")
     workers = int(count) if count else max(1, threads // 2)
-    options = {"processes": True, "threads_per_worker": 1, "dashboard_address": None}
+    # Any port will do: without an address it asks for 8787, and warns where that is taken.
+    options: dict[str, Any] = {"dashboard_address": ":0", "scheduler_kwargs": {"dashboard": False}}
+    options |= {"processes": True, "threads_per_worker": 1}
     with (
+        _silent_from_ctrl_c_on(),
         distributed.LocalCluster(n_workers=workers, **options) as cluster,
         distributed.Client(cluster) as client,
     ):
