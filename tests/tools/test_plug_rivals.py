@@ -53,6 +53,29 @@ def test_the_published_layers_give_way(tmp_path, layers):
     assert "class" not in old_header
 
 
+@pytest.mark.parametrize(
+    ("before", "added", "name"),
+    [
+        ("STOCHASTIC = 2;", "SUM = 3;", "SUM"),
+        ("optional uint32 kernel_l = 10;", "optional bool ceil_mode = 20;", "ceil_mode"),
+    ],
+)
+def test_a_published_layer_that_does_more_by_now(before, added, name, tmp_path, layers):
+    """Nets with `pool: SUM` would stop in a tree whose Pooling3D is ours."""
+    tree = write_tree(tmp_path / "tree", "published")
+    header = tree / "include/caffe/video_layers/pooling3d_layer.hpp"
+    header.write_text("class Pooling3DLayer : public Layer {};\n")
+    proto = tree / "src/caffe/proto/caffe.proto"
+    text = proto.read_text(encoding="latin-1")
+    proto.write_text(text.replace(before, f"{before} {added}"), encoding="latin-1")
+    match = rf"Pooling3DParameter has {name} besides.*--replace Pooling3D"
+    with pytest.raises(Refusal, match=match):
+        plug(Draft(open_tree(str(tree))), [], layers)
+    plugged(tree, layers, ["Pooling3D"])
+    assert who(tree)["Pooling3D"] == "src/caffe/layers/p3d_pooling3d_layer.cpp"
+    assert added in proto.read_text(encoding="latin-1")
+
+
 def test_c3d_keeps_its_convolution(tmp_path, layers):
     tree = write_tree(tmp_path / "tree", "author")
     draft = plugged(tree, layers)

@@ -32,7 +32,7 @@ def plug(draft: Draft, replace: list[str], layers: Path | None = None) -> None:
     copies = files.collect(layers)
     insertion = (layers / "caffe" / "factory.txt").read_text()
     copies["factory"] = insertion  # it names a class and a header that may have to be renamed
-    copies = make_room(draft, copies, replace)
+    copies = make_room(draft, copies, replace, merged.more)
     insertion = copies.pop("factory")
     extended = factory.extend(draft.text(FACTORY), insertion, FACTORY)
     draft.edit(FACTORY, lambda _: extended.text)

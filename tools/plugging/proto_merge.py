@@ -19,10 +19,12 @@ _ANOTHER = (
 
 
 class Merged(NamedTuple):
-    """The new text and what a person may want to know about it."""
+    """The new text, what a person may want to know about it, and by message of ours what the tree's
+    has besides: its layer does more than ours."""
 
     text: str
     notes: list[str]
+    more: dict[str, list[str]]
 
 
 def merge(text: str, fragment: str, where: str) -> Merged:
@@ -38,6 +40,7 @@ def merge(text: str, fragment: str, where: str) -> Merged:
         raise Refusal(f"{where} has no message {_LAYER}.")
     layer = theirs[_LAYER]
     notes: list[str] = []
+    more: dict[str, list[str]] = {}
     additions: dict[int, str] = {}  # by offset
     end = ""
     for block in ours.values():
@@ -45,6 +48,7 @@ def merge(text: str, fragment: str, where: str) -> Merged:
             _insert(additions, layer, _layer_fields(layer, block, where, notes))
         elif block.name in theirs:
             _extend(additions, theirs[block.name], block, where)
+            more[block.name] = _more(theirs[block.name], block)
         else:
             end += "\n" + block.source
     for offset in sorted(additions, reverse=True):
@@ -52,7 +56,7 @@ def merge(text: str, fragment: str, where: str) -> Merged:
         text = text[:offset] + start + additions[offset] + text[offset:]
     if end and not text.endswith("\n"):
         text += "\n"
-    return Merged(text + end, notes)
+    return Merged(text + end, notes, more)
 
 
 def _insert(additions: dict[int, str], into: Block, sources: list[str]) -> None:
@@ -159,6 +163,15 @@ def _extend_enum(additions: dict[int, str], theirs: Block, ours: Block, where: s
                 )
             missing.append(f"  {name} = {number};\n")
     _insert(additions, theirs, missing)
+
+
+def _more(theirs: Block, ours: Block) -> list[str]:
+    """Names of fields and values that are in a message of the tree alone."""
+    names = [name for name in theirs.fields if name not in ours.fields]
+    for block in ours.blocks.values():
+        values = theirs.blocks[block.name].values if block.name in theirs.blocks else {}
+        names += [name for name in values if name not in block.values]
+    return names
 
 
 def _value(text: str) -> object | None:

@@ -3,7 +3,8 @@
 Two registrations of one type abort every program of a Caffe at its start, so there is a decision
 to make for each type:
 
-* the layers that were published with P3D give way: ours are theirs to rounding
+* the layers that were published with P3D give way: ours are theirs to rounding. Those that a fork
+  gave another parameter or method since, such as a Pooling3D with SUM, are no longer these
 * C3D's Convolution3D reads other parameters; it keeps its name, and ours serves the layer type
   Convolution alone, which is what P3D's nets say
 * another BN or Pooling3D (TSN's BN has blobs of 1xCx1x1 and takes 4 axes) is a person's decision:
@@ -51,10 +52,13 @@ LAYERS = (
 )
 
 
-def make_room(draft: Draft, copies: dict[str, str], replace: list[str]) -> dict[str, str]:
+def make_room(
+    draft: Draft, copies: dict[str, str], replace: list[str], more: dict[str, list[str]]
+) -> dict[str, str]:
     """The copies as they can be in this tree; edits the draft where rivals have to give way.
 
     replace  types that are taken from rivals
+    more     what messages of the tree have besides: see proto_merge.Merged
 
     Raises Refusal where a person has to decide.
     """
@@ -64,7 +68,8 @@ def make_room(draft: Draft, copies: dict[str, str], replace: list[str]) -> dict[
         in_the_way = _in_the_way(draft, layer)
         if not rivals and not in_the_way:
             continue
-        if any(layer.published(_code(draft, name)) for name in in_the_way):
+        besides = more.get(f"{layer.type}Parameter", [])
+        if not besides and any(layer.published(_code(draft, name)) for name in in_the_way):
             _give_way(draft, layer, rivals, in_the_way)
             continue
         copies = renamed(copies, layer.type, layer.stem)
@@ -84,16 +89,18 @@ def make_room(draft: Draft, copies: dict[str, str], replace: list[str]) -> dict[
                 "with three spatial axes"
             )
         else:
-            raise Refusal(_question(layer, rivals[0], types[layer.type][rivals[0]]))
+            line = types[layer.type][rivals[0]]
+            raise Refusal(_question(layer, rivals[0], line, besides))
     return copies
 
 
-def _question(layer: Layer, name: str, line: int) -> str:
+def _question(layer: Layer, name: str, line: int, besides: list[str]) -> str:
+    it_has = f" ({layer.type}Parameter has {', '.join(besides)} besides)" if besides else ""
     return (
         f"{name}, line {line}, registers a {layer.type} that is not the one P3D was published "
-        "with, and Caffe aborts when a type is registered twice. Its nets and P3D's cannot share "
-        f"a build: `--replace {layer.type}` gives the type to ours (--undo gives it back), or plug "
-        "into another tree."
+        f"with{it_has}, and Caffe aborts when a type is registered twice. Its nets and P3D's cannot "
+        f"share a build: `--replace {layer.type}` gives the type to ours (--undo gives it back), or "
+        "plug into another tree."
     )
 
 
