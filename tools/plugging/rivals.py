@@ -98,9 +98,9 @@ def _question(layer: Layer, name: str, line: int, besides: list[str]) -> str:
     it_has = f" ({layer.type}Parameter has {', '.join(besides)} besides)" if besides else ""
     return (
         f"{name}, line {line}, registers a {layer.type} that is not the one P3D was published "
-        f"with{it_has}, and Caffe aborts when a type is registered twice. Its nets and P3D's cannot "
-        f"share a build: `--replace {layer.type}` gives the type to ours (--undo gives it back), or "
-        "plug into another tree."
+        f"with{it_has}, and Caffe aborts when a type is registered twice. Its nets and P3D's "
+        f"cannot share a build: `--replace {layer.type}` gives the type to ours (--undo gives it "
+        "back), or plug into another tree."
     )
 
 
