@@ -99,6 +99,16 @@ def test_another_bn_is_a_person_s_decision(tmp_path, layers):
     assert (tree / "src/caffe/layers/bn_layer.cpp").read_bytes() == theirs
 
 
+def test_a_class_in_the_file_that_lost_the_type_stays(tmp_path, layers):
+    """The file was edited, and is not ours for that."""
+    tree = write_tree(tmp_path / "tree")
+    theirs = tree / "src/caffe/layers/bn_layer.cpp"
+    theirs.write_text("class BNLayer : public Layer {};\nREGISTER_LAYER_CLASS(BN);\n")
+    plugged(tree, layers, ["BN"])
+    assert who(tree)["BN"] == "src/caffe/layers/p3d_bn_layer.cpp"
+    assert "class BNLayer" in theirs.read_text()
+
+
 def test_replacing_convolution3d(tmp_path, layers):
     tree = write_tree(tmp_path / "tree", "author")
     plugged(tree, layers, ["Convolution3D"])

@@ -28,7 +28,8 @@ class Draft:
         """Whether this tool wrote a file as a whole, whatever a person made of it since."""
         entry = self._journal.files.get(name)
         if entry is not None and entry.after is not None and name not in self._new:
-            return hash_of(self.tree.path(name)) != entry.before
+            edited = entry.before and not is_ours(plain(self._journal.load(entry.after)))
+            return not edited and hash_of(self.tree.path(name)) != entry.before
         return is_ours(self.text(name))
 
     def edit(self, name: str, change: Change) -> None:
