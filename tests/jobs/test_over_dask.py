@@ -76,8 +76,23 @@ def test_a_full_disk_ends_it(single, tmp_path):
     assert done.stdout.startswith("0 videos, ")
 
 
-def test_ctrl_c_is_the_clients(single, tmp_path):
-    before = _LOSE_ONE.replace("losing.extract_group", "losing.ctrl_c")
+_WHEN_STARTED = """
+import os, signal
+import distributed
+class Cluster(distributed.LocalCluster):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        os.killpg(0, signal.SIGINT)
+distributed.LocalCluster = Cluster
+"""
+
+
+@pytest.mark.parametrize(
+    "before",
+    [_LOSE_ONE.replace("losing.extract_group", "losing.ctrl_c"), _WHEN_STARTED],
+    ids=["of a task", "when the workers have just started"],
+)
+def test_ctrl_c_is_the_clients(before, single, tmp_path):
     line = command(
         "extract", single[0], *NET, "--out", tmp_path, "--dask", "local:1", before=before
     )

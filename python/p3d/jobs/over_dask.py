@@ -20,9 +20,10 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
+from multiprocessing import resource_tracker
 from typing import Any
 
 from p3d.error import DiskFull, Error
@@ -173,18 +174,24 @@ def connect(address: str, threads: int) -> Iterator[tuple[Any, int | None]]:
     # Any port will do: without an address it asks for 8787, and warns where that is taken.
     options: dict[str, Any] = {"dashboard_address": ":0", "scheduler_kwargs": {"dashboard": False}}
     options |= {"processes": True, "threads_per_worker": 1}
-    with (
-        _silent_from_ctrl_c_on(),
-        distributed.LocalCluster(n_workers=workers, **options) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        client.run(_leave_ctrl_c)
+    with _silent_from_ctrl_c_on(), ExitStack() as stack:
+        with _ctrl_c_waits():
+            cluster = distributed.LocalCluster(n_workers=workers, **options)
+            stack.enter_context(cluster)
+        client = stack.enter_context(distributed.Client(cluster))
         yield client, max(1, threads // workers)
 
 
-def _leave_ctrl_c() -> None:
-    """To the client: a terminal sends it to this worker too, which would say a page about it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Until the end; processes that are started meanwhile, and later by threads of the meantime,
+    never see it: a terminal sends it to them too, and each would say a page about it."""
+    resource_tracker.ensure_running()  # when it starts it lets Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run(
