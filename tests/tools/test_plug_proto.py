@@ -98,6 +98,17 @@ REFUSED = {
         proto("  optional Pooling3DParameter pooling3D_param = 145;\n", POOLING_MESSAGE),
         "calls it pooling3D_param",
     ),
+    "case of another layer's field": (
+        proto("  optional C3DParameter pooling3D_param = 145;\n"),
+        "pooling3D_param is optional C3DParameter there, .* Rename it, its message and its field",
+    ),
+    "case of a field, and another message": (
+        proto(
+            "  optional Pooling3DParameter pooling3D_param = 145;\n",
+            "message Pooling3DParameter { optional uint32 kernel_size = 2; }\n",
+        ),
+        "has kernel_size for number 2, .* Rename it, its message and its field",
+    ),
     "message's number": (
         proto("", POOLING_MESSAGE.replace("kernel_size = 3", "kernel_size = 6")),
         "kernel_size has number 6, .* it is 3",
@@ -116,7 +127,7 @@ REFUSED = {
     ),
     "enum's number": (
         proto("", BN_MESSAGE.replace("CAFFE = 1; CUDNN = 2", "CUDNN = 1; CAFFE = 2")),
-        "Engine.CAFFE is 2, and here it is 1",
+        "Engine.CAFFE is 2, and in the published nets it is 1",
     ),
     "enum's number taken": (
         proto("", BN_MESSAGE.replace("CUDNN = 2", "MKL = 2")),

@@ -13,8 +13,8 @@ from .refusal import Refusal
 
 _LAYER = "LayerParameter"
 _ANOTHER = (
-    "this tree's layer is another one of the same name. Rename it and its message, then try "
-    "again, or plug into another tree."
+    "this tree's layer is another one of the same name. Rename it, its message and its field of "
+    f"{_LAYER}, then try again, or plug into another tree."
 )
 
 
@@ -43,7 +43,8 @@ def merge(text: str, fragment: str, where: str) -> Merged:
     more: dict[str, list[str]] = {}
     additions: dict[int, str] = {}  # by offset
     end = ""
-    for block in ours.values():
+    # Messages first: a field with another name only matters where they agree.
+    for block in sorted(ours.values(), key=lambda block: block.name == _LAYER):
         if block.name == _LAYER:
             _insert(additions, layer, _layer_fields(layer, block, where, notes))
         elif block.name in theirs:
@@ -79,15 +80,15 @@ def _layer_fields(layer: Block, wanted: Block, where: str, notes: list[str]) -> 
             missing.append(field.source)
             continue
         have = same[0]
+        if have.type != field.type or have.label != field.label:
+            raise Refusal(
+                f"{where}: {_LAYER}.{have.name} is {have.label} {have.type} there, and in the "
+                f"published nets {field.label} {field.type}: {_ANOTHER}"
+            )
         if have.name != field.name:
             raise Refusal(
                 f"{where}: {_LAYER} calls it {have.name}; the published nets say {field.name}. "
                 f"Rename the field to {field.name} (binary files do not depend on the name)."
-            )
-        if have.type != field.type or have.label != field.label:
-            raise Refusal(
-                f"{where}: {_LAYER}.{field.name} is {have.label} {have.type} there, and "
-                f"{field.label} {field.type} here: two layers of one name."
             )
         if have.number != field.number:
             notes.append(f"{field.name} keeps this tree's number, {have.number}")
@@ -152,14 +153,14 @@ def _extend_enum(additions: dict[int, str], theirs: Block, ours: Block, where: s
     for name, number in ours.values.items():
         if theirs.values.get(name) not in (None, number):
             raise Refusal(
-                f"{where}.{theirs.name}.{name} is {theirs.values[name]}, and here it is {number}: "
-                "this tree's layer is another one of the same name."
+                f"{where}.{theirs.name}.{name} is {theirs.values[name]}, and in the published nets "
+                f"it is {number}: {_ANOTHER}"
             )
         if name not in theirs.values:
             if number in theirs.values.values():
                 raise Refusal(
                     f"{where}.{theirs.name} has no {name}, and another value has its number "
-                    f"{number}: this tree's layer is another one of the same name."
+                    f"{number}: {_ANOTHER}"
                 )
             missing.append(f"  {name} = {number};\n")
     _insert(additions, theirs, missing)
