@@ -16,7 +16,8 @@ OLD = {
     "src/caffe/common.cpp": "void Caffe::DeviceQuery() {\n  cudaDeviceProp prop;\n"
     '  "" << prop.clockRate;\n',
     "cmake/Cuda.cmake": "# setting nvcc arch flags\n",
-    "include/caffe/util/cudnn.hpp": "namespace caffe {\n\nnamespace cudnn {\n",
+    "include/caffe/util/cudnn.hpp": "namespace caffe {\n\nnamespace cudnn {\n"
+    "  CUDNN_CHECK(cudnnSetConvolution2dDescriptor(*conv, CUDNN_CROSS_CORRELATION));\n",
     "cmake/Dependencies.cmake": "REQUIRED COMPONENTS system thread filesystem)\n"
     "    # Find the matching boost python implementation\n"
     "    if(NOT Boost_PYTHON_FOUND)\n"
@@ -117,6 +118,16 @@ def test_boost_without_a_library_for_system(machine, check):
     faults, out = check()
     assert "Boost" in faults
     assert "--modernize (boost-system)" in out
+    assert check("modernize")[0] == []
+
+
+@pytest.mark.parametrize(("version", "faults"), [("5", []), ("7", ["cuDNN"])])
+def test_cudnn_of_before_eight(version, faults, machine, check):
+    machine.headers["cudnn.h"] = {"CUDNN_MAJOR": version, "CUDNN_MINOR": "1"}
+    del machine.headers["cudnn_version.h"]
+    found, out = check("modernize", without="cudnn-data-type")
+    assert found == faults
+    assert out.count("takes one more value") == len(faults)
     assert check("modernize")[0] == []
 
 

@@ -120,6 +120,24 @@ CASES = [
         "    endif()\n",
     ),
     (
+        "cudnn-data-type",
+        "include/caffe/util/cudnn.hpp",
+        "  CUDNN_CHECK(cudnnSetConvolution2dDescriptor(*conv,\n"
+        "      pad_h, 1, 1, CUDNN_CROSS_CORRELATION));\n}\n"
+        "  CUDNN_CHECK(cudnnSetConvolutionNdDescriptor(*conv,\n"
+        "      CUDNN_CROSS_CORRELATION, type));\n",
+        "#if CUDNN_VERSION >= 6000\n"
+        "  CUDNN_CHECK(cudnnSetConvolution2dDescriptor(*conv,\n"
+        "      pad_h, 1, 1, CUDNN_CROSS_CORRELATION,\n"
+        "      dataType<Dtype>::type));\n"
+        "#else\n"
+        "  CUDNN_CHECK(cudnnSetConvolution2dDescriptor(*conv,\n"
+        "      pad_h, 1, 1, CUDNN_CROSS_CORRELATION));\n"
+        "#endif\n}\n"
+        "  CUDNN_CHECK(cudnnSetConvolutionNdDescriptor(*conv,\n"
+        "      CUDNN_CROSS_CORRELATION, type));\n",
+    ),
+    (
         "numpy-headers",
         "python/CMakeLists.txt",
         "target_include_directories(pycaffe PUBLIC ${PYTHON_INCLUDE_DIRS} ${NUMPY_INCLUDE_DIR})\n",

@@ -186,9 +186,11 @@ def _cudnn(tree: Tree) -> Finding:
     if not value:
         return Finding("cuDNN", "missing (P3D needs none)", cmake="-DUSE_CUDNN=OFF")
     text = ".".join(value)
+    cure = "--modernize, or USE_CUDNN off"
     if version(text) >= (8,) and _needs(tree, "cudnn-entry-points", "cudnn-version"):
-        fault = "cudnnGetConvolution*Algorithm are gone"
-        return Finding("cuDNN", text, fault, "--modernize, or USE_CUDNN off")
+        return Finding("cuDNN", text, "cudnnGetConvolution*Algorithm are gone", cure)
+    if version(text) >= (6,) and _needs(tree, "cudnn-data-type"):
+        return Finding("cuDNN", text, "cudnnSetConvolution2dDescriptor takes one more value", cure)
     return Finding("cuDNN", text)
 
 

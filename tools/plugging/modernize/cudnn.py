@@ -1,7 +1,8 @@
-"""cuDNN 8 and 9."""
+"""cuDNN 6 to 9."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from .edit import Edit
@@ -14,6 +15,19 @@ def _entry_points(text: str) -> str:
     if "#define CAFFE_CUDNN_CHOICE(" in text:
         return text
     return text.replace(_NAMESPACE, f"{_CHOICES}\n{_NAMESPACE}", 1)
+
+
+_DESCRIPTOR = re.compile(r"[ \t]*CUDNN_CHECK\(cudnnSetConvolution2dDescriptor\([^;]*;\n")
+_MODE = "CUDNN_CROSS_CORRELATION"
+
+
+def _data_type(text: str) -> str:
+    calls = _DESCRIPTOR.findall(text)
+    if len(calls) != 1 or f"{_MODE})" not in calls[0]:  # newer ones have a second, with the type
+        return text
+    typed = calls[0].replace(f"{_MODE})", f"{_MODE},\n      dataType<Dtype>::type)")
+    both = f"#if CUDNN_VERSION >= 6000\n{typed}#else\n{calls[0]}#endif\n"
+    return text.replace(calls[0], both)
 
 
 _READ = "    file(READ ${CUDNN_INCLUDE}/cudnn.h CUDNN_VERSION_FILE_CONTENTS)\n"
@@ -39,6 +53,13 @@ EDITS = [
         reason="cudnnGetConvolution*Algorithm became cudnnGetConvolution*Algorithm_v7",
         tested="compiled with cuDNN 8.9 and 9 for CUDA 13; not run, and no cuDNN 7 was at hand",
         changes={"include/caffe/util/cudnn.hpp": _entry_points},
+    ),
+    Edit(
+        id="cudnn-data-type",
+        needed_by="cuDNN >= 6, in a Caffe from before it (March 2017); changes nothing for older",
+        reason="cudnnSetConvolution2dDescriptor takes the type of the sums as well",
+        tested="compiled with cuDNN 8.9 and 9 for CUDA 13; not run",
+        changes={"include/caffe/util/cudnn.hpp": _data_type},
     ),
     Edit(
         id="cudnn-version",
