@@ -158,6 +158,7 @@ def test_a_list_on_standard_input(monkeypatch):
     [
         ([], "name videos, or --retry-failed"),
         (["a.mp4", "--retry-failed"], "name videos, or --retry-failed"),
+        (["--retry-failed"], "--retry-failed: there is no folder features: name that of the run"),
         (["a.mp4", "--shard", "0/3"], "--shard 0/3"),
         (["a.mp4", "--stride", "8", "--clips", "2"], "not by both"),
         (["a.mp4", "--labels", "two.txt"], "there are 2 class names for 6 outputs"),

@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.out)
     if bool(args.videos) == args.retry_failed:
         raise Error("name videos, or --retry-failed, which knows its videos")
+    if args.retry_failed and not os.path.isdir(args.out):
+        raise Error(f"--retry-failed: there is no folder {args.out}: name that of the run as --out")
     part = shard.parse(args.shard) if args.shard else None
     total = None if args.retry_failed else inputs.count(args.videos, args.root)
     extractor = _extractor(args)
