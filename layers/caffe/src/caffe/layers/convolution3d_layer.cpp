@@ -95,8 +95,6 @@ STUB_GPU(Convolution3DLayer);
 #endif
 
 INSTANTIATE_CLASS(Convolution3DLayer);
-#ifndef P3D_CONVOLUTION3D_IS_TAKEN
 REGISTER_LAYER_CLASS(Convolution3D);
-#endif
 
 }  // namespace caffe
