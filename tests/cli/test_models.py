@@ -72,13 +72,13 @@ def test_training_of_own_videos(capsys, tmp_path, monkeypatch):
         *("wrote", "own/deploy.prototxt"),
         *("wrote", "own/solver.prototxt"),
     ]
-    net = models.train_val("p3d63-ucf101", data="clips", classes=2, batch=2)
+    net = models.train_val("p3d63-ucf101", data="clips", classes=2, batch=2, tested=3)
     assert (tmp_path / "own" / "train_val.prototxt").read_text() == net
     deploy = models.prototxt("p3d63-ucf101", classes=2)
     assert (tmp_path / "own" / "deploy.prototxt").read_text() == deploy
     solver = models.solver("p3d63-ucf101", folder="own", batch=2, tested=3)
     assert (tmp_path / "own" / "solver.prototxt").read_text() == solver
-    assert "test_iter: 2\n" in solver
+    assert "test_iter: 3\n" in solver
 
 
 def test_training_that_somebody_edited_stays(capsys, tmp_path):

@@ -117,9 +117,26 @@ def test_comments_tell_the_published_from_ours(name, published):
 
 
 def test_the_test_net_sees_every_video_of_a_test_list_once():
-    for batch, tested in ((8, None), (16, 33), (1, 5)):
+    for batch, tested, at_once in (
+        (8, 9, 3),
+        (16, 33, 11),
+        (1, 5, 1),
+        (8, 8, 8),
+        (8, 5, 5),
+        (8, 11, 1),
+    ):
         solver = solver_of("p3d63-ucf101", batch=batch, tested=tested)
-        assert (solver.test_iter[0] - 1) * batch < (tested or 3783) <= solver.test_iter[0] * batch
+        train, test, *_ = layers_of("p3d63-ucf101", batch=batch, tested=tested)
+        assert train.video_data_param.batch_size == batch
+        assert test.video_data_param.batch_size == at_once
+        assert solver.test_iter[0] * at_once == tested
+
+
+def test_batches_of_many_videos_may_count_a_few_twice():
+    for tested in (None, 3783):
+        solver = solver_of("p3d63-ucf101", batch=8, tested=tested)
+        test = layers_of("p3d63-ucf101", batch=8, tested=tested)[1]
+        assert (test.video_data_param.batch_size, solver.test_iter[0]) == (8, 473)
 
 
 def test_own_data():

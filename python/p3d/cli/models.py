@@ -124,12 +124,13 @@ def _write_training(args: argparse.Namespace, options: dict[str, Any]) -> int:
     from p3d.error import Error
 
     deployed = {**options, "batch": None, "scratch": None}
+    tested = _tested(args.data)
     texts = {
-        "train_val": models.train_val(args.name, data=args.data, mirror=args.mirror, **options),
-        "deploy": models.prototxt(args.name, **deployed),
-        "solver": models.solver(
-            args.name, folder=args.train, batch=args.batch, tested=_tested(args.data)
+        "train_val": models.train_val(
+            args.name, data=args.data, mirror=args.mirror, tested=tested, **options
         ),
+        "deploy": models.prototxt(args.name, **deployed),
+        "solver": models.solver(args.name, folder=args.train, batch=args.batch, tested=tested),
     }
     files = {os.path.join(args.train, f"{what}.prototxt"): text for what, text in texts.items()}
     for path, text in files.items():

@@ -104,6 +104,7 @@ def train_val(
     data: str | None = None,
     batch: int | None = None,
     mirror: bool = True,
+    tested: int | None = None,
     **changes: Any,
 ) -> str:
     """The train_val prototxt of a named net, for the clips in the folder `data`.
@@ -112,12 +113,15 @@ def train_val(
              net has it, "data/<data set>"
     batch    clips at once; None: 8
     mirror   flip half of the clips; not where left and right are different classes
+    tested   videos of a test, as for `solver`: few go through in batches that count each once
     changes  as for `prototxt`
     """
     known = entry(name)
     folder = data or f"data/{known.dataset}{'-flow' * known.flow}"
     chosen = _options(name, batch=BATCH if batch is None else batch, **changes)
-    return known.build_training(chosen, Feed(folder.rstrip("/"), chosen.batch, mirror)).text()
+    tested_at_once = training.test_batch(chosen.batch, tested)
+    feed = Feed(folder.rstrip("/"), chosen.batch, tested_at_once, mirror)
+    return known.build_training(chosen, feed).text()
 
 
 def solver(

@@ -18,12 +18,13 @@ class Feed:
     """Where the clips come from: train.txt and test.txt in `folder`, with paths relative to it.
 
     A line of the lists is `path label`, for one random clip per video and epoch, or `path
-    start_frame label`, for that one. `batch` clips go through the net at once; `mirror`: half of
-    those in training are flipped.
+    start_frame label`, for that one. `batch` clips go through the net at once, in a test
+    `test_batch`; `mirror`: half of those in training are flipped.
     """
 
     folder: str
     batch: int
+    test_batch: int
     mirror: bool = True
 
     def write(self, net: Net, clip: tuple[int, int, int, int], flow: bool, classes: int) -> str:
@@ -56,5 +57,5 @@ class Feed:
         net.video_data("TRAIN", channels, **source, **shared, **train)
         net.comment("the middle of the frames and of the videos; num_clips takes more of them")
         source = {"source": f"{self.folder}/test.txt"}
-        net.video_data("TEST", channels, **source, **shared)
+        net.video_data("TEST", channels, **source, **shared | {"batch_size": self.test_batch})
         return "data"

@@ -42,6 +42,16 @@ _SCHEDULES = {
 }
 
 
+def test_batch(batch: int, tested: int | None) -> int:
+    """Clips at once in a test of `tested` videos: `batch`, or fewer that no video counts twice.
+
+    A list that ends within a batch starts anew. Of many videos that is less than a percent.
+    """
+    if tested is None or -tested % batch * 100 < tested:
+        return batch
+    return max(size for size in range(1, batch + 1) if tested % size == 0)
+
+
 def solver(name: str, folder: str, batch: int, tested: int | None = None) -> str:
     """The solver prototxt of the net `name`, whose train_val.prototxt lies in `folder`.
 
@@ -65,7 +75,7 @@ def solver(name: str, folder: str, batch: int, tested: int | None = None) -> str
         (
             f"ours: one clip of each of {videos:,} videos",
             {
-                "test_iter": -(-videos // batch),
+                "test_iter": -(-videos // test_batch(batch, tested)),
                 "test_interval": schedule.test_interval,
                 "test_initialization": False,
             },
