@@ -97,7 +97,7 @@ def test_command(folder: Path, command: str) -> None:
             path.write_text(re.sub(numbers, r"\1: 1", path.read_text()))
     if command.startswith("p3d train"):
         made = folder / "own" / "p3d63_ucf101_iter_1.caffemodel"
-        made.rename(made.with_name("p3d63_ucf101_iter_7500.caffemodel"))
+        made.rename(made.with_name("p3d63_ucf101_iter_200.caffemodel"))
 
 
 def test_gpu_commands_name_what_an_installation_lacks(folder: Path) -> None:

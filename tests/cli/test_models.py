@@ -64,6 +64,7 @@ def test_a_crop_is_one_number_or_two(size, capsys):
 def test_training_of_own_videos(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "train.txt").write_text("d.mp4 0\n" * 2000)
     (tmp_path / "clips" / "test.txt").write_text("a.mp4 0\nb.mp4 1\n\nc.mp4 0\n")
     arguments = ["--train", "own", "--data", "clips", "--classes", "2", "--batch", "2"]
     assert main(["models", "p3d63-ucf101", *arguments]) == 0
@@ -76,9 +77,25 @@ def test_training_of_own_videos(capsys, tmp_path, monkeypatch):
     assert (tmp_path / "own" / "train_val.prototxt").read_text() == net
     deploy = models.prototxt("p3d63-ucf101", classes=2)
     assert (tmp_path / "own" / "deploy.prototxt").read_text() == deploy
-    solver = models.solver("p3d63-ucf101", folder="own", batch=2, tested=3)
+    solver = models.solver("p3d63-ucf101", folder="own", batch=2, trained=2000, tested=3)
     assert (tmp_path / "own" / "solver.prototxt").read_text() == solver
     assert "test_iter: 3\n" in solver
+    assert "max_iter: 1570\n" in solver
+
+
+@pytest.mark.filterwarnings("default")
+def test_lists_that_are_not_there_yet_are_told_of(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["models", "p3d63-ucf101", "--train", "own", "--data", "clips"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split()[:5] for line in told] == [
+        ["p3d:", "warning:", "there", "is", "no"],
+        ["p3d:", "warning:", "there", "is", "no"],
+    ]
+    assert "clips/train.txt" in told[0]
+    assert "clips/test.txt" in told[1]
+    solver = (tmp_path / "own" / "solver.prototxt").read_text()
+    assert solver == models.solver("p3d63-ucf101", folder="own")
 
 
 def test_training_that_somebody_edited_stays(capsys, tmp_path):

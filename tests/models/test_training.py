@@ -116,27 +116,42 @@ def test_comments_tell_the_published_from_ours(name, published):
     assert "# ours\nmomentum" in models.solver(name)
 
 
-def test_the_test_net_sees_every_video_of_a_test_list_once():
-    for batch, tested, at_once in (
-        (8, 9, 3),
-        (16, 33, 11),
-        (1, 5, 1),
-        (8, 8, 8),
-        (8, 5, 5),
-        (8, 11, 1),
-    ):
-        solver = solver_of("p3d63-ucf101", batch=batch, tested=tested)
-        train, test, *_ = layers_of("p3d63-ucf101", batch=batch, tested=tested)
-        assert train.video_data_param.batch_size == batch
-        assert test.video_data_param.batch_size == at_once
-        assert solver.test_iter[0] * at_once == tested
+@pytest.mark.parametrize(
+    ("batch", "tested", "at_once", "batches"),
+    [
+        (8, 9, 3, 3),
+        (16, 33, 11, 3),
+        (1, 5, 1, 5),
+        (8, 8, 8, 1),
+        (8, 5, 5, 1),
+        (8, 11, 1, 11),
+        (8, 101, 6, 17),
+        (8, 103, 8, 13),  # one of them twice: less than a percent
+        (8, 107, 6, 18),
+        (8, 3783, 8, 473),
+        (8, None, 8, 473),
+    ],
+)
+def test_a_test_sees_every_video_once(batch, tested, at_once, batches):
+    solver = solver_of("p3d63-ucf101", batch=batch, tested=tested)
+    train, test, *_ = layers_of("p3d63-ucf101", batch=batch, tested=tested)
+    assert train.video_data_param.batch_size == batch
+    assert test.video_data_param.batch_size == at_once
+    assert solver.test_iter[0] == batches
 
 
-def test_batches_of_many_videos_may_count_a_few_twice():
-    for tested in (None, 3783):
-        solver = solver_of("p3d63-ucf101", batch=8, tested=tested)
-        test = layers_of("p3d63-ucf101", batch=8, tested=tested)[1]
-        assert (test.video_data_param.batch_size, solver.test_iter[0]) == (8, 473)
+@pytest.mark.parametrize(
+    ("trained", "updates", "passes"),
+    [(1, 200, "25,600"), (256, 200, "100"), (257, 210, "104"), (9537, 7460, "100")],
+)
+def test_a_list_of_ones_own_is_seen_as_often_as_the_published(trained, updates, passes):
+    for name in ("p3d63-ucf101", "p3d199-kinetics-flow", "p3d131-sports1m"):
+        text = models.solver(name, trained=trained)
+        solver = text_format.Parse(text, caffe_pb2.SolverParameter())
+        assert (solver.max_iter, solver.stepsize * 10) == (updates, updates * 4)
+        assert solver.max_iter % solver.test_interval == 0, "the last state is tested"
+        assert solver.snapshot == solver.test_interval
+        assert f"# ours: {passes} passes over {trained:,} videos\nstepsize" in text
 
 
 def test_own_data():

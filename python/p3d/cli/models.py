@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from typing import Any
 
 from p3d.cli._size import size
@@ -19,9 +20,10 @@ examples:
   p3d models p3d63-ucf101 --train own --data own/videos --classes 5 --head fc_own
 
 --train writes own/train_val.prototxt and own/solver.prototxt, which read own/videos/train.txt and
-own/videos/test.txt: lines `path label`, paths relative to own/videos, labels from 0. Those of all
-nets and their data sets, in the authors' way, are in prototxt/train; comments say what was
-published and what is our choice.
+own/videos/test.txt: lines `path label`, paths relative to own/videos, labels from 0. Have the lists
+ready: as UCF-101's, yours is gone through 100 times, in 200 updates of 128 clips at least, and a
+test takes each video once. The files of all nets and their data sets, in the authors' way, are in
+prototxt/train; comments say what was published and what is our choice.
 """
 
 
@@ -124,13 +126,15 @@ def _write_training(args: argparse.Namespace, options: dict[str, Any]) -> int:
     from p3d.error import Error
 
     deployed = {**options, "batch": None, "scratch": None}
-    tested = _tested(args.data)
+    trained, tested = (_videos(args.data, f"{part}.txt") for part in ("train", "test"))
     texts = {
         "train_val": models.train_val(
             args.name, data=args.data, mirror=args.mirror, tested=tested, **options
         ),
         "deploy": models.prototxt(args.name, **deployed),
-        "solver": models.solver(args.name, folder=args.train, batch=args.batch, tested=tested),
+        "solver": models.solver(
+            args.name, folder=args.train, batch=args.batch, trained=trained, tested=tested
+        ),
     }
     files = {os.path.join(args.train, f"{what}.prototxt"): text for what, text in texts.items()}
     for path, text in files.items():
@@ -154,10 +158,17 @@ def _differs(path: str, text: str) -> bool:
         return file.read() != text.encode()
 
 
-def _tested(data: str | None) -> int | None:
-    """The number of test videos, if the list is there already."""
-    path = os.path.join(data or "", "test.txt")
-    if data is None or not os.path.isfile(path):
+def _videos(data: str | None, name: str) -> int | None:
+    """The number of videos in a list of one's own, which may be made later."""
+    if data is None:
+        return None
+    path = os.path.join(data, name)
+    if not os.path.isfile(path):
+        warnings.warn(
+            f"there is no {path} yet: the solver is for as many videos as the data set's {name} "
+            "has",
+            stacklevel=1,
+        )
         return None
     with open(path, "rb") as file:
         return sum(1 for line in file if line.strip()) or None

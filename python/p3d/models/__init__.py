@@ -129,15 +129,17 @@ def solver(
     *,
     folder: str | None = None,
     batch: int | None = None,
+    trained: int | None = None,
     tested: int | None = None,
 ) -> str:
     """The solver prototxt for the train_val.prototxt in `folder` (None: where ours is kept).
 
     batch    clips that the net takes at once; None: 8
+    trained  videos of a list of one's own, seen as often as UCF-101's; None: the data set's
     tested   videos of a test; None: as many as the data set's test list has
     """
     folder = (folder or f"prototxt/train/{name}").rstrip("/")
-    return training.solver(name, folder, BATCH if batch is None else batch, tested)
+    return training.solver(name, folder, BATCH if batch is None else batch, trained, tested)
 
 
 def blobs(name: str, **changes: object) -> dict[str, list[Shape]]:
