@@ -23,7 +23,7 @@ from p3d.training import record
 NETS = {"p3d": "ABC", "without-t": "S"}
 
 #: P3D-63 with narrower and fewer units, for clips of 16 frames of 48 x 48.
-REDUCED = {"units": (3, 3, 1, 1), "width": 16, "crop": 48, "scratch": True}
+REDUCED: dict[str, Any] = {"units": (3, 3, 1, 1), "width": 16, "crop": 48, "scratch": True}
 HEAD = "fc_motions"
 
 BATCH = 16

@@ -108,9 +108,9 @@ def solver(
         ),
         ("GPU where Caffe has one", {"solver_mode": Word("CPU")}),
     ]
-    trained = known.summary.rpartition(", ")[0]  # the net may have other classes
+    data = known.summary.rpartition(", ")[0]  # the net may have other classes
     title = (
-        f"# {trained}; `p3d init` makes start weights from a 2-D ResNet\n"
+        f"# {data}; `p3d init` makes start weights from a 2-D ResNet\n"
         f"# p3d train --solver {folder}/solver.prototxt --weights start.caffemodel\n"
     )
     return title + "".join(
