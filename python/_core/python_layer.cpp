@@ -120,8 +120,8 @@ class PythonLayer : public p3d::Layer<float> {
 }  // namespace
 
 void RegisterPythonLayers() {
-  for (const char* type : {"Python", "HDF5Data", "HDF5Output", "ImageData",
-                           "MemoryData", "VideoData"}) {
+  for (const char* type : {"Python", "Data", "HDF5Data", "HDF5Output",
+                           "ImageData", "MemoryData", "VideoData"}) {
     p3d::LayerRegistry<float>::Add(type, [](const p3d::LayerSpec& spec) {
       return std::unique_ptr<p3d::Layer<float>>(new PythonLayer(spec));
     });

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 MODULES = {
+    "Data": "p3d.data.data",
     "HDF5Data": "p3d.data.hdf5_data",
     "HDF5Output": "p3d.data.hdf5_output",
     "ImageData": "p3d.data.image_data",

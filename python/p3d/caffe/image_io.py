@@ -18,12 +18,15 @@ _WHITE = {"uint8": 255, "uint16": 65535}
 _INTERPOLATION = {0: "INTER_NEAREST_EXACT", 3: "INTER_CUBIC"}
 
 
-def decode(data: np.ndarray) -> np.ndarray | None:
-    """The image in the bytes of a file, (H, W) or (H, W, BGR or BGRA), None if there is none."""
+def decode(data: np.ndarray, mode: int = -1) -> np.ndarray | None:
+    """The image in the bytes of a file, (H, W) or (H, W, BGR or BGRA), None if there is none.
+
+    `mode` is one of OpenCV's, as it is (cv2.IMREAD_UNCHANGED) by default.
+    """
     import cv2
 
     try:
-        return cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+        return cv2.imdecode(data, mode) if data.size else None
     except cv2.error:  # of a size that OpenCV refuses, for instance
         return None
 

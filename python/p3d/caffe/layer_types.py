@@ -9,15 +9,13 @@ from p3d import _core
 from p3d.error import Error
 from p3d.wording import did_you_mean, shorten
 
-_ONLY_UPSTREAM = {"Data": "an LMDB or LevelDB database", "WindowData": "a list of windows"}
-
 
 def check(layer: Any) -> None:
     """Raises Error if the embedded engine has no such layers."""
-    if layer.type in _ONLY_UPSTREAM:
+    if layer.type == "WindowData":
         raise Error(
-            f"{layer.type} '{layer.name}': reads {_ONLY_UPSTREAM[layer.type]}, which only a "
-            "real Caffe does; take VideoData, ImageData or HDF5Data"
+            f"WindowData '{layer.name}': reads a list of windows, which only a real Caffe does; "
+            "take VideoData, ImageData or HDF5Data"
         )
     check_known(layer, _core.layer_types(), "there is no layer type")
 

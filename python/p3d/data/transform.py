@@ -21,22 +21,19 @@ class Transform:
     """
 
     def __init__(self, param: Any, phase: int, channels: int) -> None:
-        self._param, self._train = param, phase == caffe_pb2.TRAIN
+        self._param, self._train, self._channels = param, phase == caffe_pb2.TRAIN, channels
         self._mean = read_mean(param, channels, places=2)
 
-    def size(self, h: int, w: int) -> tuple[int, int]:
-        """(h, w) of what comes of an image of that size."""
+    def apply(self, image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """(h, w, c) -> float32 (c, h, w)."""
+        h, w, channels = image.shape
         crop = self._param.crop_size
         if crop > min(h, w):
             raise Error(f"crop_size {crop} is larger than the image, {w}x{h}: resize it")
-        return (crop, crop) if crop else (h, w)
-
-    def apply(self, image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """uint8 (h, w, c) -> float32 (c, h, w)."""
-        h, w = image.shape[:2]
-        out_h, out_w = self.size(h, w)
-        top, left = self._corner(h, w, random) if self._param.crop_size else (0, 0)
-        window = (..., slice(top, top + out_h), slice(left, left + out_w))
+        if channels != self._channels:
+            raise Error(f"has {channels} channels, the first image {self._channels}")
+        top, left = self._corner(h, w, random) if crop else (0, 0)
+        window = (..., slice(top, top + (crop or h)), slice(left, left + (crop or w)))
         values = image.transpose(2, 0, 1)[window].astype(np.float32)
         if self._mean is not None:
             values -= self._mean_of(h, w)[window] if self._mean[0].size > 1 else self._mean
