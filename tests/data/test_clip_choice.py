@@ -51,9 +51,9 @@ def test_frames_of(start, length, rate, frames, expected) -> None:
 
 
 def test_a_start_behind_the_end() -> None:
-    assert clip_choice.given_start(5, 4) == 4
-    with pytest.raises(Error, match="start_frame 5 is not in the video, which has 5 frames"):
-        clip_choice.given_start(5, 5)
+    assert clip_choice.given_start(5, 4, "a.mp4") == 4
+    with pytest.raises(Error, match=r"a\.mp4: start_frame 5 is not in the video, which has 5 f"):
+        clip_choice.given_start(5, 5, "a.mp4")
 
 
 class Video:

@@ -23,10 +23,10 @@ def even_start(frames: int, span: int, clip: int, clips: int) -> int:
     return next(itertools.islice(sampling.even(frames, span, clips), clip, None))
 
 
-def given_start(frames: int, start: int) -> int:
-    """`start`, if the video has that frame."""
+def given_start(frames: int, start: int, path: str) -> int:
+    """`start`, if the video at `path` has that frame."""
     if start >= frames:
-        raise Error(f"start_frame {start} is not in the video, which has {frames} frames")
+        raise Error(f"{path}: start_frame {start} is not in the video, which has {frames} frames")
     return start
 
 

@@ -126,7 +126,7 @@ class ListedClips:
         if self._train and jitters:
             return clip_choice.random_start(frames, span, share)
         if video.start is not None:
-            return clip_choice.given_start(frames, video.start)
+            return clip_choice.given_start(frames, video.start, video.path)
         clips = 1 if self._train else self._param.num_clips
         return clip_choice.even_start(frames, span, clip, clips)
 
