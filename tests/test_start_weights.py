@@ -138,6 +138,93 @@ def test_other_nets_are_refused(net, message, resnet50, tmp_path):
     assert not (tmp_path / "start.caffemodel").exists()
 
 
+@pytest.fixture(scope="module")
+def p3d63(tmp_path_factory):
+    path = tmp_path_factory.mktemp("p3d") / "p3d63.caffemodel"
+    net = caffe.Net(models.prototxt("p3d63-kinetics", crop=48), caffe.TEST)
+    random_weights.fill(net)
+    net.save(str(path))
+    yield path
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "filled", "left"),
+    [
+        ("p3d63-kinetics-flow", {}, [], []),
+        ("p3d63-ucf101-flow", {"length": 5}, ["fc_ucf101"], ["fc_kinetics"]),
+        ("p3d63-kinetics-flow", {"classes": 7}, ["fc_kinetics"], ["fc_kinetics"]),
+    ],
+)
+def test_frames_start_flow(name, options, filled, left, p3d63, tmp_path):
+    net, out = deploy(tmp_path, name, **options), tmp_path / "start.caffemodel"
+    start = start_weights.write(p3d63, out, net)
+    assert (start.channels, start.temporal, start.from_p3d) == ((3, 2), [], True)
+    assert (start.filled, start.left) == (filled, left)
+    assert start_weights.difference(p3d63, out, net) < 1e-5
+    colours, flow = (first_kernels(path) for path in (p3d63, out))
+    for channel in range(2):
+        np.testing.assert_allclose(flow[:, channel], colours.mean(axis=1), rtol=1e-5, atol=1e-9)
+    caffe.Net(net, caffe.TEST).copy_from(str(out))
+    out.unlink()
+
+
+def test_flow_starts_frames(p3d63, tmp_path):
+    flow, out = tmp_path / "flow.caffemodel", tmp_path / "start.caffemodel"
+    start_weights.write(p3d63, flow, "p3d63-kinetics-flow")
+    net = deploy(tmp_path, "p3d63-kinetics")
+    assert start_weights.write(flow, out, net).channels == (2, 3)
+    assert start_weights.difference(flow, out, net) < 1e-5
+    flow.unlink()
+    out.unlink()
+
+
+@pytest.mark.parametrize(
+    ("what", "cure"),
+    [
+        ("frames", "for flow from frames, or frames from flow, `p3d init --from"),
+        ("flat", "`p3d init` makes start weights for a P3D net from a 2-D ResNet"),
+    ],
+)
+def test_a_net_that_takes_other_weights_names_the_cure(what, cure, resnet50, p3d63):
+    net = caffe.Net(models.prototxt("p3d63-ucf101-flow", crop=48), caffe.TEST)
+    source = p3d63 if what == "frames" else resnet50
+    with pytest.raises(Error, match=rf"'conv1'.*{cure}"):
+        net.copy_from(str(source))
+
+
+@pytest.mark.parametrize(
+    ("net", "temporal", "message"),
+    [
+        ("p3d63-ucf101", "identity", r"of 3 channels.*`p3d train --weights` as it is.*of flow"),
+        (None, "identity", r"of 3 channels.*`p3d train --weights` as it is"),
+        ("p3d63-ucf101-flow", "gaussian", "temporal convolutions are taken as they are"),
+        ("p3d131-ucf101-flow", "identity", r"'res3b_branch2a', which the net lacks.*same units"),
+    ],
+)
+def test_a_p3d_net_starts_no_other(net, temporal, message, p3d63, tmp_path):
+    with pytest.raises(Error, match=message):
+        start_weights.write(p3d63, tmp_path / "start.caffemodel", net, temporal)
+    assert not (tmp_path / "start.caffemodel").exists()
+
+
+def test_a_net_that_reads_data_is_refused(resnet50, tmp_path):
+    net, out = tmp_path / "train_val.prototxt", tmp_path / "start.caffemodel"
+    net.write_text(models.train_val("p3d63-ucf101"))
+    with pytest.raises(Error, match="name its deploy prototxt"):
+        start_weights.write(resnet50, out, str(net))
+    assert not out.exists()
+
+
+def test_the_source_is_not_written_over(tmp_path):
+    source, beside = tmp_path / "resnet.caffemodel", tmp_path / "link.caffemodel"
+    source.write_bytes(b"weights")
+    beside.symlink_to(source)
+    with pytest.raises(Error, match="to another file"):
+        start_weights.write(source, beside)
+    assert source.read_bytes() == b"weights"
+
+
 FOREIGN = 'name: "x" layer { name: "data" type: "Input" top: "data" input_param { shape { %s } } }'
 LAYER = """layer { name: "%s" type: "Convolution" bottom: "data" top: "%s" convolution_param {
 num_output: 4 kernel_size: %d bias_term: false } }"""
@@ -177,3 +264,14 @@ def test_the_command(resnet50, tmp_path, capsys):
     assert "pool5" not in lines[-1]
     assert main(["init", "--from", "missing.caffemodel", "-o", out]) == 1
     assert "missing.caffemodel" in capsys.readouterr().err
+
+
+def test_the_command_tells_what_flow_takes_from_frames(p3d63, tmp_path, capsys):
+    out = str(tmp_path / "start.caffemodel")
+    assert main(["init", "--from", str(p3d63), "--net", "p3d63-ucf101-flow", "-o", out]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:3] == ["taken", "132", "layers:"]
+    assert lines[2] == "conv1: the mean of 3 channels for each of 2"
+    assert lines[3].endswith("1 layer: fc_ucf101")
+    assert lines[4].endswith("1 layer: fc_kinetics")
+    assert lines[5].startswith("pool5 of a clip of equal channels is that of the net it comes from")

@@ -140,6 +140,8 @@ def _wrong_number(file: WeightFile, index: int, type_: str, targets: Sequence[An
     )
     if (len(shapes), len(targets)) in ((3, 4), (4, 3), (3, 2), (2, 3)):
         text += " (BN has four, Caffe's BatchNorm three and its Scale two)"
+    if _is_flat_resnet(file) and (len(targets) == 4 or len(targets[0].shape) == 5):
+        text += "; `p3d init` makes start weights for a P3D net from a 2-D ResNet"
     return text + "; rename the layer in the prototxt to leave it out"
 
 
@@ -150,7 +152,14 @@ def _wrong_shape(file: WeightFile, name: str, blob: int, stored: Shape, wanted: 
     )
     if len(stored) == len(wanted) and stored[1:] == wanted[1:]:
         text += f"give the layer the {stored[0]} outputs of the file, or "
+    if len(stored) == len(wanted) == 5 and {stored[1], wanted[1]} == {2, 3}:
+        text += f"for flow from frames, or frames from flow, `p3d init --from {file.path}`; or "
     return text + "rename the layer in the prototxt to leave it out and train it from scratch"
+
+
+def _is_flat_resnet(file: WeightFile) -> bool:
+    """Whether it has the names of He's ResNets, whose BN are BatchNorm and Scale."""
+    return {"conv1", "bn_conv1", "scale_conv1"} <= {name for name, _, _ in file.layers}
 
 
 def _report(path: str, loaded: Loaded, copies: Sequence[_Copy]) -> None:
