@@ -8,24 +8,30 @@
 namespace p3d {
 namespace {
 
-// The offset of tap `tap` at output pixel `pixel` (both counted through the
-// axes, last axis fastest) in the input; -1 where the tap sees zero padding.
-int64_t InputOffset(const ConvShape& shape, const BlobStrides& strides,
-                    int64_t pixel, int64_t tap) {
-  int64_t offset = 0;
+// The offsets of all taps of an output pixel (both counted through the axes,
+// last axis fastest) in the input; -1 where a tap sees zero padding.
+void InputOffsets(const ConvShape& shape, const BlobStrides& strides,
+                  int64_t pixel, std::vector<int64_t>* offsets) {
+  offsets->assign(1, 0);
   for (size_t i = shape.axes.size(); i-- > 0;) {
     const ConvAxis& axis = shape.axes[i];
-    int64_t at = pixel % axis.out() * axis.stride - axis.pad_begin +
-                 tap % axis.kernel * axis.dilation;
+    const int64_t begin = pixel % axis.out() * axis.stride - axis.pad_begin;
     pixel /= axis.out();
-    tap /= axis.kernel;
-    if (shape.pad_mode == PadMode::kReplicate) {
-      at = std::max<int64_t>(0, std::min(at, axis.in - 1));
+    const size_t inner = offsets->size();  // taps along the axes behind
+    offsets->resize(axis.kernel * inner);
+    for (int64_t k = axis.kernel; k-- > 0;) {
+      int64_t at = begin + k * axis.dilation;
+      if (shape.pad_mode == PadMode::kReplicate) {
+        at = std::max<int64_t>(0, std::min(at, axis.in - 1));
+      }
+      const bool inside = at >= 0 && at < axis.in;
+      for (size_t j = 0; j < inner; ++j) {
+        const int64_t offset = (*offsets)[j];
+        (*offsets)[k * inner + j] =
+            inside && offset >= 0 ? offset + at * strides.axes[i] : -1;
+      }
     }
-    if (at < 0 || at >= axis.in) return -1;
-    offset += at * strides.axes[i];
   }
-  return offset;
 }
 
 // Where a pixel, counted through axes of the given sizes, lies in its channel.
@@ -38,6 +44,25 @@ int64_t PixelOffset(const std::vector<int64_t>& sizes,
   return offset;
 }
 
+// A blob's values in double as (N, pixels, C), so that loops over its channels
+// go from each to the next.
+template <typename Dtype>
+std::vector<double> ByPixels(int64_t num, int64_t channels,
+                             const std::vector<int64_t>& sizes,
+                             const BlobStrides& strides, const Dtype* blob) {
+  int64_t pixels = 1;
+  for (int64_t size : sizes) pixels *= size;
+  std::vector<double> values(num * pixels * channels);
+  ParallelFor(num * pixels, [&](int64_t row) {
+    const Dtype* from = blob + row / pixels * strides.num +
+                        PixelOffset(sizes, strides, row % pixels);
+    for (int64_t c = 0; c < channels; ++c) {
+      values[row * channels + c] = from[c * strides.channel];
+    }
+  });
+  return values;
+}
+
 // All output channels of one output pixel: sums[o], a double each.
 template <typename Dtype>
 void SumPixel(const ConvShape& shape, const BlobStrides& strides,
@@ -46,16 +71,21 @@ void SumPixel(const ConvShape& shape, const BlobStrides& strides,
   const int64_t taps = shape.taps();
   const int64_t inputs = shape.channels / shape.group;
   const int64_t outputs = shape.num_output / shape.group;
+  std::vector<int64_t> offsets;
+  InputOffsets(shape, strides, pixel, &offsets);
+  std::vector<double> values(shape.channels);
   std::fill_n(sums, shape.num_output, 0.0);
   for (int64_t tap = 0; tap < taps; ++tap) {
-    const int64_t offset = InputOffset(shape, strides, pixel, tap);
-    if (offset < 0) continue;
+    if (offsets[tap] < 0) continue;
+    for (int64_t c = 0; c < shape.channels; ++c) {
+      values[c] = image[offsets[tap] + c * strides.channel];
+    }
     for (int64_t o = 0; o < shape.num_output; ++o) {
       const Dtype* w = weights + o * inputs * taps + tap;
-      const Dtype* in = image + offset + o / outputs * inputs * strides.channel;
-      for (int64_t i = 0; i < inputs; ++i) {
-        sums[o] += static_cast<double>(w[i * taps]) * in[i * strides.channel];
-      }
+      const double* in = &values[o / outputs * inputs];
+      double sum = sums[o];
+      for (int64_t i = 0; i < inputs; ++i) sum += w[i * taps] * in[i];
+      sums[o] = sum;
     }
   }
 }
@@ -162,25 +192,34 @@ void ConvDataGradientReference(const ConvShape& shape,
                                bool add) {
   CheckConvShape(shape);
   const int64_t taps = shape.taps(), in_pixels = shape.in_pixels();
+  const int64_t out_pixels = shape.out_pixels();
   const int64_t inputs = shape.channels / shape.group;
   const int64_t outputs = shape.num_output / shape.group;
   const BlobStrides plane = BlobStrides::CaffeOrder(1, shape.in_sizes());
   const std::vector<int64_t> in_sizes = shape.in_sizes();
-  const std::vector<int64_t> out_sizes = shape.out_sizes();
+  const std::vector<double> gradients =
+      ByPixels(shape.num, shape.num_output, shape.out_sizes(), y_strides, dy);
   ParallelFor(shape.num * shape.channels, [&](int64_t task) {
     const int64_t n = task / shape.channels, c = task % shape.channels;
     const int64_t first = c / inputs * outputs;
+    std::vector<double> w(taps * outputs);  // of this channel
+    for (int64_t o = 0; o < outputs; ++o) {
+      const Dtype* from = weights + ((first + o) * inputs + c % inputs) * taps;
+      for (int64_t k = 0; k < taps; ++k) w[k * outputs + o] = from[k];
+    }
     std::vector<double> sums(in_pixels);
-    for (int64_t p = 0; p < shape.out_pixels(); ++p) {
-      const Dtype* from =
-          dy + n * y_strides.num + PixelOffset(out_sizes, y_strides, p);
-      for (int64_t tap = 0; tap < taps; ++tap) {
-        const int64_t place = InputOffset(shape, plane, p, tap);
-        if (place < 0) continue;
-        for (int64_t o = first; o < first + outputs; ++o) {
-          const Dtype w = weights[(o * inputs + c % inputs) * taps + tap];
-          sums[place] += static_cast<double>(w) * from[o * y_strides.channel];
+    std::vector<int64_t> places;
+    for (int64_t p = 0; p < out_pixels; ++p) {
+      const double* from =
+          &gradients[(n * out_pixels + p) * shape.num_output + first];
+      InputOffsets(shape, plane, p, &places);
+      for (int64_t k = 0; k < taps; ++k) {
+        if (places[k] < 0) continue;
+        double sum = sums[places[k]];
+        for (int64_t o = 0; o < outputs; ++o) {
+          sum += w[k * outputs + o] * from[o];
         }
+        sums[places[k]] = sum;
       }
     }
     Dtype* to = dx + n * x_strides.num + c * x_strides.channel;
@@ -191,35 +230,39 @@ void ConvDataGradientReference(const ConvShape& shape,
   });
 }
 
+// Each channel of the input is a task of its own.
 template <typename Dtype>
 void ConvWeightGradientReference(const ConvShape& shape,
                                  const BlobStrides& y_strides, const Dtype* dy,
                                  const BlobStrides& x_strides, const Dtype* x,
                                  Dtype* dw) {
   CheckConvShape(shape);
-  const int64_t taps = shape.taps();
+  const int64_t taps = shape.taps(), out_pixels = shape.out_pixels();
   const int64_t inputs = shape.channels / shape.group;
   const int64_t outputs = shape.num_output / shape.group;
-  const std::vector<int64_t> out_sizes = shape.out_sizes();
-  ParallelFor(shape.num_output, [&](int64_t o) {
-    std::vector<double> sums(inputs * taps);
-    const Dtype* planes = x + o / outputs * inputs * x_strides.channel;
-    for (int64_t row = 0; row < shape.num * shape.out_pixels(); ++row) {
-      const int64_t n = row / shape.out_pixels(), p = row % shape.out_pixels();
-      const double gradient =
-          dy[n * y_strides.num + PixelOffset(out_sizes, y_strides, p) +
-             o * y_strides.channel];
-      for (int64_t tap = 0; tap < taps; ++tap) {
-        const int64_t place = InputOffset(shape, x_strides, p, tap);
-        if (place < 0) continue;
-        const Dtype* in = planes + n * x_strides.num + place;
-        for (int64_t i = 0; i < inputs; ++i) {
-          sums[i * taps + tap] += gradient * in[i * x_strides.channel];
-        }
+  const std::vector<double> gradients =
+      ByPixels(shape.num, shape.num_output, shape.out_sizes(), y_strides, dy);
+  ParallelFor(shape.channels, [&](int64_t c) {
+    const int64_t first = c / inputs * outputs;
+    std::vector<double> sums(taps * outputs);
+    std::vector<int64_t> offsets;
+    for (int64_t row = 0; row < shape.num * out_pixels; ++row) {
+      const double* from = &gradients[row * shape.num_output + first];
+      const Dtype* plane =
+          x + row / out_pixels * x_strides.num + c * x_strides.channel;
+      InputOffsets(shape, x_strides, row % out_pixels, &offsets);
+      for (int64_t k = 0; k < taps; ++k) {
+        if (offsets[k] < 0) continue;
+        const double value = plane[offsets[k]];
+        double* to = &sums[k * outputs];
+        for (int64_t o = 0; o < outputs; ++o) to[o] += from[o] * value;
       }
     }
-    for (int64_t i = 0; i < inputs * taps; ++i) {
-      dw[o * inputs * taps + i] += static_cast<Dtype>(sums[i]);
+    for (int64_t o = 0; o < outputs; ++o) {
+      Dtype* to = dw + ((first + o) * inputs + c % inputs) * taps;
+      for (int64_t k = 0; k < taps; ++k) {
+        to[k] += static_cast<Dtype>(sums[k * outputs + o]);
+      }
     }
   });
 }
