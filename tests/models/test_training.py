@@ -151,7 +151,8 @@ def test_a_list_of_ones_own_is_seen_as_often_as_the_published(trained, updates, 
         assert (solver.max_iter, solver.stepsize * 10) == (updates, updates * 4)
         assert solver.max_iter % solver.test_interval == 0, "the last state is tested"
         assert solver.snapshot == solver.test_interval
-        assert f"# ours: {passes} passes over {trained:,} videos\nstepsize" in text
+        videos = "1 video" if trained == 1 else f"{trained:,} videos"
+        assert f"# ours: {passes} passes over {videos}\nstepsize" in text
 
 
 def test_own_data():
@@ -177,6 +178,10 @@ def test_own_data():
         (lambda: models.solver("p3d63-ucf101", batch=256), "batch is 256"),
         (lambda: models.train_val("p3d63-ucf101", batch=0), "batch is 0"),
         (lambda: models.train_val("p3d63-ucf101", crop=(112, 96)), "112 x 96: .* squares"),
+        (lambda: models.train_val("p3d63-ucf101", head="label"), "head is 'label', .*new one"),
+        (lambda: models.train_val("p3d63-ucf101", head="accuracy"), "head is 'accuracy'"),
+        (lambda: models.prototxt("p3d63-ucf101", head="res3a"), "head is 'res3a'"),
+        (lambda: models.prototxt("p3d63-ucf101", head=""), "head is '', which is no name"),
         (lambda: models.train_val("p3d63-ucf10"), "did you mean 'p3d63-ucf101'"),
         (lambda: models.solver("p3d63-ucf10"), "did you mean 'p3d63-ucf101'"),
     ],

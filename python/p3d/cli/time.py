@@ -123,7 +123,8 @@ def _data_lines(report: Any) -> Iterator[str]:
     }
     yield (
         f"{report.layer}, phase {report.phase}: {report.videos} videos, clips "
-        f"{'x'.join(map(str, report.shape))}, {report.workers} workers"
+        f"{'x'.join(map(str, report.shape))}, {report.workers} "
+        f"worker{'s' * (report.workers != 1)}"
     )
     yield f"{row['clips_per_second']:.1f} clips/s, {row['frames_per_second']:.0f} frames/s"
     yield f"processor time {work:9.2f} ms per clip"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from p3d.error import Error
 from p3d.models.text import Message, Word, text
 
 Shape = tuple[int, ...]
@@ -34,6 +35,7 @@ class Net:
         self.frozen = frozen
         self.blobs: dict[str, list[Shape]] = {}
         self._channels: dict[str, int] = {}
+        self._names: set[str] = set()  # of layers and their tops
         self._parts: list[Message | str] = []
 
     def text(self) -> str:
@@ -52,6 +54,7 @@ class Net:
     def video_data(self, phase: str, channels: int, **fields: Any) -> None:
         """The tops "data" and "label" of one phase, TRAIN or TEST, from a list of videos."""
         self._channels["data"] = channels
+        self._names.update(("data", "label"))
         head = {"name": "data", "type": "VideoData", "top": ["data", "label"]}
         self._parts.append({**head, "include": _only(phase), "video_data_param": fields})
 
@@ -197,6 +200,9 @@ class Net:
         self, name: str, kind: str, bottoms: Sequence[str], top: str | None = None, **fields: Any
     ) -> str:
         top = name if top is None else top
+        if name in self._names or not name:
+            raise Error(f"head is '{name}', which is no name, or another layer's: take a new one")
+        self._names.add(name)
         head = {"name": name, "type": kind, "bottom": list(bottoms), "top": top}
         self._parts.append({k: v for k, v in (head | fields).items() if v != []})
         return top

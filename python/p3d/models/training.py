@@ -57,7 +57,7 @@ def _of_own_videos(trained: int, tested: int) -> Schedule:
     The rate falls after 40 % of them. A tenth is between tests, so that the last one is at the end.
     """
     tenth = max(20, -(-10 * trained // CLIPS))
-    source = f"ours: {10 * tenth * CLIPS // trained:,} passes over {trained:,} videos"
+    source = f"ours: {10 * tenth * CLIPS // trained:,} passes over {_videos(trained)}"
     return Schedule(4 * tenth, 10 * tenth, source, tested, test_interval=tenth)
 
 
@@ -69,6 +69,10 @@ def test_batch(batch: int, tested: int | None) -> int:
     if tested is None:
         return batch
     return next(size for size in range(batch, 0, -1) if -tested % size * 100 < tested)
+
+
+def _videos(count: int) -> str:
+    return f"{count:,} video{'s' * (count != 1)}"
 
 
 def solver(
@@ -90,7 +94,7 @@ def solver(
         (schedule.source, {"stepsize": schedule.stepsize, "max_iter": schedule.max_iter}),
         ("ours", {"momentum": 0.9, "weight_decay": 0.0005}),
         (
-            f"ours: one clip of each of {schedule.tested:,} videos",
+            f"ours: one clip of each of {_videos(schedule.tested)}",
             {
                 "test_iter": -(-schedule.tested // test_batch(batch, tested)),
                 "test_interval": schedule.test_interval,
