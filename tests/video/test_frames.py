@@ -122,6 +122,11 @@ def two_sets(folder):
             "frame",
             r"there are no numbered frames in it .*; it holds a\.mp4$",
         ),
+        (
+            lambda f: (f.mkdir(), (f / "a.hdf5").touch()),
+            "frame",
+            r"there are no numbered frames in it .*; it holds a\.hdf5$",
+        ),
         (lambda f: f.mkdir(), "flow", r"no flow images \(x and y\) in it; `p3d flow VIDEO"),
         (flow, "frame", "holds optical flow, which needs weights for flow"),
         (lambda f: flow(f, y=()), "frame", "no videos and no numbered frames in it"),

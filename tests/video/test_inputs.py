@@ -96,6 +96,11 @@ def test_an_unclear_folder_does_not_stop_the_others(tree):
     assert set(names(expand(["b"]))) == {"b/x.mp4", "b/run 1.5", "b/deep/y.AVI", "b/unclear"}
 
 
+def test_what_macos_leaves_on_other_disks_is_no_video(tree):
+    (tree / "b" / "run 1.5" / "._x.mp4").write_bytes(b"1")
+    assert set(names(expand(["b"]))) == {"b/x.mp4", "b/run 1.5", "b/deep/y.AVI"}
+
+
 def test_one_stem_with_two_endings(tree):
     (tree / "a" / "x.avi").write_bytes(b"1")
     with pytest.raises(Error, match="would both be written as 'x': rename one of them"):

@@ -26,6 +26,7 @@ from p3d.video.opencv_name import opencv_name
 from p3d.video.source import Alive, Position
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+VIDEOS = (*decode.EXTENSIONS, ".hdf5")  # a .h5 in a folder may be anything
 
 FLOW_CURE = (
     "`p3d flow VIDEO --out flow` makes flow images, TV-L1, in a folder of the video's name: name "
@@ -120,6 +121,16 @@ class FlowFolder:
         return np.dstack(images)
 
 
+def is_video(name: str) -> bool:
+    """Whether a file that is found in a folder is taken for a video."""
+    return name.lower().endswith(VIDEOS) and not name.startswith(".")
+
+
+def has_videos(folder: str) -> bool:
+    """Whether there are videos in a folder; numbered images beside them are thumbnails."""
+    return any(map(is_video, os.listdir(folder)))
+
+
 def look(folder: str) -> Listing:
     """Sorts what is in a folder (and in its sub-folders of flow) into sequences."""
     own = {sequence.label: sequence for sequence in _sequences(folder)}
@@ -203,7 +214,7 @@ def check_no_direction(path: str) -> None:
 def _only(folder: str, found: list[Any], modality: str, hint: str) -> Any:
     kind = "flow images (x and y)" if modality == "flow" else "numbered frames"
     if not found:
-        if modality == "frame" and not hint and not _has_videos(folder):
+        if modality == "frame" and not hint and not has_videos(folder):
             kind = f"videos and no {kind}"
         text = f"{folder}: there are no {kind} in it{hint or _NAMES}; {_contents(folder)}"
         raise (NoFlow if modality == "flow" else Error)(text)
@@ -214,10 +225,6 @@ def _only(folder: str, found: list[Any], modality: str, hint: str) -> Any:
             f"name one as {os.path.join(folder, 'img_%05d.jpg')}, or move the others away"
         )
     return found[0]
-
-
-def _has_videos(folder: str) -> bool:
-    return any(name.lower().endswith(decode.EXTENSIONS) for name in os.listdir(folder))
 
 
 def _contents(folder: str) -> str:

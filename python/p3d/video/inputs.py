@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from p3d.error import Error
-from p3d.video import decode, frames
+from p3d.video import frames
 from p3d.video.lists import Entry, entries
 
 STDIN = "-"
@@ -148,7 +148,7 @@ def _below(folder: str) -> Iterator[_Found]:
                 none = False
                 yield path, os.path.relpath(path, folder), False
         for name in sorted(files):
-            if name.lower().endswith(_VIDEOS) and not name.startswith("."):
+            if frames.is_video(name):
                 path = os.path.join(current, name)
                 none = False
                 yield path, os.path.relpath(path, folder), False
@@ -156,13 +156,10 @@ def _below(folder: str) -> Iterator[_Found]:
         yield folder, os.path.basename(os.path.abspath(folder)), False
 
 
-_VIDEOS = (*decode.EXTENSIONS, ".hdf5")  # a .h5 in a folder may be anything
-
-
 def _is_frames(folder: str) -> bool:
     try:
-        if any(name.lower().endswith(_VIDEOS) for name in os.listdir(folder)):
-            return False  # videos, perhaps with a numbered thumbnail beside them
+        if frames.has_videos(folder):
+            return False
         found = frames.look(folder)
     except (Error, OSError):
         return True  # it says what is wrong when its turn comes, and the others go on
@@ -194,7 +191,7 @@ def _relative(path: str, root: str) -> str:
 
 def _stem(name: str) -> str:
     stem, extension = os.path.splitext(name)
-    return stem if extension.lower() in (*_VIDEOS, ".h5", ".npy") else name
+    return stem if extension.lower() in (*frames.VIDEOS, ".h5", ".npy") else name
 
 
 def name_hash(name: str) -> int:
