@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from p3d.cli._relax_reshape import add_relax_reshape
 from p3d.cli._size import size
 
 
@@ -44,11 +45,7 @@ def _add_net_arguments(group: argparse._ArgumentGroup) -> None:
         "as it has room for, up to 64)",
     )
     group.add_argument("--threads", type=int, metavar="N", help="of the net (default: all cores)")
-    group.add_argument(
-        "--relax-reshape",
-        action="store_true",
-        help="let a prototxt with a fixed Reshape, such as the released ones, take any crop",
-    )
+    add_relax_reshape(group)
 
 
 def _add_clip_arguments(group: argparse._ArgumentGroup) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from p3d.cli._relax_reshape import add_relax_reshape
+
 RUNS_NETS = True
 HELP = "the clip that a class, or a channel of any blob, likes best, as a video"
 EXAMPLES = """\
@@ -30,11 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=200, metavar="N", help="of the ascent (200)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the noise (1)")
     parser.add_argument("--threads", type=int, metavar="N", help="default: all cores")
-    parser.add_argument(
-        "--relax-reshape",
-        action="store_true",
-        help="let a prototxt with a fixed Reshape, such as the released ones, take any crop",
-    )
+    add_relax_reshape(parser)
 
 
 def run(args: argparse.Namespace) -> int:
