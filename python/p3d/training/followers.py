@@ -20,7 +20,7 @@ from typing import Any
 
 from p3d import caffe, gpu
 from p3d.caffe import backend
-from p3d.cli import show_warning
+from p3d.cli._guard import show_warning
 from p3d.error import Error
 
 SECONDS = 20.0  # for a process to end that has nothing left to do
