@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import re
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -16,9 +14,10 @@ import numpy as np
 
 from p3d import _core
 from p3d.caffe import data_layers, infogain, layer_types, net_file, prototxt, weights
+from p3d.caffe.batches import Rows, batches, items
 from p3d.caffe.nccl import NCCL
-from p3d.caffe.python_layer import BlobVec
-from p3d.caffe.relax import RELAXED
+from p3d.caffe.net_errors import net_errors
+from p3d.caffe.net_structure import NetStructure
 from p3d.caffe.relax import relax_reshape as relax
 from p3d.error import Error
 from p3d.input_check import log_odd_input
@@ -26,7 +25,7 @@ from p3d.input_check import log_odd_input
 log = logging.getLogger("p3d")
 
 
-class Net:
+class Net(NetStructure):
     """A net of layers, run by the embedded engine.
 
     ``Net(file, phase)``, ``Net(file, weights, phase)`` and
@@ -56,7 +55,7 @@ class Net:
         self._origin = origin or named
         if relax_reshape:
             relax(param)
-        with _relax_hint(self._origin):
+        with net_errors(self._origin):
             self.param = prototxt.prepare(param, phase, level, stages or ())
             for layer in self.param.layer:
                 layer_types.check(layer)
@@ -83,115 +82,6 @@ class Net:
             for names in (self.inputs, self.outputs)
         )
         return f"<Net {self.name}, {phase}: {' -> '.join(ends)}>"
-
-    # --- structure
-
-    @property
-    def phase(self) -> int:
-        return self._net.phase
-
-    @property
-    def _layer_names(self) -> list[str]:
-        return self._cached("layer_names", lambda: list(self._net.layer_names))
-
-    @property
-    def _blob_names(self) -> list[str]:
-        return self._cached("blob_names", lambda: list(self._net.blob_names))
-
-    @property
-    def _blobs(self) -> list[_core.Blob]:
-        return self._cached("blob_list", lambda: list(self._net.blobs))
-
-    @property
-    def _blob_loss_weights(self) -> list[float]:
-        return list(self._net.loss_weights)
-
-    @property
-    def _inputs(self) -> list[int]:
-        return list(self._net.inputs)
-
-    @property
-    def _outputs(self) -> list[int]:
-        return list(self._net.outputs)
-
-    def _bottom_ids(self, layer: int) -> list[int]:
-        return list(self._net.bottom_ids(layer))
-
-    def _top_ids(self, layer: int) -> list[int]:
-        return list(self._net.top_ids(layer))
-
-    @property
-    def layers(self) -> list[_core.Layer]:
-        """The layers in the order of the prototxt, with the splits that Caffe inserts."""
-        return self._cached("layer_list", lambda: list(self._net.layers))
-
-    @property
-    def layer_dict(self) -> OrderedDict[str, _core.Layer]:
-        """The layers by name."""
-        return self._cached(
-            "layer_dict", lambda: OrderedDict(zip(self._layer_names, self.layers, strict=True))
-        )
-
-    @property
-    def blobs(self) -> OrderedDict[str, _core.Blob]:
-        """The blobs by name, in the order in which layers make them."""
-        return self._cached(
-            "blob_dict", lambda: OrderedDict(zip(self._blob_names, self._blobs, strict=True))
-        )
-
-    @property
-    def params(self) -> OrderedDict[str, BlobVec]:
-        """The parameter blobs of each layer that has any, by its name."""
-        return self._cached(
-            "param_dict",
-            lambda: OrderedDict(
-                (name, BlobVec(layer.blobs))
-                for name, layer in zip(self._layer_names, self.layers, strict=True)
-                if layer.blobs
-            ),
-        )
-
-    @property
-    def blob_loss_weights(self) -> OrderedDict[str, float]:
-        """The loss weight of each blob, 0 for most."""
-        return OrderedDict(zip(self._blob_names, self._blob_loss_weights, strict=True))
-
-    @property
-    def inputs(self) -> list[str]:
-        """Names of the tops of Input layers."""
-        return [self._blob_names[i] for i in self._inputs]
-
-    @property
-    def outputs(self) -> list[str]:
-        """Names of the blobs that no layer reads, in alphabetical order."""
-        return [self._blob_names[i] for i in self._outputs]
-
-    @property
-    def bottom_names(self) -> OrderedDict[str, list[str]]:
-        """Names of each layer's bottoms, by the layer's name."""
-        return self._names_by_layer("bottom_names", self._bottom_ids)
-
-    @property
-    def top_names(self) -> OrderedDict[str, list[str]]:
-        """Names of each layer's tops, by the layer's name."""
-        return self._names_by_layer("top_names", self._top_ids)
-
-    def _names_by_layer(
-        self, key: str, ids: Callable[[int], list[int]]
-    ) -> OrderedDict[str, list[str]]:
-        return self._cached(
-            key,
-            lambda: OrderedDict(
-                (name, [self._blob_names[b] for b in ids(i)])
-                for i, name in enumerate(self._layer_names)
-            ),
-        )
-
-    def _cached(self, key: str, make: Callable[[], Any]) -> Any:
-        cache: dict[str, Any] = self.__dict__.setdefault("_cache", {})
-        if key not in cache:
-            cache[key] = make()
-        return cache[key]
 
     # --- forward
 
@@ -231,7 +121,7 @@ class Net:
     def _forward(self, start: int, end: int) -> float:
         """Run layers by index, both included; returns the weighted loss."""
         self._before_forward()
-        with _relax_hint(self._origin):
+        with net_errors(self._origin):
             loss = self._net.forward(start, end)
         if not self._warned_graph and self._net.graph_refusal:
             self._warned_graph = True
@@ -250,7 +140,7 @@ class Net:
         kept from then on.
         """
         self._before_forward()
-        with _relax_hint(self._origin):
+        with net_errors(self._origin):
             return self._net.forward_backward()
 
     def _before_forward(self) -> None:
@@ -281,31 +171,17 @@ class Net:
 
         Returns copies of the outputs and of ``blobs``, one row per item.
         """
-        rows: dict[str, list[np.ndarray]] = {}
+        rows = Rows()
         for batch in self._batch(inputs):
-            for name, values in self.forward(blobs, **batch).items():  # type: ignore[arg-type]
-                rows.setdefault(name, []).extend(values.copy())
-        count = len(next(iter(inputs.values()))) if inputs else 0
-        return {name: np.asarray(values)[:count] for name, values in rows.items()}
+            rows.add(self.forward(blobs, **batch))  # type: ignore[arg-type]
+        return rows.first(items(inputs))
 
     def _batch(self, arrays: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-        count = len(next(iter(arrays.values())))
-        size = self.blobs[next(iter(arrays))].shape[0]
-        for begin in range(0, count, size):
-            batch = {
-                name: np.asarray(array[begin : begin + size]) for name, array in arrays.items()
-            }
-            missing = size - min(size, count - begin)
-            if missing:
-                batch = {
-                    name: np.concatenate([a, np.zeros((missing, *a.shape[1:]), a.dtype)])
-                    for name, a in batch.items()
-                }
-            yield batch
+        yield from batches(arrays, self.blobs[next(iter(arrays))].shape[0])
 
     def reshape(self) -> None:
         """Give every blob the shape that follows from the inputs' shapes."""
-        with _relax_hint(self._origin):
+        with net_errors(self._origin):
             self._net.reshape()
 
     def before_forward(self, hook: Callable[[int], object]) -> None:
@@ -348,7 +224,7 @@ class Net:
         present shapes, with these blobs kept. 0 where it has no room for one."""
         for name in blobs:
             self._net.keep(self._blob_index(name))
-        with _relax_hint(self._origin):
+        with net_errors(self._origin):
             return self._net.gpu_batch()
 
     def run_by_layer(self) -> None:
@@ -358,7 +234,7 @@ class Net:
     def profile(self) -> list[dict[str, Any]]:
         """One forward; per step its layers, type, kernel, multiplications and milliseconds. On a
         GPU "input copies", of no type, come first."""
-        with _relax_hint(self._origin):
+        with net_errors(self._origin):
             return self._net.profile()
 
     def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
@@ -370,7 +246,7 @@ class Net:
         first = self.layers[0]
         if first.type != "MemoryData":
             raise Error("set_input_arrays may only be called if the first layer is a MemoryData")
-        with _relax_hint(f"{self._origin}: MemoryData '{first.name}'"):
+        with net_errors(f"{self._origin}: MemoryData '{first.name}'"):
             first.python_object.reset(data, labels)
 
     # --- backward
@@ -405,7 +281,7 @@ class Net:
 
     def _backward(self, start: int, end: int) -> None:
         """Run layers backwards by index, start >= end, both included."""
-        with _relax_hint(self._origin):
+        with net_errors(self._origin):
             self._net.backward(start, end)
 
     def _fill_diffs(self, diffs: dict[str, np.ndarray]) -> None:
@@ -433,27 +309,19 @@ class Net:
         if not set(arrays) <= set(self.inputs + self.outputs):
             raise Exception("Blob arguments do not match net inputs and outputs.")
 
-        def batches(names: list[str]) -> Iterator[dict[str, np.ndarray]]:
+        def part(names: list[str]) -> Iterator[dict[str, np.ndarray]]:
             given = {name: arrays[name] for name in names if name in arrays}
             return self._batch(given) if given else iter(())
 
-        rows: tuple[dict[str, list[np.ndarray]], ...] = ({}, {})
+        all_blobs, all_diffs = Rows(), Rows()
         nothing: dict[str, np.ndarray] = {}
         for batch, diff_batch in zip_longest(
-            batches(self.inputs), batches(self.outputs), fillvalue=nothing
+            part(self.inputs), part(self.outputs), fillvalue=nothing
         ):
-            results = (
-                self.forward(blobs, **batch),  # type: ignore[arg-type]
-                self.backward(diffs, **diff_batch),  # type: ignore[arg-type]
-            )
-            for kept, result in zip(rows, results, strict=True):
-                for name, array in result.items():
-                    kept.setdefault(name, []).extend(array.copy())
-        count = len(next(iter(arrays.values()))) if arrays else 0
-        all_blobs, all_diffs = (
-            {name: np.asarray(values)[:count] for name, values in kept.items()} for kept in rows
-        )
-        return all_blobs, all_diffs
+            found = self.forward(blobs, **batch)  # type: ignore[arg-type]
+            all_diffs.add(self.backward(diffs, **diff_batch))  # type: ignore[arg-type]
+            all_blobs.add(found)
+        return all_blobs.first(items(arrays)), all_diffs.first(items(arrays))
 
     def before_backward(self, hook: Callable[[int], object]) -> None:
         """Call hook(layer index) before each layer of a backward."""
@@ -478,7 +346,7 @@ class Net:
 
     def share_with(self, other: Net) -> None:
         """Use the other net's parameters for layers of the same name."""
-        with _relax_hint(self._origin):
+        with net_errors(self._origin):
             self._net.share_with(other._net)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -492,49 +360,6 @@ class Net:
     def clear_param_diffs(self) -> None:
         """Set the gradients of all parameters to 0."""
         self._net.clear_param_diffs()
-
-    # --- names
-
-    def _layer_index(self, name: str) -> int:
-        if name not in self._layer_names:
-            raise Error(f"{self._origin}: there is no layer '{name}'")
-        return self._layer_names.index(name)
-
-    def _blob_index(self, name: str) -> int:
-        if name not in self.blobs:
-            raise Error(f"{self._origin}: there is no blob '{name}'")
-        return self._blob_names.index(name)
-
-
-_CHANNELS = re.compile(r"the weights are for (\d+) input channels, the bottom has (\d+)")
-
-
-class _relax_hint:
-    """Adds the file, and the cure for a crop or length that the net is not made for, to errors."""
-
-    def __init__(self, origin: str) -> None:
-        self.origin = origin
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if not isinstance(error, Error):
-            return
-        text = str(error)
-        if text.startswith("Reshape '") and "cannot give the bottom" in text:
-            text += (
-                "; the prototxt fixes this layer's size, which fits one input size only: "
-                "relax_reshape=True (--relax-reshape of extract and deepdraw) takes it from the "
-                f"input, and so does reshape_param {{ {RELAXED} }} in the file"
-            )
-        channels = _CHANNELS.search(text)
-        if channels and int(channels[2]) % int(channels[1]) == 0:
-            text += (
-                "; if the clip is longer than the net was made for, take the net's any-length "
-                "variant (p3d models NAME --any-length --length N)"
-            )
-        raise type(error)(f"{self.origin}: {text}") from None
 
 
 @functools.cache
