@@ -6,6 +6,7 @@
 #include <set>
 
 #include "engine/layers/convolution_layer.hpp"
+#include "engine/plan_builder.hpp"
 #include "kernels/error.hpp"
 
 namespace p3d {

@@ -84,15 +84,6 @@ struct PlanStep {
   void PlaceAffine();
 };
 
-// The steps of layers 0..last without sources, which have run before, and
-// without layers that `runs`, where it is not empty, says do not run; all have
-// their shapes. Blobs to `keep` are never folded away. With `backward` nothing
-// is folded that a gradient could not find its way back through.
-std::vector<PlanStep> MakePlanSteps(Net<float>* net, int last,
-                                    const std::vector<bool>& keep,
-                                    const std::vector<bool>& runs,
-                                    bool backward);
-
 }  // namespace p3d
 
 #endif  // P3D_ENGINE_PLAN_STEP_HPP_

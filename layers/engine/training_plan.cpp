@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/layers/convolution_layer.hpp"
+#include "engine/plan_builder.hpp"
 #include "kernels/eltwise.hpp"
 #include "kernels/epilogue_backward.hpp"
 
