@@ -114,12 +114,6 @@ std::shared_ptr<const float> ConvolutionLayer<float>::packed_weights() {
 }
 
 template <typename Dtype>
-const Dtype* ConvolutionLayer<Dtype>::bias_or_null(Side side) const {
-  if (this->blobs_.size() < 2) return nullptr;
-  return this->blobs_[1]->data(Order::kCaffe, side);
-}
-
-template <typename Dtype>
 int64_t ConvolutionLayer<Dtype>::workspace_size(Side side) const {
   if (shape_.num == 0) return 0;
   if (side == Side::kGpu) return Gpu().ConvolveScratch(shape_);
@@ -202,15 +196,17 @@ void ConvolutionLayer<double>::RunOnHost(const Blob<double>& x,
       x.storage().data(order, params_.GeometryOf(x.shape())),
       this->blobs_[0]->data(),
       BlobStrides::ChannelsLast(shape_.num_output, shape_.out_sizes()), to);
-  if (!bias_or_null()) return;
+  if (!this->bias_or_null()) return;
   const Broadcast rows = {shape_.num * shape_.out_pixels(), shape_.num_output,
                           1};
-  ScaleShift<double>(rows, nullptr, nullptr, bias_or_null(), to, to);
+  ScaleShift<double>(rows, nullptr, nullptr, this->bias_or_null(), to, to);
 }
 
 template <typename Dtype>
 Role ConvolutionLayer<Dtype>::role() const {
-  return simple_ && shape_.num > 0 ? Role::kConvolution : Role::kOpaque;
+  const bool simple =
+      this->spec_.bottom.size() == 1 && params_.channel_axis == 1;
+  return simple && shape_.num > 0 ? Role::kConvolution : Role::kOpaque;
 }
 
 template <typename Dtype>
@@ -223,41 +219,12 @@ std::string ConvolutionLayer<Dtype>::kernel() const {
 }
 
 template <typename Dtype>
-int64_t ConvolutionLayer<Dtype>::macs() const {
-  return shape_.macs() * static_cast<int64_t>(this->spec_.bottom.size());
-}
-
-template <typename Dtype>
-void ConvolutionLayer<Dtype>::LayerSetUp(const Blobs& bottom,
-                                         const Blobs& top) {
-  this->CheckNotInPlace(bottom, top);
-  const Fields& fields = this->Param("convolution_param");
-  const Shape& shape = bottom[0]->shape();
-  params_ = ReadConvParams(fields, shape, true);
-  simple_ = bottom.size() == 1 && params_.channel_axis == 1;
-
-  shape_.channels = shape[params_.channel_axis];
-  shape_.num_output = params_.num_output;
-  shape_.group = params_.group;
-  shape_.pad_mode = params_.pad_mode;
-
-  this->blobs_ =
-      MakeConvBlobs<Dtype>(fields, params_, shape_.num_output, shape_.channels);
-}
-
-template <typename Dtype>
 void ConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   const Shape& in = bottom[0]->shape();
-  for (const Blob<Dtype>* other : bottom) {
-    Check(other->shape() == in, "all bottoms need the same shape, not ",
-          ShapeString(in), " and ", ShapeString(other->shape()));
-  }
+  this->CheckSameShapes(bottom);
   ConvShape shape = shape_;
   shape.axes = params_.WindowAxesOf(in);
-  const Geometry geometry = params_.GeometryOf(in);
-  Check(geometry.channels == shape_.channels, "the weights are for ",
-        shape_.channels, " input channels, the bottom has ", geometry.channels);
-  shape.num = geometry.num;
+  shape.num = this->InputGeometry(in).num;
   if (!SameInputs(shape, shape_)) {
     // An empty batch, as Filter makes it, is no reason to complain.
     ConvShape some = shape;
@@ -283,7 +250,7 @@ void ConvolutionLayer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
     return;
   }
   Epilogue<Dtype> epilogue;
-  epilogue.shift = bias_or_null(side);
+  epilogue.shift = this->bias_or_null(side);
   if (side == Side::kGpu) {
     const GpuScratch<Dtype> workspace(workspace_size(side));
     for (size_t i = 0; i < bottom.size(); ++i) {
@@ -317,30 +284,14 @@ void ConvolutionLayer<Dtype>::MakeGradients(Storage<Dtype>& dy,
   if (shape_.num == 0) return;
   const Geometry in = params_.GeometryOf(x.shape());
   const Geometry out = params_.GeometryOf(y.shape());
-  if (this->blobs_.size() > 1 && this->learns(1)) AddBiasGradient(dy, out);
+  this->AddBiasGradient(dy, out);
   if (!this->learns(0) && !dx) return;
-  const Gradients g = {dy, out, x.storage(), in, dx, add};
+  const Gradients g = {dy, out, x.storage(), in, dx};
   if (this->side() == Side::kHost) {
-    MakeOnHost(g);
+    MakeOnHost(g, add);
   } else {
-    MakeOnGpu(g);
+    MakeOnGpu(g, add);
   }
-}
-
-template <typename Dtype>
-void ConvolutionLayer<Dtype>::AddBiasGradient(Storage<Dtype>& dy,
-                                              const Geometry& out) {
-  const Side side = this->side();
-  const Broadcast channels = {shape_.num * shape_.out_pixels(),
-                              shape_.num_output, 1};
-  Dtype* db = this->blobs_[1]->mutable_diff(Order::kCaffe, side);
-  WithValues<Dtype>(side, [&](auto kind) {
-    using Value = decltype(kind);
-    const Value* from =
-        dy.template data_of<Value>(Order::kChannelsLast, out, side);
-    AddScaleShiftGradients<Value, Dtype>(side, channels, nullptr, from, nullptr,
-                                         db);
-  });
 }
 
 template <typename Dtype>
@@ -352,22 +303,22 @@ Dtype* ConvolutionLayer<Dtype>::WeightDiff(Order order, Side side, bool* more) {
 }
 
 template <>
-void ConvolutionLayer<float>::MakeOnHost(const Gradients& g) {
+void ConvolutionLayer<float>::MakeOnHost(const Gradients& g, bool add) {
   if (const ConvGradients<Bf16>* kernel = bf16_gradients()) {
-    return MakeOnHost(*kernel, g);
+    return MakeOnHost(*kernel, g, add);
   }
-  MakeOnHost(*gradients_.get(shape_, isa_), g);
+  MakeOnHost(*gradients_.get(shape_, isa_), g, add);
 }
 
 template <>
-void ConvolutionLayer<double>::MakeOnHost(const Gradients& g) {
-  MakeOnHost(*gradients_.get(shape_, isa_), g);
+void ConvolutionLayer<double>::MakeOnHost(const Gradients& g, bool add) {
+  MakeOnHost(*gradients_.get(shape_, isa_), g, add);
 }
 
 template <typename Dtype>
 template <typename Value>
 void ConvolutionLayer<Dtype>::MakeOnHost(const ConvGradients<Value>& kernel,
-                                         const Gradients& g) {
+                                         const Gradients& g, bool add) {
   const Order order = Order::kChannelsLast;
   const ValuesAs<Value> dy(g.dy, g.out);
   if (this->learns(0)) {
@@ -378,12 +329,12 @@ void ConvolutionLayer<Dtype>::MakeOnHost(const ConvGradients<Value>& kernel,
   }
   if (!g.dx) return;
   Dtype* dx =
-      g.add ? g.dx->mutable_data(order, g.in) : g.dx->write_data(order, g.in);
-  kernel.Data(dy.data(), this->blobs_[0]->data(), dx, g.add);
+      add ? g.dx->mutable_data(order, g.in) : g.dx->write_data(order, g.in);
+  kernel.Data(dy.data(), this->blobs_[0]->data(), dx, add);
 }
 
 template <typename Dtype>
-void ConvolutionLayer<Dtype>::MakeOnGpu(const Gradients& g) {
+void ConvolutionLayer<Dtype>::MakeOnGpu(const Gradients& g, bool add) {
   const Side side = Side::kGpu;
   const Order order = Order::kChannelsLast;
   const int64_t scratch =
@@ -402,11 +353,11 @@ void ConvolutionLayer<Dtype>::MakeOnGpu(const Gradients& g) {
                              memory.data(), more, dw);
     }
     if (!g.dx) return;
-    Value* dx = g.add ? g.dx->template mutable_data_of<Value>(order, g.in, side)
-                      : g.dx->template write_data_of<Value>(order, g.in, side);
+    Value* dx = add ? g.dx->template mutable_data_of<Value>(order, g.in, side)
+                    : g.dx->template write_data_of<Value>(order, g.in, side);
     gpu.ConvDataGradient(gpu.stream, shape_, dy,
                          this->blobs_[0]->template data_of<Value>(order, side),
-                         memory.data(), g.add, dx);
+                         memory.data(), add, dx);
   });
 }
 

@@ -4,8 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "engine/layer.hpp"
-#include "engine/layers/conv_params.hpp"
+#include "engine/layers/base_convolution_layer.hpp"
 #include "kernels/conv/conv.hpp"
 #include "kernels/conv/conv_bf16.hpp"
 #include "kernels/conv/conv_gradients.hpp"
@@ -13,9 +12,7 @@
 namespace p3d {
 
 // Convolution, also called Convolution3D: any number of axes, see ConvShape for
-// the formula. Blobs: weights (num_output, channels / group, kernel...), and
-// (num_output) biases unless bias_term is false. The same weights serve every
-// pair of bottom and top.
+// the formula.
 //
 // float runs the fastest kernel for the shape on channels-last data, double the
 // plain reference. Where precision() says bfloat16 the host's values are that
@@ -23,23 +20,18 @@ namespace p3d {
 // 16 bits will do, and rounded for each of the three products: of the way
 // forward and of both gradients.
 template <typename Dtype>
-class ConvolutionLayer : public Layer<Dtype> {
+class ConvolutionLayer : public BaseConvolutionLayer<Dtype> {
  public:
-  using Layer<Dtype>::Layer;
-  using typename Layer<Dtype>::Blobs;
+  using BaseConvolutionLayer<Dtype>::BaseConvolutionLayer;
+  using typename BaseConvolutionLayer<Dtype>::Blobs;
 
-  BlobCounts counts() const override { return {1, -1, 1, -1, true}; }
   Role role() const override;
-  bool HasGpu() const override { return params_.spatial_axes <= 3; }
-  bool Replayable() const override { return true; }
-  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;
   void Forward(const Blobs& bottom, const Blobs& top) override;
   void Backward(const Blobs& top, const std::vector<bool>& propagate_down,
                 const Blobs& bottom) override;
 
   std::string kernel() const override;
-  int64_t macs() const override;
 
   // --- for plans, float only
 
@@ -47,8 +39,6 @@ class ConvolutionLayer : public Layer<Dtype> {
   // phase TEST no other copy of floats is kept.
   std::shared_ptr<const float> packed_weights();
   int64_t packed_size() const;
-  // One bias per output channel, or null.
-  const Dtype* bias_or_null(Side side = Side::kHost) const;
   // Values of scratch memory that a run on `side` takes.
   int64_t workspace_size(Side side) const;
   // y = the convolution of x, with the epilogue, all on the GPU; the values of
@@ -66,16 +56,14 @@ class ConvolutionLayer : public Layer<Dtype> {
   void MakeGradients(Storage<Dtype>& dy, const Blob<Dtype>& y,
                      const Blob<Dtype>& x, Storage<Dtype>* dx, bool add);
 
+ protected:
+  bool transposed() const override { return false; }
+
  private:
-  // What is made of a convolution's input and output once: see MakeGradients.
-  struct Gradients {
-    Storage<Dtype>& dy;
-    Geometry out;
-    Storage<Dtype>& x;
-    Geometry in;
-    Storage<Dtype>* dx;
-    bool add;
-  };
+  using typename BaseConvolutionLayer<Dtype>::Gradients;
+  using BaseConvolutionLayer<Dtype>::params_;
+  using BaseConvolutionLayer<Dtype>::shape_;
+
   // A kernel that is made when it is first asked for; it may be null.
   template <typename Kernel>
   struct Lazy {
@@ -99,16 +87,15 @@ class ConvolutionLayer : public Layer<Dtype> {
   template <typename Kernel>
   std::shared_ptr<const float> PackedFor(const Kernel& kernel);
 
-  void AddBiasGradient(Storage<Dtype>& dy, const Geometry& out);
   // Where the gradients of the weights go, and whether there are any yet.
   Dtype* WeightDiff(Order order, Side side, bool* more);
-  void MakeOnHost(const Gradients& g);
+  // `add`: to the gradient of the input.
+  void MakeOnHost(const Gradients& g, bool add);
   template <typename Value>
-  void MakeOnHost(const ConvGradients<Value>& kernel, const Gradients& g);
-  void MakeOnGpu(const Gradients& g);
+  void MakeOnHost(const ConvGradients<Value>& kernel, const Gradients& g,
+                  bool add);
+  void MakeOnGpu(const Gradients& g, bool add);
 
-  ConvParams params_;
-  ConvShape shape_;
   // Kernels for the present shape. A Reshape that changes it makes new ones;
   // another instruction set takes effect then.
   Isa isa_ = Isa::kGeneric;
@@ -117,7 +104,6 @@ class ConvolutionLayer : public Layer<Dtype> {
   mutable Lazy<Bf16ConvTo<float>> bf16_sums_;
   mutable Lazy<ConvGradients<Bf16>> bf16_gradients_;
   Lazy<ConvGradients<Dtype>> gradients_;
-  bool simple_ = false;  // one bottom, channels at axis 1
 };
 
 }  // namespace p3d

@@ -1,7 +1,6 @@
 #include <algorithm>
 
-#include "engine/layer.hpp"
-#include "engine/layers/conv_params.hpp"
+#include "engine/layers/base_convolution_layer.hpp"
 #include "kernels/affine.hpp"
 #include "kernels/conv/conv_gradients.hpp"
 #include "kernels/conv/conv_reference.hpp"
@@ -11,50 +10,22 @@
 namespace p3d {
 
 // Deconvolution: the transposed Convolution, with the same parameters. An axis
-// of n becomes stride (n - 1) + dilation (kernel - 1) + 1 - padding. Blobs:
-// weights (channels, num_output / group, kernel...), and (num_output) biases
-// unless bias_term is false.
+// of n becomes stride (n - 1) + dilation (kernel - 1) + 1 - padding.
 template <typename Dtype>
-class DeconvolutionLayer : public Layer<Dtype> {
+class DeconvolutionLayer : public BaseConvolutionLayer<Dtype> {
  public:
-  using Layer<Dtype>::Layer;
-  using typename Layer<Dtype>::Blobs;
+  using BaseConvolutionLayer<Dtype>::BaseConvolutionLayer;
+  using typename BaseConvolutionLayer<Dtype>::Blobs;
 
-  BlobCounts counts() const override { return {1, -1, 1, -1, true}; }
-  bool HasGpu() const override { return params_.spatial_axes <= 3; }
-  bool Replayable() const override { return true; }
   std::string kernel() const override {
     if (this->side() == Side::kGpu) return "deconv_cuda";
     return deconv_ ? deconv_->name() : "deconv_f64_reference";
   }
-  int64_t macs() const override {
-    return shape_.macs() * static_cast<int64_t>(this->spec_.bottom.size());
-  }
-
-  void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
-    this->CheckNotInPlace(bottom, top);
-    const Fields& fields = this->Param("convolution_param");
-    params_ = ReadConvParams(fields, bottom[0]->shape(), true);
-    // As the convolution that is transposed has them.
-    shape_.channels = params_.num_output;
-    shape_.num_output = bottom[0]->shape()[params_.channel_axis];
-    shape_.group = params_.group;
-    shape_.pad_mode = params_.pad_mode;
-
-    this->blobs_ = MakeConvBlobs<Dtype>(fields, params_, shape_.num_output,
-                                        shape_.channels);
-  }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     const Shape& in = bottom[0]->shape();
-    for (const Blob<Dtype>* other : bottom) {
-      Check(other->shape() == in, "all bottoms need the same shape, not ",
-            ShapeString(in), " and ", ShapeString(other->shape()));
-    }
-    const Geometry geometry = params_.GeometryOf(in);
-    Check(geometry.channels == shape_.num_output, "the weights are for ",
-          shape_.num_output, " input channels, the bottom has ",
-          geometry.channels);
+    this->CheckSameShapes(bottom);
+    const Geometry geometry = this->InputGeometry(in);
     if (in != in_) Make(in, geometry);
     in_ = in;
     std::vector<int64_t> sizes;
@@ -88,7 +59,7 @@ class DeconvolutionLayer : public Layer<Dtype> {
     if (in.num == 0) return;
     for (size_t i = 0; i < bottom.size(); ++i) {
       Storage<Dtype>& dy = top[i]->diff_storage();
-      if (this->blobs_.size() > 1 && this->learns(1)) AddBiasGradient(dy, out);
+      this->AddBiasGradient(dy, out);
       const Gradients g = {
           dy, out, bottom[i]->storage(), in,
           propagate_down[i] ? &bottom[i]->diff_storage() : nullptr};
@@ -100,7 +71,14 @@ class DeconvolutionLayer : public Layer<Dtype> {
     }
   }
 
+ protected:
+  bool transposed() const override { return true; }
+
  private:
+  using typename BaseConvolutionLayer<Dtype>::Gradients;
+  using BaseConvolutionLayer<Dtype>::params_;
+  using BaseConvolutionLayer<Dtype>::shape_;
+
   void Make(const Shape& in, const Geometry& geometry) {
     // An empty batch, as Filter makes it, is no reason to complain.
     shape_.num = std::max<int64_t>(1, geometry.num);
@@ -120,32 +98,15 @@ class DeconvolutionLayer : public Layer<Dtype> {
     conv_.reset();
   }
 
-  // What is made of an input and the gradient of its output: that of the
-  // weights, where they learn, and of the input, where that is wanted.
-  struct Gradients {
-    Storage<Dtype>& dy;
-    Geometry out;
-    Storage<Dtype>& x;
-    Geometry in;
-    Storage<Dtype>* dx;
-  };
-
   void MakeDeconv();
   void Run(const Dtype* x, Dtype* y);
   // The convolution that is transposed, without bias.
   void Convolve(const Dtype* y, Dtype* x);
   void RunOnGpu(Storage<Dtype>& x, const Geometry& in, Storage<Dtype>& y,
                 const Geometry& out);
-  void AddBiasGradient(Storage<Dtype>& dy, const Geometry& out);
   void MakeOnHost(const Gradients& g);
   void MakeOnGpu(const Gradients& g);
-  const Dtype* bias_or_null(Side side = Side::kHost) const {
-    if (this->blobs_.size() < 2) return nullptr;
-    return this->blobs_[1]->data(Order::kCaffe, side);
-  }
 
-  ConvParams params_;
-  ConvShape shape_;
   Shape in_;
   std::shared_ptr<const Deconv> deconv_;
   // When first used.
@@ -170,15 +131,15 @@ void DeconvolutionLayer<float>::Run(const float* x, float* y) {
       [deconv](const float* from, float* to) { deconv->Unpack(from, to); },
       this->phase() == Phase::kTest);
   const Scratch<float> workspace(deconv->workspace_size());
-  deconv->Run(x, packed.get(), bias_or_null(), y, workspace.data());
+  deconv->Run(x, packed.get(), this->bias_or_null(), y, workspace.data());
 }
 
 template <>
 void DeconvolutionLayer<double>::Run(const double* x, double* y) {
   DeconvReference(shape_, x, this->blobs_[0]->data(), y);
-  if (!bias_or_null()) return;
+  if (!this->bias_or_null()) return;
   ScaleShift<double>({shape_.num * shape_.in_pixels(), shape_.channels, 1},
-                     nullptr, nullptr, bias_or_null(), y, y);
+                     nullptr, nullptr, this->bias_or_null(), y, y);
 }
 
 template <>
@@ -214,7 +175,7 @@ void DeconvolutionLayer<Dtype>::RunOnGpu(Storage<Dtype>& x, const Geometry& in,
                          false,
                          y.template write_data_of<Value>(order, out, side));
   });
-  const Dtype* bias = bias_or_null(side);
+  const Dtype* bias = this->bias_or_null(side);
   if (!bias) return;
   WithValues<Dtype>(side, [&](auto kind) {
     using Value = decltype(kind);
@@ -222,20 +183,6 @@ void DeconvolutionLayer<Dtype>::RunOnGpu(Storage<Dtype>& x, const Geometry& in,
     Value* to = y.template mutable_data_of<Value>(order, out, side);
     gpu.ScaleShift(gpu.stream, Broadcast::Channels(out, order), nullptr,
                    nullptr, bias, to, to);
-  });
-}
-
-template <typename Dtype>
-void DeconvolutionLayer<Dtype>::AddBiasGradient(Storage<Dtype>& dy,
-                                                const Geometry& out) {
-  const Side side = this->side();
-  const Order order = Order::kChannelsLast;
-  Dtype* db = this->blobs_[1]->mutable_diff(Order::kCaffe, side);
-  WithValues<Dtype>(side, [&](auto kind) {
-    using Value = decltype(kind);
-    AddScaleShiftGradients<Value, Dtype>(
-        side, Broadcast::Channels(out, order), nullptr,
-        dy.template data_of<Value>(order, out, side), nullptr, db);
   });
 }
 
