@@ -19,6 +19,11 @@ P3D_HOST_DEVICE bool IsLeftOut(Dtype target, bool has_ignore, int64_t ignore) {
   return has_ignore && std::trunc(target) == static_cast<Dtype>(ignore);
 }
 
+P3D_HOST_DEVICE inline double SquaredDistanceOf(double a, double b) {
+  const double difference = a - b;
+  return difference * difference;
+}
+
 P3D_HOST_DEVICE inline double SigmoidCrossEntropyOf(double v, double target) {
   return AboveZero(v) - v * target + std::log1p(std::exp(-std::fabs(v)));
 }

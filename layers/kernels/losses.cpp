@@ -65,8 +65,7 @@ LossSum SquaredDistance(int64_t count, const Dtype* a, const Dtype* b) {
   const double all = SumRanges(count, [&](int64_t begin, int64_t end) {
     double sum = 0;
     for (int64_t i = begin; i < end; ++i) {
-      const double difference = static_cast<double>(a[i]) - b[i];
-      sum += difference * difference;
+      sum += SquaredDistanceOf(a[i], b[i]);
     }
     return sum;
   });

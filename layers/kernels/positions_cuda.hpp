@@ -10,6 +10,13 @@
 namespace p3d {
 namespace cuda {
 
+// The position o * inner + i of value [o, c, i], which lies at `at`.
+P3D_HOST_DEVICE inline int64_t Position(const AxisView& view, int64_t at,
+                                        int64_t c) {
+  const int64_t o = Quotient(at, view.channels * view.inner);
+  return at - (o * (view.channels - 1) + c) * view.inner;
+}
+
 // A block's lanes share out `width` neighbouring positions, as many as read
 // whole lines of memory or have work for all lanes; each lane takes some of one
 // position's channels.
