@@ -5,17 +5,17 @@ A build folder is for all that is compiled in one way, so that nothing is compil
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+
+from file_lock import locked
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,7 +77,7 @@ def target(name: str, variant: str, *options: str) -> Path:
     # As deep as pip's build folder, by the same tools and with the same flags: what pip has
     # compiled comes out of a compiler cache, where there is one.
     binary = ROOT / "build" / variant
-    with _locked(binary):
+    with locked(binary / "lock"):
         _make(name, binary, options)
     return binary
 
@@ -88,15 +88,6 @@ def _make(name: str, binary: Path, options: Iterable[str]) -> None:
     options = ("-DP3D_TESTS=ON", *_compiler(), *generator, *ninja, *options)
     _run([_tool("cmake"), "-S", ROOT, "-B", binary, *options])
     _run([_tool("cmake"), "--build", binary, "--parallel", "2", "--target", name])
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes, such as those of `pytest -n 2`, out of a build folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _library(name: str) -> str:

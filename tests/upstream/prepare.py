@@ -11,7 +11,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1]))  # what all rooms of tests share: pytest has it
 
 import apt_source
 import real_caffe

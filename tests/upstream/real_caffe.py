@@ -22,10 +22,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import apt_source
 from apt_source import Unavailable
+from file_lock import locked
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "plug_into_caffe.py"
@@ -96,12 +97,12 @@ def tree(name: str) -> Iterator[Tree]:
     missing = apt_source.missing_packages()
     if missing:
         raise Unavailable(f"these packages are missing: apt-get install {' '.join(missing)}")
-    with _locked(cache() / "source.lock", fcntl.LOCK_EX):
+    with locked(cache() / "source.lock"):
         apt_source.fetch(cache() / "source")
     home = cache() / name
     made = Tree(name, home / "caffe", home / "build")
     key = _key(name)
-    with _locked(home / "lock", fcntl.LOCK_SH) as lock:
+    with locked(home / "lock", fcntl.LOCK_SH) as lock:
         while not _has(home / "built", key):  # again: another may come in where a lock changes
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _has(home / "built", key):
@@ -109,15 +110,6 @@ def tree(name: str) -> Iterator[Tree]:
                 (home / "built").write_text(key)
             fcntl.flock(lock, fcntl.LOCK_SH)
         yield made
-
-
-@contextlib.contextmanager
-def _locked(path: Path, kind: int) -> Iterator[IO[str]]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
-        os.set_inheritable(file.fileno(), True)  # a make that outlives us keeps the lock
-        fcntl.flock(file, kind)
-        yield file
 
 
 def _has(path: Path, text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import real_caffe
 from apt_source import Unavailable
+from file_lock import locked
 from real_caffe import Tree
 
 # Caffe's extension is built for Debian's NumPy, and its caffe_pb2 by Debian's protoc.
@@ -47,8 +47,7 @@ def interpreter() -> Path:
         raise Unavailable("the tests run in Python {}, real Caffe is for {}".format(*versions))
     home = real_caffe.cache() / f"python-{'.'.join(here.split())}"
     wanted = "\n".join([sys.base_prefix, *REQUIREMENTS])
-    with open(f"{home}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(Path(f"{home}.lock")):
         stamp = home / "made-from"
         if not stamp.exists() or stamp.read_text() != wanted:
             shutil.rmtree(home, ignore_errors=True)
