@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from one_layer import net_of
 
 import p3d.caffe as caffe
 
@@ -14,16 +15,7 @@ ANY = (2, 3, 4, 5)
 def net(
     layer: str, shapes: list[tuple[int, ...]], tops: int = 1, in_place: bool = False
 ) -> caffe.Net:
-    text = ""
-    for i, shape in enumerate(shapes):
-        dims = " ".join(f"dim: {d}" for d in shape)
-        text += (
-            f'layer {{ name: "b{i}" type: "Input" top: "b{i}" '
-            f"input_param {{ shape {{ {dims} }} }} }}\n"
-        )
-    ends = [f'bottom: "b{i}"' for i in range(len(shapes))]
-    ends += ['top: "b0"'] if in_place else [f'top: "top{i}"' for i in range(tops)]
-    return caffe.Net(f'{text}layer {{ name: "bad" {" ".join(ends)} type: {layer} }}\n', caffe.TEST)
+    return net_of(f"type: {layer}", *shapes, tops=tops, in_place=in_place)
 
 
 # (layer, shapes of the bottoms, what the error says); tops beyond one stand in front.
@@ -141,7 +133,7 @@ def test_cannot_be_built(case: tuple) -> None:
     *tops, layer, shapes, message = case
     kind = layer.split('"')[1]
     tops = tops or [0 if kind == "Silence" else 1]
-    with pytest.raises(RuntimeError, match=f"'bad': .*{message}"):
+    with pytest.raises(RuntimeError, match=f"'layer': .*{message}"):
         net(layer, shapes, *tops)
 
 
@@ -169,7 +161,7 @@ NOT_IN_PLACE = [
 
 @pytest.mark.parametrize(("layer", "shapes"), NOT_IN_PLACE, ids=[c[0][1:14] for c in NOT_IN_PLACE])
 def test_cannot_work_in_place(layer: str, shapes: list[tuple[int, ...]]) -> None:
-    with pytest.raises(RuntimeError, match="'bad': cannot work in place"):
+    with pytest.raises(RuntimeError, match="'layer': cannot work in place"):
         net(layer, shapes, in_place=True)
 
 
@@ -189,7 +181,7 @@ def test_label_is_no_class(layer: str, shapes: list[tuple[int, ...]], label: flo
     bad = net(layer, shapes)
     bad.blobs["b1"].data[1] = label
     with pytest.raises(
-        RuntimeError, match=r"'bad': label .* at place 1 is not one of the 3 classes"
+        RuntimeError, match=r"'layer': label .* at place 1 is not one of the 3 classes"
     ):
         bad.forward()
 
@@ -201,7 +193,7 @@ def test_labels_are_cut_off(layer: str, shapes: list[tuple[int, ...]]) -> None:
         good = net(layer, shapes)
         good.blobs["b0"].data[...] = np.arange(6).reshape(2, 3) / 15 + 0.1
         good.blobs["b1"].data[...] = labels
-        losses.append(float(good.forward()["top0"]))
+        losses.append(float(good.forward()["t0"]))
     assert losses[0] == losses[1]
 
 
@@ -209,14 +201,16 @@ def test_labels_are_cut_off(layer: str, shapes: list[tuple[int, ...]]) -> None:
 def test_batch_reindex_out_of_range(index: float) -> None:
     bad = net('"BatchReindex"', [ANY, (3,)])
     bad.blobs["b1"].data[2] = index
-    with pytest.raises(RuntimeError, match=r"'bad': index .* at place 2 is not one of the 2 items"):
+    with pytest.raises(
+        RuntimeError, match=r"'layer': index .* at place 2 is not one of the 2 items"
+    ):
         bad.forward()
 
 
 def test_contrastive_label_nan() -> None:
     bad = net('"ContrastiveLoss"', [(2, 3), (2, 3), (2,)])
     bad.blobs["b2"].data[1] = NAN
-    with pytest.raises(RuntimeError, match="'bad': label 1 is NaN"):
+    with pytest.raises(RuntimeError, match="'layer': label 1 is NaN"):
         bad.forward()
 
 
