@@ -38,15 +38,7 @@ def check_targets(
         command: list[str | Path] = [sys.executable, ROOT / "tools" / "benchmark.py", "--json"]
         command += ["--net", net, "--device", "cuda:0", "--precision", target.precision, *options]
         command += ["--batch", str(target.batch), *(["--train"] if target.train else [])]
-        for more in ([*quick], QUICK):
-            left = min(deadline - time.monotonic(), COMPARISON)
-            if left <= 0:
-                error = "no time was left"
-                break
-            error, output = output_of([*command, *more], environment, left)
-            if "was ended after" not in error or more:
-                break
-            quick = QUICK
+        error, output, quick = _compare(command, environment, quick, deadline)
         if error:
             reason, left_out = reason_of(error)
             yield Row(what, left_out, f"not run: {reason}")
@@ -71,6 +63,21 @@ def check_targets(
             }
         )
         yield Row(what, True, text)
+
+
+def _compare(
+    command: Sequence[str | Path], environment: dict[str, str], quick: list[str], deadline: float
+) -> tuple[str, str, list[str]]:
+    """(what went wrong, the output, QUICK once the compiler of torch took too long)."""
+    for more in (quick, QUICK):
+        left = min(deadline - time.monotonic(), COMPARISON)
+        if left <= 0:
+            return "no time was left", "", quick
+        error, output = output_of([*command, *more], environment, left)
+        if "was ended after" not in error or more:
+            break
+        quick = QUICK
+    return error, output, quick
 
 
 def _steps(
