@@ -61,16 +61,7 @@ def net_svg(
         x, y = (b, a) if sideways else (a, b)
         return x + (width - chart[0]) / 2, y + top
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}">',
-        f"<style>{_STYLE}</style>",
-        '<defs><marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="6" '
-        'markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" '
-        'style="fill:#888;stroke:none;marker-end:none"/></marker></defs>',
-        f'<rect width="{width:.0f}" height="{height:.0f}" fill="white" style="stroke:none"/>',
-        *_legend(name, kinds),
-    ]
+    parts = [*_head(width, height), *_legend(name, kinds)]
     placed = [place(point) for point in layout.boxes]
     for line, points in zip(lines, layout.lines, strict=True):
         ends = _ends(placed, sizes, line, sideways)
@@ -79,6 +70,19 @@ def net_svg(
     for box, center, size in zip(boxes, placed, sizes, strict=True):
         parts += _draw_box(box, center, size)
     return "\n".join([*parts, "</svg>\n"])
+
+
+def _head(width: float, height: float) -> list[str]:
+    """The style, the end of an arrow, and a white ground."""
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}">',
+        f"<style>{_STYLE}</style>",
+        '<defs><marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="6" '
+        'markerHeight="6" orient="auto"><path d="M0 0 8 4 0 8z" '
+        'style="fill:#888;stroke:none;marker-end:none"/></marker></defs>',
+        f'<rect width="{width:.0f}" height="{height:.0f}" fill="white" style="stroke:none"/>',
+    ]
 
 
 def _size(box: Box) -> tuple[float, float]:
