@@ -23,7 +23,7 @@ from p3d.caffe.mode import (
 from p3d.caffe.nccl import NCCL
 from p3d.caffe.pycaffe import Net
 from p3d.caffe.python_layer import Layer
-from p3d.caffe.solver import (
+from p3d.caffe.solver_types import (
     AdaDeltaSolver,
     AdaGradSolver,
     AdamSolver,

@@ -73,6 +73,16 @@ class LearningRate:
         except ArithmeticError:
             return math.inf
 
+    def save(self, place: Any) -> None:
+        """Into a SolverPlace, what SolverState has no field for: plateau's."""
+        if math.isfinite(self.minimum_loss):
+            place.minimum_loss, place.last_event = self.minimum_loss, self.last_event
+
+    def restore(self, place: Any) -> None:
+        """From a SolverPlace; one that knows nothing of it changes nothing."""
+        if place.HasField("minimum_loss"):
+            self.minimum_loss, self.last_event = place.minimum_loss, place.last_event
+
     def _window(self) -> float:
         windows = self._param.plateau_winsize
         return windows[self.drops] if self.drops < len(windows) else math.inf

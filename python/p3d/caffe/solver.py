@@ -29,9 +29,10 @@ from p3d.caffe.loss_scale import LossScale
 from p3d.caffe.nccl import NCCL
 from p3d.caffe.proto import caffe_pb2
 from p3d.caffe.pycaffe import Net
+from p3d.caffe.smoothed_loss import SmoothedLoss
 from p3d.error import DiskFull, Error
 from p3d.hdf5 import import_h5py
-from p3d.wording import did_you_mean, errors_of
+from p3d.wording import errors_of
 
 log = logging.getLogger("p3d")
 
@@ -77,7 +78,7 @@ class Solver:
         self.observers: list[Callable[[dict[str, Any]], object]] = []
         self.requested_action: Callable[[], str | None] = lambda: None
         self._callbacks: list[tuple[Callable[[], object], Callable[[], object]]] = []
-        self._losses: dict[int, float] = {}  # by iteration: the last ones, for average_loss
+        self._loss = SmoothedLoss(self.param)
         self._loss_scale = LossScale()
         self._others: place.States = {}  # what an NCCL knows of other ranks for snapshots
         self._stopped = False
@@ -173,11 +174,8 @@ class Solver:
         self.iter = self._saved = state.iter
         self._state = name
         self._rate.drops = state.current_step
-        if state.place.HasField("minimum_loss"):
-            self._rate.minimum_loss = state.place.minimum_loss
-            self._rate.last_event = state.place.last_event
-        first = self.iter - len(state.place.loss)
-        self._losses = dict(enumerate(state.place.loss, first))
+        self._rate.restore(state.place)
+        self._loss.restore(state.place, self.iter)
         self._loss_scale.restore(state.place)
         if state.place.by_layer:
             self.net.run_by_layer()
@@ -231,7 +229,7 @@ class Solver:
         loss = float(np.mean([self._forward_backward() for _ in range(self.param.iter_size)]))
         if self._nccl is not None and self._rate.follows_loss:
             loss = self._nccl.mean(loss)  # or each rank would have a rate of its own
-        smoothed = self._smooth(loss)
+        smoothed = self._loss.add(self.iter, loss)
         self._rate.note(self.iter, smoothed)
         if self._display_due() and self._root:
             self._show(smoothed)
@@ -247,12 +245,6 @@ class Solver:
             self._leave()  # the layers that run now run on this rank only
             raise Error(self._not_finite(finite.first_in_forward(self.net)))
         return loss
-
-    def _smooth(self, loss: float) -> float:
-        self._losses[self.iter] = loss
-        for old in [i for i in self._losses if i <= self.iter - self.param.average_loss]:
-            del self._losses[old]
-        return sum(self._losses.values()) / len(self._losses)
 
     def _clipping(self, squares: float) -> float:
         """The factor for all gradients that clip_gradients asks for."""
@@ -348,7 +340,7 @@ class Solver:
         """What Caffe does after the last iteration."""
         if self._display_due():
             loss = self.net._forward(0, len(self.net.layers) - 1)
-            self._log("Iteration %d, loss = %g", self.iter, self._smooth(loss))
+            self._log("Iteration %d, loss = %g", self.iter, self._loss.add(self.iter, loss))
         if self._test_due(first=True):
             self._test_all()
 
@@ -415,10 +407,8 @@ class Solver:
 
     def _write_state(self, where: place.Place, weights: str, path: str) -> None:
         message = place.to_message(where)
-        if math.isfinite(self._rate.minimum_loss):
-            message.minimum_loss = self._rate.minimum_loss
-            message.last_event = self._rate.last_event
-        message.loss.extend(loss for i, loss in self._losses.items() if i < self.iter)
+        self._rate.save(message)
+        self._loss.save(message, self.iter)
         self._loss_scale.save(message)
         message.by_layer = not self.net._net.lean
         history = [blob.data for blob in self._updater.history]
@@ -466,66 +456,3 @@ def _make(net: solver_file.SolverNet) -> Net:
         stages=list(net.state.stage),
         origin=net.origin,
     )
-
-
-class SGDSolver(Solver):
-    """Stochastic gradient descent with momentum, and dampening if the solver has one."""
-
-
-class NesterovSolver(Solver):
-    """Nesterov's accelerated gradient."""
-
-    type = "Nesterov"
-
-
-class AdaGradSolver(Solver):
-    """AdaGrad."""
-
-    type = "AdaGrad"
-
-
-class RMSPropSolver(Solver):
-    """RMSProp."""
-
-    type = "RMSProp"
-
-
-class AdaDeltaSolver(Solver):
-    """AdaDelta."""
-
-    type = "AdaDelta"
-
-
-class AdamSolver(Solver):
-    """Adam."""
-
-    type = "Adam"
-
-
-class AdamWSolver(Solver):
-    """Adam with the weight decay beside the gradient, not in it."""
-
-    type = "AdamW"
-
-
-_CLASSES = {
-    made.type: made
-    for made in (
-        SGDSolver,
-        NesterovSolver,
-        AdaGradSolver,
-        RMSPropSolver,
-        AdaDeltaSolver,
-        AdamSolver,
-        AdamWSolver,
-    )
-}
-
-
-def get_solver(solver: Any) -> Solver:
-    """The solver of the type that its prototxt names."""
-    param, origin = solver_file.load(solver)
-    if param.type not in _CLASSES:
-        hint = did_you_mean(param.type, _CLASSES) or f"; there are {', '.join(_CLASSES)}"
-        raise Error(f"{origin}: there is no solver type '{param.type}'{hint}")
-    return _CLASSES[param.type](solver)
