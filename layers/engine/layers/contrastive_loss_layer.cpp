@@ -12,7 +12,6 @@ class ContrastiveLossLayer : public LossLayer<Dtype> {
   using typename LossLayer<Dtype>::Blobs;
 
   BlobCounts counts() const override { return BlobCounts::Exactly(3, 1); }
-  bool HasGpu() const override { return true; }
 
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     LossLayer<Dtype>::Reshape(bottom, top);

@@ -21,6 +21,7 @@ class LossLayer : public Layer<Dtype> {
 
   BlobCounts counts() const override { return BlobCounts::Exactly(2, 1); }
   bool AutoTopBlobs() const override { return true; }
+  bool HasGpu() const override { return true; }
   float DefaultLossWeight(int index) const override {
     return index == 0 ? 1.f : 0.f;
   }

@@ -11,8 +11,6 @@ class MultinomialLogisticLossLayer : public LossLayer<Dtype> {
   using LossLayer<Dtype>::LossLayer;
   using typename LossLayer<Dtype>::Blobs;
 
-  bool HasGpu() const override { return true; }
-
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     LossLayer<Dtype>::Reshape(bottom, top);
     view_ = {bottom[0]->shape(0), bottom[0]->count(1), 1};

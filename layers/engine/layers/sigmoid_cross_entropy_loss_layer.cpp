@@ -12,8 +12,6 @@ class SigmoidCrossEntropyLossLayer : public LossLayer<Dtype> {
   using LossLayer<Dtype>::LossLayer;
   using typename LossLayer<Dtype>::Blobs;
 
-  bool HasGpu() const override { return true; }
-
   void Reshape(const Blobs& bottom, const Blobs& top) override {
     LossLayer<Dtype>::Reshape(bottom, top);
     this->CheckSameSize(bottom);

@@ -17,8 +17,6 @@ class SoftmaxLossLayer : public LossLayer<Dtype> {
   using LossLayer<Dtype>::LossLayer;
   using typename LossLayer<Dtype>::Blobs;
 
-  bool HasGpu() const override { return true; }
-
  protected:
   void ReshapeSoftmax(int64_t axis, const Blobs& bottom, const Blobs& top) {
     LossLayer<Dtype>::Reshape(bottom, top);
