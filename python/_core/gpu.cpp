@@ -151,13 +151,8 @@ void BindFetches(py::module_& m) {
           "Waits for them; a copy.");
 }
 
-}  // namespace
-
-void BindGpu(py::module_& m) {
+void BindConvLibraries(py::module_& m) {
   using p3d::Gpu;
-  m.def("load_gpu", &p3d::LoadGpu, py::arg("path"),
-        py::call_guard<py::gil_scoped_release>(),
-        "Loads the library with the kernels for GPUs, once.");
   m.def(
       "use_conv_libraries",
       [](const std::vector<std::string>& folders, const std::string& cache) {
@@ -173,6 +168,10 @@ void BindGpu(py::module_& m) {
       "conv_choices", [] { return Gpu().ConvChoices(); },
       "Convolutions so far that could be a library's, 'choice<TAB>form' a "
       "line.");
+}
+
+void BindDevices(py::module_& m) {
+  using p3d::Gpu;
   m.def(
       "gpu_count", [] { return Gpu().DeviceCount(); },
       "How many GPUs there are.");
@@ -202,6 +201,9 @@ void BindGpu(py::module_& m) {
   m.def(
       "gpu_bytes_reserved", [] { return Gpu().DeviceMostReserved(); },
       "The most memory that this process had for nets there at a time.");
+}
+
+void BindMode(py::module_& m) {
   m.def("gpu_graph_launches", &p3d::PlanGraph::launches,
         "Forwards of nets so far that were one launch on the GPU.");
   m.def(
@@ -219,6 +221,17 @@ void BindGpu(py::module_& m) {
   m.def(
       "precision", [] { return p3d::Name(p3d::precision()); },
       "What set_precision said last.");
+}
+
+}  // namespace
+
+void BindGpu(py::module_& m) {
+  m.def("load_gpu", &p3d::LoadGpu, py::arg("path"),
+        py::call_guard<py::gil_scoped_release>(),
+        "Loads the library with the kernels for GPUs, once.");
+  BindConvLibraries(m);
+  BindDevices(m);
+  BindMode(m);
   BindFeeds(m);
   BindFetches(m);
 }
