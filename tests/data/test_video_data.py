@@ -270,6 +270,20 @@ def test_a_state_of_another_list(tmp_path: Path) -> None:
         other.load_state(b"\x00")
 
 
+def test_a_state_goes_on_where_the_videos_were_moved(tmp_path: Path) -> None:
+    source = write_list(tmp_path, ["0 0", "1 10"])
+    for place in ("here", "there"):
+        folders(tmp_path / place, 6, 5)
+    here, there = (
+        net(source, f'{WHOLE} shuffle: true root_folder: "{tmp_path / place}/"')
+        for place in ("here", "there")
+    )
+    batches(here, 3)
+    there.layers[0].python_object.load_state(here.layers[0].python_object.save_state())
+    for (a, _), (b, _) in zip(batches(here, 4), batches(there, 4), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def with_bad(tmp_path: Path, good: int, bad: int) -> Path:
     """Bad videos of several kinds among good ones."""
     lines = []

@@ -62,8 +62,9 @@ class ListedClips:
         self.order = Order(self._ends[-1], param.shuffle, seed)
         channels = 2 if param.use_flow else 3
         self.shape = (channels, param.new_length, *self._framing.size)
-        # What a position means depends on the list.
-        text = repr((self.videos, self._ends[-1]))
+        # What a position means depends on the list, not on where its videos were moved.
+        listed = [(v.path.removeprefix(param.root_folder), v.start, v.label) for v in self.videos]
+        text = repr((listed, self._ends[-1]))
         self.fingerprint = zlib.crc32(text.encode(errors="surrogateescape"))
 
     def restart(self, seed: int) -> None:
