@@ -283,6 +283,22 @@ def test_an_update_that_overflows_is_not_saved(tmp_path: Path) -> None:
         assert all(np.isfinite(b.data).all() for blobs in net.params.values() for b in blobs)
 
 
+def test_a_training_that_cannot_be_saved_says_why_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    solver = caffe.get_solver(str(solver_file(tmp_path, more="snapshot: 4")))
+
+    def spoil() -> None:
+        solver.net.params["bn"][3].data[...] = np.inf
+
+    solver.add_callback(lambda: None, spoil)
+    with pytest.raises(Error, match=r"layer 'bn', blob 3"):
+        solver.solve()
+    (told,) = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert told.count("not finite") == 1
+    assert told.endswith("; no snapshot was written")
+
+
 @pytest.mark.parametrize(
     ("spoil", "where"),
     [

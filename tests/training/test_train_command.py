@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from training_nets import Rows, solver_file
 
 import p3d.caffe as caffe
 from p3d import Error, cli
-from p3d.training import record
+from p3d.training import record, signals
 
 LINE = re.compile(r"I\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ \w+\.py:\d+\] ")
 
@@ -87,6 +88,37 @@ def test_signals(
     assert train(solver, "--snapshot", str(tmp_path / "signalled/s_iter_5.solverstate")) == 0
     assert model(tmp_path / "signalled") == model(whole)
     assert events(tmp_path / "signalled") == events(whole)
+
+
+def test_a_second_signal_stops_at_once_unless_it_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`timeout` and job schedulers signal a process, and a moment later its group."""
+    now = 10.0
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now)
+    with signals.wishes("stop", "snapshot") as wishes:
+        os.kill(os.getpid(), signal.SIGTERM)
+        now += 0.01
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (wishes.take(), wishes.take(), wishes.stopped_by) == ("stop", None, signal.SIGTERM)
+        now += 2
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [("base_lr", "nothing is learned"), ("max_iter", "the training ends at once")],
+)
+def test_a_missing_number_is_told(
+    tmp_path: Path, missing: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    solver = solver_file(tmp_path)
+    solver.write_text(re.sub(rf"{missing}: \S+", "", solver.read_text()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert train(solver) == 0
+    assert f"p3d: warning: {solver} has no {missing}: {told}\n" in capsys.readouterr().err
 
 
 def test_a_signal_may_mean_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

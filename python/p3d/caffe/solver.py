@@ -444,7 +444,11 @@ class Solver:
         try:
             self._snapshot(self._place)
         except Error as second:
-            if not (isinstance(error, DiskFull) and isinstance(second, DiskFull)):  # said by error
+            if isinstance(error, DiskFull) and isinstance(second, DiskFull):  # said by error
+                return
+            if str(second).startswith(str(error)):
+                log.error("%s", second)
+            else:
                 log.error("%s; this could not be saved: %s", error, second)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -132,11 +133,22 @@ def _solver(args: argparse.Namespace) -> Any:
     if args.snapshot:
         solver.restore(args.snapshot)
     if hasattr(solver, "observers"):
+        _warn_of_nothing(solver.param, args.solver)
         path = record.path_of(solver.param.snapshot_prefix)
         solver.observers.append(record.Record(path, solver.iter))
         if (board := record.tensorboard(os.path.dirname(path) or ".")) is not None:
             solver.observers.append(board)
     return solver
+
+
+def _warn_of_nothing(param: Any, solver: str) -> None:
+    """A missing number is 0 to Caffe, too, and such a training ends as if all were well."""
+    for name, what in (
+        ("max_iter", "the training ends at once"),
+        ("base_lr", "nothing is learned"),
+    ):
+        if not param.HasField(name):
+            warnings.warn(f"{solver} has no {name}: {what}", stacklevel=1)
 
 
 def _solve(solver: Any, wishes: Any) -> None:

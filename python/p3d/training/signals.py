@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 EFFECTS = ("stop", "snapshot", "none")
+
+SAME_WISH = 0.5
+"""Seconds."""
 
 
 class Wishes:
@@ -17,6 +21,7 @@ class Wishes:
         self._effects = effects
         self._wish: str | None = None
         self.stopped_by: int | None = None
+        self._stopped_at = 0.0
 
     def take(self) -> str | None:
         """ "stop", "snapshot" or None; a wish is told once."""
@@ -24,12 +29,18 @@ class Wishes:
         return wish
 
     def signalled(self, number: int, _: object) -> None:
-        """A second Ctrl-C does not wait for the end of the iteration."""
-        effect = self._effects[number]
+        """A second Ctrl-C does not wait for the end of the iteration.
+
+        What follows at once is the same wish: `timeout` and job schedulers signal a process and
+        then its group.
+        """
+        effect, now = self._effects[number], time.monotonic()
         if effect == "stop" and self.stopped_by is not None:
-            raise KeyboardInterrupt
+            if now - self._stopped_at > SAME_WISH:
+                raise KeyboardInterrupt
+            return
         if effect == "stop":
-            self.stopped_by = number
+            self.stopped_by, self._stopped_at = number, now
         if effect != "none" and self._wish != "stop":
             self._wish = effect
 
