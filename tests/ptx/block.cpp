@@ -164,12 +164,13 @@ void Warp::RunFrom(int pc, uint32_t mask) {
 uint32_t Warp::Guarded(const Instruction& instruction, uint32_t mask) {
   if (instruction.guard < 0) return mask;
   const uint8_t* predicate = At<uint8_t>(instruction.guard);
-  uint32_t doing = 0;
-  for (int lane = 0; lane < kLanes; ++lane) {
-    doing |= static_cast<uint32_t>((predicate[lane] != 0) != instruction.unless)
-             << lane;
+  uint32_t set = 0;
+  for (int first = 0; first < kLanes; first += 8) {
+    uint64_t eight;  // each 0 or 1: the product's last byte has a bit of each
+    std::memcpy(&eight, predicate + first, sizeof(eight));
+    set |= static_cast<uint32_t>(eight * 0x0102040810204080 >> 56) << first;
   }
-  return doing & mask;
+  return mask & (instruction.unless ? ~set : set);
 }
 
 char* Warp::Global(uint64_t address, int bytes, int lane, bool writes) {
@@ -189,7 +190,7 @@ char* Warp::Global(uint64_t address, int bytes, int lane, bool writes) {
            " of them behind the end of an allocation of " +
            std::to_string(met_.end - met_.begin));
   }
-  if (address % size)
+  if (address & (size - 1))
     fail(" at an address that is no multiple of that: " + Hex(address));
   MeetOthers(address, size, lane, writes);
   return reinterpret_cast<char*>(address);
@@ -227,7 +228,7 @@ char* Warp::Shared(uint64_t address, int bytes, int lane, bool writes) {
   };
   if (address + bytes > block_->shared_.size() || address + bytes < address)
     fail(", the block has " + std::to_string(block_->shared_.size()));
-  if (address % bytes) fail(", which is no multiple of that");
+  if (address & (bytes - 1)) fail(", which is no multiple of that");
   if (bytes < 4) fail(": single words alone are understood");
   const auto thread = static_cast<int16_t>(ThreadOf(lane));
   const uint32_t now = block_->barriers_;

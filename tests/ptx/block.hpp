@@ -127,7 +127,8 @@ class Warp {
   }
 
   const char* parameters() const { return launch_.parameters.data(); }
-  // Memory at an address, checked for `bytes` that a lane reads or writes.
+  // Memory at an address, checked for `bytes`, a power of two, that a lane
+  // reads or writes.
   char* Global(uint64_t address, int bytes, int lane, bool writes);
   char* Shared(uint64_t address, int bytes, int lane, bool writes);
 

@@ -53,8 +53,9 @@ void LoadParameters(const Instruction& instruction, Warp* warp, uint32_t mask) {
   T values[4];
   uint64_t address = ~uint64_t{0};  // of the values: mostly that of all lanes
   ForLanes(mask, [&](int lane) {
-    if (warp->Address(instruction, lane) != address) {
-      address = warp->Address(instruction, lane);
+    const uint64_t own = warp->Address(instruction, lane);
+    if (own != address) {
+      address = own;
       std::memcpy(values, warp->parameters() + address,
                   (instruction.operands - 1) * sizeof(T));
     }
