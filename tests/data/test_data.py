@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import golden_cases
 import numpy as np
 import pytest
 from data.databases import write
@@ -57,6 +58,24 @@ def test_batches_go_on_from_the_end_to_the_start(tmp_path: Path) -> None:
         for place, number in enumerate((first, (first + 1) % 3)):
             np.testing.assert_array_equal(made.blobs["data"].data[place], picture(number))
             assert made.blobs["label"].data[place] == 10 * number
+
+
+@pytest.mark.parametrize("stored", ["raw", "float", "png", "grey"])
+def test_what_a_real_caffe_gave(tmp_path: Path, stored: str, monkeypatch) -> None:
+    """Caffe 1.0 with LMDB and OpenCV: seven records of 11x14, three batches of three."""
+    golden = golden_cases.load("data_layer", stored)
+    records = [golden[f"record{i}"].tobytes() for i in range(7)]
+    source = database(tmp_path, *records)
+    (tmp_path / "mean.binaryproto").write_bytes(golden["mean"].tobytes())
+    monkeypatch.chdir(tmp_path)
+    cases = [key.split("/")[0] for key in golden if key.endswith("/transform")]
+    for case in cases:
+        made = net(source, "batch_size: 3", str(golden[f"{case}/transform"]), caffe.TEST)
+        for batch in range(3):
+            made.forward()
+            for name in ("data", "label"):
+                found, expected = made.blobs[name].data, golden[f"{case}/{name}"][batch]
+                np.testing.assert_array_equal(found, expected, f"{stored}, {case}, batch {batch}")
 
 
 @pytest.mark.parametrize("phase", [caffe.TRAIN, caffe.TEST])
