@@ -87,8 +87,9 @@ def test_instruction_sets(isa, capsys):
     assert _core.isa() == isa
 
 
-def test_the_flags_of_caffe_time(capsys):
-    assert cli.main(["time", "-model", NET, "-weights", WEIGHTS, "-iterations", "1"]) == 0
+@pytest.mark.parametrize("model", ["-model", "--net"])
+def test_the_flags_of_caffe_time(model, capsys):
+    assert cli.main(["time", model, NET, "-weights", WEIGHTS, "-iterations", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{NET}, {WEIGHTS} weights, data 1x3x8x32x32"
     assert lines[-1].startswith("whole net ")

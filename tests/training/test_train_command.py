@@ -121,6 +121,25 @@ def test_a_missing_number_is_told(
     assert f"p3d: warning: {solver} has no {missing}: {told}\n" in capsys.readouterr().err
 
 
+def test_frozen_bn_without_weights_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    solver, net = solver_file(tmp_path, more="max_iter: 1"), tmp_path / "net.prototxt"
+    told = f"{solver} starts without weights, and BN is frozen in 1 of its layers, such as 'bn'"
+    for frozen, weights, expected in (
+        (False, [], False),
+        (True, [], True),
+        (True, ["--weights", str(tmp_path / "s_iter_1.caffemodel")], False),
+        (True, ["--snapshot", str(tmp_path / "s_iter_1.solverstate")], False),
+    ):
+        text = net.read_text().replace("frozen: true ", "")
+        net.write_text(text.replace("bn_param { ", "bn_param { frozen: true ") if frozen else text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            assert train(solver, *weights) == 0
+        assert (told in capsys.readouterr().err) == expected
+
+
 def test_a_signal_may_mean_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forward = Rows.forward
 

@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "net", nargs="?", metavar="NET|PROTOTXT", help="default: that of --weights, p3d199-kinetics"
     )
-    parser.add_argument("--model", metavar="PROTOTXT", help="the same, as `caffe time` calls it")
+    parser.add_argument(
+        "--model", "--net", metavar="PROTOTXT", help="the same, as `caffe time` calls it"
+    )
     parser.add_argument("--weights", metavar="W", help=".caffemodel(.h5); default: random weights")
     parser.add_argument("--batch", type=_count, metavar="N", help="clips at once (the net's own)")
     parser.add_argument("--threads", type=_count, metavar="N", help="default: all cores")

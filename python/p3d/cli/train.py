@@ -134,6 +134,8 @@ def _solver(args: argparse.Namespace) -> Any:
         solver.restore(args.snapshot)
     if hasattr(solver, "observers"):
         _warn_of_nothing(solver.param, args.solver)
+        if not (start or args.snapshot or solver.param.weights):
+            _warn_of_frozen(solver.net.param, args.solver)
         path = record.path_of(solver.param.snapshot_prefix)
         solver.observers.append(record.Record(path, solver.iter))
         if (board := record.tensorboard(os.path.dirname(path) or ".")) is not None:
@@ -149,6 +151,18 @@ def _warn_of_nothing(param: Any, solver: str) -> None:
     ):
         if not param.HasField(name):
             warnings.warn(f"{solver} has no {name}: {what}", stacklevel=1)
+
+
+def _warn_of_frozen(net: Any, solver: str) -> None:
+    """Of BN that nothing fits to the data: those that are frozen and come from no weights."""
+    frozen = [layer.name for layer in net.layer if layer.type == "BN" and layer.bn_param.frozen]
+    if frozen:
+        warnings.warn(
+            f"{solver} starts without weights, and BN is frozen in {len(frozen)} of its "
+            f"layers, such as '{frozen[0]}': they stay as they are, and little is learned; give "
+            "--weights, or let BN learn (`p3d models --scratch`)",
+            stacklevel=1,
+        )
 
 
 def _solve(solver: Any, wishes: Any) -> None:
