@@ -284,6 +284,30 @@ def test_a_state_goes_on_where_the_videos_were_moved(tmp_path: Path) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_root_folder_without_its_slash(tmp_path: Path) -> None:
+    folders(tmp_path, 4, 4)
+    source = write_list(tmp_path, ["0 0", "1 10"])
+    with pytest.raises(RuntimeError, match=rf"'{tmp_path}' has no / at its end.* {tmp_path}0"):
+        net(source, f'{WHOLE} root_folder: "{tmp_path}"')
+    assert batches(
+        net(write_list(tmp_path, ["/0 0", "/1 1"]), f'{WHOLE} root_folder: "{tmp_path}"'), 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a.mp4 0\n".encode("utf-16"), "is UTF-16, as PowerShell's > writes it: save it as UTF-8"),
+        (b"RIFF\0\1\2\n 0", "is no text"),
+    ],
+)
+def test_a_list_that_is_no_text(tmp_path: Path, content: bytes, message: str) -> None:
+    source = tmp_path / "list.txt"
+    source.write_bytes(content)
+    with pytest.raises(RuntimeError, match=message):
+        net(source, WHOLE)
+
+
 def with_bad(tmp_path: Path, good: int, bad: int) -> Path:
     """Bad videos of several kinds among good ones."""
     lines = []

@@ -27,4 +27,11 @@ def read_lines(path: str) -> list[Line]:
     found = [line for line in lines if line.text]
     if not found:
         raise Error(f"source {path} is empty: it needs a line for each item")
+    if any("\0" in line.text for line in found):
+        utf16 = found[0].text.startswith(_UTF16)
+        kind = "UTF-16, as PowerShell's > writes it: save it as UTF-8" if utf16 else "no text"
+        raise Error(f"source {path} is {kind}")
     return found
+
+
+_UTF16 = ("\udcff\udcfe", "\udcfe\udcff")  # the byte order marks, as surrogateescape reads them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -25,7 +26,16 @@ class Video(NamedTuple):
 def read_videos(param: Any) -> list[Video]:
     """The lines "path label" and "path start_frame label" of `source`; without use_label a path
     may stand alone. Raises Error that names the line."""
-    return [_parse(line, param) for line in read_lines(param.source)]
+    videos = [_parse(line, param) for line in read_lines(param.source)]
+    _check_root(param.root_folder, videos[0].path)
+    return videos
+
+
+def _check_root(root: str, path: str) -> None:
+    """Caffe puts the root before a path as it is: a folder needs its slash."""
+    split = os.path.join(root, path.removeprefix(root))
+    if root and split != path and not os.path.exists(path) and os.path.exists(split):
+        raise Error(f"root_folder '{root}' has no / at its end, so that it makes {path}")
 
 
 def _parse(line: Line, param: Any) -> Video:
