@@ -87,9 +87,11 @@ Fault& TheFault() {
 // Lets nobody at the pages from `base` on while it is closed. Where processors
 // have keys for pages, one of them costs nothing, and opens for its thread
 // alone; elsewhere the pages themselves are closed, while they are few: that
-// takes its time.
+// takes its time, less if they are huge ones.
 class Lock {
  public:
+  static constexpr size_t kPage = 2 << 20;  // bytes; `base` is a multiple
+
   Lock() = default;
   explicit Lock(char* base) : base_(base) {
 #ifdef PKEY_DISABLE_ACCESS
@@ -116,7 +118,7 @@ class Lock {
 
  private:
   void Protect(size_t bytes, int protection) {
-    const size_t size = (bytes + 4095) / 4096 * 4096;
+    const size_t size = (bytes + kPage - 1) / kPage * kPage;
 #ifdef PKEY_DISABLE_ACCESS
     if (key_ >= 0) {
       Check(pkey_mprotect(base_, size, protection, key_) == 0,
@@ -144,10 +146,15 @@ class Memory {
   Memory() {
     const char* mib = std::getenv("P3D_SIMULATED_MIB");
     size_ = (mib ? std::strtoull(mib, nullptr, 10) : 2048) << 20;
-    void* base = mmap(nullptr, kSpread * size_, PROT_NONE,
+    const size_t bytes = kSpread * size_ + 2 * Lock::kPage;
+    void* base = mmap(nullptr, bytes, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     Check(base != MAP_FAILED, "no room for a simulated GPU");
     base_ = static_cast<char*>(base);
+    base_ += Lock::kPage - reinterpret_cast<uintptr_t>(base) % Lock::kPage;
+#ifdef MADV_HUGEPAGE
+    madvise(base_, bytes - Lock::kPage, MADV_HUGEPAGE);
+#endif
     lock_ = Lock(base_);
   }
 

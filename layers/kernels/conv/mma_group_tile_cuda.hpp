@@ -80,6 +80,18 @@ struct GroupTiles {
     OperandA a;
     OperandB b;
   };
+#ifndef __CUDACC__
+  // What a stage holds, of each row and column.
+  struct Floats {
+    explicit Floats(const Stage& stage) {
+      for (int k = 0; k < OperandA::kDepth; ++k) {
+        for (int i = 0; i < rows; ++i) a[i][k] = float{stage.a.Get(i, k)};
+        for (int i = 0; i < columns; ++i) b[i][k] = float{stage.b.Get(i, k)};
+      }
+    }
+    float a[rows][OperandA::kDepth], b[columns][OperandA::kDepth];
+  };
+#endif
   class Lane : public MmaLane<GroupTiles> {
    public:
     P3D_HOST_DEVICE Lane(const Job& job, int64_t block, int thread)
@@ -102,16 +114,15 @@ struct GroupTiles {
     }
     __device__ void Await() { AwaitSums(this->sums_); }
 #elif !defined(__CUDACC__)
-    void Multiply(const Stage& stage) {
+    void Multiply(const Floats& floats) {
       for (int i = 0; i < rows * columns / kGroupLanes; ++i) {
         const int m = i / (columns / 2), n = i / 4 % Sizes::kN;
         const int row =
             64 * m + 16 * this->warp_row_ + this->lane_ / 4 + i / 2 % 2 * 8;
         const int column = 8 * n + this->lane_ % 4 * 2 + i % 2;
-        for (int k = 0; k < OperandA::kDepth; ++k) {
-          this->sums_[m][n].v[i % 4] +=
-              float{stage.a.Get(row, k)} * float{stage.b.Get(column, k)};
-        }
+        float& sum = this->sums_[m][n].v[i % 4];
+        for (int k = 0; k < OperandA::kDepth; ++k)
+          sum += floats.a[row][k] * floats.b[column][k];
       }
     }
 #endif
@@ -125,7 +136,8 @@ struct GroupTiles {
   static __device__ void AwaitProducts(Lane* lane) { lane->Await(); }
 #elif !defined(__CUDACC__)
   static void Multiply(const Stage& stage, Lane* lanes) {
-    for (int i = 0; i < Sizes::kLanes; ++i) lanes[i].Multiply(stage);
+    const Floats floats(stage);
+    for (int i = 0; i < Sizes::kLanes; ++i) lanes[i].Multiply(floats);
   }
 #endif
   static void Start(CUstream_st* stream, unsigned count,
