@@ -10,6 +10,7 @@ import pytest
 
 from p3d import cli
 from p3d.showing import training_curves
+from p3d.showing.drawing import COLOURS
 from p3d.training import caffe_log
 
 # As Caffe 1.0 writes them.
@@ -64,6 +65,11 @@ def test_the_command(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert image.shape[0] > 3 * 220
     colours = {tuple(pixel) for pixel in image.reshape(-1, 3).tolist()}
     assert {(180, 90, 20), (40, 140, 40)} <= colours
+
+
+def test_curves_of_several_trainings_have_colours_of_their_own() -> None:
+    """Three trainings make six curves of losses."""
+    assert len(set(COLOURS)) == len(COLOURS) >= 6
 
 
 def test_long_names_have_room(tmp_path: Path) -> None:

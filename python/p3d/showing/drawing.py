@@ -11,8 +11,11 @@ from p3d.atomic import replacing
 from p3d.error import Error
 
 INK = (30, 30, 30)
-COLOURS = ((180, 90, 20), (40, 140, 40), (40, 60, 200), (150, 50, 150), (20, 130, 180))
-"""One for each of the classes that are shown."""
+COLOURS = (
+    *((180, 90, 20), (40, 140, 40), (40, 60, 200), (150, 50, 150), (20, 130, 180)),
+    *((160, 150, 0), (100, 100, 100), (150, 90, 240), (30, 60, 110), (210, 160, 90)),
+)
+"""One for each of the classes or curves that are shown."""
 
 
 def text(
