@@ -84,6 +84,13 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert lines[-1].endswith(f"s; {out}/curves.png, {out}/confusion.png")
 
 
+@pytest.mark.parametrize("option", [["--net", "p3d63-kinetics"], ["--crop", "112"]])
+def test_options_of_the_other_demo_are_refused(option, tmp_path, capsys):
+    assert main(["demo", "train", "--out", str(tmp_path / "demo"), *option]) == 1
+    assert f"{option[0]} is for `p3d demo` alone" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()
+
+
 @pytest.mark.parametrize("size", [Size(iterations=0), Size(train=0), Size(test=-1)])
 def test_nothing_to_learn_is_refused(size, tmp_path):
     with pytest.raises(Error, match="at least 1"):

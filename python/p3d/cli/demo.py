@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where weights are kept (default: $P3D_CACHE, or else ~/.cache/caffe-p3d)",
     )
     parser.add_argument(
-        "--net", default="p3d199-kinetics", metavar="NAME", help="a net for frames of `p3d models`"
+        "--net", metavar="NAME", help="a net for frames of `p3d models` (default: p3d199-kinetics)"
     )
     parser.add_argument("--crop", type=int, metavar="N", help="pixels on a side (default: 160)")
     parser.add_argument(
@@ -57,7 +57,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> int:
     from p3d import learning_demo as demo
+    from p3d.error import Error
 
+    for option in ("net", "crop"):
+        if getattr(args, option) is not None:
+            raise Error(f"train has a net of its own: --{option} is for `p3d demo` alone")
     size = demo.Size() if args.iterations is None else demo.Size(args.iterations)
     start = time.perf_counter()
     learned = demo.learn(args.out, size, print)
@@ -78,10 +82,11 @@ def _extract(args: argparse.Namespace) -> int:
     from p3d.jobs.output import Output
     from p3d.jobs.result import Result
 
+    net = args.net or "p3d199-kinetics"
     weights = os.path.join(
-        args.cache or gpu.cache(), f"{args.net}-random-{random_weights.SEED}.caffemodel"
+        args.cache or gpu.cache(), f"{net}-random-{random_weights.SEED}.caffemodel"
     )
-    demo.write_weights(weights, args.net)
+    demo.write_weights(weights, net)
     videos = demo.write_videos(os.path.join(args.out, "videos"))
     extractor = Extractor(weights, blobs=("pool5", "prob"), crop=args.crop)
     start = time.perf_counter()
