@@ -46,7 +46,7 @@ def sanitized_package() -> dict[str, str]:
     package = Path(_temporary().name)
     shutil.copytree(ROOT / "python" / "p3d", package / "p3d")
     _run([_tool("cmake"), "--install", binary, "--prefix", package])
-    options = "redzone=64:detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=4096"
+    options = "detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=4096"
     return {
         **os.environ,
         "LD_PRELOAD": " ".join(preload),
