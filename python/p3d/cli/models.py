@@ -162,16 +162,16 @@ def _videos(data: str | None, name: str) -> int | None:
     """The number of videos in a list of one's own, which may be made later."""
     if data is None:
         return None
-    path = os.path.join(data, name)
-    if not os.path.isfile(path):
+    path, count = os.path.join(data, name), 0
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            count = sum(1 for line in file if line.strip())
+    if count == 0:
         warnings.warn(
-            f"there is no {path} yet: the solver is for as many videos as the data set's {name} "
-            "has",
+            f"no videos are in {path} yet: the solver is for as many as the data set's {name} has",
             stacklevel=1,
         )
-        return None
-    with open(path, "rb") as file:
-        return sum(1 for line in file if line.strip()) or None
+    return count or None
 
 
 def _units(text: str) -> tuple[int, ...]:
