@@ -14,6 +14,7 @@ from training_nets import same, solver_file, weights
 
 import p3d.caffe as caffe
 from p3d.caffe.proto import caffe_pb2
+from p3d.error import Error
 
 
 def test_callbacks_come_before_the_forward_and_before_the_update(tmp_path: Path) -> None:
@@ -83,6 +84,15 @@ def test_a_test_before_the_first_iteration(first: bool, tmp_path: Path) -> None:
     )
     solver.step(3)
     assert tested == ([0, 2] if first else [2])
+
+
+def test_a_test_net_that_cannot_be_says_how_to_train_without(tmp_path: Path) -> None:
+    data = 'type: "HDF5Data" hdf5_data_param { source: "gone" batch_size: 1 }'
+    layer = f'layer {{ name: "x" top: "x" {data} }}'
+    more = f"test_iter: 1 test_interval: 2 test_net_param {{ {layer} }}"
+    path = solver_file(tmp_path, more=more)
+    with pytest.raises(Error, match=rf"gone.*for tests: {path} without test_iter trains"):
+        caffe.get_solver(str(path))
 
 
 @pytest.mark.parametrize("more", ["", "debug_info: true display: 1"])

@@ -70,7 +70,7 @@ class Solver:
             for file in files.split(","):
                 self.net.copy_from(solver_file.path_of(file.strip(), self._origin))
         tests = solver_file.test_nets(self.param, self._origin)
-        self.test_nets = [_make(net) for net in tests] if self._root else []
+        self.test_nets = [_make_tester(net, self._origin) for net in tests] if self._root else []
         if self.param.debug_info and self._root:
             self._debug()
         self._updater = _core.Updater(self.net._net, update_rules.KINDS[self.type].rule)
@@ -460,3 +460,12 @@ def _make(net: solver_file.SolverNet) -> Net:
         stages=list(net.state.stage),
         origin=net.origin,
     )
+
+
+def _make_tester(net: solver_file.SolverNet, solver: str) -> Net:
+    try:
+        return _make(net)
+    except Error as error:
+        raise type(error)(
+            f"{error}; this net is for tests: {solver} without test_iter trains without them"
+        ) from None
